@@ -1,0 +1,199 @@
+"""The same network in plain numpy and float64, written to be read.
+
+Nothing here is tuned: every line is the formula it stands for, each result is a new array, matrix products are numpy's
+own. Tests compare the fast path with it and benchmarks are timed against it; the fast path never imports it. First one
+function for each kernel, then the network. Weights are (D, H), biases (H,), activations (N, H), logits (N, K).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Array = np.ndarray
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def bias_tanh(z: Array, bias: Array) -> Array:
+    """tanh(z + bias), for z (N, H) and bias (H,)."""
+    return np.tanh(z + bias)
+
+
+def bias_sigmoid(z: Array, bias: Array) -> Array:
+    """1 / (1 + exp(-(z + bias))), in the form whose exponential cannot overflow."""
+    x = z + bias
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def bias_relu(z: Array, bias: Array) -> Array:
+    """max(z + bias, 0)."""
+    return np.maximum(z + bias, 0)
+
+
+def bias_identity(z: Array, bias: Array) -> Array:
+    """Sum z + bias."""
+    return z + bias
+
+
+def tanh_backward(delta: Array, h: Array) -> Pair:
+    """(dz (N, H), dbias (H,)) from the gradient `delta` by the output h = tanh(z + bias)."""
+    dz = delta * (1 - h * h)
+    return dz, dz.sum(axis=0)
+
+
+def sigmoid_backward(delta: Array, h: Array) -> Pair:
+    """(dz, dbias) from the gradient `delta` by the output h = sigmoid(z + bias)."""
+    dz = delta * h * (1 - h)
+    return dz, dz.sum(axis=0)
+
+
+def relu_backward(delta: Array, h: Array) -> Pair:
+    """(dz, dbias) from the gradient `delta` by the output h = relu(z + bias); at the kink the slope is 0."""
+    dz = delta * (h > 0)
+    return dz, dz.sum(axis=0)
+
+
+def identity_backward(delta: Array, h: Array) -> Pair:  # noqa: ARG001 - the same call for every activation
+    """(dz, dbias) from the gradient `delta` by the output h = z + bias."""
+    return delta, delta.sum(axis=0)
+
+
+ACTIVATIONS = {
+    "tanh": (bias_tanh, tanh_backward),
+    "sigmoid": (bias_sigmoid, sigmoid_backward),
+    "relu": (bias_relu, relu_backward),
+    "identity": (bias_identity, identity_backward),
+}
+
+
+def softmax(logits: Array, bias: Array) -> Array:
+    """Class probabilities (N, K): exp(z) / sum exp(z) a row, z = logits + bias less the row's largest."""
+    z = logits + bias
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def softmax_cross_entropy(logits: Array, bias: Array, labels: Array) -> tuple[float, int, Array, Array]:
+    """(mean loss, correct, dlogits (N, K), dbias (K,)) of softmax(logits + bias) against labels (N,) of 0..K-1."""
+    rows = np.arange(len(labels))
+    z = logits + bias
+    z = z - z.max(axis=1, keepdims=True)
+    e = np.exp(z)
+    total = e.sum(axis=1)
+    loss = np.mean(np.log(total) - z[rows, labels])
+    correct = np.sum(z.argmax(axis=1) == labels)
+    dlogits = e / total[:, None]
+    dlogits[rows, labels] -= 1
+    dlogits = dlogits / len(labels)
+    return float(loss), int(correct), dlogits, dlogits.sum(axis=0)
+
+
+def momentum_step(w: Array, v: Array, g: Array, lr: float, momentum: float, weight_decay: float = 0.0) -> Pair:
+    """(w, v) after one step: v <- momentum v - lr (g + weight_decay w), then w <- w + v."""
+    v = momentum * v - lr * (g + weight_decay * w)
+    return w + v, v
+
+
+def image_moments(images: Array, channels: int) -> Pair:
+    """Mean and 1/std (M, channels) of each image's pixels, a channel at a time; a constant channel gets 1/std = 1."""
+    pixels = images.reshape(len(images), channels, -1).astype(np.float64)
+    std = pixels.std(axis=2)
+    return pixels.mean(axis=2), 1 / np.where(std == 0, 1, std)
+
+
+def normalize(images: Array, mean: Array, inv_std: Array) -> Array:
+    """(images - mean) * inv_std as (M, D) float64; `mean` and `inv_std` are (M, channels)."""
+    pixels = images.reshape(len(images), mean.shape[1], -1).astype(np.float64)
+    return ((pixels - mean[:, :, None]) * inv_std[:, :, None]).reshape(len(images), -1)
+
+
+def gather_normalize(images: Array, index: Array, mean: Array, inv_std: Array) -> Array:
+    """Normalise the rows `index` of the images: (N, D) float64."""
+    return normalize(images[index], mean[index], inv_std[index])
+
+
+class Network:
+    """A multi-layer perceptron over given first weights: hidden layers of one activation, softmax on top."""
+
+    def __init__(self, weights: Sequence[Array], biases: Sequence[Array], activation: str = "tanh") -> None:
+        self.weights = [np.array(w, dtype=np.float64) for w in weights]
+        self.biases = [np.array(b, dtype=np.float64) for b in biases]
+        self.weight_velocities = [np.zeros_like(w) for w in self.weights]
+        self.bias_velocities = [np.zeros_like(b) for b in self.biases]
+        self.activate, self.backward = ACTIVATIONS[activation]
+
+    def forward(self, x: Array) -> list[Array]:
+        """Return x, the output of every hidden layer, and the logits before their bias."""
+        outputs = [x]
+        for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            outputs.append(self.activate(outputs[-1] @ w, b))
+        return [*outputs, outputs[-1] @ self.weights[-1]]
+
+    def loss_and_gradients(self, x: Array, labels: Array) -> tuple[float, int, list[Array], list[Array]]:
+        """(mean loss, correct, dweights, dbiases) of one batch, the gradients in the order of the layers."""
+        *outputs, logits = self.forward(x)
+        loss, correct, delta, dbias = softmax_cross_entropy(logits, self.biases[-1], labels)
+        dweights, dbiases = [outputs[-1].T @ delta], [dbias]
+        for layer in range(len(self.weights) - 1, 0, -1):
+            delta, dbias = self.backward(delta @ self.weights[layer].T, outputs[layer])
+            dweights.insert(0, outputs[layer - 1].T @ delta)
+            dbiases.insert(0, dbias)
+        return loss, correct, dweights, dbiases
+
+    def train_step(self, x: Array, labels: Array, lr: float, momentum: float, weight_decay: float) -> tuple[float, int]:
+        """Take one step of SGD on a batch; (mean loss, correct) before it. Biases are not decayed."""
+        loss, correct, dweights, dbiases = self.loss_and_gradients(x, labels)
+        for i, (dw, db) in enumerate(zip(dweights, dbiases, strict=True)):
+            w, b, vw, vb = self.weights[i], self.biases[i], self.weight_velocities[i], self.bias_velocities[i]
+            self.weights[i], self.weight_velocities[i] = momentum_step(w, vw, dw, lr, momentum, weight_decay)
+            self.biases[i], self.bias_velocities[i] = momentum_step(b, vb, db, lr, momentum)
+        return loss, correct
+
+    def evaluate(self, x: Array, labels: Array) -> tuple[float, float]:
+        """(mean loss, accuracy as a fraction)."""
+        loss, correct, _, _ = softmax_cross_entropy(self.forward(x)[-1], self.biases[-1], labels)
+        return loss, correct / len(labels)
+
+
+def train_epoch(network: Network, x: Array, labels: Array, order: Array, batch_size: int, **settings: float) -> Array:
+    """One pass over the images in this order, the last batch smaller; mean loss and accuracy, each before its step."""
+    totals = np.zeros(2)
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
+        loss, correct = network.train_step(x[batch], labels[batch], **settings)
+        totals += (loss * len(batch), correct)
+    return totals / len(order)
+
+
+def rising_epochs(losses: Sequence[float]) -> int:
+    """How many of the latest epochs, one after the other, had a higher loss than the epoch before them."""
+    count = 0
+    while count + 1 < len(losses) and losses[-1 - count] > losses[-2 - count]:
+        count += 1
+    return count
+
+
+def fit(
+    network: Network,
+    train: Pair,
+    validation: Pair,
+    rng: np.random.Generator,
+    epochs: int = 100,
+    batch_size: int = 1024,
+    patience: int = 5,
+    **settings: float,  # train_step's lr, momentum and weight_decay
+) -> dict[str, list[float]]:
+    """Train until the validation loss rose `patience` epochs in a row; keep the best epoch's weights; the history."""
+    history: dict[str, list[float]] = {"train_loss": [], "train_accuracy": [], "val_loss": [], "val_accuracy": []}
+    best_loss, best = np.inf, (network.weights, network.biases)
+    for _ in range(epochs):
+        order = rng.permutation(len(train[0]))
+        figures = (*train_epoch(network, *train, order, batch_size, **settings), *network.evaluate(*validation))
+        for values, figure in zip(history.values(), figures, strict=True):
+            values.append(float(figure))
+        if history["val_loss"][-1] < best_loss:  # each step makes new arrays, so copies of the lists keep the weights
+            best_loss, best = history["val_loss"][-1], (list(network.weights), list(network.biases))
+        if rising_epochs(history["val_loss"]) >= patience:
+            break
+    network.weights, network.biases = best
+    return history
