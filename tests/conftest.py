@@ -1,16 +1,31 @@
-"""Shared by all tests: one seeded generator, and hypothesis settings that suit compiled code."""
+"""Shared by all tests: one seeded generator, and hypothesis settings that suit compiled code.
 
-import numpy as np
+pytest loads this file for --benchmark-only too, which needs neither numpy this early nor hypothesis at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
-from hypothesis import settings
 
-# A kernel's first example compiles it, which no deadline allows for; the same examples each time, so that a red run
-# can be had again.
-settings.register_profile("fastmlp", deadline=None, derandomize=True)
-settings.load_profile("fastmlp")
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give property tests no deadline, and the same examples each time, so that a red run can be had again."""
+    if config.getoption("benchmark_only", default=False):
+        return
+    from hypothesis import settings
+
+    settings.register_profile("fastmlp", deadline=None, derandomize=True)  # a kernel's first example compiles it
+    settings.load_profile("fastmlp")
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     """Give a generator that starts from the same seed in every test."""
+    import numpy as np
+
     return np.random.default_rng(20230203)
