@@ -1,0 +1,59 @@
+"""Hold the number of BLAS threads for a while. The effect is global to the process while it lasts.
+
+Only BLAS is held, never numba: the compiled kernels are serial, and two pools that both spin are slower than one
+thread. An OpenMP pool that numba may share is left alone for the same reason.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np  # noqa: F401 - threadpoolctl sees only what is loaded: numpy brings the BLAS
+from threadpoolctl import ThreadpoolController
+
+from fastmlp.errors import ConfigError
+
+
+def usable_cores() -> int:
+    """Return how many logical cores this process may run on, which an affinity mask can make fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_threads(n: int) -> None:
+    """Raise ConfigError unless `n` is a whole number from 1 to `usable_cores()`."""
+    cores = usable_cores()
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= cores:
+        raise ConfigError(
+            f"threads is {n!r}; allowed is a whole number from 1 to {cores}, the cores this process may use. "
+            "More threads than cores only wait for each other."
+        )
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    # Finding the libraries costs about 0.7 ms, holding them through a controller that is there a few microseconds.
+    return ThreadpoolController().select(user_api="blas")
+
+
+def blas_info() -> list[dict[str, Any]]:
+    """Return what threadpoolctl knows of each BLAS in this process; empty where it finds none (such as Accelerate)."""
+    return _controller().info()
+
+
+@contextmanager
+def blas_threads(n: int) -> Iterator[int]:
+    """Run the body with `n` BLAS threads and restore the former number after it, also after an exception.
+
+    Yields the number of BLAS libraries held: 0 says that none was found, and that the body runs with whatever number
+    of threads numpy's matrix product takes by itself. Libraries loaded after the first call are not seen.
+
+    Raises ConfigError where `n` is not a whole number from 1 to `usable_cores()`.
+    """
+    check_threads(n)
+    controller = _controller()
+    with controller.limit(limits=n):
+        yield len(controller)
