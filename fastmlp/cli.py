@@ -1,0 +1,141 @@
+"""The command line of `python -m fastmlp.train`: the report's experiments in, one table out.
+
+The table goes to stdout, notices and progress to stderr. Exit status: 0 done, 2 where something given cannot be used,
+130 after Ctrl-C. Whatever ends it, the runs that finished are in the table and in `--out`.
+"""
+
+import time
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+from fastmlp_kernels import warmup
+from rich.console import Console
+
+from fastmlp.config import RunConfig, check_fields
+from fastmlp.data import Dataset, load_dataset
+from fastmlp.environment import environment
+from fastmlp.errors import FastMLPError
+from fastmlp.experiments import CUSTOM, make_config, select
+from fastmlp.options import build_parser
+from fastmlp.progress import Silent, make_progress, say
+from fastmlp.report import Table, duration, experiments_table, machine, results_table
+from fastmlp.results import RunResult, check_folder, move_aside, write_results, write_whole
+from fastmlp.run import run_one
+from fastmlp.threads import blas_threads, check_threads
+
+_NETWORK = ("layers", "activation", "labels")
+_TRAINING = ("lr", "batch_size", "momentum", "weight_decay", "epochs", "patience", "init", "precision", "threads")
+_FILES = ("results.json", "table.md")
+
+
+def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int:
+    """Run the command on `argv` (default: the process's arguments), `notes` said first; return its exit status."""
+    args = build_parser().parse_args(argv)
+    errors = Console(stderr=True)
+    try:
+        if args.list:
+            _print(experiments_table())
+            return 0
+        _sweep(args, Console(stderr=True, quiet=args.quiet), notes)
+    except FastMLPError as error:
+        say(errors, f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say(errors, "Stopped by Ctrl-C.")
+        return 130
+    return 0
+
+
+def _sweep(args: Namespace, console: Console, notes: Sequence[str]) -> None:
+    """Check everything that can be checked before data and training take their time; then train and print the table."""
+    began = time.perf_counter()
+    for note in notes:
+        say(console, note)
+    settings = {name: getattr(args, name) for name in (*_NETWORK, *_TRAINING) if getattr(args, name) is not None}
+    check_fields(settings)
+    check_threads(args.threads)
+    if args.out:
+        check_folder(args.out)
+    dataset = load_dataset(args.dataset, args.data_dir, mirror=args.mirror)
+    configs, left_out = _plan(args, settings, dataset)
+    moved = move_aside(args.out, _FILES) if args.out else []
+    opening = [dataset.notice, f"Data set: {dataset.name} ({dataset.source}); runs: {len(configs)}.", left_out, *moved]
+    for note in filter(None, opening):
+        say(console, note)
+
+    finished: list[RunResult] = []
+    with blas_threads(args.threads) as libraries:
+        described = environment(dataset)
+        say(console, f"Machine: {machine(described)}.")
+        if not libraries:
+            say(console, "No BLAS was found whose threads can be set: --threads has no effect.")
+
+        def keep(result: RunResult) -> None:
+            finished.append(result)
+            if args.out:
+                write_results(args.out / "results.json", described, finished)
+
+        try:
+            _compile(args.precision, console)
+            with make_progress(console, len(configs), quiet=args.quiet) as progress:
+                _run_all(configs, dataset, progress, keep)
+        finally:
+            if finished:
+                table = results_table(finished, described, time.perf_counter() - began)
+                _print(table)
+                if args.out:
+                    write_whole(args.out / "table.md", table.markdown())
+    say(
+        console,
+        f"Results are in {args.out}." if args.out else "Nothing was written: --out DIR keeps results and table.",
+    )
+
+
+def _plan(args: Namespace, settings: dict[str, Any], dataset: Dataset) -> tuple[list[RunConfig], str]:
+    """Return one config a run and, in words, what was left out.
+
+    Seeds are outermost: a sweep that is interrupted has the whole table of its first seeds.
+    """
+    left_out = ""
+    if args.experiments is None and any(name in settings for name in _NETWORK):
+        experiments = [CUSTOM]
+    else:
+        experiments, left_out = select(chain.from_iterable(args.experiments or [["all"]]), dataset)
+    configs = [
+        make_config(experiment, dataset, normalize=normalize, seed=seed, settings=settings)
+        for seed in range(args.seed, args.seed + args.seeds)
+        for experiment in experiments
+        for normalize in dict.fromkeys(chain.from_iterable(args.normalize))
+    ]
+    return configs, left_out
+
+
+def _compile(precision: str, console: Console) -> None:
+    """Compile every kernel now, so that no run's time holds it, and say so: it takes some seconds."""
+    say(console, "Compiling the kernels, once a process ...")
+    seconds = sum(warmup(precision).values())
+    say(console, f"Compiled in {duration(seconds)}.")
+
+
+def _run_all(
+    configs: Sequence[RunConfig], dataset: Dataset, progress: Silent, keep: Callable[[RunResult], None]
+) -> None:
+    """Train one run after the other; each is kept before the next begins."""
+    for config in configs:
+        progress.start(config)
+        result = run_one(config, dataset, on_epoch=progress.on_epoch, on_batch=progress.on_batch)
+        keep(result)
+        progress.finish(result)
+
+
+def _print(table: Table) -> None:
+    """Print a table: drawn on a terminal, as Markdown elsewhere."""
+    console = Console()
+    if not console.is_terminal:
+        print(table.markdown(), end="")
+        return
+    for fact in table.facts:
+        say(console, fact)
+    console.print(*table.rich(console.width))

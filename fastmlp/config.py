@@ -1,0 +1,115 @@
+"""Everything that decides a run, in one frozen record that goes to and from JSON."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple, Self
+
+from fastmlp.activations import ACTIVATIONS
+from fastmlp.data import NORMALIZATIONS
+from fastmlp.errors import ConfigError
+from fastmlp.initializers import INITIALIZERS
+
+LABELS = ("coarse", "fine")
+PRECISIONS = ("float32", "float64")
+INITS = ("auto", *(name for name in INITIALIZERS if name != "auto"))
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+class _Rule(NamedTuple):
+    holds: Callable[[Any], bool]
+    allowed: str
+
+
+def _one_of(names: tuple[str, ...]) -> _Rule:
+    return _Rule(lambda v: isinstance(v, str) and v in names, " or ".join(names))
+
+
+_TEXT = _Rule(lambda v: isinstance(v, str) and bool(v), "a name")
+_COUNT = _Rule(lambda v: _whole(v, 1), "a whole number of at least 1")
+
+_RULES: dict[str, _Rule] = {
+    "experiment": _TEXT,
+    "dataset": _TEXT,
+    "labels": _one_of(LABELS),
+    "normalize": _one_of(tuple(NORMALIZATIONS)),
+    "layers": _Rule(
+        lambda v: isinstance(v, tuple) and len(v) >= 2 and all(_whole(n, 1) for n in v),
+        "at least two whole numbers of at least 1: inputs, hidden units, classes",
+    ),
+    "activation": _one_of(tuple(ACTIVATIONS)),
+    "init": _one_of(INITS),
+    "lr": _Rule(lambda v: _real(v) and v > 0, "a number above 0"),
+    "momentum": _Rule(lambda v: _real(v) and 0 <= v < 1, "a number from 0 to below 1"),
+    "weight_decay": _Rule(lambda v: _real(v) and v >= 0, "a number of at least 0"),
+    "batch_size": _COUNT,
+    "epochs": _COUNT,
+    "patience": _COUNT,
+    "seed": _Rule(lambda v: _whole(v, 0), "a whole number of at least 0"),
+    "precision": _one_of(PRECISIONS),
+    "threads": _COUNT,
+    "validation_fraction": _Rule(lambda v: _real(v) and 0 < v < 1, "a number between 0 and 1"),
+}
+
+
+def check_fields(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError for the first of these values that the field of RunConfig of its name may not have."""
+    for name, value in values.items():
+        if not _RULES[name].holds(value):
+            raise ConfigError(f"{name} is {value!r}; allowed is {_RULES[name].allowed}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One training run. The same config gives the same bits again on the same machine.
+
+    `dataset` is the name of the data set that was loaded, never "auto"; `layers` counts inputs, hidden units and
+    classes; `threads` is the number of BLAS threads. `weight_decay` is added to the gradient of the *mean* loss, so it
+    does not depend on the batch size. Raises ConfigError for a value that is not allowed.
+    """
+
+    experiment: str
+    dataset: str
+    labels: str
+    normalize: str
+    layers: tuple[int, ...]
+    activation: str
+    init: str
+    lr: float
+    momentum: float
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    patience: int
+    seed: int
+    precision: str
+    threads: int
+    validation_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_fields({name: getattr(self, name) for name in _RULES})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as values that JSON knows."""
+        return asdict(self) | {"layers": list(self.layers)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the config that `to_json` gave; ConfigError for a key that is unknown or missing."""
+        known = [field.name for field in fields(cls)]
+        unknown = [key for key in data if key not in known]
+        missing = [key for key in known if key not in data]
+        if unknown or missing:
+            raise ConfigError(
+                f"A run's config has the keys {', '.join(known)}; "
+                f"unknown: {', '.join(map(repr, unknown)) or 'none'}; missing: {', '.join(missing) or 'none'}."
+            )
+        layers = data["layers"]
+        return cls(**{**data, "layers": tuple(layers) if isinstance(layers, list) else layers})

@@ -1,0 +1,124 @@
+"""The result of a run, and `results.json`: every finished run with the environment that it ran in."""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+from fastmlp.config import RunConfig
+from fastmlp.errors import DataError, OutputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What one run gave. Accuracies are fractions, losses means over the images, `seconds` the time in training.
+
+    `best_epoch` counts from 1 and is the epoch whose weights were kept and tested; `seconds` includes the validation
+    after each epoch. A run whose loss stopped being finite has the status "diverged", its history up to there, and NaN
+    for the figures of the test. `history` holds the lists train_loss, val_loss, train_accuracy and val_accuracy, one
+    value an epoch.
+    """
+
+    experiment: str
+    normalize: str
+    seed: int
+    status: str
+    dataset: str
+    precision: str
+    config: RunConfig
+    test_accuracy: float
+    test_loss: float
+    val_accuracy: float
+    best_epoch: int
+    epochs: int
+    seconds: float
+    images_per_second: float
+    history: dict[str, list[float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as values that JSON knows; NaN and infinities, which it does not, become None."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {
+            "config": self.config.to_json(),
+            "history": {name: [_finite(v) for v in series] for name, series in self.history.items()},
+            **{name: _finite(v) for name, v in values.items() if isinstance(v, float)},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the result that `to_json` gave, with NaN for None; DataError for a key unknown or missing."""
+        known = {field.name for field in fields(cls)}
+        if set(data) != known:
+            odd = ", ".join(sorted(set(data) ^ known))
+            raise DataError(f"A run's result has the keys {', '.join(sorted(known))}; unknown or missing: {odd}.")
+        values = {name: math.nan if v is None else v for name, v in data.items()}
+        history = {name: [math.nan if v is None else v for v in series] for name, series in data["history"].items()}
+        return cls(**(values | {"config": RunConfig.from_json(data["config"]), "history": history}))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def write_results(path: Path, environment: Mapping[str, Any], runs: Sequence[RunResult]) -> None:
+    """Replace `path` by a `results.json` of these runs, one line a run."""
+    lines = ",\n".join(json.dumps(run.to_json(), allow_nan=False) for run in runs)
+    write_whole(path, f'{{"environment": {json.dumps(environment, allow_nan=False)},\n"runs": [\n{lines}\n]}}\n')
+
+
+def load_results(path: Path) -> tuple[dict[str, Any], list[RunResult]]:
+    """Return the environment and the runs of a `results.json`; DataError where it is not one."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return document["environment"], [RunResult.from_json(run) for run in document["runs"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} is not a results file of this version ({error}). Allowed is a results.json as "
+            "`python -m fastmlp.train --out DIR` writes it; run that again."
+        ) from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one step: a reader, or a crash, finds the old file or the new one, never a part."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise OutputError(f"{path} could not be written ({error}). Free some space or choose another --out.") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Make `folder` where it is missing and try to write to it; OutputError where either fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = "it is a file" if folder.is_file() else error.strerror
+        raise OutputError(
+            f"--out {folder} cannot take results ({reason}). Allowed is a folder that can be made and written "
+            "to; choose another."
+        ) from error
+
+
+def move_aside(folder: Path, names: Sequence[str]) -> list[str]:
+    """Rename the files of these names in `folder` to ones that are free, so that new ones replace nothing.
+
+    `results.json` becomes `results-1.json`, or the next number. Returns one sentence for each that was there.
+    """
+    sentences = []
+    for path in (folder / name for name in names):
+        if path.exists():
+            aside = next(p for n in count(1) if not (p := path.with_name(f"{path.stem}-{n}{path.suffix}")).exists())
+            path.rename(aside)
+            sentences.append(f"{path} was there from before: it is now {aside.name}.")
+    return sentences

@@ -1,0 +1,18 @@
+"""`python -m fastmlp.train`: choose the BLAS kernels before numpy loads, then run the command line."""
+
+import sys
+from collections.abc import Sequence
+
+from fastmlp import coretype
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line on `argv` (default: the process's arguments) and return its exit status."""
+    note = coretype.apply()
+    from fastmlp import cli  # loads numpy
+
+    return cli.main(argv, notes=[note] if note else [])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+from samples import ENVIRONMENT, result
+
+from fastmlp.errors import DataError, OutputError
+from fastmlp.results import RunResult, check_folder, load_results, move_aside, write_results, write_whole
+
+KEYS = [
+    "experiment", "normalize", "seed", "status", "dataset", "precision", "config", "test_accuracy", "test_loss",
+    "val_accuracy", "best_epoch", "epochs", "seconds", "images_per_second", "history",
+]  # fmt: skip
+
+
+def strict(text: str) -> dict:
+    """Parse JSON that other languages can read too."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_file_has_exactly_the_documented_keys(tmp_path: Path) -> None:
+    write_results(tmp_path / "results.json", ENVIRONMENT, [result(), result(seed=1)])
+    document = strict((tmp_path / "results.json").read_text())
+    assert list(document) == ["environment", "runs"]
+    assert document["environment"] == ENVIRONMENT
+    assert [list(run) for run in document["runs"]] == [KEYS, KEYS]
+    assert list(document["runs"][0]["history"]) == ["train_loss", "val_loss", "train_accuracy", "val_accuracy"]
+
+
+def test_results_load_back(tmp_path: Path) -> None:
+    runs = [result(), result(0.2, normalize="channel", seed=3, layers=(3072, 123, 123, 20))]
+    write_results(tmp_path / "results.json", ENVIRONMENT, runs)
+    assert load_results(tmp_path / "results.json") == (ENVIRONMENT, runs)
+
+
+def test_a_file_without_runs_is_a_results_file(tmp_path: Path) -> None:
+    write_results(tmp_path / "results.json", ENVIRONMENT, [])
+    assert load_results(tmp_path / "results.json") == (ENVIRONMENT, [])
+
+
+def test_nan_and_infinity_are_null_and_come_back_as_nan(tmp_path: Path) -> None:
+    diverged = result(math.nan, status="diverged")
+    diverged.history["train_loss"][-1] = math.inf
+    write_results(tmp_path / "results.json", ENVIRONMENT, [diverged])
+    run = strict((tmp_path / "results.json").read_text())["runs"][0]
+    assert run["test_accuracy"] is None
+    assert run["history"]["train_loss"] == [0.5, 0.5, None]
+    _, [loaded] = load_results(tmp_path / "results.json")
+    assert math.isnan(loaded.test_accuracy)
+    assert math.isnan(loaded.history["train_loss"][-1])
+    assert loaded.status == "diverged"
+
+
+def test_unknown_and_missing_keys_are_named() -> None:
+    data = result().to_json()
+    data["gpu"] = data.pop("seed")
+    with pytest.raises(DataError, match="unknown or missing: gpu, seed"):
+        RunResult.from_json(data)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"environment": {}, "runs": [{}]}', '{"environment": {}, "runs": [1]}']
+)
+def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"is not a results file .*run that again"):
+        load_results(path)
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_part(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "results.json"
+    write_whole(path, "old")
+
+    def no_space(self: Path, *_: object, **__: object) -> None:
+        self.touch()  # as a full disk does: the name is there, the content is not
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", no_space)
+    with pytest.raises(OutputError, match=r"results.json could not be written .*No space left.*--out"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder, reason in ((tmp_path / "file", "it is a file"), (tmp_path / "file" / "below", "Not a directory")):
+        with pytest.raises(OutputError, match=rf"--out {folder} cannot take results \({reason}\)"):
+            check_folder(folder)
+
+
+def test_a_folder_that_refuses_writes_is_named(tmp_path: Path, monkeypatch) -> None:
+    # Permissions do not stop root, which runs many a test machine: refuse in their place.
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(OutputError, match=r"cannot take results \(Permission denied\).*choose another"):
+        check_folder(tmp_path)
+
+
+def test_older_files_move_aside_and_none_is_lost(tmp_path: Path) -> None:
+    names = ("results.json", "table.md")
+    for content in ("first", "second", "third"):
+        said = move_aside(tmp_path, names)
+        (tmp_path / "results.json").write_text(content)
+    assert said == [f"{tmp_path / 'results.json'} was there from before: it is now results-2.json."]
+    found = {p.name: p.read_text() for p in tmp_path.iterdir()}
+    assert found == {"results-1.json": "first", "results-2.json": "second", "results.json": "third"}
