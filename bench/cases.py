@@ -1,0 +1,117 @@
+"""One table of kernels for the benchmarks: what each one is called with, what it is compared with, what it moves.
+
+Every case does the same work three ways: the compiled kernel, careful in-place numpy (`bench.inplace`), and the plain
+float64 reference. The first two work in place on the same float32 buffers; `restore` gives these their first values
+again, outside the time that counts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import fastmlp_kernels
+import numpy as np
+
+from bench import inplace
+from fastmlp import reference
+
+SHAPES = ((1024, 128), (1024, 20), (3072, 128), (1024, 3072))
+LR, MOMENTUM, WEIGHT_DECAY = 0.005, 0.9, 0.01
+
+
+@dataclass
+class Case:
+    """One kernel at one shape: three zero-argument calls, and the buffers that hold the in-place results."""
+
+    calls: dict[str, Callable[[], Any]]
+    results: tuple[np.ndarray, ...]  # of fastmlp and numpy_inplace, in the order in which the reference returns them
+    nbytes: int  # that the fused kernel moves: each operand read once, each result written once
+    changed: tuple[np.ndarray, ...] = ()  # the buffers that a call overwrites and reads
+    first_values: list[np.ndarray] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first_values = [array.copy() for array in self.changed]
+
+    def restore(self) -> None:
+        """Give the overwritten buffers their first values again."""
+        for array, first in zip(self.changed, self.first_values, strict=True):
+            np.copyto(array, first)
+
+
+def _calls(name: str, arguments: tuple, shape: tuple[int, int], plain: tuple) -> dict[str, Callable[[], Any]]:
+    fast, careful = getattr(fastmlp_kernels, name), getattr(inplace, name)
+    scratch, reference_function = inplace.Scratch(shape), getattr(reference, name.removesuffix("_eval"))
+    return {
+        "fastmlp": lambda: fast(*arguments),
+        "numpy_inplace": lambda: careful(*arguments, scratch),
+        "numpy": lambda: reference_function(*plain),
+    }
+
+
+def _wide(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(a.astype(np.float64) if a.dtype == np.float32 else a for a in arrays)
+
+
+def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+def _forward(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    z, bias = _normal(rng, *shape), _normal(rng, shape[1])
+    return Case(_calls(name, (z, bias), shape, _wide(z, bias)), (z,), 2 * z.nbytes, changed=(z,))
+
+
+def _backward(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    delta, dbias = _normal(rng, *shape), np.empty(shape[1], np.float32)
+    h = np.tanh(_normal(rng, *shape)) if name != "relu_backward" else np.maximum(_normal(rng, *shape), 0)
+    moved = (1 if name == "identity_backward" else 3) * delta.nbytes  # the identity's delta stays as it is
+    calls = _calls(name, (delta, h, dbias), shape, _wide(delta, h))
+    return Case(calls, (delta, dbias), moved, changed=(delta,))
+
+
+def _loss(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    logits, bias = _normal(rng, *shape), _normal(rng, shape[1])
+    labels, dbias = rng.integers(0, shape[1], shape[0]), np.empty(shape[1], np.float32)
+    plain = _wide(logits, bias, labels)
+    if name.endswith("_eval"):
+        return Case(_calls(name, (logits, bias, labels), shape, plain), (), logits.nbytes)
+    calls = _calls(name, (logits, bias, labels, dbias), shape, plain)
+    return Case(calls, (logits, dbias), 2 * logits.nbytes, changed=(logits,))
+
+
+def _update(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    w, v, g = (_normal(rng, *shape) for _ in range(3))
+    settings = LR, MOMENTUM, WEIGHT_DECAY
+    calls = _calls(name, (w, v, g, *settings), shape, (*_wide(w, v, g), *settings))
+    return Case(calls, (w, v), 5 * w.nbytes, changed=(w, v))
+
+
+def _moments(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    images = rng.integers(0, 256, shape, dtype=np.uint8)
+    mean, inv_std = np.empty((2, shape[0], 1), np.float32)
+    return Case(_calls(name, (images, 1, mean, inv_std), shape, (images, 1)), (mean, inv_std), images.nbytes)
+
+
+def _gather(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    images = rng.integers(0, 256, (8 * shape[0], shape[1]), dtype=np.uint8)  # a batch out of a larger set
+    mean, inv_std = (a.astype(np.float32) for a in reference.image_moments(images, 1))
+    index, out = rng.permutation(len(images))[: shape[0]], np.empty(shape, np.float32)
+    calls = _calls(name, (images, index, mean, inv_std, out), shape, (images, index, *_wide(mean, inv_std)))
+    return Case(calls, (out,), out.size + out.nbytes)
+
+
+CASES: dict[str, Callable[[str, tuple[int, int], np.random.Generator], Case]] = {
+    **{f"bias_{name}": _forward for name in reference.ACTIVATIONS},
+    **{f"{name}_backward": _backward for name in reference.ACTIVATIONS},
+    "softmax_cross_entropy": _loss,
+    "softmax_cross_entropy_eval": _loss,
+    "softmax": _forward,
+    "momentum_step": _update,
+    "image_moments": _moments,
+    "gather_normalize": _gather,
+}
+
+
+def make_case(name: str, shape: tuple[int, int]) -> Case:
+    """Make the buffers of one kernel at one shape, always the same ones."""
+    return CASES[name](name, shape, np.random.default_rng(1))
