@@ -1,0 +1,114 @@
+"""`python -m fastmlp.data`: fetch a data set, or describe one in tables."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bar
+
+from fastmlp.data import DATASET_NAMES, Progress, cache_dir, load_dataset
+from fastmlp.data.cifar import LAYOUTS, TITLES
+from fastmlp.data.load import fetch
+from fastmlp.data.tables import REPORT_IMAGE, class_table, split_table, statistics_table
+from fastmlp.errors import FastMLPError
+
+_EXAMPLES = """examples:
+  python -m fastmlp.data fetch cifar100                      into the cache, where training finds it
+  python -m fastmlp.data fetch cifar100 --mirror URL         from another host: cs.toronto.edu is slow at times
+  python -m fastmlp.data fetch cifar10 --data-dir data       into a folder of your own
+  python -m fastmlp.data describe                            CIFAR-100 if it is there, else the embedded set
+  python -m fastmlp.data describe --data-dir data --labels fine
+
+A fetch that was cut goes on where it stopped when you run it again. The archive is checked against its published
+checksum and is read as it is: there is no need to extract it, though an extracted folder loads faster.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 after an error, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except FastMLPError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped. A download goes on from here when the same command is run again.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fastmlp.data",
+        description="Fetch the data sets that fastmlp trains on, and describe them in Markdown tables.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    cache = str(cache_dir()).replace("%", "%%")  # argparse formats its help texts
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("fetch", help="download a data set, verified, resuming where a cut download stopped")
+    command.add_argument("name", choices=sorted(TITLES), help="the data set")
+    command.add_argument("--data-dir", metavar="DIR", help=f"where to put the archive (default: {cache})")
+    command.add_argument(
+        "--mirror", metavar="URL", help="web folder that holds the archive, instead of the public host"
+    )
+    command.add_argument(
+        "--form", choices=("binary", "python"), default="binary", help="which published archive (default: %(default)s)"
+    )
+    command.set_defaults(run=_fetch)
+
+    command = commands.add_parser("describe", help="print counts by split and class, and one image's statistics")
+    command.add_argument(
+        "--dataset",
+        choices=DATASET_NAMES,
+        default="auto",
+        help="default: CIFAR-100 where it lies, else the embedded set",
+    )
+    command.add_argument("--data-dir", metavar="DIR", help=f"where to look before {cache}")
+    command.add_argument(
+        "--labels", choices=("coarse", "fine"), help="classes to count (default: coarse where there are)"
+    )
+    command.add_argument(
+        "--image",
+        type=int,
+        metavar="N",
+        help=f"training image for the statistics (default: {REPORT_IMAGE}, the report's, for CIFAR-100; else 0)",
+    )
+    command.set_defaults(run=_describe)
+    return parser
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    layout = next(one for one in LAYOUTS if (one.dataset, one.form) == (options.name, options.form))
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Bar(TextColumn("{task.description}"), *columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(layout.archive.name, total=layout.archive.size)
+
+        def show(progress: Progress) -> None:
+            bar.update(task, completed=progress.done)
+            if progress.note:
+                bar.console.print(progress.note, markup=False, highlight=False)
+
+        path = fetch(layout, options.data_dir, mirror=options.mirror, on_progress=show)
+    print(f"{TITLES[options.name]} is in {path}, checksum verified.")
+
+
+def _describe(options: argparse.Namespace) -> None:
+    # Describing never starts a download: that is what fetch is for.
+    dataset = load_dataset(options.dataset, options.data_dir, download=False)
+    if dataset.notice:
+        print(dataset.notice, file=sys.stderr)
+    kind = options.labels or ("coarse" if "coarse" in dataset.label_names else "fine")
+    image = options.image if options.image is not None else REPORT_IMAGE if dataset.name == "cifar100" else 0
+    print(f"Data set: {dataset.name} ({dataset.source}), fingerprint {dataset.fingerprint}\n")
+    print(f"Images by split\n\n{split_table(dataset)}\n")
+    print(f"Images by {kind} class\n\n{class_table(dataset, kind)}\n")
+    print(f"One image before and after normalisation\n\n{statistics_table(dataset, image)}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,86 @@
+"""Verified bytes of a data set's files, out of an extracted folder or straight out of the archive.
+
+Nothing is ever extracted to disk, and nothing is read but the members that the layout names.
+"""
+
+import tarfile
+import zlib
+from io import BufferedReader
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.data.layout import FileSpec, Layout, check_digest, check_size
+from fastmlp.errors import DataError
+
+# The largest published file is 155 MB; a file of unknown length above this is not one of them.
+_LARGEST = 200_000_000
+
+
+def read_folder(folder: Path, layout: Layout) -> dict[str, NDArray[np.uint8]]:
+    """Read and verify the layout's files in an extracted folder.
+
+    Returns a dict from file name to its bytes. Raises DataError naming the file, what was expected and found.
+    """
+    return {spec.name: _read_file(folder / spec.name, spec, layout) for spec in layout.files}
+
+
+def read_archive(path: Path, layout: Layout) -> dict[str, NDArray[np.uint8]]:
+    """Verify an archive as a whole, then read the layout's members by exact name; any other member is passed over.
+
+    Returns a dict from file name to its bytes. Raises DataError naming the file, what was expected and found.
+    """
+    advice = f"Delete it and fetch it again: {fetch_command(layout)}"
+    with path.open("rb") as file:
+        check_size(layout.archive, str(path), path.stat().st_size, advice)
+        check_digest(layout.archive, str(path), file, advice)
+        file.seek(0)
+        try:
+            found = _read_members(file, path, layout)
+        except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+            raise DataError(f"{path} cannot be read as a .tar.gz archive: {error}. {advice}") from error
+    missing = [f"{layout.folder}/{spec.name}" for spec in layout.files if spec.name not in found]
+    if missing:
+        raise DataError(f"{path} holds no {', '.join(missing)}: it is another archive. {advice}")
+    return found
+
+
+def fetch_command(layout: Layout) -> str:
+    """Return the command line that downloads this form of the data set."""
+    form = "" if layout.form == "binary" else f" --form {layout.form}"
+    return f"python -m fastmlp.data fetch {layout.dataset}{form}"
+
+
+def _read_file(path: Path, spec: FileSpec, layout: Layout) -> NDArray[np.uint8]:
+    advice = f"Delete the folder and fetch the archive: {fetch_command(layout)}"
+    if not path.is_file():
+        raise DataError(f"{path} is missing from the {layout.form} form of {layout.dataset}. {advice}")
+    check_size(spec, str(path), path.stat().st_size, advice)
+    content = np.fromfile(path, dtype=np.uint8)
+    check_size(spec, str(path), content.size, advice)
+    check_digest(spec, str(path), content.data, advice)
+    return content
+
+
+def _read_members(file: BufferedReader, path: Path, layout: Layout) -> dict[str, NDArray[np.uint8]]:
+    wanted = {f"{layout.folder}/{spec.name}": spec for spec in layout.files}
+    found: dict[str, NDArray[np.uint8]] = {}
+    # One pass from front to back: seeking backwards in a gzip stream would decompress it again.
+    with tarfile.open(fileobj=file, mode="r|gz", bufsize=1 << 20) as archive:
+        for member in archive:
+            spec = wanted.get(member.name)
+            if spec is None:
+                continue
+            where = f"{member.name} in {path}"
+            if not member.isreg():
+                raise DataError(f"{where} is a link or a device, not a file: this is not the published archive.")
+            if spec.size is None and member.size > _LARGEST:
+                raise DataError(f"{where} claims {member.size:,} bytes, more than any published file.")
+            advice = f"This is not the published archive; fetch that: {fetch_command(layout)}"
+            check_size(spec, where, member.size, advice)
+            stream = archive.extractfile(member)
+            content = np.frombuffer(stream.read() if stream else b"", dtype=np.uint8)
+            check_digest(spec, where, content.data, advice)
+            found[spec.name] = content
+    return found

@@ -1,0 +1,71 @@
+"""How a published data set lies on disk, as plain values, and the check of one file against them."""
+
+import hashlib
+from dataclasses import dataclass
+from io import BufferedReader
+
+from fastmlp.errors import DataError
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """One published file: its name inside the folder, and what is known of its content."""
+
+    name: str
+    size: int | None = None
+    """Exact length in bytes, where published."""
+    digest: str | None = None
+    """Published checksum with its algorithm, such as "md5:03b5...", where there is one."""
+
+
+@dataclass(frozen=True)
+class LabelSpec:
+    """One kind of label and the number of its classes."""
+
+    kind: str
+    """The key in `Dataset.train_labels`: "coarse" or "fine"."""
+    stem: str
+    """The name in the python form: the labels are under `stem + "s"`, the class names under `stem + "_names"`."""
+    classes: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One published form of one data set: an archive that holds one folder."""
+
+    dataset: str
+    form: str
+    """ "binary" or "python"."""
+    folder: str
+    archive: FileSpec
+    train: tuple[FileSpec, ...]
+    test: tuple[FileSpec, ...]
+    names: tuple[FileSpec, ...]
+    """Files of class names: in the binary form one a kind of label, in its order; in the python form one for all."""
+    labels: tuple[LabelSpec, ...]
+    """Kinds of label, in the order of the bytes that open a binary record."""
+
+    @property
+    def files(self) -> tuple[FileSpec, ...]:
+        """All files that are read."""
+        return self.train + self.test + self.names
+
+
+def check_size(spec: FileSpec, where: str, size: int, advice: str) -> None:
+    """Raise DataError unless `size` bytes is what is published for the file."""
+    if spec.size is not None and size != spec.size:
+        fault = "it was cut short" if size < spec.size else "it is another file"
+        raise DataError(f"{where} has {size:,} bytes, expected {spec.size:,}: {fault}. {advice}")
+
+
+def check_digest(spec: FileSpec, where: str, content: BufferedReader | memoryview, advice: str) -> None:
+    """Raise DataError unless the content has the published checksum."""
+    if spec.digest is None:
+        return
+    algorithm, expected = spec.digest.split(":")
+    if isinstance(content, memoryview):
+        found = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
+    else:
+        found = hashlib.file_digest(content, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    if found != expected:
+        raise DataError(f"{where} is altered: its {algorithm.upper()} is {found}, expected {expected}. {advice}")
