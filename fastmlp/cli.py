@@ -6,7 +6,7 @@ The table goes to stdout, notices and progress to stderr. Exit status: 0 done, 2
 
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -19,9 +19,9 @@ from fastmlp.environment import environment
 from fastmlp.errors import FastMLPError
 from fastmlp.experiments import CUSTOM, make_config, select
 from fastmlp.options import build_parser
-from fastmlp.progress import Silent, make_progress, say
+from fastmlp.progress import download_bar, make_progress, say
 from fastmlp.report import Table, duration, experiments_table, machine, results_table
-from fastmlp.results import RunResult, check_folder, move_aside, write_results, write_whole
+from fastmlp.results import check_folder, move_aside, write_results, write_whole
 from fastmlp.run import run_one
 from fastmlp.threads import blas_threads, check_threads
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int
 
 
 def _sweep(args: Namespace, console: Console, notes: Sequence[str]) -> None:
-    """Check everything that can be checked before data and training take their time; then train and print the table."""
+    """Check everything that can be checked before data and training take their time; then train, print, say where."""
     began = time.perf_counter()
     for note in notes:
         say(console, note)
@@ -58,39 +58,47 @@ def _sweep(args: Namespace, console: Console, notes: Sequence[str]) -> None:
     check_threads(args.threads)
     if args.out:
         check_folder(args.out)
-    dataset = load_dataset(args.dataset, args.data_dir, mirror=args.mirror)
+    with download_bar(console) as on_progress:
+        dataset = load_dataset(args.dataset, args.data_dir, mirror=args.mirror, on_progress=on_progress)
     configs, left_out = _plan(args, settings, dataset)
     moved = move_aside(args.out, _FILES) if args.out else []
-    opening = [dataset.notice, f"Data set: {dataset.name} ({dataset.source}); runs: {len(configs)}.", left_out, *moved]
-    for note in filter(None, opening):
+    data = f"Data set: {dataset.name} ({dataset.source}); runs: {len(configs)}."
+    for note in filter(None, [dataset.notice, data, left_out, *moved]):
         say(console, note)
-
-    finished: list[RunResult] = []
     with blas_threads(args.threads) as libraries:
-        described = environment(dataset)
-        say(console, f"Machine: {machine(described)}.")
         if not libraries:
             say(console, "No BLAS was found whose threads can be set: --threads has no effect.")
-
-        def keep(result: RunResult) -> None:
-            finished.append(result)
-            if args.out:
-                write_results(args.out / "results.json", described, finished)
-
-        try:
-            _compile(args.precision, console)
-            with make_progress(console, len(configs), quiet=args.quiet) as progress:
-                _run_all(configs, dataset, progress, keep)
-        finally:
-            if finished:
-                table = results_table(finished, described, time.perf_counter() - began)
-                _print(table)
-                if args.out:
-                    write_whole(args.out / "table.md", table.markdown())
-    say(
-        console,
-        f"Results are in {args.out}." if args.out else "Nothing was written: --out DIR keeps results and table.",
+        _train(args, console, dataset, configs, began)
+    kept = (
+        f"results.json and table.md are in {args.out}"
+        if args.out
+        else "Nothing was written; --out DIR keeps the results"
     )
+    say(console, f"{kept}.")
+
+
+def _train(args: Namespace, console: Console, dataset: Dataset, configs: Sequence[RunConfig], began: float) -> None:
+    """Train one run after the other, each on disk before the next begins; print the table however it ends."""
+    described = environment(dataset)
+    say(console, f"Machine: {machine(described)}.")
+    progress = make_progress(console, len(configs), quiet=args.quiet)
+    try:
+        _compile(args.precision, console)
+        with progress:
+            for config in configs:
+                progress.start(config)
+                progress.finish(run_one(config, dataset, on_epoch=progress.on_epoch, on_batch=progress.on_batch))
+                if args.out:
+                    write_results(args.out / "results.json", described, progress.finished)
+    finally:
+        finished = progress.finished
+        if len(finished) < len(configs):
+            say(console, f"{len(finished)} of {len(configs)} runs had finished.")
+        if finished:
+            table = results_table(finished, described, time.perf_counter() - began)
+            _print(table)
+            if args.out:
+                write_whole(args.out / "table.md", table.markdown())
 
 
 def _plan(args: Namespace, settings: dict[str, Any], dataset: Dataset) -> tuple[list[RunConfig], str]:
@@ -116,18 +124,8 @@ def _compile(precision: str, console: Console) -> None:
     """Compile every kernel now, so that no run's time holds it, and say so: it takes some seconds."""
     say(console, "Compiling the kernels, once a process ...")
     seconds = sum(warmup(precision).values())
-    say(console, f"Compiled in {duration(seconds)}.")
-
-
-def _run_all(
-    configs: Sequence[RunConfig], dataset: Dataset, progress: Silent, keep: Callable[[RunResult], None]
-) -> None:
-    """Train one run after the other; each is kept before the next begins."""
-    for config in configs:
-        progress.start(config)
-        result = run_one(config, dataset, on_epoch=progress.on_epoch, on_batch=progress.on_batch)
-        keep(result)
-        progress.finish(result)
+    hint = "; with FASTMLP_NUMBA_CACHE=1 in the environment the next start finds them on disk" if seconds > 2 else ""
+    say(console, f"Compiled in {duration(seconds)}{hint}.")
 
 
 def _print(table: Table) -> None:

@@ -1,14 +1,19 @@
 """What is shown while runs go on, all of it on stderr: stdout holds the table alone."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from fastmlp.config import RunConfig
+from fastmlp.data import Progress as Download
 from fastmlp.fit import History
 from fastmlp.report import duration
 from fastmlp.results import RunResult
@@ -58,7 +63,7 @@ class Lines(Silent):
 
 
 class Bar(Lines):
-    """Keep one line up to date in place at the foot of a terminal, the lines of finished runs above it."""
+    """Keep two lines up to date in place at the foot of a terminal, the lines of finished runs above them."""
 
     def __enter__(self) -> Self:
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
@@ -69,7 +74,7 @@ class Bar(Lines):
         self._live.stop()
 
     def start(self, config: RunConfig) -> None:
-        """Begin a run with a new line."""
+        """Begin a run."""
         self._config, self._history = config, History()
         self._images_before = self._images_in_epoch = 0
         self._began = time.perf_counter()
@@ -91,16 +96,36 @@ class Bar(Lines):
     def _draw(self) -> None:
         self._drawn = time.perf_counter()
         seconds = self._drawn - self._began
-        line = status(
+        lines = status(
             self._config, self._history, self._images_before + self._images_in_epoch, seconds, self.finished, self.total
         )
-        self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+        self._live.update(Text(lines, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 def make_progress(console: Console, total: int, *, quiet: bool) -> Silent:
-    """Return the progress that fits: none if quiet, a moving line on a terminal, plain lines elsewhere."""
+    """Return the progress that fits: none if quiet, moving lines on a terminal, plain lines elsewhere."""
     kind = Silent if quiet else Bar if console.is_terminal and not console.is_dumb_terminal else Lines
     return kind(console, total)
+
+
+@contextmanager
+def download_bar(console: Console) -> Iterator[Callable[[Download], None]]:
+    """Yield what `load_dataset` wants as `on_progress`; a bar with speed and time left appears once bytes arrive."""
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    bar = RichProgress(TextColumn("{task.description}"), *columns, console=console)
+
+    def show(state: Download) -> None:
+        if not bar.tasks:
+            bar.start()
+            bar.add_task(state.name, total=state.total)
+        bar.update(bar.tasks[0].id, completed=state.done)
+        if state.note:
+            say(console, state.note)
+
+    try:
+        yield show
+    finally:
+        bar.stop()
 
 
 def say(console: Console, text: str) -> None:
@@ -126,20 +151,16 @@ def outcome(result: RunResult) -> str:
 def status(
     config: RunConfig, history: History, images: int, seconds: float, finished: list[RunResult], total: int
 ) -> str:
-    """Return the moving line: run, epoch, losses, speed, time left; `images` and `seconds` are those of this run."""
+    """Return the moving lines: run, time left; epoch, losses, speed. `images` and `seconds` are those of this run."""
     done = len(history.val_loss)
-    parts = [
-        f"run {len(finished) + 1}/{total}: {title(config)}",
-        f"epoch {min(done + 1, config.epochs)}/{config.epochs}",
-    ]
-    if done:
-        parts.append(f"loss {history.train_loss[-1]:.4f}, validation {history.val_loss[-1]:.4f}")
-    parts.append(f"{images / seconds if seconds > 0 else 0:,.0f} images/s")
-    if done:
-        epochs = [run.epochs for run in finished]
-        left = epochs_left(done, config.epochs, epochs, total) * seconds / done
-        parts.append(f"about {duration(left)} left")
-    return " | ".join(parts)
+    head = f"run {len(finished) + 1}/{total}: {title(config)}"
+    epoch = f"epoch {min(done + 1, config.epochs)}/{config.epochs}"
+    speed = f"{images / seconds if seconds > 0 else 0:,.0f} images/s"
+    if not done:
+        return f"{head}\n{epoch}, {speed}"
+    left = epochs_left(done, config.epochs, [run.epochs for run in finished], total) * seconds / done
+    losses = f"loss {history.train_loss[-1]:.4f}, validation {history.val_loss[-1]:.4f}"
+    return f"{head}; about {duration(left)} left\n{epoch}, {losses}, {speed}"
 
 
 def epochs_left(done: int, limit: int, finished: list[int], total: int) -> float:

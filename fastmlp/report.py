@@ -135,7 +135,8 @@ def _facts(
     runs: Sequence[RunResult], environment: Mapping[str, Any], wall_seconds: float, norms: Sequence[str]
 ) -> list[str]:
     def each(field: str) -> str:
-        return " and ".join(str(value) for value in dict.fromkeys(getattr(run.config, field) for run in runs))
+        values = dict.fromkeys(getattr(run.config, field) for run in runs)
+        return " and ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
     data, config = environment["dataset"], runs[0].config
     spread = "; mean ± standard deviation over the seeds" if len({run.seed for run in runs}) > 1 else ""

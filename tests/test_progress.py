@@ -7,7 +7,8 @@ from rich.console import Console
 from samples import config, result
 
 from fastmlp import progress
-from fastmlp.progress import Bar, Lines, Silent, epochs_left, make_progress, outcome, say, status
+from fastmlp.data import Progress as Download
+from fastmlp.progress import Bar, Lines, Silent, download_bar, epochs_left, make_progress, outcome, say, status
 
 
 def console(*, terminal: bool = False, width: int = 200) -> Console:
@@ -71,18 +72,18 @@ def test_a_terminal_is_not_drawn_for_every_batch(monkeypatch) -> None:
     assert 5 <= len(drawn) <= 11
 
 
-def test_the_line_says_run_epoch_losses_speed_and_time_left() -> None:
+def test_the_lines_say_run_time_left_epoch_losses_and_speed() -> None:
     finished = [result(epochs=20), result(epochs=40)]
-    line = status(config(), history(10), 400_000, 5.0, finished, 4)
+    shown = status(config(), history(10), 400_000, 5.0, finished, 4)
     # 30 epochs are usual: 20 to come in this run, 30 in the last, at half a second each.
-    assert line == (
-        "run 3/4: relu, image, seed 0 | epoch 11/100 | loss 1.3750, validation 1.3750 | 80,000 images/s | "
-        "about 25.0 s left"
-    )
+    assert shown.splitlines() == [
+        "run 3/4: relu, image, seed 0; about 25.0 s left",
+        "epoch 11/100, loss 1.3750, validation 1.3750, 80,000 images/s",
+    ]
 
 
-def test_the_line_of_a_run_that_just_began_promises_nothing() -> None:
-    assert status(config(), History(), 0, 0.0, [], 1) == "run 1/1: relu, image, seed 0 | epoch 1/100 | 0 images/s"
+def test_the_lines_of_a_run_that_just_began_promise_nothing() -> None:
+    assert status(config(), History(), 0, 0.0, [], 1) == "run 1/1: relu, image, seed 0\nepoch 1/100, 0 images/s"
 
 
 @pytest.mark.parametrize(
@@ -104,16 +105,25 @@ def test_a_diverged_run_says_what_may_help() -> None:
     assert said == "diverged in epoch 2: the loss is no longer finite; a lower --lr may help"
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_download_shows_its_notes_and_how_far_it_is(terminal: bool) -> None:
+    to = console(terminal=terminal)
+    with download_bar(to) as show:
+        show(Download("set.tar.gz", done=0, total=4_000_000, bytes_per_second=0.0, note="Connection lost: [Errno 104]"))
+        show(Download("set.tar.gz", done=1_000_000, total=4_000_000, bytes_per_second=500_000.0))
+    assert "Connection lost: [Errno 104]\n" in written(to)
+    assert "set.tar.gz" in written(to)
+    assert "1.0/4.0 MB" in written(to)
+
+
+def test_without_a_download_there_is_no_bar() -> None:
+    to = console(terminal=True)
+    with download_bar(to):
+        pass
+    assert written(to) == ""
+
+
 def test_brackets_are_not_markup() -> None:
     to = console()
     say(to, "see [bold]this[/bold] and C:\\[x]")
     assert written(to) == "see [bold]this[/bold] and C:\\[x]\n"
-
-
-def test_no_color_is_respected(monkeypatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    to = Console(file=io.StringIO(), force_terminal=True)
-    with Bar(to, 1) as shown:
-        shown.start(config())
-        shown.finish(result())
-    assert "\x1b[3" not in written(to)  # colours; cursor movements are not

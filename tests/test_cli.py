@@ -1,0 +1,246 @@
+"""The command end to end, in this process and as a process of its own, on the embedded data set."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastmlp import cli
+from fastmlp.data import load_dataset
+from fastmlp.experiments import EXPERIMENTS
+from fastmlp.results import load_results
+from fastmlp.threads import blas_info, usable_cores
+
+QUICK = ["--dataset", "embedded", "--epochs", "2", "--threads", "1"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _embedded_made_once():
+    """Draw the embedded set once for all tests of this file."""
+    made = load_dataset("embedded")
+    patch = pytest.MonkeyPatch()
+    real = cli.load_dataset
+    patch.setattr(cli, "load_dataset", lambda name, *a, **k: made if name == "embedded" else real(name, *a, **k))
+    yield
+    patch.undo()
+
+
+def run(*argv: str) -> int:
+    return cli.main([*QUICK, *argv])
+
+
+def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """Run to a refusal and return what it said on stderr, having printed nothing else."""
+    with pytest.raises(SystemExit) as stop:
+        sys.exit(run(*argv))
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    return err
+
+
+def table_rows(markdown: str) -> list[dict[str, str]]:
+    lines = [line.strip("| ").split(" | ") for line in markdown.splitlines() if line.startswith("|")]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+
+
+def test_two_experiments_under_two_normalisations(tmp_path: Path, capsys) -> None:
+    assert run("--experiments", "relu", "classes100", "--normalize", "image", "channel", "--out", str(tmp_path)) == 0
+    out, err = capsys.readouterr()
+    assert out == (tmp_path / "table.md").read_text()
+    rows = table_rows(out)
+    assert [(row["experiment"], row["network"]) for row in rows] == [
+        ("relu", "3072-128-20 relu"),
+        ("classes100", "3072-256-100 relu"),
+    ]
+    environment, runs = load_results(tmp_path / "results.json")
+    assert environment["dataset"]["name"] == "embedded"
+    assert environment["blas"] is None or environment["blas"]["threads"] == 1
+    assert [(r.experiment, r.normalize, r.seed, r.epochs) for r in runs] == [
+        ("relu", "image", 0, 2),
+        ("relu", "channel", 0, 2),
+        ("classes100", "image", 0, 2),
+        ("classes100", "channel", 0, 2),
+    ]
+    assert rows[0]["image"] == f"{100 * runs[0].test_accuracy:.2f}"
+    assert "image, report" not in rows[0]
+    for text in ("Data set: embedded", "runs: 4", "Compiled in", "run 4/4: classes100, channel, seed 0", str(tmp_path)):
+        assert text in err
+
+
+def test_seeds_give_mean_and_spread(tmp_path: Path, capsys) -> None:
+    assert (
+        run("--experiments", "l2", "--normalize", "image", "--seeds", "2", "--seed", "5", "--out", str(tmp_path)) == 0
+    )
+    [row] = table_rows(capsys.readouterr().out)
+    assert "±" in row["image"]
+    assert [r.seed for r in load_results(tmp_path / "results.json")[1]] == [5, 6]
+
+
+def test_options_reach_the_config(tmp_path: Path) -> None:
+    options = {
+        "--layers": "3072,7,5,100", "--activation": "sigmoid", "--labels": "fine", "--lr": "0.25",
+        "--batch-size": "128", "--momentum": "0.5", "--weight-decay": "0.125", "--epochs": "1", "--patience": "3",
+        "--seed": "9", "--precision": "float64", "--normalize": "dataset",
+    }  # fmt: skip
+    assert run(*(text for pair in options.items() for text in pair), "--out", str(tmp_path), "--quiet") == 0
+    [made] = [r.config for r in load_results(tmp_path / "results.json")[1]]
+    expected = {
+        "experiment": "custom", "dataset": "embedded", "labels": "fine", "normalize": "dataset",
+        "layers": [3072, 7, 5, 100], "activation": "sigmoid", "init": "auto", "lr": 0.25, "momentum": 0.5,
+        "weight_decay": 0.125, "batch_size": 128, "epochs": 1, "patience": 3, "seed": 9, "precision": "float64",
+        "threads": 1, "validation_fraction": 0.2,
+    }  # fmt: skip
+    assert made.to_json() == expected
+
+
+def test_overrides_apply_to_the_chosen_experiments(tmp_path: Path, capsys) -> None:
+    assert (
+        run("--experiments", "momentum,l2", "--activation", "relu", "--normalize", "image", "--out", str(tmp_path)) == 0
+    )
+    assert [row["network"] for row in table_rows(capsys.readouterr().out)] == [
+        "3072-128-20 relu, no weight decay",
+        "3072-128-20 relu",
+    ]
+
+
+def test_quiet_prints_the_table_alone(capsys) -> None:
+    assert run("--layers", "3072,4,20", "--normalize", "image", "--quiet") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith("- Data set: embedded")
+    assert table_rows(out)[0]["experiment"] == "custom"
+
+
+def test_without_out_nothing_is_written_and_that_is_said(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("--layers", "3072,4,20", "--normalize", "image") == 0
+    assert "Nothing was written: --out DIR keeps" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_older_results_are_kept(tmp_path: Path, capsys) -> None:
+    for seed in ("0", "1"):
+        assert run("--layers", "3072,4,20", "--normalize", "image", "--seed", seed, "--out", str(tmp_path)) == 0
+    assert "it is now results-1.json" in capsys.readouterr().err
+    seeds = {p.name: load_results(p)[1][0].seed for p in tmp_path.glob("results*.json")}
+    assert seeds == {"results-1.json": 0, "results.json": 1}
+    assert (tmp_path / "table-1.md").exists()
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_a_diverged_run_is_marked_and_the_others_go_on(tmp_path: Path, capsys, monkeypatch) -> None:
+    real = cli.run_one
+
+    def hot(config: Any, *args: Any, **kwargs: Any) -> Any:
+        return real(
+            cli.RunConfig(**vars(config) | {"lr": 1e30}) if config.normalize == "image" else config, *args, **kwargs
+        )
+
+    monkeypatch.setattr(cli, "run_one", hot)
+    assert run("--experiments", "relu", "--normalize", "image", "channel", "--out", str(tmp_path)) == 0
+    out, err = capsys.readouterr()
+    [row] = table_rows(out)
+    assert row["image"] == "diverged"
+    assert float(row["channel"]) > 0
+    assert "diverged in epoch" in err
+    runs = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert [r["status"] for r in runs] == ["diverged", "done"]
+    assert runs[0]["test_accuracy"] is None
+    assert len(runs[0]["history"]["train_loss"]) == runs[0]["epochs"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (ZeroDivisionError, None)])
+def test_what_ends_a_sweep_costs_no_finished_run(tmp_path: Path, capsys, monkeypatch, error, status) -> None:
+    before = blas_info()
+    real, calls = cli.run_one, []
+
+    def third_fails(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise error
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(cli, "run_one", third_fails)
+    argv = ["--experiments", "relu", "l2", "--out", str(tmp_path)]
+    if status is None:  # a bug is not swallowed
+        with pytest.raises(error):
+            run(*argv)
+    else:
+        assert run(*argv) == status
+    out, err = capsys.readouterr()
+    assert len(load_results(tmp_path / "results.json")[1]) == 2
+    assert (tmp_path / "table.md").read_text() == out
+    assert "2 of 4 runs had finished" in err
+    assert blas_info() == before
+
+
+def test_list_needs_no_data(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(cli, "load_dataset", None)
+    assert cli.main(["--list"]) == 0
+    rows = table_rows(capsys.readouterr().out)
+    assert [row["experiment"] for row in rows] == list(EXPERIMENTS)
+    assert rows[1]["image, report"] == "29.28"
+
+
+def test_help_fits_two_screens(capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    assert stop.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 70
+    assert sum("python -m fastmlp.train --" in line for line in lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--experiments", "rely"], "no experiment is called 'rely'; choose from momentum"),
+        (["--normalize", "none"], "no normalisation is called 'none'; choose from image, channel, dataset"),
+        (["--activation", "gelu"], "invalid choice: 'gelu'"),
+        (["--dataset", "mnist"], "invalid choice: 'mnist'"),
+        (["--precision", "half"], "invalid choice: 'half'"),
+        (["--layers", "3072-128-20"], "'3072-128-20' is not a list of layer sizes"),
+        (["--layers", "3072,128,10"], "the last 20, the classes"),
+        (["--layers", "784,128,20"], "the first must be 3072"),
+        (["--layers", "3072"], "layers is (3072,); allowed is at least two whole numbers"),
+        (["--lr", "-1"], "lr is -1.0; allowed is a number above 0"),
+        (["--lr", "nan"], "lr is nan; allowed is"),
+        (["--momentum", "1"], "momentum is 1.0; allowed is a number from 0 to below 1"),
+        (["--batch-size", "0"], "batch_size is 0; allowed is"),
+        (["--epochs", "0"], "epochs is 0; allowed is"),
+        (["--seed", "-1"], "seed is -1; allowed is"),
+        (["--seeds", "0"], "'0' is not a whole number of at least 1"),
+        (["--threads", "1000000"], f"threads is 1000000; allowed is a whole number from 1 to {usable_cores()}"),
+        (["--learning-rate", "1"], "unrecognized arguments: --learning-rate 1"),
+    ],
+)
+def test_bad_input_is_answered_with_what_is_allowed(capsys, argv: list[str], said: str) -> None:
+    assert said in fails(capsys, *argv)
+
+
+def test_an_out_that_cannot_take_results_is_refused_before_any_work(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(cli, "load_dataset", None)
+    (tmp_path / "file").touch()
+    assert "cannot take results (it is a file)" in fails(capsys, "--out", str(tmp_path / "file"))
+
+
+def test_a_refused_command_leaves_older_results_where_they_are(tmp_path: Path, capsys) -> None:
+    (tmp_path / "results.json").write_text("old")
+    fails(capsys, "--layers", "3072,128,10", "--out", str(tmp_path))
+    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_the_command_as_a_process(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "fastmlp.train", *QUICK, "--experiments", "half_units", "--out", str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == (tmp_path / "table.md").read_text()
+    assert "\x1b" not in done.stdout + done.stderr
+    assert done.stderr.count("half_units, ") == 2
+    refused = subprocess.run([*argv, "--lr", "0"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "error: lr is 0.0; allowed is a number above 0.\n"

@@ -1,0 +1,97 @@
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from samples import config, dataset
+
+from fastmlp.config import RunConfig
+from fastmlp.results import RunResult
+from fastmlp.run import run_one
+
+DATA = dataset()
+
+
+def small(**changes: Any) -> RunConfig:
+    """A run of a fraction of a second on DATA."""
+    fields = {"dataset": "embedded", "layers": (3072, 16, 20), "batch_size": 32, "epochs": 3, "lr": 0.02}
+    return config(**(fields | changes))
+
+
+def untimed(result: RunResult) -> RunResult:
+    return replace(result, seconds=0.0, images_per_second=0.0)
+
+
+def test_a_network_learns_what_is_there_to_learn() -> None:
+    result = run_one(small(epochs=20), DATA)
+    assert result.status == "done"
+    assert result.test_accuracy > 0.6  # chance is 0.05
+    assert result.test_loss < 2.0  # chance is log(20) = 3.0
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("normalize", ["image", "channel", "dataset"])
+def test_the_same_config_gives_the_same_bits(normalize: str, precision: str) -> None:
+    made = small(normalize=normalize, precision=precision, seed=4)
+    assert untimed(run_one(made, DATA)) == untimed(run_one(made, DATA))
+
+
+def test_another_seed_gives_other_numbers() -> None:
+    assert run_one(small(seed=1), DATA).history != run_one(small(seed=2), DATA).history
+
+
+def test_the_result_agrees_with_config_and_history() -> None:
+    made = small(normalize="channel", seed=3, epochs=4)
+    result = run_one(made, DATA)
+    assert result.config is made
+    assert (result.experiment, result.normalize, result.seed) == ("relu", "channel", 3)
+    assert (result.dataset, result.precision) == ("embedded", "float32")
+    assert list(result.history) == ["train_loss", "val_loss", "train_accuracy", "val_accuracy"]
+    assert {len(series) for series in result.history.values()} == {result.epochs}
+    assert result.best_epoch == 1 + int(np.argmin(result.history["val_loss"]))
+    assert result.val_accuracy == result.history["val_accuracy"][result.best_epoch - 1]
+    assert result.seconds > 0
+    assert result.images_per_second > 0
+
+
+def test_test_images_have_no_part_in_training() -> None:
+    other = replace(DATA, test_images=255 - DATA.test_images)
+    for normalize in ("image", "dataset"):
+        one, two = (run_one(small(normalize=normalize), data) for data in (DATA, other))
+        assert one.history == two.history
+        assert one.test_loss != two.test_loss
+
+
+def test_fine_labels_are_used_where_asked_for() -> None:
+    result = run_one(small(labels="fine", layers=(3072, 16, 100)), DATA)
+    assert result.history["train_loss"][0] > math.log(20) + 0.5  # nearer to log(100) = 4.6
+
+
+def test_a_run_leaves_the_data_as_it_is() -> None:
+    before = DATA.train_images.copy(), DATA.test_images.copy()
+    run_one(small(epochs=1), DATA)
+    assert np.array_equal(DATA.train_images, before[0])
+    assert np.array_equal(DATA.test_images, before[1])
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_history() -> None:
+    result = run_one(small(lr=1e30, epochs=10), DATA)
+    assert result.status == "diverged"
+    assert math.isnan(result.test_accuracy)
+    assert math.isnan(result.test_loss)
+    assert 1 <= result.epochs < 10
+    assert len(result.history["train_loss"]) == result.epochs
+
+
+def test_hooks_are_called_as_training_goes_on() -> None:
+    epochs, images = [], []
+    run_one(
+        small(epochs=2),
+        DATA,
+        on_epoch=lambda epoch, history: epochs.append((epoch, len(history.val_loss))),
+        on_batch=images.append,
+    )
+    assert epochs == [(1, 1), (2, 2)]
+    assert images == [32, 64, 96, 128, 160] * 2

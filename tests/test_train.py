@@ -1,0 +1,26 @@
+import subprocess
+import sys
+
+from fastmlp import cli, coretype, train
+
+
+def test_the_core_type_is_chosen_before_numpy_loads() -> None:
+    code = """if True:
+        import sys
+        from fastmlp import coretype, train
+        loaded = []
+        coretype.apply = lambda: loaded.append("numpy" in sys.modules)
+        status = train.main(["--list"])
+        print(loaded, "numpy" in sys.modules, status)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[False] True 0"
+
+
+def test_what_was_chosen_is_said(monkeypatch) -> None:
+    given = []
+    monkeypatch.setattr(cli, "main", lambda argv, notes: given.append((argv, notes)) or 7)
+    for sentence, notes in (("Set it.", ["Set it."]), (None, [])):
+        monkeypatch.setattr(coretype, "apply", lambda said=sentence: said)
+        assert train.main(["--quiet"]) == 7
+        assert given.pop() == (["--quiet"], notes)
