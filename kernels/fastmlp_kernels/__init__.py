@@ -1,0 +1,40 @@
+"""fastmlp_kernels: the compiled kernels of fastmlp, for anyone's numpy and numba code.
+
+Each function here checks its arguments and calls a compiled loop; the loops themselves, unchecked, for use inside other
+jitted functions, are in `fastmlp_kernels.jit`. Sizes in all docstrings: `N` rows of a batch, `D` inputs, `H` hidden
+units, `K` classes. Arrays are C-contiguous, float32 or float64. Functions that work in place return no array.
+Nothing compiles at import; `warmup()` compiles all.
+"""
+
+from fastmlp_kernels.activations import (
+    bias_identity,
+    bias_relu,
+    bias_sigmoid,
+    bias_tanh,
+    identity_backward,
+    relu_backward,
+    sigmoid_backward,
+    tanh_backward,
+)
+from fastmlp_kernels.loss import softmax, softmax_cross_entropy, softmax_cross_entropy_eval
+from fastmlp_kernels.normalize import gather_normalize, image_moments
+from fastmlp_kernels.update import momentum_step
+from fastmlp_kernels.warmup import warmup
+
+__all__ = [
+    "bias_identity",
+    "bias_relu",
+    "bias_sigmoid",
+    "bias_tanh",
+    "gather_normalize",
+    "identity_backward",
+    "image_moments",
+    "momentum_step",
+    "relu_backward",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_eval",
+    "tanh_backward",
+    "warmup",
+]

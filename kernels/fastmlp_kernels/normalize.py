@@ -1,0 +1,100 @@
+"""From uint8 images to normalised rows of a batch, without a float copy of the data set.
+
+`M` images of `D` values each, made of `channels` planes of D / channels values (CIFAR: red, green, blue). Moments are per
+image and block: channels = 1 normalises over the whole image, channels = 3 each plane by itself.
+"""
+
+import math
+
+import numpy as np
+
+from fastmlp_kernels import _check
+from fastmlp_kernels._jit import kernel
+
+
+@kernel
+def _image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: np.ndarray) -> None:
+    size = images.shape[1] // channels
+    for m in range(images.shape[0]):
+        for c in range(channels):
+            block = images[m, c * size : (c + 1) * size]
+            # 32-bit sums vectorise twice as wide as 64-bit ones; 65,025 * 60,000 still fits, so runs of that length
+            total, squares = np.int64(0), np.int64(0)
+            for start in range(0, size, 60_000):
+                run = block[start : start + 60_000]
+                run_total, run_squares = np.uint32(0), np.uint32(0)
+                for j in range(run.size):
+                    x = np.uint32(run[j])
+                    run_total = np.uint32(run_total + x)
+                    run_squares = np.uint32(run_squares + np.uint32(x * x))
+                total += np.int64(run_total)
+                squares += np.int64(run_squares)
+            # size^2 times the variance, an exact integer: no cancellation
+            spread = size * squares - total * total
+            mean[m, c] = total / size
+            inv_std[m, c] = size / math.sqrt(spread) if spread > 0 else 1.0
+
+
+@kernel
+def _gather_normalize(
+    images: np.ndarray, index: np.ndarray, mean: np.ndarray, inv_std: np.ndarray, out: np.ndarray
+) -> None:
+    t = out.dtype.type
+    channels = mean.shape[1]
+    size = images.shape[1] // channels
+    for i in range(index.size):
+        m = index[i]
+        for c in range(channels):
+            block = images[m, c * size : (c + 1) * size]
+            row = out[i, c * size : (c + 1) * size]
+            center, scale = mean[m, c], inv_std[m, c]
+            for j in range(block.size):
+                row[j] = (t(block[j]) - center) * scale
+
+
+def _check_images(images: np.ndarray, channels: int) -> None:
+    _check.array("images", images, _check.UINT8, ndim=2)
+    if channels < 1 or images.shape[1] % channels or images.shape[1] == 0:
+        raise ValueError(
+            f"channels is {channels}, allowed is a divisor of the image's {images.shape[1]} values (CIFAR: 1 or 3)"
+        )
+
+
+def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: np.ndarray) -> None:
+    """Mean and reciprocal standard deviation of each image, or of each channel of each image.
+
+    images : (M, D) uint8, C-contiguous
+    channels : number of equal blocks that a row is made of, a divisor of D
+    mean, inv_std : (M, channels) float32 or float64, overwritten; in units of a pixel, 0..255
+
+    Sums are exact integers. The standard deviation is the population's (divided by D / channels). A constant block has
+    none: its inv_std is 1, so that it normalises to zeros. Raises TypeError or ValueError naming the argument at fault.
+    """
+    _check_images(images, channels)
+    _check.array("mean", mean, _check.FLOATS, (len(images), channels), writes=True)
+    _check.array("inv_std", inv_std, (mean.dtype,), mean.shape, writes=True)
+    _check.apart(mean=mean, inv_std=inv_std)
+    _image_moments(images, channels, mean, inv_std)
+
+
+def gather_normalize(
+    images: np.ndarray, index: np.ndarray, mean: np.ndarray, inv_std: np.ndarray, out: np.ndarray
+) -> None:
+    """out[i] <- (images[index[i]] - mean[index[i]]) * inv_std[index[i]].
+
+    images : (M, D) uint8, C-contiguous
+    index : (N,) int64, each in [0, M)
+    mean, inv_std : (M, C) float32 or float64, from `image_moments`; C divides D
+    out : (N, D) of the same dtype, overwritten
+
+    Raises TypeError or ValueError naming the argument at fault.
+    """
+    _check.array("mean", mean, _check.FLOATS, ndim=2)
+    _check_images(images, mean.shape[1])
+    _check.array("mean", mean, _check.FLOATS, (len(images), mean.shape[1]))
+    _check.array("inv_std", inv_std, (mean.dtype,), mean.shape)
+    _check.array("index", index, _check.INT64, ndim=1)
+    _check.in_range("index", index, len(images))
+    _check.array("out", out, (mean.dtype,), (len(index), images.shape[1]), writes=True)
+    _check.apart(out=out, mean=mean, inv_std=inv_std, images=images, index=index)
+    _gather_normalize(images, index, mean, inv_std, out)

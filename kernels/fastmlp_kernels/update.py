@@ -1,0 +1,43 @@
+"""The momentum update with weight decay, one pass over each parameter array."""
+
+import math
+
+import numpy as np
+
+from fastmlp_kernels import _check
+from fastmlp_kernels._jit import kernel
+
+
+@kernel
+def _momentum_step(
+    w: np.ndarray, v: np.ndarray, g: np.ndarray, lr: float, momentum: float, weight_decay: float
+) -> None:
+    t = w.dtype.type  # a bare Python float would widen the whole loop to float64
+    rate, keep, decay = t(lr), t(momentum), t(weight_decay)
+    flat_w, flat_v, flat_g = w.reshape(w.size), v.reshape(v.size), g.reshape(g.size)
+    for i in range(flat_w.size):
+        step = keep * flat_v[i] - rate * (flat_g[i] + decay * flat_w[i])
+        flat_v[i] = step
+        flat_w[i] += step
+
+
+def momentum_step(w: np.ndarray, v: np.ndarray, g: np.ndarray, lr: float, momentum: float, weight_decay: float) -> None:
+    """In place: v <- momentum * v - lr * (g + weight_decay * w), then w <- w + v.
+
+    w : parameters, any shape, float32 or float64, C-contiguous, overwritten
+    v : velocity, same shape and dtype, overwritten; zeros before the first step
+    g : gradient (of the mean loss over the batch), same shape and dtype
+    lr, momentum, weight_decay : finite numbers
+
+    The learning rate is inside the velocity and the decay inside the gradient, unscaled by the batch size. PyTorch keeps
+    the rate outside (v <- momentum v + g + wd w; w <- w - lr v): the two agree as long as the rate does not change.
+    Raises TypeError or ValueError naming the argument at fault.
+    """
+    _check.array("w", w, _check.FLOATS, writes=True)
+    _check.array("v", v, (w.dtype,), w.shape, writes=True)
+    _check.array("g", g, (w.dtype,), w.shape)
+    _check.apart(w=w, v=v, g=g)
+    for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}, allowed is a finite number")
+    _momentum_step(w, v, g, float(lr), float(momentum), float(weight_decay))
