@@ -56,7 +56,7 @@ def _multiply_add(typingctx: Any, n: Any, factor: Any, term: Any) -> Any:  # noq
 
 @numba.njit(nogil=True)
 def _spin(n, factor, term):
-    return _multiply_add(n, factor, term)
+    return _multiply_add(n, factor, term)  # pyright: ignore[reportCallIssue] - numba passes the first argument itself
 
 
 def measure(threads: int = 1, repeats: int = 15) -> float:
