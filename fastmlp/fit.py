@@ -1,0 +1,163 @@
+"""The training loop: shuffled mini-batches, a history, early stopping, and the best weights kept."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastmlp.errors import ConfigError, DataError
+from fastmlp.inputs import Input, as_input, checked_labels
+from fastmlp.network import MLP
+from fastmlp.optimizer import SGD
+
+
+@dataclass
+class History:
+    """One entry an epoch. Training figures are means over the epoch's batches, each taken before its update."""
+
+    train_loss: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    train_accuracy: list[float] = field(default_factory=list)
+    val_accuracy: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training run did.
+
+    best_epoch : 1-based, the one whose weights the network now holds; 0 where none was finished
+    status : "done", or "diverged" when a loss was no longer finite
+    seconds : wall time, validation included; images_per_second : training images over that time
+    """
+
+    history: History
+    best_epoch: int
+    epochs: int
+    status: str
+    seconds: float
+    images_per_second: float
+
+
+class _BestWeights:
+    """A copy of the parameters at the lowest validation loss so far, in memory allocated once."""
+
+    def __init__(self, model: MLP) -> None:
+        self._live = [p for layer in model.layers for p in (layer.weight, layer.bias)]
+        self._kept = [np.empty_like(p) for p in self._live]
+        self.loss, self.epoch = math.inf, 0
+
+    def offer(self, loss: float, epoch: int) -> None:
+        if loss < self.loss:
+            self.loss, self.epoch = loss, epoch
+            for kept, live in zip(self._kept, self._live, strict=True):
+                np.copyto(kept, live)
+
+    def restore(self) -> None:
+        if self.epoch:
+            for kept, live in zip(self._kept, self._live, strict=True):
+                np.copyto(live, kept)
+
+
+class EarlyStopping:
+    """Says stop after `patience` consecutive epochs, each with a higher validation loss than the one before it."""
+
+    def __init__(self, patience: int) -> None:
+        self._patience, self._previous, self._rising = patience, math.inf, 0
+
+    def should_stop(self, loss: float) -> bool:
+        """Take the validation loss of one more epoch."""
+        self._rising = self._rising + 1 if loss > self._previous else 0
+        self._previous = loss
+        return self._rising >= self._patience
+
+
+def _train_epoch(
+    model: MLP,
+    inputs: Input,
+    labels: np.ndarray,
+    order: np.ndarray,
+    batch_size: int,
+    optimizer: SGD,
+    on_batch: Callable[[int], None] | None,
+) -> tuple[float, float]:
+    """Return mean loss and accuracy over one pass in the given order; a loss that is not finite ends it at once."""
+    total, correct = 0.0, 0
+    for start in range(0, len(order), batch_size):
+        index = order[start : start + batch_size]
+        buffers = model.buffers(len(index))
+        inputs.gather(index, buffers.x)
+        np.take(labels, index, out=buffers.labels, mode="clip")
+        loss, right = model._train_step(buffers.x, buffers.labels, optimizer)
+        if not math.isfinite(loss):
+            return loss, correct / (start + len(index))
+        total += loss * len(index)
+        correct += right
+        if on_batch is not None:
+            on_batch(start + len(index))
+    return total / len(order), correct / len(order)
+
+
+def fit(
+    model: MLP,
+    x: Input | np.ndarray,
+    labels: np.ndarray,
+    *,
+    validation: tuple[Input | np.ndarray, np.ndarray] | None = None,
+    optimizer: SGD,
+    epochs: int = 100,
+    batch_size: int = 1024,
+    patience: int = 5,
+    rng: np.random.Generator | int = 0,
+    on_epoch: Callable[[int, History], None] | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> FitResult:
+    """Train the network in place and leave it with the weights of its best validation loss.
+
+    x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K)
+    validation : such a pair, evaluated after each epoch; without it nothing stops early and the last weights stay
+    patience : stop after so many consecutive epochs of rising validation loss
+    rng : generator or seed of the shuffling: one permutation an epoch
+    on_epoch(epoch, history) after each epoch, counted from 1; on_batch(images done in this epoch) after each batch
+
+    A last, smaller batch is used as it is. Training that diverges ends early with that status; its history is kept.
+    Raises ConfigError or DataError for arguments that do not fit.
+    """
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
+        if value < 1:
+            raise ConfigError(f"{name} is {value}, allowed is 1 or more")
+    inputs = as_input(x)
+    if inputs.features != model.sizes[0]:
+        raise DataError(f"inputs have {inputs.features} features, this network takes {model.sizes[0]}")
+    labels = checked_labels(labels, len(inputs), model.sizes[-1])
+    if validation is not None:
+        validation = as_input(validation[0]), validation[1]
+    rng = np.random.default_rng(rng)
+    history, best, stopping = History(), _BestWeights(model), EarlyStopping(patience)
+    status, epoch = "done", 0
+    start = time.perf_counter()
+    for epoch in range(1, epochs + 1):
+        order = rng.permutation(len(inputs))
+        loss, accuracy = _train_epoch(model, inputs, labels, order, batch_size, optimizer, on_batch)
+        history.train_loss.append(loss)
+        history.train_accuracy.append(accuracy)
+        diverged = not math.isfinite(loss)
+        if validation is not None:
+            val_loss, val_accuracy = (math.nan, math.nan) if diverged else model.evaluate(*validation, batch_size)
+            history.val_loss.append(val_loss)
+            history.val_accuracy.append(val_accuracy)
+            diverged = not math.isfinite(val_loss)
+        if on_epoch is not None:
+            on_epoch(epoch, history)
+        if diverged:
+            status = "diverged"
+            break
+        if validation is not None:
+            best.offer(history.val_loss[-1], epoch)
+            if stopping.should_stop(history.val_loss[-1]):
+                break
+    seconds = time.perf_counter() - start
+    best.restore()
+    best_epoch = best.epoch if validation is not None else epoch - (status == "diverged")
+    return FitResult(history, best_epoch, epoch, status, seconds, epoch * len(inputs) / seconds)

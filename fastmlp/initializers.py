@@ -1,0 +1,40 @@
+"""Initial weights: a table of scales for independent normal draws. Biases start at zero."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from fastmlp.errors import ConfigError
+
+# standard deviation as a function of (fan_in, fan_out)
+INITIALIZERS: dict[str, Callable[[int, int], float]] = {
+    "lecun": lambda fan_in, fan_out: 1 / math.sqrt(fan_in),  # noqa: ARG005
+    "he": lambda fan_in, fan_out: math.sqrt(2 / fan_in),  # noqa: ARG005
+    "glorot": lambda fan_in, fan_out: math.sqrt(2 / (fan_in + fan_out)),
+}
+
+# "auto" by activation: He for ReLU, which halves the variance; LeCun for the rest
+_AUTO = {"relu": "he"}
+
+
+def resolve(init: str, activation: str) -> str:
+    """Return the initialiser's name, with "auto" resolved by the hidden activation: relu -> he, others -> lecun.
+
+    An unknown name raises ConfigError with the allowed ones.
+    """
+    if init == "auto":
+        return _AUTO.get(activation, "lecun")
+    if init not in INITIALIZERS:
+        raise ConfigError(f"unknown init {init!r}, allowed: auto, {', '.join(INITIALIZERS)}")
+    return init
+
+
+def initial_weight(init: str, fan_in: int, fan_out: int, dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
+    """Draw a (fan_in, fan_out) weight array, normal with mean 0 and the named scale.
+
+    lecun: std 1/sqrt(fan_in) (LeCun et al., Efficient BackProp, 1998); he: sqrt(2/fan_in) (He et al., 2015);
+    glorot: sqrt(2/(fan_in + fan_out)) (Glorot and Bengio, 2010). Drawn in float64 and rounded, so that float32 and
+    float64 networks of one seed start alike.
+    """
+    return (rng.standard_normal((fan_in, fan_out)) * INITIALIZERS[init](fan_in, fan_out)).astype(dtype)

@@ -1,0 +1,130 @@
+"""Where batches come from: rows of a float array, or uint8 images that are normalised as they are gathered.
+
+Both have a length, a number of features and `gather(index, out)`; the network knows nothing else of its input.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from fastmlp_kernels import jit
+
+from fastmlp.errors import ConfigError, DataError
+
+
+class Input(Protocol):
+    """Rows that can be gathered into a batch buffer."""
+
+    @property
+    def features(self) -> int:
+        """Values in a row, D."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def gather(self, index: np.ndarray, out: np.ndarray) -> None:
+        """Write the rows `index` (N,) int64, each in [0, len), to out (N, D). The index is not checked."""
+        ...
+
+
+class ArrayInput:
+    """Rows of an array x (M, D) of real numbers, taken as they are.
+
+    Raises DataError for another shape, for no rows, or where x holds NaN or infinity.
+    """
+
+    def __init__(self, x: np.ndarray) -> None:
+        x = np.asarray(x)
+        if x.ndim != 2 or 0 in x.shape:
+            raise DataError(f"inputs have shape {x.shape}, expected (rows, features) with at least one of each")
+        if x.dtype.kind not in "fiub":
+            raise DataError(f"inputs have dtype {x.dtype}, expected real numbers: convert with .astype('float32')")
+        if not np.isfinite(x).all():
+            row = int(np.argmin(np.isfinite(x).all(axis=1)))
+            raise DataError(f"inputs hold NaN or infinity, first in row {row}: clean or drop such rows")
+        self._x = x
+
+    @property
+    def features(self) -> int:
+        """Values in a row, D."""
+        return self._x.shape[1]
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def gather(self, index: np.ndarray, out: np.ndarray) -> None:
+        """Write the rows `index` (N,) to out (N, D)."""
+        if self._x.dtype == out.dtype:
+            np.take(self._x, index, axis=0, out=out, mode="clip")  # "raise" would buffer the whole output
+        else:
+            out[...] = self._x[index]
+
+
+class ImageInput:
+    """uint8 images, normalised as (x - mean) * inv_std while a batch is gathered, so that no float copy exists.
+
+    images : (M, D) uint8
+    mean, inv_std : (M, C) float32 or float64 from `fastmlp_kernels.image_moments`, C a divisor of D; the batch buffer
+        must have their dtype
+    rows : (m,) int64, the images to use, in this order; all where None. They are not copied.
+
+    Raises DataError where the arrays do not fit each other or hold NaN.
+    """
+
+    def __init__(
+        self, images: np.ndarray, mean: np.ndarray, inv_std: np.ndarray, rows: np.ndarray | None = None
+    ) -> None:
+        images = np.ascontiguousarray(images)
+        if images.dtype != np.uint8 or images.ndim != 2 or 0 in images.shape:
+            raise DataError(f"images are {images.dtype} of shape {images.shape}, expected uint8 (images, values)")
+        if mean.shape != inv_std.shape or mean.ndim != 2 or len(mean) != len(images) or images.shape[1] % mean.shape[1]:
+            raise DataError(
+                f"mean {mean.shape} and inv_std {inv_std.shape} do not fit images {images.shape}: "
+                "expected two (images, C) arrays, C a divisor of the values in an image"
+            )
+        if not (np.isfinite(mean).all() and np.isfinite(inv_std).all()):
+            raise DataError("mean or inv_std holds NaN or infinity")
+        rows = np.arange(len(images)) if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
+        if rows.ndim != 1 or len(rows) == 0 or rows.min() < 0 or rows.max() >= len(images):
+            raise DataError(f"rows must be at least one index in [0, {len(images)}), got shape {rows.shape}")
+        self._images, self._mean, self._inv_std = images, np.ascontiguousarray(mean), np.ascontiguousarray(inv_std)
+        self._rows = rows
+        self._picked = np.empty(0, np.int64)
+
+    @property
+    def features(self) -> int:
+        """Values in a row, D."""
+        return self._images.shape[1]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def gather(self, index: np.ndarray, out: np.ndarray) -> None:
+        """Write the normalised rows `index` (N,) to out (N, D)."""
+        if out.dtype != self._mean.dtype:
+            raise ConfigError(
+                f"the network computes in {out.dtype}, the images' mean and inv_std are {self._mean.dtype}: "
+                "make them with the network's dtype"
+            )
+        if len(self._picked) < len(index):
+            self._picked = np.empty(len(index), np.int64)
+        picked = self._picked[: len(index)]
+        np.take(self._rows, index, out=picked, mode="clip")
+        jit.gather_normalize(self._images, picked, self._mean, self._inv_std, out)
+
+
+def as_input(x: "Input | np.ndarray") -> Input:
+    """Return x if it already gathers rows, else wrap the array."""
+    return x if isinstance(x, ArrayInput | ImageInput) else ArrayInput(np.asarray(x))
+
+
+def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:
+    """Return the labels as contiguous int64; raises DataError unless they are `rows` integers in [0, classes)."""
+    labels = np.asarray(labels)
+    if labels.shape != (rows,) or labels.dtype.kind not in "iu":
+        raise DataError(f"labels are {labels.dtype} of shape {labels.shape}, expected {rows} integers")
+    labels = np.ascontiguousarray(labels, dtype=np.int64)
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise DataError(f"labels[{at}] is {labels[at]}, allowed is 0 to {classes - 1}: one class an output unit")
+    return labels
