@@ -104,10 +104,13 @@ def _describe(options: argparse.Namespace) -> None:
         print(dataset.notice, file=sys.stderr)
     kind = options.labels or ("coarse" if "coarse" in dataset.label_names else "fine")
     image = options.image if options.image is not None else REPORT_IMAGE if dataset.name == "cifar100" else 0
-    print(f"Data set: {dataset.name} ({dataset.source}), fingerprint {dataset.fingerprint}\n")
-    print(f"Images by split\n\n{split_table(dataset)}\n")
-    print(f"Images by {kind} class\n\n{class_table(dataset, kind)}\n")
-    print(f"One image before and after normalisation\n\n{statistics_table(dataset, image)}")
+    parts = (
+        f"Data set: {dataset.name} ({dataset.source}), fingerprint {dataset.fingerprint}",
+        f"Images by split\n\n{split_table(dataset)}",
+        f"Images by {kind} class\n\n{class_table(dataset, kind)}",
+        f"One image before and after normalisation\n\n{statistics_table(dataset, image)}",
+    )
+    print("\n\n".join(parts))
 
 
 if __name__ == "__main__":
