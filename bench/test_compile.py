@@ -38,5 +38,5 @@ def test_compile(benchmark, impl, tmp_path):
     benchmark.extra_info["impl"] = impl
     if cached:
         _run(WARMUP, **cached)
-    seconds = benchmark.pedantic(_run, args=(WARMUP,), kwargs=cached, rounds=2, iterations=1)
+    seconds = benchmark.pedantic(_run, args=(WARMUP,), kwargs=cached, rounds=1, iterations=1)
     benchmark.extra_info["warmup_seconds"] = float(seconds)

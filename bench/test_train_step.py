@@ -2,8 +2,8 @@
 
 Rivals take turns, each in a process of its own (`bench.worker`). A step gathers and normalises a shuffled batch and
 trains on it; an epoch shuffles 40,000 images and trains on all of them once, without validation. `numpy` is the plain
-float64 reference under the same BLAS kernels as `fastmlp`; `numpy_default_blas` is the reference as numpy's BLAS runs by
-itself, where that is something else.
+float64 reference under the same BLAS kernels as `fastmlp`; `numpy_default_blas` is the reference under the kernels that
+numpy's BLAS chooses by itself, where these are others.
 """
 
 import time

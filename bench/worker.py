@@ -1,7 +1,7 @@
 """A process of its own for each rival: its own BLAS kernels and thread pool, asleep while another one runs.
 
-`Worker` starts `python -m bench.worker RIVAL THREADS IMAGES` and sends it one line for each piece of work: "step" trains
-on the next batch, "epoch" on all images; the answer comes when it is done. The way there and back takes some 50 us, the
+`Worker` starts `python -m bench.worker RIVAL THREADS IMAGES` and sends a line for each piece of work: "step" trains on
+the next batch, "epoch" on all images; the answer comes when it is done. The way there and back takes some 50 us, the
 same for all. With one thread the process is pinned to one core, the only way that holds XLA.
 """
 
