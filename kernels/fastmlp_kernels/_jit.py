@@ -51,6 +51,11 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     return compiled
 
 
+def reduction(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a sum whose order of additions does not matter, so that it runs in vector lanes."""
+    return njit(**_OPTIONS | {"fastmath": FASTMATH | {"reassoc"}})(function)
+
+
 def scalar(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function of one element, to be inlined by LLVM into the loops of kernels."""
     return njit(**_OPTIONS)(function)

@@ -27,7 +27,7 @@ def _rows_at_once(width: int) -> int:
 
 @kernel
 def _bias_activation(z: np.ndarray, bias: np.ndarray, activation1: Callable) -> None:
-    n, width = z.shape
+    width = z.shape[1]
     rows = _rows_at_once(width)
     tile = np.empty(rows * width, bias.dtype)
     for r in range(rows):
@@ -41,7 +41,7 @@ def _bias_activation(z: np.ndarray, bias: np.ndarray, activation1: Callable) -> 
 
 @kernel
 def _activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, times_derivative1: Callable) -> None:
-    n, width = delta.shape
+    width = delta.shape[1]
     rows = _rows_at_once(width)
     sums = np.zeros(rows * width, delta.dtype)
     flat, flat_h = delta.reshape(delta.size), h.reshape(h.size)

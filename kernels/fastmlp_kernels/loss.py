@@ -2,8 +2,8 @@
 
 Sizes: `N` rows (images), `K` columns (classes).
 
-Rows are taken LANES at a time and turned on their side, (K, LANES): maximum, exponentials and sums then run down the
-classes with a row in each vector lane, so that vectors are full for any K and no sum changes its order.
+A block of rows that fits the L1 cache is worked on in a scratch array. The exponential, the costly part, runs over the
+block as one long run, so that vectors are full whatever K is.
 """
 
 import math
@@ -11,41 +11,55 @@ import math
 import numpy as np
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._jit import kernel
-from fastmlp_kernels.elementary import exp1
+from fastmlp_kernels._jit import kernel, reduction
+from fastmlp_kernels.elementary import exp1, key_of, value_of_key
 
-LANES = 64
+# elements in a block: 16 KiB of float32, half of a small L1 cache
+BLOCK = 4096
 # The logarithm of a product of row sums replaces a logarithm a row; each sum lies in [1, K], so this never overflows.
 PRODUCT_LIMIT = 1e200
 
 
-@kernel
-def _turn(logits: np.ndarray, bias: np.ndarray, start: int, lanes: int, e: np.ndarray) -> None:
-    for r in range(lanes):
-        row = logits[start + r]
-        for k in range(bias.size):
-            e[k, r] = row[k] + bias[k]
+@reduction
+def _sum(row: np.ndarray) -> float:
+    total = row.dtype.type(0)
+    for k in range(row.size):
+        total += row[k]
+    return total
 
 
 @kernel
-def _exponentials(e: np.ndarray, top: np.ndarray, best: np.ndarray, total: np.ndarray) -> None:
-    """In place: e (K, LANES) <- exp(e - top), where top is each lane's maximum, best its first class, total its sum."""
-    t = e.dtype.type
-    for r in range(LANES):
-        top[r] = e[0, r]
-        best[r] = 0
-        total[r] = t(0)
-    for k in range(1, e.shape[0]):
-        row = e[k]
-        for r in range(LANES):
-            higher = row[r] > top[r]
-            top[r] = row[r] if higher else top[r]
-            best[r] = np.int32(k) if higher else best[r]
-    for k in range(e.shape[0]):
-        row = e[k]
-        for r in range(LANES):
-            row[r] = exp1(row[r] - top[r])
-            total[r] += row[r]
+def _is_first_zero(row: np.ndarray, at: int) -> bool:
+    if row[at] != 0:
+        return False
+    earlier = 0
+    for k in range(at):
+        earlier += row[k] == 0
+    return earlier == 0
+
+
+@kernel
+def _shifted_rows(logits: np.ndarray, bias: np.ndarray, e: np.ndarray) -> None:
+    """Set each row of e to logits + bias - (its maximum)."""
+    for r in range(logits.shape[0]):
+        row, source = e[r], logits[r]
+        # by integer keys: compilers keep a floating-point maximum scalar unless NaN is ruled out
+        top = key_of(source[0] + bias[0])
+        for k in range(row.size):
+            x = source[k] + bias[k]
+            row[k] = x
+            key = key_of(x)
+            top = key if key > top else top
+        shift = value_of_key(top)
+        for k in range(row.size):
+            row[k] -= shift
+
+
+@kernel
+def _exponentials(e: np.ndarray) -> None:
+    flat = e.reshape(e.size)
+    for i in range(flat.size):
+        flat[i] = exp1(flat[i])
 
 
 @kernel
@@ -54,37 +68,33 @@ def _cross_entropy(
 ) -> tuple[float, int]:
     t = logits.dtype.type
     n, classes = logits.shape
-    e = np.zeros((classes, LANES), logits.dtype)
-    top, total = np.empty(LANES, logits.dtype), np.empty(LANES, logits.dtype)
-    best = np.empty(LANES, np.int32)
-    one_nth = t(1.0 / n)
-    loss, correct = 0.0, 0
+    rows = max(1, BLOCK // classes)
+    scratch = np.empty((rows, classes), logits.dtype)
+    loss, product, correct = 0.0, 1.0, 0
     if gradient:
         dbias[:] = t(0)
-    for start in range(0, n, LANES):
-        lanes = min(LANES, n - start)
-        _turn(logits, bias, start, lanes, e)
-        _exponentials(e, top, best, total)
-        product = 1.0
-        for r in range(lanes):
-            label = labels[start + r]
-            correct += best[r] == label
-            loss -= float(logits[start + r, label]) + float(bias[label]) - float(top[r])
-            product *= total[r]
+    for start in range(0, n, rows):
+        block, label = logits[start : start + rows], labels[start : start + rows]
+        e = scratch[: label.size]
+        _shifted_rows(block, bias, e)
+        for r in range(label.size):
+            loss -= e[r, label[r]]
+            correct += _is_first_zero(e[r], label[r])
+        _exponentials(e)
+        for r in range(label.size):
+            row, out = e[r], block[r]
+            total = _sum(row)
+            product *= total
             if not product < PRODUCT_LIMIT:
                 loss += math.log(product)
                 product = 1.0
-        loss += math.log(product)
-        if gradient:
-            for r in range(lanes):
-                row = logits[start + r]
-                scale = one_nth / total[r]
+            if gradient:
+                row[label[r]] -= total  # before scaling: p - 1 of a sure answer keeps its precision
+                scale = t(1) / (total * t(n))
                 for k in range(classes):
-                    row[k] = e[k, r] * scale
-                row[labels[start + r]] -= one_nth
-                for k in range(classes):
-                    dbias[k] += row[k]
-    return loss / n, correct
+                    out[k] = row[k] * scale
+                    dbias[k] += row[k] * scale
+    return (loss + math.log(product)) / n, correct
 
 
 @kernel
@@ -101,20 +111,16 @@ def _softmax_cross_entropy_eval(logits: np.ndarray, bias: np.ndarray, labels: np
 
 @kernel
 def _softmax(logits: np.ndarray, bias: np.ndarray) -> None:
-    t = logits.dtype.type
-    n, classes = logits.shape
-    e = np.zeros((classes, LANES), logits.dtype)
-    top, total = np.empty(LANES, logits.dtype), np.empty(LANES, logits.dtype)
-    best = np.empty(LANES, np.int32)
-    for start in range(0, n, LANES):
-        lanes = min(LANES, n - start)
-        _turn(logits, bias, start, lanes, e)
-        _exponentials(e, top, best, total)
-        for r in range(lanes):
-            row = logits[start + r]
-            scale = t(1) / total[r]
-            for k in range(classes):
-                row[k] = e[k, r] * scale
+    rows = max(1, BLOCK // logits.shape[1])
+    for start in range(0, logits.shape[0], rows):
+        block = logits[start : start + rows]
+        _shifted_rows(block, bias, block)
+        _exponentials(block)
+        for r in range(block.shape[0]):
+            row = block[r]
+            scale = row.dtype.type(1) / _sum(row)
+            for k in range(row.size):
+                row[k] *= scale
 
 
 def _check_logits(logits: np.ndarray, bias: np.ndarray, *, writes: bool) -> None:
