@@ -125,7 +125,8 @@ def download_bar(console: Console) -> Iterator[Callable[[Download], None]]:
     try:
         yield show
     finally:
-        bar.stop()
+        if bar.tasks:
+            bar.stop()
 
 
 def say(console: Console, text: str) -> None:

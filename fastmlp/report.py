@@ -155,13 +155,14 @@ def _facts(
         f"Training: {training}.",
         *_about_published(runs),
         f"Machine: {machine(environment)}; BLAS threads: {each('threads')}.",
-        f"Wall time: {duration(wall_seconds)} for {len(runs)} runs.",
+        f"Wall time: {duration(wall_seconds)} for {len(runs)} runs, with loading and compilation.",
     ]
 
 
 def _about_published(runs: Sequence[RunResult]) -> list[str]:
     if runs[0].dataset != "cifar100":
-        return ["The report's figures are for CIFAR-100 and are not shown beside those of another data set."]
+        fetch = "`python -m fastmlp.data fetch cifar100` fetches it"
+        return [f"The report's figures are for CIFAR-100 and so are not shown here; {fetch}."]
     if all(published(run.config) for run in runs):
         return []
     return ["The report's figure is left out where the report did not run these settings."]

@@ -56,7 +56,7 @@ class RunResult:
         if set(data) != known:
             odd = ", ".join(sorted(set(data) ^ known))
             raise DataError(f"A run's result has the keys {', '.join(sorted(known))}; unknown or missing: {odd}.")
-        values = {name: math.nan if v is None else v for name, v in data.items()}
+        values: dict[str, Any] = {name: math.nan if v is None else v for name, v in data.items()}
         history = {name: [math.nan if v is None else v for v in series] for name, series in data["history"].items()}
         return cls(**(values | {"config": RunConfig.from_json(data["config"]), "history": history}))
 

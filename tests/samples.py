@@ -81,7 +81,7 @@ def dataset(name: str = "embedded", *, kinds: tuple[str, ...] = ("coarse", "fine
     classes = {"coarse": 20, "fine": 100 if len(kinds) > 1 else 10}
     labels = {kind: rng.integers(classes[kind], size=2 * images) for kind in kinds}
     pixels = rng.integers(0, 256, size=(2 * images, 3072), dtype=np.uint8)
-    for image, label in zip(pixels, labels[kinds[0]], strict=True):
+    for image, label in zip(pixels, next(iter(labels.values())), strict=True):
         image[100 * label : 100 * (label + 1)] = 255
     return Dataset(
         name=name,

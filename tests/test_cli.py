@@ -119,7 +119,7 @@ def test_quiet_prints_the_table_alone(capsys) -> None:
 def test_without_out_nothing_is_written_and_that_is_said(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run("--layers", "3072,4,20", "--normalize", "image") == 0
-    assert "Nothing was written: --out DIR keeps" in capsys.readouterr().err
+    assert "Nothing was written; --out DIR keeps" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,12 +2,12 @@ import io
 import math
 
 import pytest
-from fastmlp.fit import History
 from rich.console import Console
 from samples import config, result
 
 from fastmlp import progress
 from fastmlp.data import Progress as Download
+from fastmlp.fit import History
 from fastmlp.progress import Bar, Lines, Silent, download_bar, epochs_left, make_progress, outcome, say, status
 
 
@@ -116,8 +116,9 @@ def test_a_download_shows_its_notes_and_how_far_it_is(terminal: bool) -> None:
     assert "1.0/4.0 MB" in written(to)
 
 
-def test_without_a_download_there_is_no_bar() -> None:
-    to = console(terminal=True)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_without_a_download_there_is_no_bar(terminal: bool) -> None:
+    to = console(terminal=terminal)
     with download_bar(to):
         pass
     assert written(to) == ""
