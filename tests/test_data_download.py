@@ -172,14 +172,16 @@ def test_a_wrong_answer_is_not_tried_again(tmp_path, told, answer, fault):
     assert "--mirror" in str(caught.value)
 
 
-def test_a_body_of_unknown_length_is_read_to_its_end(tmp_path, told):
+@pytest.mark.parametrize("more", [b"", b"and more"])
+def test_a_body_of_unknown_length_is_read_to_the_published_end(tmp_path, told, more):
     def nameless(handler: Handler) -> None:
         handler.send_response(200)
         handler.end_headers()
-        handler.wfile.write(CONTENT)
+        handler.wfile.write(CONTENT + more)
 
     with serving(CONTENT, nameless) as server:
         assert get(tmp_path, server.url, told).read_bytes() == CONTENT
+    assert notes(told) == ""
 
 
 def test_redirects_keep_the_range(tmp_path, told):

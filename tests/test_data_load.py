@@ -82,6 +82,11 @@ def test_auto_reports_a_damaged_set_rather_than_passing_it_over(tmp_path):
         load_dataset("auto", tmp_path, layouts=[mini.layout])
 
 
+def test_a_stray_file_of_a_common_name_is_not_taken_for_the_set(tmp_path):
+    (tmp_path / "train").write_text("something else")
+    assert load_dataset("auto", tmp_path).name == "embedded"
+
+
 @pytest.mark.parametrize("name", ["cifar100", "cifar10"])
 def test_missing_data_names_the_ways_out(tmp_path, cache, name):
     with pytest.raises(MissingDataError) as caught:
