@@ -8,6 +8,7 @@ import time
 from argparse import Namespace
 from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from fastmlp_kernels import warmup
@@ -62,19 +63,17 @@ def _sweep(args: Namespace, console: Console, notes: Sequence[str]) -> None:
         dataset = load_dataset(args.dataset, args.data_dir, mirror=args.mirror, on_progress=on_progress)
     configs, left_out = _plan(args, settings, dataset)
     moved = move_aside(args.out, _FILES) if args.out else []
-    data = f"Data set: {dataset.name} ({dataset.source}); runs: {len(configs)}."
+    data = f"Data set: {dataset.name} ({dataset.source}), by --dataset {args.dataset}; runs: {len(configs)}."
     for note in filter(None, [dataset.notice, data, left_out, *moved]):
         say(console, note)
     with blas_threads(args.threads) as libraries:
         if not libraries:
             say(console, "No BLAS was found whose threads can be set: --threads has no effect.")
         _train(args, console, dataset, configs, began)
-    kept = (
-        f"results.json and table.md are in {args.out}"
-        if args.out
-        else "Nothing was written; --out DIR keeps the results"
-    )
-    say(console, f"{kept}.")
+    if args.out:
+        say(console, f"results.json and table.md are in {args.out}.")
+    else:
+        say(console, "Nothing was written; --out DIR keeps the results.")
 
 
 def _train(args: Namespace, console: Console, dataset: Dataset, configs: Sequence[RunConfig], began: float) -> None:
@@ -95,10 +94,15 @@ def _train(args: Namespace, console: Console, dataset: Dataset, configs: Sequenc
         if len(finished) < len(configs):
             say(console, f"{len(finished)} of {len(configs)} runs had finished.")
         if finished:
-            table = results_table(finished, described, time.perf_counter() - began)
-            _print(table)
-            if args.out:
-                write_whole(args.out / "table.md", table.markdown())
+            _report(results_table(finished, described, time.perf_counter() - began), args.out)
+
+
+def _report(table: Table, folder: Path | None) -> None:
+    try:
+        if folder:
+            write_whole(folder / "table.md", table.markdown())
+    finally:
+        _print(table)
 
 
 def _plan(args: Namespace, settings: dict[str, Any], dataset: Dataset) -> tuple[list[RunConfig], str]:

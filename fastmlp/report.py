@@ -155,7 +155,7 @@ def _facts(
         f"Training: {training}.",
         *_about_published(runs),
         f"Machine: {machine(environment)}; BLAS threads: {each('threads')}.",
-        f"Wall time: {duration(wall_seconds)} for {len(runs)} runs, with loading and compilation.",
+        f"Runs: {len(runs)}, in {duration(wall_seconds)} of wall time with loading and compilation.",
     ]
 
 

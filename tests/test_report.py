@@ -87,7 +87,7 @@ def test_facts_state_data_settings_and_machine() -> None:
         "lr 0.005, momentum 0.9, weight decay 0.01, batch 1024, up to 100 epochs, patience 5, float32",
         "Some CPU, 2 of 4 cores, Linux 6 x86_64, Python 3.12.1, numpy 2.4.6",
         "openblas 0.3.31 (SkylakeX kernels); BLAS threads: 1",
-        "3 min 12 s for 2 runs",
+        "Runs: 2, in 3 min 12 s of wall time",
     ):
         assert text in facts
     assert "no BLAS found" in machine(ENVIRONMENT | {"blas": None})
