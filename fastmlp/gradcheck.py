@@ -66,7 +66,7 @@ class Line:
 
     def __init__(self, model: MLP, x: np.ndarray, labels: np.ndarray, moves: Sequence[Move], reach: float) -> None:
         self.model, self.x, self.labels, self.moves = model, x, labels, moves
-        if model.activation == "relu":
+        if model.layers[0].activation == "relu":
             with self.moved(-reach):
                 before = self._switches()
             with self.moved(reach):
@@ -132,7 +132,7 @@ def single_weights(model: MLP, rng: np.random.Generator) -> Iterator[tuple[str, 
     """Yield an output bias, a hidden bias, two hidden-to-output and two input-to-hidden weights, picked at random."""
     first, last = model.layers[0], model.layers[-1]
     for name, layer in (("output bias", last), ("hidden bias", first)):
-        unit = rng.integers(len(layer.bias))
+        unit = int(rng.integers(len(layer.bias)))
         yield f"{name} {unit}", _one(layer.bias, layer.dbias, unit)
     for source, target, layer in (("hidden", "output", last), ("input", "hidden", first)):
         for flat in rng.choice(layer.weight.size, size=2, replace=False):
@@ -140,7 +140,7 @@ def single_weights(model: MLP, rng: np.random.Generator) -> Iterator[tuple[str, 
             yield f"{source} {place[0]} to {target} {place[1]}", _one(layer.weight, layer.dweight, place)
 
 
-def _one(parameter: np.ndarray, gradient: np.ndarray, place: object) -> Move:
+def _one(parameter: np.ndarray, gradient: np.ndarray, place: int | tuple[np.intp, ...]) -> Move:
     direction = np.zeros_like(parameter)
     direction[place] = 1
     return Move(parameter, gradient, direction)
@@ -161,6 +161,8 @@ def run_checks(layers: Sequence[int], activation: str, seed: int = 0) -> tuple[l
     """
     if len(layers) < 3:
         raise ConfigError(f"layers is {list(layers)}; allowed are inputs, at least one hidden layer, and classes.")
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; allowed is a whole number of at least 0.")
     rng = np.random.default_rng(seed)
     model = MLP(list(layers), activation, dtype="float64", rng=rng)
     for layer in model.layers:

@@ -1,0 +1,116 @@
+"""The gradient check passes on right gradients, for every activation and depth, and fails on wrong ones."""
+
+import numpy as np
+import pytest
+
+from fastmlp import gradcheck, layers
+from fastmlp.activations import ACTIVATIONS
+from fastmlp.errors import ConfigError
+
+SMALL = ["--layers", "48,16,5"]
+
+
+@pytest.mark.parametrize("sizes", [(48, 16, 5), (30, 12, 10, 4), (3072, 128, 20)], ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_right_gradients_pass(activation, sizes):
+    weights, directions = gradcheck.run_checks(sizes, activation, seed=3)
+    assert [check.name for check in weights + directions if not check.passed] == []
+    assert len(weights) == 6
+    assert len(directions) == gradcheck.DIRECTIONS * len(sizes)  # every weight layer, and all of them
+
+
+def test_every_gradient_that_moves_is_checked_to_1e8():
+    _, directions = gradcheck.run_checks((48, 16, 5), "tanh")
+    for check in directions:
+        assert check.allowed == pytest.approx(1e-8 * abs(check.numerical), rel=0.9, abs=1e-8)
+        assert check.difference < check.allowed / 10  # the difference itself is exact enough to tell
+
+
+def _scaled_weight_gradient(monkeypatch, factor, units=None):
+    right = layers.Dense.weight_gradient
+
+    def wrong(self, x, delta):
+        right(self, x, delta)
+        if units in (None, len(self.bias)):
+            self.dweight *= factor
+
+    monkeypatch.setattr(layers.Dense, "weight_gradient", wrong)
+
+
+@pytest.mark.parametrize(("units", "part"), [(16, "layer 1"), (5, "layer 2")])
+def test_a_gradient_wrong_by_a_millionth_fails_where_it_is(monkeypatch, units, part):
+    _scaled_weight_gradient(monkeypatch, 1 + 1e-6, units)
+    _, directions = gradcheck.run_checks((48, 16, 5), "tanh")
+    failed = {check.name for check in directions if not check.passed}
+    assert part in failed
+    assert failed <= {part, "all layers"}
+
+
+def test_a_single_weight_wrong_by_a_hundredth_fails(monkeypatch):
+    _scaled_weight_gradient(monkeypatch, 1.01)
+    weights, _ = gradcheck.run_checks((48, 16, 5), "tanh")
+    assert [check.passed for check in weights] == [True, True, False, False, False, False]
+
+
+def test_a_wrong_bias_gradient_fails(monkeypatch):
+    right = layers.Dense.activation_backward
+
+    def wrong(self, delta, h):
+        right(self, delta, h)
+        self.dbias += 1e-4
+
+    monkeypatch.setattr(layers.Dense, "activation_backward", wrong)
+    weights, directions = gradcheck.run_checks((48, 16, 5), "sigmoid")
+    assert "layer 1" in {check.name for check in directions if not check.passed}
+    assert not weights[1].passed
+
+
+def test_a_nan_gradient_fails():
+    assert not gradcheck.Check("x", 1.0, float("nan"), allowed=1.0).passed
+    assert not gradcheck.Check("x", 1.0, 1.0, allowed=float("nan")).passed
+
+
+def test_relu_images_near_a_kink_are_left_out():
+    rng = np.random.default_rng(0)
+    model = gradcheck.MLP([1, 1, 2], "relu", dtype="float64", rng=rng)
+    model.layers[0].weight[...], model.layers[0].bias[...] = 1.0, 0.0
+    x, labels = np.array([[1.0], [0.004], [-0.004], [-1.0]]), np.zeros(4, np.int64)
+    bias = model.layers[0].bias
+    move = gradcheck.Move(bias, model.layers[0].dbias, np.ones(1))
+    line = gradcheck.Line(model, x, labels, [move], reach=0.01)
+    np.testing.assert_array_equal(line.x, [[1.0], [-1.0]])
+    assert bias[0] == 0.0  # moved back
+    with pytest.raises(ConfigError, match="fewer units"):
+        gradcheck.Line(model, x, labels, [move], reach=2.0)
+
+
+def test_the_command_prints_both_tables_and_exits_0(capsys):
+    assert gradcheck.main([*SMALL, "--activation", "tanh", "relu"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("| numerical | backpropagated | difference |") == 4
+    assert "output bias" in out
+    assert out.count("to output") == out.count("to hidden") == 4
+    assert "FAIL" not in out
+
+
+def test_the_command_exits_1_where_a_check_fails(monkeypatch, capsys):
+    _scaled_weight_gradient(monkeypatch, 1.01)
+    assert gradcheck.main([*SMALL, "--activation", "tanh"]) == 1
+    assert "FAIL" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--layers", "48,5"], "hidden units"),
+        (["--layers", "48,x,5"], "48,x,5"),
+        (["--layers", "48,0,5"], "48,0,5"),
+        (["--activation", "softplus"], "softplus"),
+        (["--seed", "-1"], "-1"),
+    ],
+)
+def test_bad_arguments_exit_2(argv, message, capsys):
+    with pytest.raises(SystemExit) as error:
+        gradcheck.main(argv)
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err

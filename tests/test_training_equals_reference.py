@@ -1,0 +1,198 @@
+"""The fast path trains as the plain reference does, step by step and epoch by epoch, and a step allocates no array."""
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastmlp import MLP, SGD, ImageInput, reference
+from fastmlp.fit import fit
+from fastmlp.inputs import ArrayInput
+
+LR, MOMENTUM, WEIGHT_DECAY = 0.05, 0.9, 0.01
+SETTINGS: dict[str, Any] = {"lr": LR, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
+NETWORKS = [
+    pytest.param((40, 24, 6), "tanh", id="tanh"),
+    pytest.param((40, 24, 6), "sigmoid", id="sigmoid"),
+    pytest.param((40, 24, 6), "relu", id="relu"),
+    pytest.param((40, 20, 12, 6), "tanh", id="two_hidden_tanh"),
+    pytest.param((40, 20, 12, 6), "relu", id="two_hidden_relu"),
+    pytest.param((40, 6), "tanh", id="no_hidden"),
+]
+# Two orders of summation differ by a few rounding errors a step, and 200 steps carry them on. float64 has 1.1e-16 of
+# them, so 1e-9 leaves room for a growth of 1e6. float32 has 6e-8: an error of 200 steps' worth, added without any
+# cancelling, is 1.2e-5; a growth of ten on top of it gives 1e-4, still far below what one wrong term would do.
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
+
+
+def make_pair(sizes, activation, dtype):
+    """Return a fast network and the reference with the same weights; biases that are not zero."""
+    model = MLP(list(sizes), activation, dtype=dtype, rng=np.random.default_rng(5))
+    rng = np.random.default_rng(6)
+    for layer in model.layers:
+        layer.bias[...] = 0.1 * rng.standard_normal(layer.bias.shape)
+    network = reference.Network([la.weight for la in model.layers], [la.bias for la in model.layers], activation)
+    return model, network
+
+
+def make_data(rows, features, classes, seed=9):
+    """Return (x, labels) with something to learn and something to overfit."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((rows, features)).astype(np.float32).astype(np.float64)  # the same in both precisions
+    labels = (x[:, :classes] + rng.standard_normal((rows, classes))).argmax(axis=1)
+    return x, labels
+
+
+def assert_equal_parameters(model, network, tolerance):
+    """Check every array to `tolerance` of its largest entry."""
+    for layer, weight, bias in zip(model.layers, network.weights, network.biases, strict=True):
+        np.testing.assert_allclose(layer.weight, weight, rtol=0, atol=tolerance * np.abs(weight).max())
+        np.testing.assert_allclose(layer.bias, bias, rtol=0, atol=tolerance * np.abs(bias).max())
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("sizes", "activation"), NETWORKS)
+def test_200_steps_equal_the_reference(sizes, activation, dtype):
+    model, network = make_pair(sizes, activation, dtype)
+    optimizer, tolerance = SGD(**SETTINGS), TOLERANCE[dtype]
+    x, labels = make_data(1000, sizes[0], sizes[-1])
+    rng, wanted_loss = np.random.default_rng(1), np.inf
+    for step in range(200):
+        batch = rng.integers(0, len(x), 64 if step % 4 else 37)  # a smaller batch now and then
+        loss, correct = model.train_step(x[batch].astype(dtype), labels[batch], optimizer)
+        wanted_loss, wanted_correct = network.train_step(x[batch], labels[batch], **SETTINGS)
+        assert loss == pytest.approx(wanted_loss, rel=tolerance)
+        assert abs(correct - wanted_correct) <= (dtype == "float32")  # two logits may tie but for rounding
+    assert_equal_parameters(model, network, tolerance)
+    assert np.abs(network.weights[0]).max() > 0
+    assert wanted_loss < 0.9 * np.log(sizes[-1])  # it did learn
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("sizes", "activation"), NETWORKS)
+def test_fit_equals_the_reference_epoch_by_epoch(sizes, activation, dtype):
+    model, network = make_pair(sizes, activation, dtype)
+    train, validation = make_data(500, sizes[0], sizes[-1]), make_data(200, sizes[0], sizes[-1], seed=10)
+    options: dict[str, Any] = {"epochs": 6, "batch_size": 128, "patience": 5}  # 128, 128, 128 and a last batch of 116
+    result = fit(
+        model, train[0].astype(dtype), train[1], validation=(validation[0].astype(dtype), validation[1]),
+        optimizer=SGD(**SETTINGS), rng=np.random.default_rng(2), **options,
+    )  # fmt: skip
+    history = reference.fit(network, train, validation, np.random.default_rng(2), **options, **SETTINGS)
+    for name, wanted in history.items():
+        slack = 1.5 / 200 if "accuracy" in name and dtype == "float32" else 0.0
+        np.testing.assert_allclose(
+            getattr(result.history, name), wanted, rtol=TOLERANCE[dtype], atol=slack, err_msg=name
+        )
+    assert_equal_parameters(model, network, TOLERANCE[dtype])
+
+
+def test_early_stopping_and_the_weights_kept_equal_the_reference():
+    sizes = (40, 24, 6)
+    model, network = make_pair(sizes, "relu", "float64")
+    train, validation = make_data(60, 40, 6), make_data(200, 40, 6, seed=10)  # few rows: it overfits soon
+    options: dict[str, Any] = {"epochs": 200, "batch_size": 20, "patience": 4}
+    settings: dict[str, Any] = {"lr": LR, "momentum": MOMENTUM, "weight_decay": 0.0}
+    result = fit(
+        model, *train, validation=validation, optimizer=SGD(**settings), rng=np.random.default_rng(2), **options
+    )
+    history = reference.fit(network, train, validation, np.random.default_rng(2), **options, **settings)
+    assert result.epochs == len(history["val_loss"]) < 200
+    assert result.best_epoch == 1 + int(np.argmin(history["val_loss"])) < result.epochs
+    np.testing.assert_allclose(result.history.val_loss, history["val_loss"], rtol=1e-9)
+    assert_equal_parameters(model, network, 1e-9)
+    assert model.evaluate(*validation)[0] == pytest.approx(min(history["val_loss"]), rel=1e-9)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_training_from_images_equals_the_reference_on_normalised_rows(channels):
+    sizes = (48, 16, 5)
+    model, network = make_pair(sizes, "tanh", "float64")
+    rng = np.random.default_rng(4)
+    images = rng.integers(0, 256, (300, 48), dtype=np.uint8)
+    rows, labels = rng.permutation(300)[:200], rng.integers(0, 5, 200)
+    mean, inv_std = reference.image_moments(images, channels)
+    inputs = ImageInput(images, mean, inv_std, rows)
+    fit(model, inputs, labels, optimizer=SGD(**SETTINGS), epochs=3, batch_size=64, rng=np.random.default_rng(2))
+    x, order = reference.gather_normalize(images, rows, mean, inv_std), np.random.default_rng(2)
+    for _ in range(3):
+        reference.train_epoch(network, x, labels, order.permutation(200), 64, **SETTINGS)
+    assert_equal_parameters(model, network, 1e-9)
+
+
+def _bits(seed):
+    model = MLP([40, 24, 6], "tanh", rng=np.random.default_rng(seed))
+    data = make_data(300, 40, 6)
+    result = fit(
+        model,
+        *data,
+        validation=data,
+        optimizer=SGD(**SETTINGS),
+        epochs=4,
+        batch_size=64,
+        rng=np.random.default_rng(seed),
+    )
+    return [array.tobytes() for la in model.layers for array in (la.weight, la.bias)], result.history
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    assert _bits(3) == _bits(3)
+    assert _bits(3)[0] != _bits(4)[0]
+
+
+def _bytes_of_steps(source, batch):
+    """Return (most bytes that 20 training steps held at any moment, bytes they left behind)."""
+    rows, sizes = 4 * batch, (300, 64, 10)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (rows, sizes[0]), dtype=np.uint8)
+    mean, inv_std = (a.astype(np.float32) for a in reference.image_moments(images, 1))
+    inputs = ImageInput(images, mean, inv_std) if source == "images" else ArrayInput(images.astype(np.float32) / 255)
+    labels, index = rng.integers(0, sizes[-1], rows), np.arange(rows)
+    model, optimizer = MLP(list(sizes), "tanh"), SGD(LR, MOMENTUM, WEIGHT_DECAY)
+
+    def steps(count):
+        for i in range(count):
+            part = index[i % 4 * batch : (i % 4 + 1) * batch]
+            buffers = model.buffers(len(part))
+            inputs.gather(part, buffers.x)
+            np.take(labels, part, out=buffers.labels, mode="clip")
+            model._train_step(buffers.x, buffers.labels, optimizer)
+
+    steps(8)
+    tracemalloc.start()
+    try:
+        steps(2)  # what tracing itself brings
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        steps(20)
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return peak - before, after - before
+
+
+@pytest.mark.parametrize("source", ["array", "images"])
+def test_a_training_step_allocates_no_array(source):
+    """numpy tells tracemalloc of its arrays, numba of its own. Views and numbers are some hundred bytes of Python objects.
+
+    A kernel's scratch is of a fixed size, a few rows long: so the largest amount held does not grow with the batch and
+    stays under the smallest array of a batch, the (1024, 10) logits.
+    """
+    small, left = _bytes_of_steps(source, 256)
+    large, left_large = _bytes_of_steps(source, 1024)
+    assert large - small < 256 * 10 * 4
+    assert large < 1024 * 10 * 4
+    assert max(left, left_large) < 1024
+
+
+def test_the_count_of_allocations_sees_an_array():
+    """Guards the test above: it would notice one temporary."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        np.ones((1024, 10), np.float32).sum()
+        assert tracemalloc.get_traced_memory()[1] - before >= 1024 * 10 * 4
+    finally:
+        tracemalloc.stop()
