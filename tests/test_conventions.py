@@ -1,0 +1,118 @@
+"""Rules that hold for the whole project: what may import what, what an import costs, what a file may hold."""
+
+import ast
+import inspect
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE, KERNELS = ROOT / "fastmlp", ROOT / "kernels" / "fastmlp_kernels"
+MODULES = sorted([*PACKAGE.rglob("*.py"), *KERNELS.rglob("*.py")])
+SOURCES = sorted(p for folder in (PACKAGE, KERNELS, ROOT / "tests", ROOT / "bench") for p in folder.rglob("*.py"))
+# Who a run of training calls, from the outside in.
+FAST_PATH = ["fit", "network", "layers", "optimizer", "inputs", "activations", "initializers"]
+
+
+def imported_names(path):
+    """Return the modules that a file imports anywhere in it, as written."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def run_python(code):
+    """Return what a fresh interpreter prints; it fails here if it fails there."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def module_name(path):
+    root = ROOT if PACKAGE in path.parents else KERNELS.parent
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_importing_fastmlp_loads_neither_numpy_nor_numba():
+    loaded = run_python("import sys, fastmlp; print(sorted({'numpy', 'numba', 'fastmlp_kernels'} & set(sys.modules)))")
+    assert loaded == "[]"
+
+
+def test_the_names_of_fastmlp_are_there_on_first_use():
+    assert run_python("import fastmlp; print([n for n in fastmlp.__all__ if getattr(fastmlp, n) is None])") == "[]"
+
+
+def test_importing_the_kernels_and_the_layers_compiles_nothing():
+    code = """
+import fastmlp_kernels.jit as jit, fastmlp
+fastmlp.MLP, fastmlp.SGD
+kernels = [f for f in vars(jit).values() if hasattr(f, "signatures")]
+print(len(kernels), sum(len(f.signatures) for f in kernels))
+"""
+    count, compiled = map(int, run_python(code).split())
+    assert count >= 14
+    assert compiled == 0
+
+
+def test_the_reference_imports_numpy_alone_and_stays_short():
+    reference = PACKAGE / "reference.py"
+    assert {name.split(".")[0] for name in imported_names(reference)} == {"collections", "numpy"}
+    assert len(reference.read_text(encoding="utf-8").splitlines()) < 200
+
+
+def test_the_fast_path_never_imports_the_reference():
+    for path in [*KERNELS.rglob("*.py"), *(PACKAGE / f"{name}.py" for name in FAST_PATH)]:
+        assert not any("reference" in name for name in imported_names(path)), path.name
+
+
+def test_the_layers_know_no_file_process_or_terminal():
+    outside = {"argparse", "json", "multiprocessing", "os", "pathlib", "rich", "subprocess", "sys"}
+    for name in FAST_PATH:
+        assert not {n.split(".")[0] for n in imported_names(PACKAGE / f"{name}.py")} & outside, name
+
+
+def test_the_kernels_know_numpy_and_numba_alone():
+    others = {"argparse", "fastmlp", "json", "rich", "subprocess", "threadpoolctl"}
+    for path in KERNELS.rglob("*.py"):
+        assert not {name.split(".")[0] for name in imported_names(path)} & others, path.name
+
+
+def test_one_file_owns_numbas_options():
+    for path in KERNELS.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if path.name != "_jit.py":
+            assert not re.search(r"\bnjit\b|fastmath=|error_model=|cache=True", text), path.name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_public_functions_and_classes_have_docstrings(path):
+    module = import_module(module_name(path))
+    assert inspect.getdoc(module), "the module itself"
+    for name, value in vars(module).items():
+        own = getattr(value, "__module__", None) == module.__name__
+        if own and not name.startswith("_") and (inspect.isfunction(value) or inspect.isclass(value)):
+            assert value.__doc__, name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_hold_no_path_of_a_machine_and_fit_a_reader(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"""["'\s(](/home/|/root/|/Users/|/work/|/tmp/)\w""", text)
+    assert len(text.splitlines()) <= 300
+
+
+def test_the_readme_has_the_benchmark_table_between_its_markers():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"<!-- bench:start -->\n(.*?)<!-- bench:end -->", text, re.DOTALL)
+    assert block is not None
+    assert "| `bias_tanh` |" in block[1]
+    assert "| step |" in block[1]
