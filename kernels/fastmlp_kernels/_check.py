@@ -1,7 +1,5 @@
 """Checks of arguments, shared by the public functions. Each error names the argument, what came and what is allowed."""
 
-from itertools import combinations
-
 import numpy as np
 
 from fastmlp_kernels._jit import kernel
@@ -42,9 +40,12 @@ def array(
 
 def apart(**arrays: np.ndarray) -> None:
     """Check that no two arrays share memory: a kernel would read what it has just written. Raises ValueError."""
-    for (a, x), (b, y) in combinations(arrays.items(), 2):
-        if np.may_share_memory(x, y):  # compares bounds, which is exact for contiguous arrays
-            raise ValueError(f"{a} and {b} overlap in memory: pass separate arrays")
+    values = list(arrays.values())
+    for i, x in enumerate(values):
+        for j in range(i):
+            if np.may_share_memory(x, values[j]):  # compares bounds, which is exact for contiguous arrays
+                names = list(arrays)
+                raise ValueError(f"{names[j]} and {names[i]} overlap in memory: pass separate arrays")
 
 
 @kernel

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from numba import njit
 
@@ -22,8 +22,6 @@ R = TypeVar("R")
 # the argument reductions in `elementary` rely on the order of operations.
 FASTMATH = {"contract"}
 
-# error_model="numpy": x / 0 is inf. With Python's model every division carries a branch and stays scalar.
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 _CACHE_ON = {"1": True, "0": False, "": False}
 
 
@@ -42,9 +40,14 @@ def _package_stamp() -> tuple[str, int]:
     return digest.hexdigest(), 0
 
 
+def _compile(function: Callable[P, R], fastmath: set[str]) -> Callable[P, R]:
+    # error_model="numpy": x / 0 is inf. With Python's model every division carries a branch and stays scalar.
+    return njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+
+
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a loop over arrays. It releases the GIL and checks no argument."""
-    compiled = njit(**_OPTIONS)(function)
+    compiled: Any = _compile(function, FASTMATH)
     if _cache_wanted() and hasattr(compiled, "enable_caching"):  # a plain function under NUMBA_DISABLE_JIT=1
         compiled.enable_caching()
         compiled._cache._cache_file._source_stamp = _package_stamp()
@@ -53,9 +56,9 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 def reduction(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a sum whose order of additions does not matter, so that it runs in vector lanes."""
-    return njit(**_OPTIONS | {"fastmath": FASTMATH | {"reassoc"}})(function)
+    return _compile(function, FASTMATH | {"reassoc"})
 
 
 def scalar(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function of one element, to be inlined by LLVM into the loops of kernels."""
-    return njit(**_OPTIONS)(function)
+    return _compile(function, FASTMATH)

@@ -7,9 +7,10 @@ Both passes treat ROWS rows as one long run against the bias repeated ROWS times
 is: with 20 columns, one row would be one vector and four single elements that cost more than the vector.
 """
 
-from collections.abc import Callable
-
 import numpy as np
+from numba import types
+from numba.extending import overload
+from numba.misc.special import literally
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel, scalar
@@ -18,43 +19,6 @@ from fastmlp_kernels.elementary import identity1, relu1, sigmoid1, tanh1
 # A multiple of every vector width; ROWS repetitions of the bias stay in the L1 cache up to H = WIDE.
 ROWS = 16
 WIDE = 512
-
-
-@kernel
-def _rows_at_once(width: int) -> int:
-    return ROWS if width <= WIDE else 1
-
-
-@kernel
-def _bias_activation(z: np.ndarray, bias: np.ndarray, activation1: Callable) -> None:
-    width = z.shape[1]
-    rows = _rows_at_once(width)
-    tile = np.empty(rows * width, bias.dtype)
-    for r in range(rows):
-        tile[r * width : (r + 1) * width] = bias
-    flat = z.reshape(z.size)
-    for start in range(0, flat.size, tile.size):
-        run = flat[start : start + tile.size]
-        for j in range(run.size):
-            run[j] = activation1(run[j] + tile[j])
-
-
-@kernel
-def _activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, times_derivative1: Callable) -> None:
-    width = delta.shape[1]
-    rows = _rows_at_once(width)
-    sums = np.zeros(rows * width, delta.dtype)
-    flat, flat_h = delta.reshape(delta.size), h.reshape(h.size)
-    for start in range(0, flat.size, sums.size):
-        run, run_h = flat[start : start + sums.size], flat_h[start : start + sums.size]
-        for j in range(run.size):
-            d = times_derivative1(run[j], run_h[j])
-            run[j] = d
-            sums[j] += d
-    dbias[:] = sums[:width]
-    for r in range(1, rows):
-        for j in range(width):
-            dbias[j] += sums[r * width + j]
 
 
 @scalar
@@ -78,44 +42,120 @@ def _times_identity_derivative1(d, h):  # noqa: ARG001 - the four share one sign
     return d
 
 
+SCALARS = {
+    "tanh": (tanh1, _times_tanh_derivative1),
+    "sigmoid": (sigmoid1, _times_sigmoid_derivative1),
+    "relu": (relu1, _times_relu_derivative1),
+    "identity": (identity1, _times_identity_derivative1),
+}
+
+
+def _activate(x, name):
+    return SCALARS[name][0](x)
+
+
+def _times_derivative(d, h, name):
+    return SCALARS[name][1](d, h)
+
+
+# One loop serves four activations: the name is a literal, so that numba picks the scalar while it compiles. (A compiled
+# function as an argument would do as well, but numba keeps no such caller in its disk cache.)
+@overload(_activate)
+def _overload_activate(x, name):  # noqa: ARG001
+    if isinstance(name, types.StringLiteral):
+        function1 = SCALARS[name.literal_value][0]
+        return lambda x, name: function1(x)  # noqa: ARG005
+    return None
+
+
+@overload(_times_derivative)
+def _overload_times_derivative(d, h, name):  # noqa: ARG001
+    if isinstance(name, types.StringLiteral):
+        function1 = SCALARS[name.literal_value][1]
+        return lambda d, h, name: function1(d, h)  # noqa: ARG005
+    return None
+
+
+@kernel
+def _rows_at_once(width: int) -> int:
+    return ROWS if width <= WIDE else 1
+
+
+@kernel
+def _bias_activation(z: np.ndarray, bias: np.ndarray, name: str) -> None:
+    literally(name)
+    width = z.shape[1]
+    rows = _rows_at_once(width)
+    repeated = np.empty((rows, width), bias.dtype)
+    for r in range(rows):
+        for j in range(width):
+            repeated[r, j] = bias[j]
+    tile, flat = repeated.reshape(repeated.size), z.reshape(z.size)
+    for start in range(0, flat.size, tile.size):
+        run = flat[start : start + tile.size]
+        for j in range(run.size):
+            run[j] = _activate(run[j] + tile[j], name)
+
+
+@kernel
+def _activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, name: str) -> None:
+    literally(name)
+    width = delta.shape[1]
+    rows = _rows_at_once(width)
+    partial = np.zeros((rows, width), delta.dtype)
+    sums = partial.reshape(partial.size)
+    flat, flat_h = delta.reshape(delta.size), h.reshape(h.size)
+    for start in range(0, flat.size, sums.size):
+        run, run_h = flat[start : start + sums.size], flat_h[start : start + sums.size]
+        for j in range(run.size):
+            d = _times_derivative(run[j], run_h[j], name)
+            run[j] = d
+            sums[j] += d
+    for j in range(width):
+        dbias[j] = partial[0, j]
+    for r in range(1, rows):
+        for j in range(width):
+            dbias[j] += partial[r, j]
+
+
 @kernel
 def _bias_tanh(z: np.ndarray, bias: np.ndarray) -> None:
-    _bias_activation(z, bias, tanh1)
+    _bias_activation(z, bias, "tanh")
 
 
 @kernel
 def _bias_sigmoid(z: np.ndarray, bias: np.ndarray) -> None:
-    _bias_activation(z, bias, sigmoid1)
+    _bias_activation(z, bias, "sigmoid")
 
 
 @kernel
 def _bias_relu(z: np.ndarray, bias: np.ndarray) -> None:
-    _bias_activation(z, bias, relu1)
+    _bias_activation(z, bias, "relu")
 
 
 @kernel
 def _bias_identity(z: np.ndarray, bias: np.ndarray) -> None:
-    _bias_activation(z, bias, identity1)
+    _bias_activation(z, bias, "identity")
 
 
 @kernel
 def _tanh_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    _activation_backward(delta, h, dbias, _times_tanh_derivative1)
+    _activation_backward(delta, h, dbias, "tanh")
 
 
 @kernel
 def _sigmoid_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    _activation_backward(delta, h, dbias, _times_sigmoid_derivative1)
+    _activation_backward(delta, h, dbias, "sigmoid")
 
 
 @kernel
 def _relu_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    _activation_backward(delta, h, dbias, _times_relu_derivative1)
+    _activation_backward(delta, h, dbias, "relu")
 
 
 @kernel
 def _identity_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    _activation_backward(delta, h, dbias, _times_identity_derivative1)
+    _activation_backward(delta, h, dbias, "identity")
 
 
 def _check_forward(z: np.ndarray, bias: np.ndarray) -> None:

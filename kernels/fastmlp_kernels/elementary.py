@@ -1,9 +1,9 @@
 """exp, tanh and the logistic sigmoid of one element, without branches, so that loops over them vectorise.
 
 numba calls the C library once an element for `math.exp` and `math.tanh`, which no compiler vectorises: thirty times
-slower than these. The float32 functions below rest on one polynomial, found for this package by a weighted
-least-squares (Lawson) minimax fit in extended precision; the largest errors over every finite float32, against the correctly rounded
-value, are proved by `tests/test_elementary.py`:
+slower than these. The float32 functions below rest on two polynomials, found for this package by weighted
+least-squares (Lawson) minimax fits in extended precision. The largest errors over every finite float32, against the
+correctly rounded value, are proved by `tests/test_elementary.py`:
 
     exp1      1 ULP     subnormal results included
     tanh1     3 ULP     never above one
@@ -29,6 +29,8 @@ LN2_HIGH, LN2_LOW = F(0.693359375), F(-2.1219444e-4)
 # exp(r) = 1 + r + C2 r^2 + ... + C6 r^6 for |r| <= ln 2 / 2, to 3e-9 relative
 C2, C3, C4 = F(0.4999999337308009), F(0.166665195240448), F(0.041668401085024225)
 C5, C6 = F(0.008368851070797108), F(0.0013814320507677216)
+# tanh(r) = r + T3 r^3 + T5 r^5 for |r| <= ln 2 / 4, to 6e-8 relative
+T3, T5 = F(-0.3333126478356331), F(0.13110233619949876)
 # Adding 1.5 * 2**23 rounds to an integer and leaves it in the low mantissa bits.
 ROUND = F(12582912.0)
 ROUND_BITS = np.int32(0x4B400000)
@@ -56,16 +58,6 @@ def _expm1_near_zero(r: F) -> F:
 
 
 @scalar
-def _half_expm1_of_twice(r: F) -> F:
-    """Return (exp(2 r) - 1) / 2 for |r| <= ln 2 / 4: the same polynomial, its coefficients scaled exactly."""
-    p = F(32.0) * C6 * r + F(16.0) * C5
-    p = p * r + F(8.0) * C4
-    p = p * r + F(4.0) * C3
-    p = p * r + F(2.0) * C2
-    return p * (r * r) + r
-
-
-@scalar
 def _exp_f32(x: F) -> F:
     x = EXP_LOW if x < EXP_LOW else x  # written so that a NaN fails both comparisons and passes through
     x = EXP_HIGH if x > EXP_HIGH else x
@@ -81,127 +73,18 @@ def _exp_f32(x: F) -> F:
 
 @scalar
 def _tanh_f32(x: F) -> F:
-    # tanh |x| = e / (e + 1) with e = (exp(2|x|) - 1) / 2, which keeps its relative precision down to zero
+    # With |x| = n (ln 2) / 2 + r and u = tanh r, the addition theorem gives, for s = 2**n,
+    # tanh |x| = ((s - 1) + (s + 1) u) / ((s + 1) + (s - 1) u), which is u itself, to full precision, for n = 0.
     a = abs(x)
     a = TANH_HIGH if a > TANH_HIGH else a
     shifted = F(a * (F(2.0) * LOG2_E) + ROUND)
     # The error of the rounded ln 2 grows with the exponent, while its weight in the quotient shrinks much faster.
     r = a - (shifted - ROUND) * (F(0.5) * LN2)
-    scale = _power_of_two(shifted.view(np.int32))  # the bits of ROUND above the integer are shifted out
-    e = _half_expm1_of_twice(r) * scale + (scale * F(0.5) - F(0.5))
-    return F(math.copysign(e / (e + F(1.0)), x))
-
-
-def _exp(x):
-    return np.exp(x)
-
-
-def _tanh(x):
-    return np.tanh(x)
-
-
-@overload(_exp, jit_options={"error_model": "numpy", "fastmath": FASTMATH})
-def _overload_exp(x):
-    return (lambda x: _exp_f32(x)) if x == types.float32 else (lambda x: math.exp(x))
-
-
-@overload(_tanh, jit_options={"error_model": "numpy", "fastmath": FASTMATH})
-def _overload_tanh(x):
-    return (lambda x: _tanh_f32(x)) if x == types.float32 else (lambda x: math.tanh(x))
-
-
-"""exp, tanh and the logistic sigmoid of one element, without branches, so that loops over them vectorise.
-
-numba calls the C library once an element for `math.exp` and `math.tanh`, which no compiler vectorises: thirty times
-slower than these. The float32 functions below rest on one polynomial, found for this package by a weighted
-least-squares (Lawson) minimax fit in extended precision; the largest errors over every finite float32, against the correctly rounded
-value, are proved by `tests/test_elementary.py`:
-
-    exp1      1 ULP     subnormal results included
-    tanh1     3 ULP     never above one
-    sigmoid1  2 ULP     subnormal results included
-
-Infinities and NaN give what numpy gives. float64 goes to the C library: it is there for checking, not for speed.
-"""
-
-import math
-
-import numpy as np
-from numba import types
-from numba.extending import overload
-
-from fastmlp_kernels._jit import FASTMATH, scalar
-
-F = np.float32
-
-LOG2_E = F(1.4426950408889634)
-# ln 2 in two parts: the high one has 9 trailing zero bits, so that n * LN2_HIGH is exact for |n| < 512
-LN2 = F(0.6931471805599453)
-LN2_HIGH, LN2_LOW = F(0.693359375), F(-2.1219444e-4)
-# exp(r) = 1 + r + C2 r^2 + ... + C6 r^6 for |r| <= ln 2 / 2, to 3e-9 relative
-C2, C3, C4 = F(0.4999999337308009), F(0.166665195240448), F(0.041668401085024225)
-C5, C6 = F(0.008368851070797108), F(0.0013814320507677216)
-# Adding 1.5 * 2**23 rounds to an integer and leaves it in the low mantissa bits.
-ROUND = F(12582912.0)
-ROUND_BITS = np.int32(0x4B400000)
-ONE_BITS = np.int32(0x3F800000)
-# Beyond these exp is 0 or infinite in float32, subnormals included.
-EXP_LOW, EXP_HIGH = F(-104.0), F(89.0)
-# Beyond this tanh rounds to one.
-TANH_HIGH = F(9.02)
-
-
-@scalar
-def _power_of_two(n: np.int32) -> F:
-    """Return 2**n for n from -126 to 127. The int32 conversions undo numba's widening to int64."""
-    return np.int32(np.int32(n << np.int32(23)) + ONE_BITS).view(np.float32)
-
-
-@scalar
-def _expm1_near_zero(r: F) -> F:
-    """Return exp(r) - 1 for |r| <= ln 2 / 2."""
-    p = C6 * r + C5
-    p = p * r + C4
-    p = p * r + C3
-    p = p * r + C2
-    return p * (r * r) + r
-
-
-@scalar
-def _half_expm1_of_twice(r: F) -> F:
-    """Return (exp(2 r) - 1) / 2 for |r| <= ln 2 / 4: the same polynomial, its coefficients scaled exactly."""
-    p = F(32.0) * C6 * r + F(16.0) * C5
-    p = p * r + F(8.0) * C4
-    p = p * r + F(4.0) * C3
-    p = p * r + F(2.0) * C2
-    return p * (r * r) + r
-
-
-@scalar
-def _exp_f32(x: F) -> F:
-    x = EXP_LOW if x < EXP_LOW else x  # written so that a NaN fails both comparisons and passes through
-    x = EXP_HIGH if x > EXP_HIGH else x
-    shifted = F(x * LOG2_E + ROUND)
-    n = np.int32(shifted.view(np.int32) - ROUND_BITS)
-    whole = shifted - ROUND
-    r = x - whole * LN2_HIGH
-    r = r - whole * LN2_LOW
-    # Two factors: 2**n itself overflows at n = 128 and has no normal form below n = -126.
-    half = np.int32(n >> np.int32(1))
-    return (_expm1_near_zero(r) + F(1.0)) * _power_of_two(half) * _power_of_two(np.int32(n - half))
-
-
-@scalar
-def _tanh_f32(x: F) -> F:
-    # tanh |x| = e / (e + 1) with e = (exp(2|x|) - 1) / 2, which keeps its relative precision down to zero
-    a = abs(x)
-    a = TANH_HIGH if a > TANH_HIGH else a
-    shifted = F(a * (F(2.0) * LOG2_E) + ROUND)
-    # The error of the rounded ln 2 grows with the exponent, while its weight in the quotient shrinks much faster.
-    r = a - (shifted - ROUND) * (F(0.5) * LN2)
-    scale = _power_of_two(shifted.view(np.int32))  # the bits of ROUND above the integer are shifted out
-    e = _half_expm1_of_twice(r) * scale + (scale * F(0.5) - F(0.5))
-    return F(math.copysign(e / (e + F(1.0)), x))
+    s = _power_of_two(shifted.view(np.int32))  # the bits of ROUND above the integer are shifted out
+    below, above = s - F(1.0), s + F(1.0)
+    t = r * r
+    u = (T5 * t + T3) * (t * r) + r
+    return F(math.copysign((above * u + below) / (below * u + above), x))
 
 
 def _exp(x):

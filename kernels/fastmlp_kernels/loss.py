@@ -72,7 +72,8 @@ def _cross_entropy(
     scratch = np.empty((rows, classes), logits.dtype)
     loss, product, correct = 0.0, 1.0, 0
     if gradient:
-        dbias[:] = t(0)
+        for k in range(classes):
+            dbias[k] = t(0)
     for start in range(0, n, rows):
         block, label = logits[start : start + rows], labels[start : start + rows]
         e = scratch[: label.size]
@@ -172,7 +173,7 @@ def softmax_cross_entropy_eval(logits: np.ndarray, bias: np.ndarray, labels: np.
 
 
 def softmax(logits: np.ndarray, bias: np.ndarray) -> None:
-    """In place: logits <- softmax(logits + bias), the probability of each class.
+    """In place, turn logits (N, K) and their bias into the probability of each class.
 
     logits : (N, K) float32 or float64, C-contiguous, N > 0, overwritten
     bias : (K,) of the same dtype

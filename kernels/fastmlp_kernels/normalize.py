@@ -1,7 +1,7 @@
 """From uint8 images to normalised rows of a batch, without a float copy of the data set.
 
-`M` images of `D` values each, made of `channels` planes of D / channels values (CIFAR: red, green, blue). Moments are per
-image and block: channels = 1 normalises over the whole image, channels = 3 each plane by itself.
+`M` images of `D` values each, made of `channels` planes of D / channels values (CIFAR: red, green, blue). Moments are
+per image and block: channels = 1 normalises over the whole image, channels = 3 each plane by itself.
 """
 
 import math

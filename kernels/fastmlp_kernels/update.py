@@ -29,15 +29,14 @@ def momentum_step(w: np.ndarray, v: np.ndarray, g: np.ndarray, lr: float, moment
     g : gradient (of the mean loss over the batch), same shape and dtype
     lr, momentum, weight_decay : finite numbers
 
-    The learning rate is inside the velocity and the decay inside the gradient, unscaled by the batch size. PyTorch keeps
-    the rate outside (v <- momentum v + g + wd w; w <- w - lr v): the two agree as long as the rate does not change.
+    The learning rate is inside the velocity and the decay inside the gradient, unscaled by the batch size. PyTorch
+    keeps the rate outside (v <- momentum v + g + wd w; w <- w - lr v): the two agree while the rate stays the same.
     Raises TypeError or ValueError naming the argument at fault.
     """
     _check.array("w", w, _check.FLOATS, writes=True)
     _check.array("v", v, (w.dtype,), w.shape, writes=True)
     _check.array("g", g, (w.dtype,), w.shape)
     _check.apart(w=w, v=v, g=g)
-    for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
-        if not math.isfinite(value):
-            raise ValueError(f"{name} is {value}, allowed is a finite number")
+    if not (math.isfinite(lr) and math.isfinite(momentum) and math.isfinite(weight_decay)):
+        raise ValueError(f"lr {lr}, momentum {momentum}, weight_decay {weight_decay}: allowed are finite numbers")
     _momentum_step(w, v, g, float(lr), float(momentum), float(weight_decay))
