@@ -68,8 +68,9 @@ class FastMLP(Trainer):
         self.x, self.labels = np.empty((BATCH, LAYERS[0]), np.float32), images.labels
 
     def step(self, index: np.ndarray) -> float:
-        self.inputs.gather(index, self.x)
-        return self.model.train_step(self.x, self.labels[index], self.optimizer)[0]
+        x = self.x[: len(index)]
+        self.inputs.gather(index, x)
+        return self.model.train_step(x, self.labels[index], self.optimizer)[0]
 
     def epoch(self, rng: np.random.Generator) -> None:
         from fastmlp.fit import fit

@@ -1,0 +1,94 @@
+"""The README's performance table from a run's JSON, and which tests a bare pytest collects."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import table
+
+ROOT = Path(__file__).parents[1]
+TEXT = f"before\n{table.START}\nold\n{table.END}\nafter\n"
+
+
+def result(group, impl, seconds, **extra):
+    return {"group": group, "stats": {"median": seconds}, "extra_info": {"impl": impl, **extra}}
+
+
+def step(impl, seconds, threads):
+    extra = {"threads": threads, "images": 1024, "gflop_per_s": 80.0, "peak_gflop_per_s": 100.0, "peak_share": 0.8}
+    return result("train_step", impl, seconds, blas_kernels="SkylakeX", **extra)
+
+
+@pytest.fixture
+def run_json(tmp_path):
+    machine = {"cpu": "Some CPU", "cores": 2, "numpy": "2.4", "numba": "0.68", "blas_kernels": "Haswell"}
+    benchmarks = [
+        *(step("fastmlp", seconds, 1) for seconds in (0.010, 0.900, 0.012)),  # one turn met a slow moment
+        step("numpy", 0.036, 1),
+        step("torch", 0.006, 1),  # a rival that wins
+        step("fastmlp", 0.005, 2),
+        result("bias_tanh", "fastmlp", 2e-5, shape=[1024, 128], gb_per_s=50.0),
+        result("bias_tanh", "numpy_inplace", 7e-5, shape=[1024, 128], gb_per_s=15.0),
+        result("import", "fastmlp", 0.02),
+    ]
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps({"machine_info": {"fastmlp": machine}, "benchmarks": benchmarks}), encoding="utf-8")
+    return path
+
+
+def test_the_table_is_the_median_over_turns_with_ratios_and_losing_cases(run_json):
+    block = table.render(json.loads(run_json.read_text(encoding="utf-8")))
+    assert "| step | 1 | 12 ms | 80 (80%) | 36 ms (3.00x) | 6 ms (0.50x) |" in block
+    assert "| step | 2 | 5 ms | 80 (80%) | - | - |" in block
+    assert "| `bias_tanh` | 1024 x 128 | 20 us | 50.0 | 70 us (3.50x) | - |" in block
+    assert "| start Python and `import fastmlp` | 20 ms |" in block
+    assert "Some CPU, 2 cores; numpy 2.4 with BLAS kernels SkylakeX" in block
+    assert "JAX" not in block  # it was not there
+
+
+def test_writing_then_checking(run_json, tmp_path, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text(TEXT, encoding="utf-8")
+    argv = [str(run_json), "--readme", str(readme)]
+    assert table.main([*argv, "--check"]) == 1
+    assert readme.read_text(encoding="utf-8") == TEXT
+    assert table.main(argv) == 0
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n{table.START}\nSome CPU")
+    assert text.endswith(f"|\n{table.END}\nafter\n")
+    assert table.main([*argv, "--check"]) == 0
+    assert "current" in capsys.readouterr().out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "bench.json"]
+
+
+@pytest.mark.parametrize("text", ["none", f"{table.END}\n{table.START}", TEXT + TEXT], ids=["none", "order", "twice"])
+def test_a_readme_without_the_two_markers_is_refused_and_left_alone(run_json, tmp_path, text, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit) as error:
+        table.main([str(run_json), "--readme", str(readme)])
+    assert error.value.code == 2
+    assert table.START in capsys.readouterr().err
+    assert readme.read_text(encoding="utf-8") == text
+
+
+def _collected(*arguments):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return set(re.findall(r"^(\w+)/test_\w+\.py::", done.stdout, re.MULTILINE))
+
+
+def test_a_bare_pytest_collects_tests_alone_with_or_without_the_benchmark_plugin():
+    assert _collected() == {"tests"}
+    assert _collected("-p", "no:benchmark") == {"tests"}
+
+
+def test_benchmark_only_collects_benchmarks_alone():
+    pytest.importorskip("pytest_benchmark", reason="the extra `bench` is not installed")
+    assert _collected("--benchmark-only") == {"bench"}
