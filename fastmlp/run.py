@@ -58,9 +58,8 @@ def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tup
     labels = dataset.train_labels[config.labels]
     train, validation = split_indices(len(labels), config.validation_fraction, rng)
     moments, dtype = NORMALIZATIONS[config.normalize], np.dtype(config.precision)
-    seen = dataset.train_images[train]
-    train_moments = moments(seen, dataset.train_images, dtype)
-    test_moments = moments(seen, dataset.test_images, dtype)
+    train_moments = moments(dataset.train_images, train, dataset.train_images, dtype)
+    test_moments = moments(dataset.train_images, train, dataset.test_images, dtype)
     return (
         _Part(ImageInput(dataset.train_images, *train_moments, rows=train), labels[train]),
         _Part(ImageInput(dataset.train_images, *train_moments, rows=validation), labels[validation]),

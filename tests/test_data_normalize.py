@@ -20,7 +20,7 @@ def applied(images: np.ndarray, mean: np.ndarray, inv_std: np.ndarray) -> np.nda
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", NORMALIZATIONS)
 def test_shape_dtype_and_layout(name, dtype, images):
-    for array in NORMALIZATIONS[name](images[:50], images, dtype):
+    for array in NORMALIZATIONS[name](images, np.arange(50), images, dtype):
         assert array.shape == (600, CHANNELS[name])
         assert array.dtype == dtype
         assert array.flags.c_contiguous
@@ -28,13 +28,13 @@ def test_shape_dtype_and_layout(name, dtype, images):
 
 @pytest.mark.parametrize("name", ["image", "channel"])
 def test_every_block_gets_mean_0_and_deviation_1(name, images):
-    blocks = applied(images, *NORMALIZATIONS[name](images[:1], images, np.float64))
+    blocks = applied(images, *NORMALIZATIONS[name](images, np.arange(1), images, np.float64))
     np.testing.assert_allclose(blocks.mean(axis=2), 0, atol=1e-12)
     np.testing.assert_allclose(blocks.std(axis=2), 1, rtol=1e-12)
 
 
 def test_dataset_moments_are_those_of_the_training_part(images):
-    mean, inv_std = NORMALIZATIONS["dataset"](images[:550], images, np.float64)
+    mean, inv_std = NORMALIZATIONS["dataset"](images, np.arange(550), images, np.float64)
     planes = images[:550].reshape(550, 3, 1024).astype(np.float64)
     np.testing.assert_allclose(mean, np.tile(planes.mean(axis=(0, 2)), (600, 1)), rtol=1e-13)
     np.testing.assert_allclose(1 / inv_std, np.tile(planes.std(axis=(0, 2)), (600, 1)), rtol=1e-12)
@@ -44,6 +44,6 @@ def test_dataset_moments_are_those_of_the_training_part(images):
 @pytest.mark.parametrize("value", [0, 7, 255])
 def test_constant_images_become_zero(name, value):
     images = np.full((3, 3072), value, dtype=np.uint8)
-    mean, inv_std = NORMALIZATIONS[name](images, images, np.float32)
+    mean, inv_std = NORMALIZATIONS[name](images, np.arange(3), images, np.float32)
     assert (mean == value).all()
     assert (inv_std == 1).all()

@@ -37,7 +37,8 @@ def statistics_table(dataset: Dataset, index: int) -> str:
     image = dataset.train_images[index : index + 1]
     columns = {"before": image.astype(np.float64)}
     for name, moments in NORMALIZATIONS.items():
-        mean, inv_std = moments(dataset.train_images, image, np.float64)
+        everything = np.arange(len(dataset.train_images))
+        mean, inv_std = moments(dataset.train_images, everything, image, np.float64)
         pixels = image.reshape(1, mean.shape[1], -1)
         columns[f"after {name}"] = (pixels - mean[:, :, None]) * inv_std[:, :, None]
     rows = []

@@ -31,13 +31,15 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
         (loss.softmax_cross_entropy, (z, bias, labels, dbias)),
         (loss.softmax_cross_entropy_eval, (z, bias, labels)),
         (loss.softmax, (z, bias)),
-        (update.momentum_step, (z, h, np.zeros_like(z), 0.1, 0.9, 0.0)),
+        (update.momentum_step, (z, h, np.zeros_like(z), 0.1, 0.9, 0.0)),  # weights
+        (update.momentum_step, (bias, dbias, np.zeros_like(bias), 0.1, 0.9, 0.0)),
         (normalize.image_moments, (images, 1, mean, inv_std)),
         (normalize.gather_normalize, (images, labels, mean, inv_std, z)),
     ]
-    seconds = {}
+    seconds: dict[str, float] = {}
     for function, arguments in calls:
         start = time.perf_counter()
         function(*arguments)
-        seconds[function.__name__] = time.perf_counter() - start
+        name = function.__name__
+        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
     return seconds
