@@ -64,14 +64,15 @@ def _exponentials(e: np.ndarray) -> None:
 
 @kernel
 def _cross_entropy(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray, gradient: bool
+    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray | None
 ) -> tuple[float, int]:
+    # dbias None asks for no gradient: numba leaves out those branches, so that read-only logits compile
     t = logits.dtype.type
     n, classes = logits.shape
     rows = max(1, BLOCK // classes)
     scratch = np.empty((rows, classes), logits.dtype)
     loss, product, correct = 0.0, 1.0, 0
-    if gradient:
+    if dbias is not None:
         for k in range(classes):
             dbias[k] = t(0)
     for start in range(0, n, rows):
@@ -79,17 +80,17 @@ def _cross_entropy(
         e = scratch[: label.size]
         _shifted_rows(block, bias, e)
         for r in range(label.size):
-            loss -= e[r, label[r]]
+            loss -= np.float64(e[r, label[r]])  # said aloud for plain Python, under NUMBA_DISABLE_JIT=1
             correct += _is_first_zero(e[r], label[r])
         _exponentials(e)
         for r in range(label.size):
             row, out = e[r], block[r]
             total = _sum(row)
-            product *= total
+            product *= np.float64(total)
             if not product < PRODUCT_LIMIT:
                 loss += math.log(product)
                 product = 1.0
-            if gradient:
+            if dbias is not None:
                 row[label[r]] -= total  # before scaling: p - 1 of a sure answer keeps its precision
                 scale = t(1) / (total * t(n))
                 for k in range(classes):
@@ -102,12 +103,12 @@ def _cross_entropy(
 def _softmax_cross_entropy(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray
 ) -> tuple[float, int]:
-    return _cross_entropy(logits, bias, labels, dbias, True)
+    return _cross_entropy(logits, bias, labels, dbias)
 
 
 @kernel
 def _softmax_cross_entropy_eval(logits: np.ndarray, bias: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-    return _cross_entropy(logits, bias, labels, bias, False)
+    return _cross_entropy(logits, bias, labels, None)
 
 
 @kernel

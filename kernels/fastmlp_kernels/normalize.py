@@ -54,6 +54,8 @@ def _gather_normalize(
 
 def _check_images(images: np.ndarray, channels: int) -> None:
     _check.array("images", images, _check.UINT8, ndim=2)
+    if not isinstance(channels, int | np.integer):
+        raise TypeError(f"channels is {channels!r}, allowed is a whole number")
     if channels < 1 or images.shape[1] % channels or images.shape[1] == 0:
         raise ValueError(
             f"channels is {channels}, allowed is a divisor of the image's {images.shape[1]} values (CIFAR: 1 or 3)"
@@ -73,7 +75,7 @@ def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: 
     _check_images(images, channels)
     _check.array("mean", mean, _check.FLOATS, (len(images), channels), writes=True)
     _check.array("inv_std", inv_std, (mean.dtype,), mean.shape, writes=True)
-    _check.apart(mean=mean, inv_std=inv_std)
+    _check.apart(images=images, mean=mean, inv_std=inv_std)
     _image_moments(images, channels, mean, inv_std)
 
 

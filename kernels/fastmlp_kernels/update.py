@@ -1,6 +1,7 @@
 """The momentum update with weight decay, one pass over each parameter array."""
 
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -37,6 +38,7 @@ def momentum_step(w: np.ndarray, v: np.ndarray, g: np.ndarray, lr: float, moment
     _check.array("v", v, (w.dtype,), w.shape, writes=True)
     _check.array("g", g, (w.dtype,), w.shape)
     _check.apart(w=w, v=v, g=g)
-    if not (math.isfinite(lr) and math.isfinite(momentum) and math.isfinite(weight_decay)):
-        raise ValueError(f"lr {lr}, momentum {momentum}, weight_decay {weight_decay}: allowed are finite numbers")
+    for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
+        if not (isinstance(value, Real) and math.isfinite(value)):
+            raise ValueError(f"{name} is {value!r}, allowed is a finite number")
     _momentum_step(w, v, g, float(lr), float(momentum), float(weight_decay))
