@@ -73,6 +73,13 @@ class EarlyStopping:
         return self._rising >= self._patience
 
 
+def _checked_pair(model: MLP, x: Input | np.ndarray, labels: np.ndarray) -> tuple[Input, np.ndarray]:
+    inputs = as_input(x)
+    if inputs.features != model.sizes[0]:
+        raise DataError(f"inputs have {inputs.features} features, this network takes {model.sizes[0]}")
+    return inputs, checked_labels(labels, len(inputs), model.sizes[-1])
+
+
 def _train_epoch(
     model: MLP,
     inputs: Input,
@@ -125,14 +132,11 @@ def fit(
     Raises ConfigError or DataError for arguments that do not fit.
     """
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
-        if value < 1:
-            raise ConfigError(f"{name} is {value}, allowed is 1 or more")
-    inputs = as_input(x)
-    if inputs.features != model.sizes[0]:
-        raise DataError(f"inputs have {inputs.features} features, this network takes {model.sizes[0]}")
-    labels = checked_labels(labels, len(inputs), model.sizes[-1])
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise ConfigError(f"{name} is {value!r}, allowed is a whole number from 1 on")
+    inputs, labels = _checked_pair(model, x, labels)
     if validation is not None:
-        validation = as_input(validation[0]), validation[1]
+        validation = _checked_pair(model, *validation)  # now, rather than after the first epoch
     rng = np.random.default_rng(rng)
     history, best, stopping = History(), _BestWeights(model), EarlyStopping(patience)
     status, epoch = "done", 0

@@ -59,6 +59,16 @@ class ArrayInput:
             out[...] = self._x[index]
 
 
+def _checked_rows(rows: np.ndarray | None, images: int) -> np.ndarray:
+    rows = np.arange(images) if rows is None else np.asarray(rows)
+    if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":  # a mask would be taken for indices 0 and 1
+        raise DataError(f"rows are {rows.dtype} of shape {rows.shape}, expected some integers: np.flatnonzero of a mask")
+    rows = np.ascontiguousarray(rows, dtype=np.int64)
+    if rows.min() < 0 or rows.max() >= images:
+        raise DataError(f"rows hold {rows.min()} to {rows.max()}, allowed is 0 to {images - 1}")
+    return rows
+
+
 class ImageInput:
     """uint8 images, normalised as (x - mean) * inv_std while a batch is gathered, so that no float copy exists.
 
@@ -76,18 +86,17 @@ class ImageInput:
         images = np.ascontiguousarray(images)
         if images.dtype != np.uint8 or images.ndim != 2 or 0 in images.shape:
             raise DataError(f"images are {images.dtype} of shape {images.shape}, expected uint8 (images, values)")
-        if mean.shape != inv_std.shape or mean.ndim != 2 or len(mean) != len(images) or images.shape[1] % mean.shape[1]:
+        mean, inv_std = np.ascontiguousarray(mean), np.ascontiguousarray(inv_std)
+        fits = mean.shape == inv_std.shape and mean.dtype == inv_std.dtype and mean.shape[:1] == images.shape[:1]
+        if not fits or mean.ndim != 2 or mean.shape[1] == 0 or images.shape[1] % mean.shape[1]:
             raise DataError(
-                f"mean {mean.shape} and inv_std {inv_std.shape} do not fit images {images.shape}: "
-                "expected two (images, C) arrays, C a divisor of the values in an image"
+                f"mean {mean.dtype} {mean.shape} and inv_std {inv_std.dtype} {inv_std.shape} do not fit images "
+                f"{images.shape}: expected two (images, C) arrays of one dtype, C a divisor of the values in an image"
             )
         if not (np.isfinite(mean).all() and np.isfinite(inv_std).all()):
             raise DataError("mean or inv_std holds NaN or infinity")
-        rows = np.arange(len(images)) if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
-        if rows.ndim != 1 or len(rows) == 0 or rows.min() < 0 or rows.max() >= len(images):
-            raise DataError(f"rows must be at least one index in [0, {len(images)}), got shape {rows.shape}")
-        self._images, self._mean, self._inv_std = images, np.ascontiguousarray(mean), np.ascontiguousarray(inv_std)
-        self._rows = rows
+        self._images, self._mean, self._inv_std = images, mean, inv_std
+        self._rows = _checked_rows(rows, len(images))
         self._picked = np.empty(0, np.int64)
 
     @property

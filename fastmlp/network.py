@@ -9,6 +9,7 @@ import numpy as np
 from fastmlp_kernels import jit
 from numpy.typing import DTypeLike
 
+from fastmlp.activations import activation_named
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.inputs import Input, as_input, checked_labels
 from fastmlp.layers import Dense
@@ -54,12 +55,13 @@ class MLP:
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | int = 0,
     ) -> None:
-        sizes = tuple(layers)
+        sizes = tuple(layers) if np.iterable(layers) else ()
         if len(sizes) < 2 or not all(isinstance(s, int | np.integer) and s > 0 for s in sizes):
             raise ConfigError(f"layers are {layers!r}, expected two or more positive sizes such as [3072, 128, 20]")
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise ConfigError(f"dtype is {self.dtype}, allowed: float32, float64")
+        activation_named(activation)  # also where no hidden layer will look it up
         rng = np.random.default_rng(rng)
         hidden = len(sizes) - 2
         self.layers = [
@@ -165,8 +167,8 @@ class MLP:
     def _batches(self, inputs: Input, batch_size: int):
         if inputs.features != self.sizes[0]:
             raise DataError(f"inputs have {inputs.features} features, this network takes {self.sizes[0]}")
-        if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}, allowed is 1 or more")
+        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size!r}, allowed is a whole number from 1 on")
         for start in range(0, len(inputs), batch_size):
             index = np.arange(start, min(start + batch_size, len(inputs)))
             buffers = self.buffers(len(index))
