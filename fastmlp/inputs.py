@@ -62,7 +62,7 @@ class ArrayInput:
 def _checked_rows(rows: np.ndarray | None, images: int) -> np.ndarray:
     rows = np.arange(images) if rows is None else np.asarray(rows)
     if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":  # a mask would be taken for indices 0 and 1
-        raise DataError(f"rows are {rows.dtype} of shape {rows.shape}, expected some integers: np.flatnonzero of a mask")
+        raise DataError(f"rows are {rows.dtype} of shape {rows.shape}, expected integers: np.flatnonzero of a mask")
     rows = np.ascontiguousarray(rows, dtype=np.int64)
     if rows.min() < 0 or rows.max() >= images:
         raise DataError(f"rows hold {rows.min()} to {rows.max()}, allowed is 0 to {images - 1}")
