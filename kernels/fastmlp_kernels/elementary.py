@@ -87,12 +87,40 @@ def _tanh_f32(x: F) -> F:
     return F(math.copysign((above * u + below) / (below * u + above), x))
 
 
+@scalar
+def _sigmoid_f32(x: F) -> F:
+    # With -|x| = n ln 2 + r and v = 2 tanh(r / 2), exp(-|x|) is 2**n (2 + v) / (2 - v): no division of its own.
+    a = -abs(x)
+    a = EXP_LOW if a < EXP_LOW else a
+    shifted = F(a * LOG2_E + ROUND)
+    n = np.int32(shifted.view(np.int32) - ROUND_BITS)
+    whole = shifted - ROUND
+    r = a - whole * LN2_HIGH
+    r = r - whole * LN2_LOW
+    t = r * r
+    v = (F(0.0625) * T5 * t + F(0.25) * T3) * (t * r) + r
+    half = np.int32(n >> np.int32(1))  # two factors, for subnormal results
+    upper, lower = F(2.0) - v, (F(2.0) + v) * _power_of_two(half) * _power_of_two(np.int32(n - half))
+    return (lower if x < F(0.0) else upper) / (upper + lower)
+
+
+@scalar
+def _sigmoid_f64(x: float) -> float:
+    e = math.exp(-abs(x))  # never overflows, and a small result keeps its precision
+    return (1.0 if x >= 0.0 else e) / (1.0 + e)
+
+
 def _exp(x):
     return np.exp(x)
 
 
 def _tanh(x):
     return np.tanh(x)
+
+
+def _sigmoid(x):
+    e = np.exp(-abs(x))
+    return (type(x)(1) if x >= 0 else e) / (type(x)(1) + e)
 
 
 @overload(_exp, jit_options={"error_model": "numpy", "fastmath": FASTMATH})
@@ -103,6 +131,11 @@ def _overload_exp(x):
 @overload(_tanh, jit_options={"error_model": "numpy", "fastmath": FASTMATH})
 def _overload_tanh(x):
     return (lambda x: _tanh_f32(x)) if x == types.float32 else (lambda x: math.tanh(x))
+
+
+@overload(_sigmoid, jit_options={"error_model": "numpy", "fastmath": FASTMATH})
+def _overload_sigmoid(x):
+    return (lambda x: _sigmoid_f32(x)) if x == types.float32 else (lambda x: _sigmoid_f64(x))
 
 
 @scalar
@@ -163,13 +196,8 @@ def tanh1(x):
 
 @scalar
 def sigmoid1(x):
-    """Logistic sigmoid 1 / (1 + exp(-x)) of one float32 or float64.
-
-    The exponential is taken of -|x|, so that it never overflows and small results keep their precision.
-    """
-    one = type(x)(1)
-    e = _exp(-abs(x))
-    return (one if x >= type(x)(0) else e) / (one + e)
+    """Logistic sigmoid 1 / (1 + exp(-x)) of one float32 or float64."""
+    return _sigmoid(x)
 
 
 @scalar

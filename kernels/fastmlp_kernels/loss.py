@@ -113,16 +113,19 @@ def _softmax_cross_entropy_eval(logits: np.ndarray, bias: np.ndarray, labels: np
 
 @kernel
 def _softmax(logits: np.ndarray, bias: np.ndarray) -> None:
-    rows = max(1, BLOCK // logits.shape[1])
-    for start in range(0, logits.shape[0], rows):
+    n, classes = logits.shape
+    rows = max(1, BLOCK // classes)
+    scratch = np.empty((rows, classes), logits.dtype)
+    for start in range(0, n, rows):
         block = logits[start : start + rows]
-        _shifted_rows(block, bias, block)
-        _exponentials(block)
+        e = scratch[: block.shape[0]]
+        _shifted_rows(block, bias, e)
+        _exponentials(e)
         for r in range(block.shape[0]):
-            row = block[r]
+            row, out = e[r], block[r]
             scale = row.dtype.type(1) / _sum(row)
-            for k in range(row.size):
-                row[k] *= scale
+            for k in range(classes):
+                out[k] = row[k] * scale
 
 
 def _check_logits(logits: np.ndarray, bias: np.ndarray, *, writes: bool) -> None:
