@@ -1,8 +1,8 @@
 """One table of kernels for the benchmarks: what each one is called with, what it is compared with, what it moves.
 
-Every case does the same work three ways: the compiled kernel, careful in-place numpy (`bench.inplace`), and the plain
-float64 reference. The first two work in place on the same float32 buffers; `restore` gives these their first values
-again, outside the time that counts.
+Every case does the same work several ways: the compiled kernel, careful in-place numpy (`bench.inplace`), tuned numpy
+where that is another form (`bench.tuned`), and the plain float64 reference. All but the last work in place on the same
+float32 buffers; `restore` gives these their first values again, outside the time that counts.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typing import Any
 import fastmlp_kernels
 import numpy as np
 
-from bench import inplace
+from bench import inplace, tuned
 from fastmlp import reference
 
 SHAPES = ((1024, 128), (1024, 20), (3072, 128), (1024, 3072))
@@ -24,7 +24,7 @@ class Case:
     """One kernel at one shape: three zero-argument calls, and the buffers that hold the in-place results."""
 
     calls: dict[str, Callable[[], Any]]
-    results: tuple[np.ndarray, ...]  # of fastmlp and numpy_inplace, in the order in which the reference returns them
+    results: tuple[np.ndarray, ...]  # of all but the reference, in the order in which the reference returns them
     nbytes: int  # that the fused kernel moves: each operand read once, each result written once
     changed: tuple[np.ndarray, ...] = ()  # the buffers that a call overwrites and reads
     first_values: list[np.ndarray] = field(init=False)
@@ -41,11 +41,14 @@ class Case:
 def _calls(name: str, arguments: tuple, shape: tuple[int, int], plain: tuple) -> dict[str, Callable[[], Any]]:
     fast, careful = getattr(fastmlp_kernels, name), getattr(inplace, name)
     scratch, reference_function = inplace.Scratch(shape), getattr(reference, name.removesuffix("_eval"))
-    return {
+    calls = {
         "fastmlp": lambda: fast(*arguments),
         "numpy_inplace": lambda: careful(*arguments, scratch),
         "numpy": lambda: reference_function(*plain),
     }
+    if hasattr(tuned, name):
+        calls["numpy_tuned"] = lambda: getattr(tuned, name)(*arguments, scratch)
+    return calls
 
 
 def _wide(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -93,12 +93,23 @@ def _kernels(rows: dict[Key, Row]) -> str:
     lines = [
         [
             f"`{group}`", shape, _time(_over_turns(row["fastmlp"])), f"{_over_turns(row['fastmlp'], 'gb_per_s'):.1f}",
-            _against(row, "numpy_inplace"), _against(row, "numpy"),
+            _against(row, "numpy_inplace"), _against(row, "numpy_tuned"), _against(row, "numpy"),
         ]
         for (group, shape), row in rows.items()
         if "gb_per_s" in row.get("fastmlp", [{}])[0]
     ]  # fmt: skip
-    return _markdown(["kernel", "shape", "fastmlp", "GB/s", "in-place numpy, float32", "plain numpy, float64"], lines)
+    return _markdown(
+        [
+            "kernel",
+            "shape",
+            "fastmlp",
+            "GB/s",
+            "in-place numpy, float32",
+            "tuned numpy, float32",
+            "plain numpy, float64",
+        ],
+        lines,
+    )
 
 
 def _once(rows: dict[Key, Row]) -> str:
