@@ -15,8 +15,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-START, END = "<!-- bench:start -->", "<!-- bench:end -->"
-README = Path(__file__).parents[1] / "README.md"
+from bench.readme import README, replace_block, write_block
+
+BLOCK = "bench"
 STEP_RIVALS = {
     "numpy": "plain numpy, float64",
     "numpy_default_blas": "the same, BLAS's own choice of kernels",
@@ -147,14 +148,6 @@ def render(data: dict[str, Any]) -> str:
     return "\n\n".join([_environment(data, rows), head, *(text for table in tables if table[1] for text in table)])
 
 
-def replace_block(text: str, block: str) -> str:
-    """Return `text` with `block` between the markers; ValueError unless each stands there once, in order."""
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(START) > text.index(END):
-        raise ValueError(f"the file must have {START} and after it {END}, once each")
-    before, after = text.split(START)[0], text.split(END)[1]
-    return f"{before}{START}\n{block}\n{END}{after}"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Write or check the table; return the exit status."""
     parser = argparse.ArgumentParser(
@@ -166,15 +159,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         text = args.readme.read_text(encoding="utf-8")
-        wanted = replace_block(text, render(json.loads(args.json.read_text(encoding="utf-8"))))
+        block = render(json.loads(args.json.read_text(encoding="utf-8")))
+        wanted = replace_block(text, BLOCK, block)
     except (OSError, ValueError, KeyError) as error:
         parser.error(f"{args.json} and {args.readme} do not fit: {error!r}")
     if args.check:
         print(f"{args.readme.name} is {'current' if text == wanted else 'not what this JSON gives'}.")
         return int(text != wanted)
-    temporary = args.readme.with_name(args.readme.name + ".tmp")
-    temporary.write_text(wanted, encoding="utf-8")
-    temporary.replace(args.readme)
+    write_block(args.readme, BLOCK, block)
     return 0
 
 

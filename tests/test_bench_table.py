@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from bench import table
+from bench.readme import markers
 
 ROOT = Path(__file__).parents[1]
-TEXT = f"before\n{table.START}\nold\n{table.END}\nafter\n"
+START, END = markers(table.BLOCK)
+TEXT = f"before\n{START}\nold\n{END}\nafter\n"
 
 
 def result(group, impl, seconds, **extra):
@@ -59,21 +61,21 @@ def test_writing_then_checking(run_json, tmp_path, capsys):
     assert readme.read_text(encoding="utf-8") == TEXT
     assert table.main(argv) == 0
     text = readme.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n{table.START}\nSome CPU")
-    assert text.endswith(f"|\n{table.END}\nafter\n")
+    assert text.startswith(f"before\n{START}\nSome CPU")
+    assert text.endswith(f"|\n{END}\nafter\n")
     assert table.main([*argv, "--check"]) == 0
     assert "current" in capsys.readouterr().out
     assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "bench.json"]
 
 
-@pytest.mark.parametrize("text", ["none", f"{table.END}\n{table.START}", TEXT + TEXT], ids=["none", "order", "twice"])
+@pytest.mark.parametrize("text", ["none", f"{END}\n{START}", TEXT + TEXT], ids=["none", "order", "twice"])
 def test_a_readme_without_the_two_markers_is_refused_and_left_alone(run_json, tmp_path, text, capsys):
     readme = tmp_path / "README.md"
     readme.write_text(text, encoding="utf-8")
     with pytest.raises(SystemExit) as error:
         table.main([str(run_json), "--readme", str(readme)])
     assert error.value.code == 2
-    assert table.START in capsys.readouterr().err
+    assert START in capsys.readouterr().err
     assert readme.read_text(encoding="utf-8") == text
 
 

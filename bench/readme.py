@@ -1,0 +1,27 @@
+"""The README's generated blocks: text between two markers that only a script writes."""
+
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def markers(name: str) -> tuple[str, str]:
+    """Return the lines that open and close the block of this name."""
+    return f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+
+
+def replace_block(text: str, name: str, block: str) -> str:
+    """Return `text` with `block` between the markers; ValueError unless each stands there once, in order."""
+    start, end = markers(name)
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise ValueError(f"the file must have {start} and after it {end}, once each")
+    before, after = text.split(start)[0], text.split(end)[1]
+    return f"{before}{start}\n{block}\n{end}{after}"
+
+
+def write_block(path: Path, name: str, block: str) -> None:
+    """Replace the block of this name in a file, in one step."""
+    text = replace_block(path.read_text(encoding="utf-8"), name, block)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
