@@ -3,11 +3,11 @@
 numba calls the C library once an element for `math.exp` and `math.tanh`, which no compiler vectorises: thirty times
 slower than these. The float32 functions below rest on two polynomials, found for this package by weighted
 least-squares (Lawson) minimax fits in extended precision. The largest errors over every finite float32, against the
-correctly rounded value, are proved by `tests/test_elementary.py`:
+correctly rounded value, are proved by `tests/test_kernels_elementary.py`:
 
     exp1      1 ULP     subnormal results included
     tanh1     3 ULP     never above one
-    sigmoid1  2 ULP     subnormal results included
+    sigmoid1  3 ULP     subnormal results included
 
 Infinities and NaN give what numpy gives. float64 goes to the C library: it is there for checking, not for speed.
 """
