@@ -1,0 +1,184 @@
+"""Softmax and cross-entropy against the reference: usual, extreme and tied logits, improbable labels, NaN, infinity."""
+
+import fastmlp_kernels
+import numpy as np
+import pytest
+from arrays import assert_within, fenced, logit_batches
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from fastmlp import reference
+
+DTYPES = (np.float32, np.float64)
+
+
+def cross_entropy(logits, bias, labels):
+    """Return (loss, correct, gradient, dbias) from copies that stand between fences."""
+    with fenced(logits, bias, labels, np.full_like(bias, np.nan)) as (out, same_bias, same_labels, dbias):
+        loss, correct = fastmlp_kernels.softmax_cross_entropy(out, same_bias, same_labels, dbias)
+        np.testing.assert_array_equal(same_bias, bias)
+        np.testing.assert_array_equal(same_labels, labels)
+    return loss, correct, out, dbias
+
+
+def softmax(logits, bias):
+    with fenced(logits, bias) as (out, same_bias):
+        fastmlp_kernels.softmax(out, same_bias)
+        np.testing.assert_array_equal(same_bias, bias)
+    return out
+
+
+def shifted(logits, bias):
+    """Return logits + bias less the row's largest, rounded as the kernel rounds: what is left are its own errors."""
+    z = logits + bias
+    return (z - z.max(axis=1, keepdims=True)).astype(np.float64), np.zeros(1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_loss_gradient_and_count_equal_the_reference(dtype, rng):
+    eps = float(np.finfo(dtype).eps)
+    for logits, bias, labels in logit_batches(rng, dtype):
+        n, classes = logits.shape
+        loss, correct, dlogits, dbias = cross_entropy(logits, bias, labels)
+        want_loss, _, want, want_dbias = reference.softmax_cross_entropy(*shifted(logits, bias), labels)
+        # A row's sum of K exponentials is off by (K - 1)/2 eps for the additions and 1 eps for the terms, and so, in
+        # absolute terms, is its logarithm. Scaling adds 1.5 eps to the gradient; where a label stands, the 1 that is
+        # taken away makes these errors absolute.
+        row = (classes / 2 + 4) * eps
+        summing = n * float(np.finfo(np.float64).eps)  # relative, in float64 whatever the logits
+        assert_within(np.array(loss), np.array(want_loss), row + (eps + summing) * want_loss)
+        at_label = np.arange(classes) == labels[:, None]
+        assert_within(dlogits, want, row * np.where(at_label, 1 / n, np.abs(want)) + np.finfo(dtype).tiny)
+        assert_within(dbias, want_dbias, row + n * eps * np.abs(want).sum(axis=0))  # N additions of partial sums
+        assert correct == np.sum((logits + bias).argmax(axis=1) == labels)
+        assert isinstance(loss, float)
+        assert isinstance(correct, int)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_without_a_gradient_the_figures_are_the_same_and_nothing_is_written(dtype, rng):
+    for logits, bias, labels in logit_batches(rng, dtype):
+        loss, correct, _, _ = cross_entropy(logits, bias, labels)
+        before = logits.copy(), bias.copy(), labels.copy()
+        assert fastmlp_kernels.softmax_cross_entropy_eval(logits, bias, labels) == (loss, correct)
+        for array, same in zip((logits, bias, labels), before, strict=True):
+            np.testing.assert_array_equal(array, same)
+
+
+def test_arrays_that_are_only_read_may_be_read_only(rng):
+    logits, bias, labels = next(logit_batches(rng, np.float32))
+    wanted = fastmlp_kernels.softmax_cross_entropy_eval(logits, bias, labels)
+    for array in (logits, bias, labels):
+        array.flags.writeable = False
+    assert fastmlp_kernels.softmax_cross_entropy_eval(logits, bias, labels) == wanted
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_equals_the_reference_and_sums_to_one(dtype, rng):
+    eps = float(np.finfo(dtype).eps)
+    for logits, bias, _ in logit_batches(rng, dtype):
+        p = softmax(logits, bias)
+        want = reference.softmax(*shifted(logits, bias))
+        assert_within(p, want, (logits.shape[1] / 2 + 4) * eps * want + np.finfo(dtype).tiny)
+        np.testing.assert_allclose(p.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=1e-6)
+        assert p.min() >= 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_loss_of_an_improbable_label_is_exact(dtype):
+    for gap in (40.0, 104.0, 800.0, 1e4, 1e30):
+        logits = np.array([[gap / 2, -gap / 2]], dtype)
+        loss, correct, gradient, _ = cross_entropy(logits, np.zeros(2, dtype), np.array([1]))
+        assert loss == np.float64(dtype(gap))  # the missing log(1 + exp(-40)) is 4e-18
+        assert correct == 0
+        np.testing.assert_allclose(gradient, [[1, -1]], rtol=0, atol=1e-15)
+
+
+def test_by_hand():
+    # Differences of ln 3 and 0: probabilities 3/4 and 1/4, 1/2 and 1/2. Half of the logits is in the bias.
+    third = np.log(3.0)
+    logits, bias = np.array([[third / 2, 0.0], [0.0, third / 2]]), np.array([third / 2, 0.0])
+    loss, correct, gradient, dbias = cross_entropy(logits, bias, np.array([1, 0]))
+    assert loss == pytest.approx((np.log(4) + np.log(2)) / 2, rel=1e-15)
+    assert correct == 1  # of two equal logits the first counts
+    np.testing.assert_allclose(gradient, [[0.375, -0.375], [-0.25, 0.25]], rtol=1e-15)
+    np.testing.assert_allclose(dbias, [0.125, -0.125], rtol=1e-15)
+
+
+def test_the_loss_does_not_drift_over_many_rows():
+    n, classes = 2**17, 3  # every row loses ln 3; the product of row sums passes its limit some 300 times
+    loss, correct, _, dbias = cross_entropy(
+        np.zeros((n, classes), np.float32), np.zeros(3, np.float32), np.zeros(n, int)
+    )
+    assert loss == pytest.approx(np.log(3), rel=1e-12)
+    assert correct == n
+    np.testing.assert_allclose(dbias, [-2 / 3, 1 / 3, 1 / 3], rtol=1e-3)  # the bias gradient is summed in float32
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("nan", [np.nan, -np.nan])
+def test_nan_in_a_row_makes_the_loss_nan_and_stays_in_its_row(dtype, nan):
+    logits, labels = np.zeros((3, 2), dtype), np.zeros(3, np.int64)
+    logits[1, 1] = nan
+    loss, _, gradient, dbias = cross_entropy(logits, np.zeros(2, dtype), labels)
+    assert np.isnan(loss)
+    np.testing.assert_array_equal(np.isnan(gradient), [[False] * 2, [True] * 2, [False] * 2])
+    assert np.isnan(dbias).all()
+    np.testing.assert_array_equal(np.isnan(softmax(logits, np.zeros(2, dtype))), np.isnan(gradient))
+    assert np.isnan(fastmlp_kernels.softmax_cross_entropy_eval(logits, np.zeros(2, dtype), labels)[0])
+
+
+def test_infinite_logits():
+    bias, labels = np.zeros(3, np.float32), np.array([0])
+    for row in ([np.inf, 0, 0], [-np.inf] * 3):  # inf - inf, as in numpy
+        assert np.isnan(cross_entropy(np.array([row], np.float32), bias, labels)[0])
+    impossible = np.array([[-np.inf, 0, 0]], np.float32)
+    loss, correct, gradient, _ = cross_entropy(impossible, bias, labels)
+    assert loss == np.inf
+    assert correct == 0
+    np.testing.assert_array_equal(gradient, np.array([[-1, 0.5, 0.5]], np.float32))
+    np.testing.assert_array_equal(softmax(impossible, bias), [[0, 0.5, 0.5]])
+
+
+def test_the_first_of_equal_logits_counts_whatever_the_sign_of_zero():
+    for row in ([0.0, -0.0, -1.0], [-0.0, 0.0, -1.0], [5.0, 5.0, 5.0]):
+        logits, bias = np.array([row], np.float32), np.full(3, -0.0, np.float32)
+        counts = [cross_entropy(logits, bias, np.array([label]))[1] for label in range(3)]
+        assert counts == [1, 0, 0]
+
+
+BATCHES = st.tuples(st.integers(1, 20), st.integers(1, 40)).flatmap(
+    lambda shape: st.tuples(
+        arrays(np.float32, shape, elements=st.floats(-1e4, 1e4, width=32)),
+        arrays(np.float32, shape[1:], elements=st.floats(-100, 100, width=32)),
+        arrays(np.int64, shape[:1], elements=st.integers(0, shape[1] - 1)),
+    )
+)
+
+
+@given(BATCHES)
+def test_properties_of_the_loss(batch):
+    logits, bias, labels = batch
+    n, classes = logits.shape
+    loss, correct, gradient, dbias = cross_entropy(logits, bias, labels)
+    assert loss >= 0
+    assert correct == np.sum((logits + bias).argmax(axis=1) == labels)
+    assert loss <= np.log(classes) * (1 + 1e-6) or correct < n
+    eps = float(np.finfo(np.float32).eps)
+    at_label = np.arange(classes) == labels[:, None]
+    assert (gradient[at_label] <= 0).all()
+    assert (gradient[~at_label] >= 0).all()
+    assert_within(gradient.sum(axis=1, dtype=np.float64), np.zeros(n), (classes + 8) * eps / n)
+    assert_within(dbias, gradient.sum(axis=0, dtype=np.float64), n * eps)
+    assert fastmlp_kernels.softmax_cross_entropy_eval(logits, bias, labels) == (loss, correct)
+
+
+@given(BATCHES)
+def test_softmax_keeps_the_order_and_sums_to_one(batch):
+    logits, bias, _ = batch
+    z, p = logits + bias, softmax(logits, bias)
+    np.testing.assert_allclose(p.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=1e-6)
+    # exp1 is within 1 ULP, so that of two near logits the larger may come 2 ULP behind
+    by_logit = np.take_along_axis(p, z.argsort(axis=1), axis=1).astype(np.float64)
+    assert (by_logit[:, :-1] <= by_logit[:, 1:] * (1 + 4 * np.finfo(np.float32).eps) + 1e-44).all()

@@ -1,0 +1,85 @@
+"""The momentum update against the reference and by hand."""
+
+import fastmlp_kernels
+import numpy as np
+import pytest
+from arrays import assert_within, fenced, normal
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from fastmlp import reference
+
+SHAPES = [(1,), (1, 1), (3,), (17,), (513,), (7, 3), (37, 20), (20, 123), (2, 3, 5), (0,), (0, 4)]
+
+
+def step(w, v, g, *settings):
+    """Return (w, v) after one step of copies that stand between fences."""
+    with fenced(w, v, g) as (new_w, new_v, same_g):
+        fastmlp_kernels.momentum_step(new_w, new_v, same_g, *settings)
+        np.testing.assert_array_equal(same_g, g)
+    return new_w, new_v
+
+
+def assert_reference_step(w, v, g, lr, momentum, weight_decay):
+    new_w, new_v = step(w, v, g, lr, momentum, weight_decay)
+    w64, v64, g64 = (a.astype(np.float64) for a in (w, v, g))
+    want_w, want_v = reference.momentum_step(w64, v64, g64, lr, momentum, weight_decay)
+    # The three settings are rounded once; two products, two sums and a product round once each, of numbers that this
+    # sum of sizes bounds. Subnormal products lose a few of the smallest floats.
+    sizes = momentum * abs(v64) + lr * (abs(g64) + weight_decay * abs(w64))
+    info = np.finfo(w.dtype)
+    assert_within(new_v, want_v, 4 * float(info.eps) * sizes + 4 * float(info.tiny))
+    assert_within(new_w, want_w, float(info.eps) * (4 * sizes + abs(want_w)) + 4 * float(info.tiny))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_shape_equals_the_reference(dtype, rng):
+    for shape in SHAPES:
+        w, v, g = (normal(rng, shape, dtype) for _ in range(3))
+        if w.size:
+            assert_reference_step(w, v, g, 0.005, 0.9, 0.01)
+        else:
+            step(w, v, g, 0.005, 0.9, 0.01)
+
+
+def test_a_single_number_is_an_array_too():
+    w, v, g = np.array(2.0), np.array(0.5), np.array(1.0)
+    fastmlp_kernels.momentum_step(w, v, g, 0.5, 0.5, 0.25)
+    assert v == 0.25 - 0.5 * 1.5
+    assert w == 2.0 - 0.5
+
+
+def test_two_steps_by_hand():
+    w, v = step(np.array([2.0, -1.0]), np.zeros(2), np.array([1.0, 4.0]), 0.1, 0.9, 0.01)
+    np.testing.assert_allclose(v, [-0.102, -0.399], rtol=1e-14)  # -0.1 (1 + 0.02) and -0.1 (4 - 0.01)
+    np.testing.assert_allclose(w, [1.898, -1.399], rtol=1e-14)
+    w, v = step(w, v, np.zeros(2), 0.2, 0.5, 0.0)
+    np.testing.assert_allclose(v, [-0.051, -0.1995], rtol=1e-14)
+    np.testing.assert_allclose(w, [1.847, -1.5985], rtol=1e-14)
+
+
+def test_settings_may_be_any_numbers():
+    w, v, g = (np.ones(3, np.float32) for _ in range(3))
+    new_w, new_v = step(w, v, g, 1, np.float32(0), np.int64(0))
+    np.testing.assert_array_equal(new_v, -np.ones(3))
+    np.testing.assert_array_equal(new_w, np.zeros(3))
+    np.testing.assert_array_equal(step(w, v, g, -1.0, 0.0, 0.0)[1], np.ones(3))  # a negative rate climbs
+
+
+def test_nan_and_infinity_stay_where_they_are():
+    w, v = np.ones(4, np.float32), np.zeros(4, np.float32)
+    new_w, new_v = step(w, v, np.array([np.nan, np.inf, -np.inf, 1], np.float32), 0.5, 0.9, 0.0)
+    np.testing.assert_array_equal(new_v, np.array([np.nan, -np.inf, np.inf, -0.5], np.float32))
+    np.testing.assert_array_equal(new_w, np.array([np.nan, -np.inf, np.inf, 0.5], np.float32))
+
+
+@given(
+    arrays(np.float32, st.tuples(st.just(3), st.integers(1, 70)), elements=st.floats(-1e6, 1e6, width=32)),
+    st.floats(1e-4, 2),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_any_settings_equal_the_reference(wvg, lr, momentum, weight_decay):
+    w, v, g = wvg
+    assert_reference_step(w, v, g, lr, momentum, weight_decay)
