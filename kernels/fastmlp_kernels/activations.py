@@ -14,11 +14,11 @@ from numba.misc.special import literally
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel, scalar
+from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels.elementary import identity1, relu1, sigmoid1, tanh1
 
-# A multiple of every vector width; ROWS repetitions of the bias stay in the L1 cache up to H = WIDE.
+# A multiple of every vector width. Where ROWS rows exceed the work array, each is long enough by itself.
 ROWS = 16
-WIDE = 512
 
 
 @scalar
@@ -78,20 +78,30 @@ def _overload_times_derivative(d, h, name):  # noqa: ARG001
 
 @kernel
 def _rows_at_once(width: int) -> int:
-    return ROWS if width <= WIDE else 1
+    return ROWS if width * ROWS <= SIZE else 1
 
 
 @kernel
 def _bias_activation(z: np.ndarray, bias: np.ndarray, name: str) -> None:
     literally(name)
-    width = z.shape[1]
+    width = bias.size
     rows = _rows_at_once(width)
-    repeated = np.empty((rows, width), bias.dtype)
+    flat = z.reshape(z.size)
+    if rows == 1:
+        _add_and_activate(flat, bias, name)
+        return
+    tile = work_array(bias)[: rows * width]
+    repeated = tile.reshape(rows, width)
     for r in range(rows):
         for j in range(width):
             repeated[r, j] = bias[j]
-    tile, flat = repeated.reshape(repeated.size), z.reshape(z.size)
-    for start in range(0, flat.size, max(tile.size, 1)):
+    _add_and_activate(flat, tile, name)
+
+
+@kernel
+def _add_and_activate(flat: np.ndarray, tile: np.ndarray, name: str) -> None:
+    literally(name)
+    for start in range(0, flat.size, tile.size):
         run = flat[start : start + tile.size]
         for j in range(run.size):
             run[j] = _activate(run[j] + tile[j], name)
@@ -100,22 +110,33 @@ def _bias_activation(z: np.ndarray, bias: np.ndarray, name: str) -> None:
 @kernel
 def _activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, name: str) -> None:
     literally(name)
-    width = delta.shape[1]
+    width = dbias.size
     rows = _rows_at_once(width)
-    partial = np.zeros((rows, width), delta.dtype)
-    sums = partial.reshape(partial.size)
     flat, flat_h = delta.reshape(delta.size), h.reshape(h.size)
-    for start in range(0, flat.size, max(sums.size, 1)):
-        run, run_h = flat[start : start + sums.size], flat_h[start : start + sums.size]
-        for j in range(run.size):
-            d = _times_derivative(run[j], run_h[j], name)
-            run[j] = d
-            sums[j] += d
+    if rows == 1:
+        _times_derivative_and_sum(flat, flat_h, dbias, name)
+        return
+    sums = work_array(dbias)[: rows * width]
+    _times_derivative_and_sum(flat, flat_h, sums, name)
+    partial = sums.reshape(rows, width)
     for j in range(width):
         dbias[j] = partial[0, j]
     for r in range(1, rows):
         for j in range(width):
             dbias[j] += partial[r, j]
+
+
+@kernel
+def _times_derivative_and_sum(flat: np.ndarray, flat_h: np.ndarray, sums: np.ndarray, name: str) -> None:
+    literally(name)
+    for j in range(sums.size):
+        sums[j] = 0
+    for start in range(0, flat.size, sums.size):
+        run, run_h = flat[start : start + sums.size], flat_h[start : start + sums.size]
+        for j in range(run.size):
+            d = _times_derivative(run[j], run_h[j], name)
+            run[j] = d
+            sums[j] += d
 
 
 @kernel

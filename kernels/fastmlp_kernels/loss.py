@@ -12,10 +12,11 @@ import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel, reduction
+from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels.elementary import exp1, key_of, value_of_key
 
 # elements in a block: 16 KiB of float32, half of a small L1 cache
-BLOCK = 4096
+BLOCK = SIZE // 2
 # The logarithm of a product of row sums replaces a logarithm a row; each sum lies in [1, K], so this never overflows.
 PRODUCT_LIMIT = 1e200
 
@@ -63,14 +64,20 @@ def _exponentials(e: np.ndarray) -> None:
 
 
 @kernel
+def _block_rows(classes: int) -> int:
+    return max(1, BLOCK // classes)
+
+
+@kernel
 def _cross_entropy(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray | None
 ) -> tuple[float, int]:
     # dbias None asks for no gradient: numba leaves out those branches, so that read-only logits compile
     t = logits.dtype.type
     n, classes = logits.shape
-    rows = max(1, BLOCK // classes)
-    scratch = np.empty((rows, classes), logits.dtype)
+    rows = _block_rows(classes)
+    memory = work_array(logits) if classes <= SIZE else np.empty(classes, logits.dtype)
+    scratch = memory[: rows * classes].reshape(rows, classes)
     loss, product, correct = 0.0, 1.0, 0
     if dbias is not None:
         for k in range(classes):
@@ -114,8 +121,9 @@ def _softmax_cross_entropy_eval(logits: np.ndarray, bias: np.ndarray, labels: np
 @kernel
 def _softmax(logits: np.ndarray, bias: np.ndarray) -> None:
     n, classes = logits.shape
-    rows = max(1, BLOCK // classes)
-    scratch = np.empty((rows, classes), logits.dtype)
+    rows = _block_rows(classes)
+    memory = work_array(logits) if classes <= SIZE else np.empty(classes, logits.dtype)
+    scratch = memory[: rows * classes].reshape(rows, classes)
     for start in range(0, n, rows):
         block = logits[start : start + rows]
         e = scratch[: block.shape[0]]
