@@ -26,9 +26,9 @@ def moments(pixels, channels, dtype):
 
 def gather(pixels, index, mean, inv_std):
     nothing = np.full((len(index), pixels.shape[1]), np.nan, mean.dtype)
-    with fenced(pixels, index, mean, inv_std, nothing) as (*same, out):
-        fastmlp_kernels.gather_normalize(*same, out)
-        for array, before in zip(same, (pixels, index, mean, inv_std), strict=True):
+    with fenced(pixels, index, mean, inv_std, nothing) as (p, i, m, s, out):
+        fastmlp_kernels.gather_normalize(p, i, m, s, out)
+        for array, before in zip((p, i, m, s), (pixels, index, mean, inv_std), strict=True):
             np.testing.assert_array_equal(array, before)
     return out
 

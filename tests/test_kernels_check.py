@@ -1,0 +1,228 @@
+"""Bad arguments to the kernels: each fault, in each argument of each function, is named and nothing is written."""
+
+from collections.abc import Callable
+from typing import Any
+
+import fastmlp_kernels
+import numpy as np
+import pytest
+
+N, H, C, D = 4, 3, 2, 6
+
+
+def _two(*shape: int) -> tuple[np.ndarray, ...]:
+    return np.zeros(shape, np.float32), np.ones(H, np.float32)
+
+
+def _backward() -> dict[str, Any]:
+    return {"delta": np.ones((N, H), np.float32), "h": np.ones((N, H), np.float32), "dbias": np.ones(H, np.float32)}
+
+
+def _loss() -> dict[str, Any]:
+    logits, bias = _two(N, H)
+    return {"logits": logits, "bias": bias, "labels": np.arange(N) % H}
+
+
+def _moments(dtype: type = np.float32) -> dict[str, Any]:
+    return {"mean": np.zeros((N, C), dtype), "inv_std": np.ones((N, C), dtype)}
+
+
+PIXELS = {"images": np.zeros((N, D), np.uint8)}
+RATES = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0}
+FORWARD = ("bias_tanh", "bias_sigmoid", "bias_relu", "bias_identity")
+BACKWARD = ("tanh_backward", "sigmoid_backward", "relu_backward", "identity_backward")
+# Good arguments of every function, by name and in order.
+GOOD: dict[str, Callable[[], dict[str, Any]]] = {
+    **dict.fromkeys(FORWARD, lambda: dict(zip(("z", "bias"), _two(N, H), strict=True))),
+    **dict.fromkeys(BACKWARD, _backward),
+    "softmax_cross_entropy": lambda: _loss() | {"dbias": np.ones(H, np.float32)},
+    "softmax_cross_entropy_eval": _loss,
+    "softmax": lambda: dict(zip(("logits", "bias"), _two(N, H), strict=True)),
+    "momentum_step": lambda: {name: np.ones((N, H), np.float32) for name in "wvg"} | RATES,
+    "image_moments": lambda: {k: v.copy() for k, v in PIXELS.items()} | {"channels": C} | _moments(),
+    "gather_normalize": lambda: (
+        {k: v.copy() for k, v in PIXELS.items()}
+        | {"index": np.arange(N)}
+        | _moments()
+        | {"out": np.zeros((N, D), np.float32)}
+    ),
+}
+WRITTEN = {
+    **dict.fromkeys(FORWARD, ("z",)),
+    **dict.fromkeys(BACKWARD, ("delta", "dbias")),
+    "softmax_cross_entropy": ("logits", "dbias"),
+    "softmax_cross_entropy_eval": (),
+    "softmax": ("logits",),
+    "momentum_step": ("w", "v"),
+    "image_moments": ("mean", "inv_std"),
+    "gather_normalize": ("out",),
+}
+
+
+def _every_other(array: np.ndarray) -> np.ndarray:
+    return np.repeat(array, 2, axis=-1)[..., ::2]
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
+
+
+# What is wrong: a name, how a good array becomes so, the error, and what it must say of the argument {name}.
+FAULTS = {
+    "list": (lambda a: a.tolist(), TypeError, "{name} must be a numpy array, got list"),
+    "none": (lambda _: None, TypeError, "{name} must be a numpy array, got NoneType"),
+    "float16": (lambda a: a.astype(np.float16), TypeError, "{name} has dtype float16, allowed is .*{name}.astype"),
+    "int32": (lambda a: a.astype(np.int32), TypeError, "{name} has dtype int32, allowed is "),
+    "swapped": (lambda a: a.astype(a.dtype.newbyteorder("S")), TypeError, "{name} has dtype >.*, allowed is "),
+    "rank": (lambda a: a[None], ValueError, r"{name} has shape \(1, .*expected"),
+    "strided": (_every_other, ValueError, r"{name} is not C-contiguous: pass np.ascontiguousarray\({name}\)"),
+}  # fmt: skip
+# A 1-d w is as good as a 2-d one, and swapping the bytes of a byte changes nothing.
+FITS = {("momentum_step", "w", "rank"), *((f, "images", "swapped") for f in ("image_moments", "gather_normalize"))}
+ARRAYS = [(f, name) for f, good in GOOD.items() for name, value in good().items() if isinstance(value, np.ndarray)]
+
+
+def assert_refused(function: str, arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    """The call raises, says so, and leaves every array as it was."""
+    before = {k: v.copy() for k, v in arguments.items() if isinstance(v, np.ndarray)}
+    with pytest.raises(error, match=message):
+        getattr(fastmlp_kernels, function)(*arguments.values())
+    for name, array in before.items():
+        np.testing.assert_array_equal(arguments[name], array, err_msg=f"{name} was written")
+
+
+def test_the_tables_cover_every_function():
+    assert {*GOOD, "warmup"} == set(fastmlp_kernels.__all__)
+    assert GOOD.keys() == WRITTEN.keys()
+
+
+@pytest.mark.parametrize("function", GOOD)
+def test_good_arguments_pass_by_position_and_by_name(function):
+    getattr(fastmlp_kernels, function)(*GOOD[function]().values())
+    getattr(fastmlp_kernels, function)(**GOOD[function]())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("function", "name"), ARRAYS)
+def test_each_fault_of_each_array_is_named(function, name, fault):
+    if (function, name, fault) in FITS:
+        return
+    spoil, error, message = FAULTS[fault]
+    arguments = GOOD[function]()
+    arguments[name] = spoil(arguments[name])
+    others = "|".join([name, "v"] if function == "momentum_step" else [name])
+    assert_refused(function, arguments, error, message.replace("{name}", f"({others})"))
+
+
+@pytest.mark.parametrize(("function", "name"), [(f, n) for f, n in ARRAYS if GOOD[f]()[n].dtype == np.float32])
+def test_float32_and_float64_do_not_mix(function, name):
+    arguments = GOOD[function]()
+    arguments[name] = arguments[name].astype(np.float64)  # where it comes first, the others are the odd ones
+    assert_refused(function, arguments, TypeError, "has dtype float(64, allowed is float32|32, allowed is float64):")
+
+
+@pytest.mark.parametrize(("function", "name"), ARRAYS)
+def test_a_wrong_size_is_told_with_the_expected_shape(function, name):
+    arguments = GOOD[function]()
+    good = arguments[name]
+    arguments[name] = np.zeros((*good.shape[:-1], good.shape[-1] + 1), good.dtype)
+    assert_refused(function, arguments, ValueError, r"has shape \(.*\), expected \(|channels is 2, allowed")
+
+
+@pytest.mark.parametrize(("function", "name"), [(f, n) for f, n in ARRAYS if GOOD[f]()[n].ndim == 2])
+def test_fortran_order_is_refused(function, name):
+    arguments = GOOD[function]()
+    arguments[name] = np.asfortranarray(arguments[name])
+    assert_refused(function, arguments, ValueError, f"{name} is not C-contiguous")
+
+
+@pytest.mark.parametrize(("function", "name"), [(f, n) for f in WRITTEN for n in WRITTEN[f]])
+def test_a_read_only_output_is_refused(function, name):
+    arguments = GOOD[function]()
+    _read_only(arguments[name])
+    assert_refused(function, arguments, ValueError, f"{name} is read-only, but this kernel writes to it")
+
+
+@pytest.mark.parametrize("function", ["bias_relu", "relu_backward", "softmax_cross_entropy_eval", "gather_normalize"])
+def test_inputs_may_be_read_only(function):
+    arguments = GOOD[function]()
+    for name, value in arguments.items():
+        if isinstance(value, np.ndarray) and name not in WRITTEN[function]:
+            _read_only(value)
+    getattr(fastmlp_kernels, function)(**arguments)
+
+
+def _overlapping(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give both arrays one block of memory, the second one element further where both have one element's size."""
+    shift = first.itemsize if first.itemsize == second.itemsize else 0
+    memory = np.zeros(8 + max(first.nbytes, second.nbytes) // 8, np.int64).view(np.uint8)
+    a = memory[: first.nbytes].view(first.dtype).reshape(first.shape)
+    b = memory[shift : shift + second.nbytes].view(second.dtype).reshape(second.shape)
+    return a, b
+
+
+@pytest.mark.parametrize(
+    ("function", "written", "other"),
+    [(f, w, n) for f, n in ARRAYS for w in WRITTEN[f] if n != w],
+)
+def test_an_output_that_overlaps_anything_else_is_refused(function, written, other):
+    arguments = GOOD[function]()
+    arguments[written], arguments[other] = _overlapping(arguments[written], arguments[other])
+    assert_refused(function, arguments, ValueError, "overlap in memory: pass separate arrays")
+    with pytest.raises(ValueError, match=f"{written}.* overlap|{other}.* overlap"):
+        getattr(fastmlp_kernels, function)(**arguments)
+
+
+@pytest.mark.parametrize("function", ["softmax_cross_entropy", "softmax_cross_entropy_eval"])
+@pytest.mark.parametrize(("at", "label"), [(0, -1), (2, H), (3, 2**40)])
+def test_a_label_out_of_range_is_told_with_index_value_and_range(function, at, label):
+    arguments = GOOD[function]()
+    arguments["labels"][at:] = label  # the first is named
+    assert_refused(function, arguments, ValueError, rf"labels\[{at}\] is {label}, allowed is 0 to {H - 1}$")
+
+
+@pytest.mark.parametrize(("at", "value"), [(0, -1), (3, N)])
+def test_an_index_out_of_range_is_told_with_place_value_and_range(at, value):
+    arguments = GOOD["gather_normalize"]()
+    arguments["index"][at] = value
+    assert_refused("gather_normalize", arguments, ValueError, rf"index\[{at}\] is {value}, allowed is 0 to {N - 1}$")
+
+
+@pytest.mark.parametrize("shape", [(0, H), (N, 0)])
+@pytest.mark.parametrize("function", ["softmax_cross_entropy", "softmax_cross_entropy_eval", "softmax"])
+def test_a_loss_of_nothing_is_refused(function, shape):
+    arguments = GOOD[function]()
+    arguments["logits"] = np.zeros(shape, np.float32)
+    assert_refused(function, arguments, ValueError, r"logits has shape \(.*\): the batch is empty or there are no")
+
+
+@pytest.mark.parametrize("name", RATES)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), "0.1", None, np.ones(2)], ids=repr)
+def test_a_rate_that_is_no_finite_number_is_refused(name, value):
+    arguments = GOOD["momentum_step"]() | {name: value}
+    assert_refused("momentum_step", arguments, ValueError, f"{name} is .*, allowed is a finite number")
+
+
+@pytest.mark.parametrize("channels", [0, -1, 4, D + 1])
+def test_channels_that_do_not_divide_the_image_are_refused(channels):
+    arguments = GOOD["image_moments"]() | {"channels": channels}
+    message = f"channels is {channels}, allowed is a divisor of the image's {D} values"
+    assert_refused("image_moments", arguments, ValueError, message)
+
+
+@pytest.mark.parametrize("channels", [2.0, "2", None])
+def test_channels_that_are_no_whole_number_are_refused(channels):
+    arguments = GOOD["image_moments"]() | {"channels": channels}
+    assert_refused("image_moments", arguments, TypeError, f"channels is {channels!r}, allowed is a whole number")
+
+
+def test_moments_that_do_not_divide_the_image_are_refused_by_the_gather():
+    arguments = GOOD["gather_normalize"]() | {k: np.ones((N, 4), np.float32) for k in ("mean", "inv_std")}
+    assert_refused("gather_normalize", arguments, ValueError, "channels is 4, allowed is a divisor")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, int, "uint8"])
+def test_warmup_refuses_other_dtypes(dtype):
+    with pytest.raises(TypeError, match=r"dtype is (float16|int64|uint8), allowed is float32 or float64"):
+        fastmlp_kernels.warmup(dtype)

@@ -1,0 +1,151 @@
+"""The compiled bodies: their names and options, their machine code, and their use inside a user's own jitted code."""
+
+import platform
+import re
+
+import fastmlp_kernels
+import numpy as np
+import pytest
+from arrays import assert_within, images, normal
+from fastmlp_kernels import jit
+from numba import njit
+
+KERNELS = [name for name in jit.__all__ if not name.endswith("1")]
+
+
+def test_names():
+    public = {name for name in vars(fastmlp_kernels) if not name.startswith("_")}
+    modules = {"activations", "elementary", "jit", "loss", "normalize", "update"}
+    assert public - modules == set(fastmlp_kernels.__all__)
+    assert {name for name in vars(jit) if not name.startswith("_")} == set(jit.__all__)
+    assert {*KERNELS, "warmup"} == set(fastmlp_kernels.__all__)  # each checked function has its unchecked body
+    assert set(jit.__all__) - set(KERNELS) == {"exp1", "tanh1", "sigmoid1"}
+
+
+@pytest.mark.parametrize("name", jit.__all__)
+def test_options(name):
+    options = getattr(jit, name).targetoptions
+    assert options["error_model"] == "numpy"
+    assert options["nogil"] is True
+    assert options["fastmath"] == {"contract"}  # neither nnan nor ninf: a NaN stays a NaN
+
+
+# Machine code. Only x86 has these instruction names; another machine runs the same LLVM passes.
+on_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names of x86's instructions")
+# float32 widened to float64 where it is meant: the loss adds each row's share in float64, one element at a time.
+WIDENED = {"softmax_cross_entropy": {"cvtss2sd"}, "softmax_cross_entropy_eval": {"cvtss2sd"}}
+# What each loop does with whole vectors; pslld makes a power of two, in exp and tanh.
+PACKED = {
+    **dict.fromkeys(("bias_identity", "bias_relu", "identity_backward"), ("addps",)),
+    **dict.fromkeys(("bias_tanh", "bias_sigmoid"), ("addps", "mulps", "divps", "pslld")),
+    **dict.fromkeys(("tanh_backward", "sigmoid_backward", "relu_backward", "momentum_step"), ("addps", "mulps")),
+    **dict.fromkeys(("softmax", "softmax_cross_entropy", "softmax_cross_entropy_eval"), ("addps", "mulps", "pslld")),
+    "gather_normalize": ("cvtdq2ps", "mulps"),
+    "image_moments": ("paddd",),
+}
+
+
+def instructions(name: str) -> set[str]:
+    """Return what the float32 form consists of, without the v that marks AVX's spelling."""
+    fastmlp_kernels.warmup()
+    kernel = getattr(jit, name)
+    code = [kernel.inspect_asm(s) for s in kernel.signatures if "float64, 2d" not in str(s)]
+    assert code
+    assert not any(re.search(r"\b(exp|tanh)f?\b", text) for text in code), "it calls the C library"
+    return {op.removeprefix("v") for text in code for op in re.findall(r"^\s+([a-z]\w+)", text, re.MULTILINE)}
+
+
+@on_x86
+@pytest.mark.parametrize("name", KERNELS)
+def test_float32_stays_float32_and_loops_are_vectorised(name):
+    found = instructions(name)
+    assert found & {"cvtss2sd", "cvtps2pd"} == WIDENED.get(name, set())
+    assert found.issuperset(PACKED[name])
+
+
+# Use inside a user's own jitted functions.
+@njit(nogil=True)
+def user_step(x, w, bias, v, labels, settings):
+    """One training step of softmax regression over tanh outputs, all in compiled code."""
+    h, dh_bias = x.copy(), np.empty(x.shape[1], x.dtype)
+    jit.bias_tanh(h, np.zeros(x.shape[1], x.dtype))
+    logits, dbias = h @ w, np.empty_like(bias)
+    wanted = jit.softmax_cross_entropy_eval(logits, bias, labels)
+    result = jit.softmax_cross_entropy(logits, bias, labels, dbias)
+    dh = logits @ w.T
+    jit.tanh_backward(dh, h, dh_bias)
+    jit.momentum_step(w, v, h.T @ logits, settings[0], settings[1], settings[2])
+    return result, wanted, dbias, dh, dh_bias
+
+
+@njit
+def user_images(pixels, index):
+    mean, inv_std = np.empty((len(pixels), 3), np.float32), np.empty((len(pixels), 3), np.float32)
+    jit.image_moments(pixels, 3, mean, inv_std)
+    out = np.empty((index.size, pixels.shape[1]), np.float32)
+    jit.gather_normalize(pixels, index, mean, inv_std, out)
+    return out
+
+
+@njit
+def user_others(z, bias, dbias):
+    jit.bias_relu(z, bias)
+    jit.relu_backward(z, z, dbias)
+    jit.bias_identity(z, bias)
+    jit.identity_backward(z, z, dbias)
+    jit.bias_sigmoid(z, bias)
+    jit.sigmoid_backward(z, z, dbias)
+    jit.softmax(z, bias)
+
+
+@njit
+def user_scalars(x):
+    return jit.exp1(x) + jit.tanh1(x) * jit.sigmoid1(x)
+
+
+def assert_same(got: np.ndarray, want: np.ndarray) -> None:
+    """Inlined elsewhere, a kernel may fuse other multiplications with additions: a few roundings apart, no more."""
+    assert_within(got, want.astype(np.float64), 16 * float(np.finfo(np.float32).eps) * max(1.0, np.abs(want).max()))
+
+
+def test_a_training_step_inside_a_users_jitted_function(rng):
+    x, w, bias = normal(rng, (37, 20), np.float32), normal(rng, (20, 5), np.float32), normal(rng, (5,), np.float32)
+    v, labels = np.zeros_like(w), rng.integers(0, 5, 37)
+    inside_w, inside_v = w.copy(), v.copy()
+    result, evaluated, dbias, dh, dh_bias = user_step(x, inside_w, bias, inside_v, labels, (0.1, 0.9, 0.01))
+    h, want_dbias, want_dh_bias = x.copy(), np.empty_like(bias), np.empty(20, np.float32)
+    fastmlp_kernels.bias_tanh(h, np.zeros(20, np.float32))
+    logits = h @ w
+    want = fastmlp_kernels.softmax_cross_entropy(logits, bias, labels, want_dbias)
+    want_dh = logits @ w.T
+    fastmlp_kernels.tanh_backward(want_dh, h, want_dh_bias)
+    fastmlp_kernels.momentum_step(w, v, np.ascontiguousarray(h.T @ logits), 0.1, 0.9, 0.01)
+    assert result == pytest.approx(want, rel=1e-5)
+    assert evaluated == result
+    for got, array in ((dbias, want_dbias), (dh, want_dh), (dh_bias, want_dh_bias), (inside_w, w), (inside_v, v)):
+        assert_same(got, array)
+
+
+def test_images_inside_a_users_jitted_function(rng):
+    pixels, index = images(rng, 9, 48), rng.integers(0, 9, 20)
+    mean, inv_std = np.empty((9, 3), np.float32), np.empty((9, 3), np.float32)
+    fastmlp_kernels.image_moments(pixels, 3, mean, inv_std)
+    out = np.empty((20, 48), np.float32)
+    fastmlp_kernels.gather_normalize(pixels, index, mean, inv_std, out)
+    assert_same(user_images(pixels, index), out)
+
+
+def test_the_other_kernels_and_scalars_inside_a_users_jitted_function(rng):
+    z, bias = normal(rng, (19, 23), np.float32), normal(rng, (23,), np.float32)
+    inside, dbias, want_dbias = z.copy(), np.empty_like(bias), np.empty_like(bias)
+    user_others(inside, bias, dbias)
+    for name in ("relu", "identity", "sigmoid"):
+        getattr(fastmlp_kernels, f"bias_{name}")(z, bias)
+        # the same array as gradient and output: a user's own risk, which the checked function does not take
+        getattr(fastmlp_kernels, f"{name}_backward")(z, z.copy(), want_dbias)
+    fastmlp_kernels.softmax(z, bias)
+    assert_same(inside, z)
+    assert_same(dbias, want_dbias)
+    one = np.float32(1)
+    assert user_scalars(one) == pytest.approx(np.e + np.tanh(1) / (1 + np.exp(-1)), rel=1e-6)
+    assert isinstance(jit.exp1(one), float)  # callable from Python too

@@ -1,0 +1,137 @@
+"""What only a fresh process shows: warm-up, the disk cache and its switch, and the kernels as plain Python."""
+
+import inspect
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastmlp_kernels import jit
+
+ROOT = Path(__file__).parents[1]
+KERNELS = [name for name in jit.__all__ if not name.endswith("1")]
+
+
+def run_python(code: str, kernels: Path = ROOT / "kernels", /, **environment: str) -> str:
+    """Return what a fresh interpreter prints, with warnings as errors; fail with its complaint where it fails."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "FASTMLP_"))}
+    env |= {"PYTHONPATH": os.pathsep.join([str(kernels), str(ROOT)]), **environment}
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+WARM_THEN_TRAIN = """
+import json, numpy as np, fastmlp_kernels
+from fastmlp_kernels import jit
+from fastmlp import MLP, ImageInput
+
+def compiled():
+    return {name: len(getattr(jit, name).signatures) for name in jit.__all__}
+
+seconds = fastmlp_kernels.warmup()
+after_warmup = compiled()
+again = fastmlp_kernels.warmup("float32")
+pixels = np.random.default_rng(0).integers(0, 256, (50, 12), np.uint8)
+mean, inv_std = np.empty((50, 3), np.float32), np.empty((50, 3), np.float32)
+fastmlp_kernels.image_moments(pixels, 3, mean, inv_std)
+inputs, labels = ImageInput(pixels, mean, inv_std), np.arange(50) % 4
+for activation in ("tanh", "sigmoid", "relu", "identity"):
+    model = MLP([12, 8, 4], activation)
+    model.fit(inputs, labels, validation=(inputs, labels), epochs=1, batch_size=32)
+    model.predict(inputs)
+stats = [getattr(jit, name).stats for name in jit.__all__ if not name.endswith("1")]
+print(json.dumps({
+    "names": sorted(seconds), "again": sorted(again), "positive": min(seconds.values()) > 0,
+    "warm": after_warmup, "trained": compiled(),
+    "hits": sum(sum(s.cache_hits.values()) for s in stats), "misses": sum(sum(s.cache_misses.values()) for s in stats),
+}))
+"""
+
+
+def test_after_warmup_training_compiles_nothing_and_the_cache_serves_the_next_process(tmp_path):
+    first, second = (
+        json.loads(run_python(WARM_THEN_TRAIN, FASTMLP_NUMBA_CACHE="1", NUMBA_CACHE_DIR=str(tmp_path)))
+        for _ in range(2)
+    )
+    for report in (first, second):
+        assert report["names"] == report["again"] == sorted(KERNELS)
+        assert report["positive"]
+        assert all(report["warm"][name] > 0 for name in KERNELS)
+        assert report["trained"] == report["warm"]
+    assert first["hits"] == second["misses"] == 0
+    assert second["hits"] == first["misses"] >= len(KERNELS)
+
+
+TANH_OF_ONE = """
+import numpy as np, fastmlp_kernels
+from fastmlp_kernels.jit import bias_tanh
+z = np.ones((1, 1), np.float32)
+fastmlp_kernels.bias_tanh(z, np.zeros(1, np.float32))
+print(float(z[0, 0]), sum(bias_tanh.stats.cache_hits.values()))
+"""
+
+
+def test_the_cache_forgets_when_a_helper_in_another_file_changes(tmp_path):
+    copy = tmp_path / "kernels"
+    shutil.copytree(ROOT / "kernels", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    cached = {"FASTMLP_NUMBA_CACHE": "1", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def run(environment: Mapping[str, str] = cached) -> tuple[float, int]:
+        value, hits = run_python(TANH_OF_ONE, copy, **environment).split()
+        return float(value), int(hits)
+
+    value, hits = run()
+    assert value == pytest.approx(np.tanh(1), rel=1e-6)
+    assert hits == 0
+    assert run() == (value, 1)
+    helper = copy / "fastmlp_kernels" / "elementary.py"
+    changed = re.sub(r"TANH_HIGH = F\(.*\)", "TANH_HIGH = F(0.5)", helper.read_text(encoding="utf-8"))
+    helper.write_text(changed, encoding="utf-8")
+    value, hits = run()
+    assert value == pytest.approx(np.tanh(0.5), rel=1e-6)  # not what was cached
+    assert hits == 0
+    assert run() == (value, 1)
+
+
+def test_without_the_variable_nothing_is_written(tmp_path):
+    for off in ({}, {"FASTMLP_NUMBA_CACHE": "0"}, {"FASTMLP_NUMBA_CACHE": ""}):
+        run_python("import fastmlp_kernels as k; k.momentum_step", NUMBA_CACHE_DIR=str(tmp_path / "cache"), **off)
+    assert run_python(TANH_OF_ONE, NUMBA_CACHE_DIR=str(tmp_path / "cache")).split()[1] == "0"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_value_of_the_variable_is_refused():
+    code = "try:\n import fastmlp_kernels\nexcept ValueError as error:\n print(error)"
+    message = run_python(code, FASTMLP_NUMBA_CACHE="maybe")
+    assert message == "FASTMLP_NUMBA_CACHE='maybe': set it to 1 (keep compiled code on disk) or to 0 (do not)\n"
+
+
+def small_trainings() -> list[float]:
+    """Return losses and accuracies after two epochs of a few networks."""
+    import numpy as np
+
+    from fastmlp import MLP
+
+    figures = []
+    for dtype in ("float32", "float64"):
+        x = np.random.default_rng(0).standard_normal((30, 4)).astype(dtype)
+        for activation in ("tanh", "sigmoid", "relu"):
+            model = MLP([4, 5, 3], activation, dtype=dtype)
+            model.fit(x, np.arange(30) % 3, epochs=2, batch_size=16)
+            figures += model.evaluate(x, np.arange(30) % 3)
+    return figures
+
+
+def test_the_kernels_run_as_plain_python_too():
+    code = (
+        "import fastmlp_kernels as k\nk.warmup()\n" + inspect.getsource(small_trainings) + "print(*small_trainings())"
+    )
+    plain = run_python(code, NUMBA_DISABLE_JIT="1").split()
+    np.testing.assert_allclose(np.array(plain, float), small_trainings(), rtol=1e-5)
