@@ -20,7 +20,8 @@ class Experiment:
     """One row of the report's results table.
 
     `hidden` counts the hidden units; inputs and classes come from the data set. `published` is the report's test
-    accuracy on CIFAR-100 as a fraction, by normalisation; empty for a network that is not the report's.
+    accuracy on CIFAR-100 as a fraction, by normalisation; empty for a network that is not the report's. `init` names
+    the initial weights, which the report does not state.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Experiment:
     weight_decay: float
     labels: str
     published: dict[str, float]
+    init: str = "auto"
 
 
 def _published(channel: float, image: float) -> dict[str, float]:
@@ -37,7 +39,9 @@ def _published(channel: float, image: float) -> dict[str, float]:
 
 
 _ALL = (
-    Experiment("momentum", "c", (128,), "tanh", 0.0, "coarse", _published(0.2446, 0.2917)),
+    # Nothing but its start holds this network's weights back. Of the initial weights tried, small ones reach the best
+    # validation loss and accuracy under both normalisations.
+    Experiment("momentum", "c", (128,), "tanh", 0.0, "coarse", _published(0.2446, 0.2917), init="small"),
     Experiment("l2", "d", (128,), "tanh", WEIGHT_DECAY, "coarse", _published(0.2474, 0.2928)),
     Experiment("sigmoid", "e_sigmoid", (128,), "sigmoid", WEIGHT_DECAY, "coarse", _published(0.2417, 0.2872)),
     Experiment("relu", "e_ReLU", (128,), "relu", WEIGHT_DECAY, "coarse", _published(0.2784, 0.3237)),
@@ -94,9 +98,9 @@ def make_config(
 ) -> RunConfig:
     """Return the config of one run of an experiment on a data set.
 
-    `settings` holds further fields of RunConfig; where it names `labels`, `layers`, `activation` or `weight_decay`, it
-    overrides the experiment's own. On a data set with one set of labels an experiment uses that one. Raises ConfigError
-    where the layers do not fit the data.
+    `settings` holds further fields of RunConfig; where it names `labels`, `layers`, `activation`, `weight_decay` or
+    `init`, it overrides the experiment's own. On a data set with one set of labels an experiment uses that one. Raises
+    ConfigError where the layers do not fit the data.
     """
     own = experiment.labels if experiment.labels in dataset.label_names else next(iter(dataset.label_names))
     labels = settings.get("labels", own)
@@ -108,6 +112,7 @@ def make_config(
         "layers": (inputs, *experiment.hidden, classes),
         "activation": experiment.activation,
         "weight_decay": experiment.weight_decay,
+        "init": experiment.init,
     }
     config = RunConfig(
         experiment=experiment.name, dataset=dataset.name, normalize=normalize, seed=seed, **(defaults | settings)

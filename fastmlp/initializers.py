@@ -12,6 +12,7 @@ INITIALIZERS: dict[str, Callable[[int, int], float]] = {
     "lecun": lambda fan_in, fan_out: 1 / math.sqrt(fan_in),  # noqa: ARG005
     "he": lambda fan_in, fan_out: math.sqrt(2 / fan_in),  # noqa: ARG005
     "glorot": lambda fan_in, fan_out: math.sqrt(2 / (fan_in + fan_out)),
+    "small": lambda fan_in, fan_out: 0.01,  # noqa: ARG005
 }
 
 # "auto" by activation: He for ReLU, which halves the variance; LeCun for the rest
@@ -34,7 +35,7 @@ def initial_weight(init: str, fan_in: int, fan_out: int, dtype: np.dtype, rng: n
     """Draw a (fan_in, fan_out) weight array, normal with mean 0 and the named scale.
 
     lecun: std 1/sqrt(fan_in) (LeCun et al., Efficient BackProp, 1998); he: sqrt(2/fan_in) (He et al., 2015);
-    glorot: sqrt(2/(fan_in + fan_out)) (Glorot and Bengio, 2010). Drawn in float64 and rounded, so that float32 and
-    float64 networks of one seed start alike.
+    glorot: sqrt(2/(fan_in + fan_out)) (Glorot and Bengio, 2010); small: 0.01. Drawn in float64 and rounded, so that
+    float32 and float64 networks of one seed start alike.
     """
     return (rng.standard_normal((fan_in, fan_out)) * INITIALIZERS[init](fan_in, fan_out)).astype(dtype)

@@ -3,7 +3,7 @@
 Both have a length, a number of features and `gather(index, out)`; the network knows nothing else of its input.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from fastmlp_kernels import jit
@@ -11,6 +11,7 @@ from fastmlp_kernels import jit
 from fastmlp.errors import ConfigError, DataError
 
 
+@runtime_checkable
 class Input(Protocol):
     """Rows that can be gathered into a batch buffer."""
 
@@ -123,7 +124,7 @@ class ImageInput:
 
 def as_input(x: "Input | np.ndarray") -> Input:
     """Return x if it already gathers rows, else wrap the array."""
-    return x if isinstance(x, ArrayInput | ImageInput) else ArrayInput(np.asarray(x))
+    return x if isinstance(x, Input) else ArrayInput(x)
 
 
 def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:

@@ -80,8 +80,8 @@ def _add_training(parser: ArgumentParser) -> None:
     add("--epochs", type=int, default=100, metavar="N", help="at most (default: %(default)s)")
     text = "stop after so many epochs of rising validation loss (default: %(default)s)"
     add("--patience", type=int, default=5, metavar="N", help=text)
-    text = "initial weights (default: auto, by the activation; the table says which)"
-    add("--init", choices=INITS, default="auto", help=text)
+    text = "initial weights (default: the experiment's, mostly auto: by the activation; the table says which)"
+    add("--init", choices=INITS, help=text)
     add("--precision", choices=PRECISIONS, default="float32", help="(default: %(default)s)")
     text = "BLAS threads (default: %(default)s, the cores this process may use)"
     add("--threads", type=int, default=usable_cores(), metavar="N", help=text)

@@ -27,7 +27,7 @@ def channel_moments(_fit_images: Images, _fit_rows: Rows, images: Images, dtype:
 
 
 def dataset_moments(fit_images: Images, fit_rows: Rows, images: Images, dtype: DTypeLike) -> Moments:
-    """Each colour plane by its mean and deviation over `fit_images[fit_rows]`, the training part: (M, 3), equal rows."""
+    """Each colour plane by its mean and deviation over `fit_images[fit_rows]`, the training part; all rows equal."""
     count = len(fit_rows) * 1024
     totals, squares = _channel_sums(fit_images, fit_rows)
     mean, inv_std = np.empty((2, len(images), 3), dtype=dtype)

@@ -17,7 +17,7 @@ from fastmlp_kernels._jit import kernel, scalar
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels.elementary import identity1, relu1, sigmoid1, tanh1
 
-# A multiple of every vector width. Where ROWS rows exceed the work array, each is long enough by itself.
+# A multiple of every vector width. Rows of which so many exceed the work array are long enough one by one.
 ROWS = 16
 
 
@@ -77,30 +77,16 @@ def _overload_times_derivative(d, h, name):  # noqa: ARG001
 
 
 @kernel
-def _rows_at_once(width: int) -> int:
-    return ROWS if width * ROWS <= SIZE else 1
-
-
-@kernel
 def _bias_activation(z: np.ndarray, bias: np.ndarray, name: str) -> None:
     literally(name)
     width = bias.size
-    rows = _rows_at_once(width)
-    flat = z.reshape(z.size)
-    if rows == 1:
-        _add_and_activate(flat, bias, name)
-        return
-    tile = work_array(bias)[: rows * width]
-    repeated = tile.reshape(rows, width)
+    rows = ROWS if ROWS * width <= SIZE else 1
+    memory = work_array(bias) if width <= SIZE else np.empty(width, bias.dtype)
+    tile = memory[: rows * width]
+    repeated, flat = tile.reshape(rows, width), z.reshape(z.size)
     for r in range(rows):
         for j in range(width):
             repeated[r, j] = bias[j]
-    _add_and_activate(flat, tile, name)
-
-
-@kernel
-def _add_and_activate(flat: np.ndarray, tile: np.ndarray, name: str) -> None:
-    literally(name)
     for start in range(0, flat.size, tile.size):
         run = flat[start : start + tile.size]
         for j in range(run.size):
@@ -111,32 +97,24 @@ def _add_and_activate(flat: np.ndarray, tile: np.ndarray, name: str) -> None:
 def _activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, name: str) -> None:
     literally(name)
     width = dbias.size
-    rows = _rows_at_once(width)
-    flat, flat_h = delta.reshape(delta.size), h.reshape(h.size)
-    if rows == 1:
-        _times_derivative_and_sum(flat, flat_h, dbias, name)
-        return
-    sums = work_array(dbias)[: rows * width]
-    _times_derivative_and_sum(flat, flat_h, sums, name)
-    partial = sums.reshape(rows, width)
-    for j in range(width):
-        dbias[j] = partial[0, j]
-    for r in range(1, rows):
-        for j in range(width):
-            dbias[j] += partial[r, j]
-
-
-@kernel
-def _times_derivative_and_sum(flat: np.ndarray, flat_h: np.ndarray, sums: np.ndarray, name: str) -> None:
-    literally(name)
+    rows = ROWS if ROWS * width <= SIZE else 1
+    memory = work_array(dbias) if width <= SIZE else np.empty(width, dbias.dtype)
+    sums = memory[: rows * width]
     for j in range(sums.size):
         sums[j] = 0
+    flat, flat_h = delta.reshape(delta.size), h.reshape(h.size)
     for start in range(0, flat.size, sums.size):
         run, run_h = flat[start : start + sums.size], flat_h[start : start + sums.size]
         for j in range(run.size):
             d = _times_derivative(run[j], run_h[j], name)
             run[j] = d
             sums[j] += d
+    partial = sums.reshape(rows, width)
+    for j in range(width):
+        dbias[j] = partial[0, j]
+    for r in range(1, rows):
+        for j in range(width):
+            dbias[j] += partial[r, j]
 
 
 @kernel
