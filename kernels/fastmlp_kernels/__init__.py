@@ -19,7 +19,7 @@ from fastmlp_kernels.activations import (
 from fastmlp_kernels.loss import softmax, softmax_cross_entropy, softmax_cross_entropy_eval
 from fastmlp_kernels.normalize import gather_normalize, image_moments
 from fastmlp_kernels.update import momentum_step
-from fastmlp_kernels.warmup import warmup
+from fastmlp_kernels._warmup import warmup
 
 __all__ = [
     "bias_identity",
