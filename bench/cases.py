@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import fastmlp_kernels
 import numpy as np
 
+import fastmlp_kernels
 from bench import inplace, tuned
 from fastmlp import reference
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from fastmlp_kernels import jit
 
 from fastmlp.errors import ConfigError
+from fastmlp_kernels import jit
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from fastmlp_kernels import warmup
 from rich.console import Console
 
 from fastmlp.config import RunConfig, check_fields
@@ -25,6 +24,7 @@ from fastmlp.report import Table, duration, experiments_table, machine, results_
 from fastmlp.results import check_folder, move_aside, write_results, write_whole
 from fastmlp.run import run_one
 from fastmlp.threads import blas_threads, check_threads
+from fastmlp_kernels import warmup
 
 _NETWORK = ("layers", "activation", "labels")
 _TRAINING = ("lr", "batch_size", "momentum", "weight_decay", "epochs", "patience", "init", "precision", "threads")

@@ -6,9 +6,9 @@ Both have a length, a number of features and `gather(index, out)`; the network k
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from fastmlp_kernels import jit
 
 from fastmlp.errors import ConfigError, DataError
+from fastmlp_kernels import jit
 
 
 @runtime_checkable

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from fastmlp_kernels import jit
 from numpy.typing import DTypeLike
 
 from fastmlp.activations import activation_named
@@ -14,6 +13,7 @@ from fastmlp.errors import ConfigError, DataError
 from fastmlp.inputs import Input, as_input, checked_labels
 from fastmlp.layers import Dense
 from fastmlp.optimizer import SGD
+from fastmlp_kernels import jit
 
 if TYPE_CHECKING:
     from fastmlp.fit import FitResult, History

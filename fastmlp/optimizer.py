@@ -3,10 +3,10 @@
 import math
 
 import numpy as np
-from fastmlp_kernels import jit
 
 from fastmlp.errors import ConfigError
 from fastmlp.layers import Dense
+from fastmlp_kernels import jit
 
 
 class SGD:

@@ -1,11 +1,11 @@
 """The README's results block from finished runs."""
 
 import pytest
-from samples import ENVIRONMENT, dataset, result
 
 from bench import results
 from bench.readme import markers
 from fastmlp.results import write_results
+from samples import ENVIRONMENT, dataset, result
 
 START, END = markers("results")
 

@@ -2,10 +2,10 @@ import json
 from typing import Any
 
 import pytest
-from samples import FIELDS, config
 
 from fastmlp.config import RunConfig, check_fields
 from fastmlp.errors import ConfigError
+from samples import FIELDS, config
 
 
 def test_json_gives_the_same_config_again() -> None:

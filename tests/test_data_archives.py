@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from data_forms import FORMS, Miniature, miniature, spec
 
+from data_forms import FORMS, Miniature, miniature, spec
 from fastmlp.data.archives import fetch_command, read_archive, read_folder
 from fastmlp.errors import DataError
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from data_forms import FORMS, IMAGES, class_names, miniature, python2_pickle
 
+from data_forms import FORMS, IMAGES, class_names, miniature, python2_pickle
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.decode import decode
 from fastmlp.errors import DataError

@@ -3,9 +3,9 @@ import time
 from dataclasses import replace
 
 import pytest
+
 from data_forms import miniature, spec
 from data_server import Handler, cut, fixed, proper, serving
-
 from fastmlp.data import Progress, load_dataset
 from fastmlp.data.download import download_file
 from fastmlp.errors import ConfigError, DownloadError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_forms import FORMS, miniature
 
+from data_forms import FORMS, miniature
 from fastmlp.data import DATASET_NAMES, cache_dir, load_dataset, split_indices
 from fastmlp.data.load import fetch
 from fastmlp.errors import ConfigError, DataError, MissingDataError

@@ -3,9 +3,9 @@ import subprocess
 import sys
 
 import pytest
+
 from data_forms import miniature
 from data_server import fixed, serving
-
 from fastmlp.data import __main__ as command
 from fastmlp.data import load_dataset
 

@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from data_forms import python2_pickle
 
+from data_forms import python2_pickle
 from fastmlp.data.pickles import load_plain
 from fastmlp.errors import DataError
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import dataset
 
 from fastmlp import __version__, environment
 from fastmlp.threads import blas_info, blas_threads, usable_cores
+from samples import dataset
 
 
 @pytest.mark.skipif(not blas_info(), reason="threadpoolctl finds no BLAS in this numpy")

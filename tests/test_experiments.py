@@ -1,11 +1,11 @@
 from typing import Any
 
 import pytest
-from samples import config, dataset
 
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
 from fastmlp.experiments import CUSTOM, EXPERIMENTS, make_config, published, select
+from samples import config, dataset
 
 SETTINGS: dict[str, Any] = {
     "lr": 0.005, "batch_size": 1024, "momentum": 0.9, "epochs": 100, "patience": 5, "init": "auto",

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-import fastmlp_kernels
 import numpy as np
 import pytest
-from arrays import SHAPES, assert_ulps, assert_within, edge_floats, fenced, normal
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import fastmlp_kernels
+from arrays import SHAPES, assert_ulps, assert_within, edge_floats, fenced, normal
 from fastmlp import reference
 
 DTYPES = (np.float32, np.float64)

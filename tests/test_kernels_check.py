@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import fastmlp_kernels
 import numpy as np
 import pytest
+
+import fastmlp_kernels
 
 N, H, C, D = 4, 3, 2, 6
 

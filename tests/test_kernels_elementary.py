@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from arrays import assert_ulps, edge_floats, ordered, ulps
-from fastmlp_kernels import elementary
 from numba import njit
 
+from arrays import assert_ulps, edge_floats, ordered, ulps
 from fastmlp import reference
+from fastmlp_kernels import elementary
 
 # The largest distances over all 2**32 patterns, with and without fused multiply-add.
 BOUNDS = {"exp1": 1, "tanh1": 3, "sigmoid1": 3}

@@ -3,12 +3,13 @@
 import platform
 import re
 
-import fastmlp_kernels
 import numpy as np
 import pytest
+from numba import njit
+
+import fastmlp_kernels
 from arrays import assert_within, images, normal
 from fastmlp_kernels import jit
-from numba import njit
 
 KERNELS = [name for name in jit.__all__ if not name.endswith("1")]
 

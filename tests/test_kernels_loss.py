@@ -1,13 +1,13 @@
 """Softmax and cross-entropy against the reference: usual, extreme and tied logits, improbable labels, NaN, infinity."""
 
-import fastmlp_kernels
 import numpy as np
 import pytest
-from arrays import assert_within, fenced, logit_batches
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import fastmlp_kernels
+from arrays import assert_within, fenced, logit_batches
 from fastmlp import reference
 
 DTYPES = (np.float32, np.float64)

@@ -2,14 +2,14 @@
 
 import math
 
-import fastmlp_kernels
 import numpy as np
 import pytest
-from arrays import assert_within, fenced, images, normal
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import fastmlp_kernels
+from arrays import assert_within, fenced, images, normal
 from fastmlp import reference
 
 DTYPES = (np.float32, np.float64)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fastmlp_kernels import jit
 
 ROOT = Path(__file__).parents[1]

@@ -1,13 +1,13 @@
 """The momentum update against the reference and by hand."""
 
-import fastmlp_kernels
 import numpy as np
 import pytest
-from arrays import assert_within, fenced, normal
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import fastmlp_kernels
+from arrays import assert_within, fenced, normal
 from fastmlp import reference
 
 SHAPES = [(1,), (1, 1), (3,), (17,), (513,), (7, 3), (37, 20), (20, 123), (2, 3, 5), (0,), (0, 4)]

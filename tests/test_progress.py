@@ -3,12 +3,12 @@ import math
 
 import pytest
 from rich.console import Console
-from samples import config, result
 
 from fastmlp import progress
 from fastmlp.data import Progress as Download
 from fastmlp.fit import History
 from fastmlp.progress import Bar, Lines, Silent, download_bar, epochs_left, make_progress, outcome, say, status
+from samples import config, result
 
 
 def console(*, terminal: bool = False, width: int = 200) -> Console:

@@ -3,12 +3,12 @@ import math
 from typing import Any
 
 import pytest
-from fastmlp.initializers import resolve
 from rich.console import Console
-from samples import ENVIRONMENT, result
 
 from fastmlp.experiments import EXPERIMENTS
+from fastmlp.initializers import resolve
 from fastmlp.report import Table, duration, experiments_table, machine, results_table
+from samples import ENVIRONMENT, result
 
 
 def columns(table: Table, row: int = 0) -> dict[str, str]:

@@ -3,10 +3,10 @@ import math
 from pathlib import Path
 
 import pytest
-from samples import ENVIRONMENT, result
 
 from fastmlp.errors import DataError, OutputError
 from fastmlp.results import RunResult, check_folder, load_results, move_aside, write_results, write_whole
+from samples import ENVIRONMENT, result
 
 KEYS = [
     "experiment", "normalize", "seed", "status", "dataset", "precision", "config", "test_accuracy", "test_loss",

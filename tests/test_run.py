@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samples import config, dataset
 
 from fastmlp.config import RunConfig
 from fastmlp.results import RunResult
 from fastmlp.run import run_one
+from samples import config, dataset
 
 DATA = dataset()
 

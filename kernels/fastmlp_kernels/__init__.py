@@ -6,6 +6,7 @@ units, `K` classes. Arrays are C-contiguous, float32 or float64. Functions that 
 Nothing compiles at import; `warmup()` compiles all.
 """
 
+from fastmlp_kernels._warmup import warmup
 from fastmlp_kernels.activations import (
     bias_identity,
     bias_relu,
@@ -19,7 +20,6 @@ from fastmlp_kernels.activations import (
 from fastmlp_kernels.loss import softmax, softmax_cross_entropy, softmax_cross_entropy_eval
 from fastmlp_kernels.normalize import gather_normalize, image_moments
 from fastmlp_kernels.update import momentum_step
-from fastmlp_kernels._warmup import warmup
 
 __all__ = [
     "bias_identity",
