@@ -87,7 +87,7 @@ def _bias_activation(z: np.ndarray, bias: np.ndarray, name: str) -> None:
     for r in range(rows):
         for j in range(width):
             repeated[r, j] = bias[j]
-    for start in range(0, flat.size, tile.size):
+    for start in range(0, flat.size, max(tile.size, 1)):
         run = flat[start : start + tile.size]
         for j in range(run.size):
             run[j] = _activate(run[j] + tile[j], name)
@@ -103,7 +103,7 @@ def _activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, na
     for j in range(sums.size):
         sums[j] = 0
     flat, flat_h = delta.reshape(delta.size), h.reshape(h.size)
-    for start in range(0, flat.size, sums.size):
+    for start in range(0, flat.size, max(sums.size, 1)):
         run, run_h = flat[start : start + sums.size], flat_h[start : start + sums.size]
         for j in range(run.size):
             d = _times_derivative(run[j], run_h[j], name)
