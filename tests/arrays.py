@@ -5,10 +5,14 @@ from contextlib import contextmanager
 
 import numpy as np
 
-# One row, one column, a row tile (16) less and more than filled, widths at and beyond a vector, beyond the tiled 512.
-SHAPES = [(1, 1), (1, 2), (5, 1), (7, 3), (16, 16), (33, 16), (37, 20), (19, 123), (64, 128), (17, 513), (3, 600)]
-# The loss takes 4096 elements at a time: 2048 rows of 2, 204 of 20; a row of 5000 is a block by itself.
+# One row, one column, the tile of 16 rows less and more than filled, widths at and beyond a vector. A tile is one row
+# from 513 columns on, and from 8193 it no longer fits the work array on the stack.
+SHAPES = [(1, 1), (1, 2), (5, 1), (7, 3), (16, 16), (33, 16), (37, 20), (19, 123), (64, 128), (35, 512), (17, 513)]
+SHAPES += [(3, 600), (2, 8192), (3, 8195)]
+# The loss takes 4096 elements at a time: 2048 rows of 2, 204 of 20; a row of 5000 is a block by itself; one of 8195
+# does not fit the work array.
 LOGIT_SHAPES = [(1, 2), (1, 1), (5, 3), (33, 16), (2049, 2), (301, 20), (37, 123), (9, 513), (5, 600), (2, 5000)]
+LOGIT_SHAPES += [(3, 8195)]
 # Where exp, tanh or sigmoid change their form in float32 or float64: overflow, subnormal results, zero, saturation.
 THRESHOLDS = [
     *(88.72283, 88.722839, 87.33654, 103.2789, 103.97208, 104.0, 89.0, 16.635532, 9.0, 9.01, 9.0109, 9.02),
