@@ -106,6 +106,7 @@ def _train_epoch(
     return total / len(order), correct / len(order)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # training that diverges says so by its status
 def fit(
     model: MLP,
     x: Input | np.ndarray,
