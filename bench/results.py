@@ -78,8 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     loaded = [load_results(folder / "results.json") for folder in args.folders]
     runs = [run for _, some in loaded for run in some]
-    table = results_table(runs, loaded[0][0], sum(run.seconds for run in runs))
-    block = table.markdown().strip()
+    block = results_table(runs, loaded[0][0]).markdown().strip()
     if args.data_dir:
         first = [run for run in loaded[0][1] if run.seed == loaded[0][1][0].seed]
         block += "\n\n" + compare_with_reference(first, args.data_dir)

@@ -84,11 +84,13 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.2f}"
 
 
-def results_table(runs: Sequence[RunResult], environment: Mapping[str, Any], wall_seconds: float) -> Table:
+def results_table(
+    runs: Sequence[RunResult], environment: Mapping[str, Any], wall_seconds: float | None = None
+) -> Table:
     """Return one row an experiment with ours, and the report's figure, under each normalisation.
 
     `runs` are the finished ones, at least one; `environment` is that of `fastmlp.environment`; `wall_seconds` is the
-    time that the whole command took.
+    time that the whole command took, where one command made them all.
     """
     norms = list(dict.fromkeys(run.normalize for run in runs))
     with_report = {norm for norm in norms if any(published(run.config) for run in runs if run.normalize == norm)}
@@ -132,7 +134,7 @@ def _accuracy(runs: Sequence[RunResult]) -> str:
 
 
 def _facts(
-    runs: Sequence[RunResult], environment: Mapping[str, Any], wall_seconds: float, norms: Sequence[str]
+    runs: Sequence[RunResult], environment: Mapping[str, Any], wall_seconds: float | None, norms: Sequence[str]
 ) -> list[str]:
     def each(field: str) -> str:
         values = dict.fromkeys(getattr(run.config, field) for run in runs)
@@ -148,6 +150,10 @@ def _facts(
         f"SGD, lr {each('lr')}, momentum {each('momentum')}, weight decay {each('weight_decay')}, batch "
         f"{each('batch_size')}, up to {each('epochs')} epochs, patience {each('patience')}, {each('precision')}"
     )
+    if wall_seconds is None:
+        took = f"{duration(sum(run.seconds for run in runs))} of training and validation in all"
+    else:
+        took = f"in {duration(wall_seconds)} of wall time with loading and compilation"
     return [
         f"Data set: {data['name']} ({data['source']}; fingerprint {data['fingerprint']}): {images}.",
         f"Figures: test accuracy in %, with the weights of the lowest validation loss; seed {each('seed')}{spread}.",
@@ -155,7 +161,7 @@ def _facts(
         f"Training: {training}.",
         *_about_published(runs),
         f"Machine: {machine(environment)}; BLAS threads: {each('threads')}.",
-        f"Runs: {len(runs)}, in {duration(wall_seconds)} of wall time with loading and compilation.",
+        f"Runs: {len(runs)}, {took}.",
     ]
 
 
