@@ -12,16 +12,14 @@ import pytest
 from numba import njit
 
 from arrays import assert_ulps, edge_floats, ordered, ulps
-from fastmlp import reference
 from fastmlp_kernels import elementary
 
 # The largest distances over all 2**32 patterns, with and without fused multiply-add.
 BOUNDS = {"exp1": 1, "tanh1": 3, "sigmoid1": 3}
-NO_BIAS = np.zeros(1)
 TRUTHS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "exp1": np.exp,
     "tanh1": np.tanh,
-    "sigmoid1": lambda x: reference.bias_sigmoid(x, NO_BIAS),
+    "sigmoid1": lambda x: 1 / (1 + np.exp(-x)),  # an exponential that overflows gives zero, as it should
 }
 
 
@@ -55,9 +53,11 @@ def truth(name, x):
 def assert_close_over(name, patterns):
     x = patterns.astype(np.uint32).view(np.float32)
     got, want = LOOPS[name](x), truth(name, x)
-    apart = ulps(got, want)
-    worst = int(apart.argmax())
-    assert apart[worst] <= BOUNDS[name], f"{name}({x[worst]!r}) is {got[worst]!r}, expected {want[worst]!r}"
+    unequal = np.flatnonzero(got.view(np.int32) != want.view(np.int32))  # few: the walk over all takes half the time
+    if unequal.size:
+        apart = ulps(got[unequal], want[unequal])
+        worst = unequal[apart.argmax()]
+        assert apart.max() <= BOUNDS[name], f"{name}({x[worst]!r}) is {got[worst]!r}, expected {want[worst]!r}"
     return got
 
 
@@ -76,7 +76,7 @@ def test_the_edges_of_float32(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOUNDS)
 def test_every_float32(name):
-    chunk = 2**20
+    chunk = 2**15  # larger temporaries would be fresh pages each time
     for start in range(0, 2**32, chunk):
         assert_close_over(name, np.arange(start, start + chunk))
 
