@@ -10,7 +10,7 @@ from fastmlp.errors import ConfigError, DataError
 from fastmlp.inputs import ArrayInput, as_input, checked_labels
 
 X = np.arange(24, dtype=np.float32).reshape(4, 6)
-IMAGES = (np.arange(24, dtype=np.uint8) * 10).reshape(4, 6)
+IMAGES = np.random.default_rng(0).integers(0, 256, (4, 6), np.uint8)  # no two alike once they are normalised
 MEAN, INV_STD = (a.astype(np.float32) for a in reference.image_moments(IMAGES, 3))
 INDEX = np.array([3, 0, 0])
 
