@@ -9,8 +9,11 @@ from fastmlp import coretype
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line on `argv` (default: the process's arguments) and return its exit status."""
     note = coretype.apply()
-    from fastmlp import cli  # loads numpy
-
+    try:
+        from fastmlp import cli  # loads numpy and the kernels
+    except ValueError as error:  # FASTMLP_NUMBA_CACHE is neither 0 nor 1
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return cli.main(argv, notes=[note] if note else [])
 
 

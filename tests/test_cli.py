@@ -132,7 +132,6 @@ def test_older_results_are_kept(tmp_path: Path, capsys) -> None:
     assert (tmp_path / "table-1.md").exists()
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
 def test_a_diverged_run_is_marked_and_the_others_go_on(tmp_path: Path, capsys, monkeypatch) -> None:
     real = cli.run_one
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -24,3 +25,12 @@ def test_what_was_chosen_is_said(monkeypatch) -> None:
         monkeypatch.setattr(coretype, "apply", lambda said=sentence: said)
         assert train.main(["--quiet"]) == 7
         assert given.pop() == (["--quiet"], notes)
+
+
+def test_a_wrong_cache_switch_is_an_error_without_a_traceback() -> None:
+    environment = os.environ | {"FASTMLP_NUMBA_CACHE": "maybe"}
+    command = [sys.executable, "-m", "fastmlp.train", "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: FASTMLP_NUMBA_CACHE='maybe': set it to 1")
+    assert "Traceback" not in done.stderr
