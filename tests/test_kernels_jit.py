@@ -70,16 +70,27 @@ def test_float32_stays_float32_and_loops_are_vectorised(name):
 
 # Use inside a user's own jitted functions.
 @njit(nogil=True)
+def product(a, b):
+    """a @ b without numba's `@`, which needs SciPy."""
+    out = np.zeros((a.shape[0], b.shape[1]), a.dtype)
+    for i in range(a.shape[0]):
+        for j in range(b.shape[1]):
+            for k in range(a.shape[1]):
+                out[i, j] += a[i, k] * b[k, j]
+    return out
+
+
+@njit(nogil=True)
 def user_step(x, w, bias, v, labels, settings):
     """One training step of softmax regression over tanh outputs, all in compiled code."""
     h, dh_bias = x.copy(), np.empty(x.shape[1], x.dtype)
     jit.bias_tanh(h, np.zeros(x.shape[1], x.dtype))
-    logits, dbias = h @ w, np.empty_like(bias)
+    logits, dbias = product(h, w), np.empty_like(bias)
     wanted = jit.softmax_cross_entropy_eval(logits, bias, labels)
     result = jit.softmax_cross_entropy(logits, bias, labels, dbias)
-    dh = logits @ w.T
+    dh = product(logits, w.T)
     jit.tanh_backward(dh, h, dh_bias)
-    jit.momentum_step(w, v, h.T @ logits, settings[0], settings[1], settings[2])
+    jit.momentum_step(w, v, product(h.T, logits), settings[0], settings[1], settings[2])
     return result, wanted, dbias, dh, dh_bias
 
 
