@@ -102,7 +102,7 @@ class Torch(Trainer):
     """Eager float32 with the fused SGD; its foreach and plain forms took as long."""
 
     def __init__(self, images: Images, threads: int) -> None:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports] - optional, as the others
 
         super().__init__(images, threads)
         torch.set_num_threads(threads)
@@ -134,8 +134,8 @@ class Jax(Trainer):
     """One jitted step, gather included, whose parameters are donated."""
 
     def __init__(self, images: Images, threads: int) -> None:
-        import jax
-        import jax.numpy as jnp
+        import jax  # pyright: ignore[reportMissingImports]
+        import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 
         super().__init__(images, threads)
         self.block, self.array = jax.block_until_ready, jnp.asarray
@@ -171,7 +171,7 @@ class ScikitLearn(Trainer):
     """MLPClassifier.partial_fit: a batch, or all images in batches; it checks its input and gathers once more."""
 
     def __init__(self, images: Images, threads: int) -> None:
-        from sklearn.neural_network import MLPClassifier
+        from sklearn.neural_network import MLPClassifier  # pyright: ignore[reportMissingImports]
 
         super().__init__(images, threads)
         self.x, self.labels = images.normalized(np.float32), images.labels
