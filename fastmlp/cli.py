@@ -16,15 +16,16 @@ from rich.console import Console
 from fastmlp.config import RunConfig, check_fields
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.environment import environment
-from fastmlp.errors import FastMLPError
+from fastmlp.errors import ConfigError, FastMLPError
 from fastmlp.experiments import CUSTOM, make_config, select
+from fastmlp.matmul import resolve
 from fastmlp.options import build_parser
+from fastmlp.precision import MATMULS
 from fastmlp.progress import download_bar, make_progress, say
 from fastmlp.report import Table, duration, experiments_table, machine, results_table
 from fastmlp.results import check_folder, move_aside, write_results, write_whole
-from fastmlp.run import run_one
+from fastmlp.run import compile_for, run_one
 from fastmlp.threads import blas_threads, check_threads
-from fastmlp_kernels import warmup
 
 _NETWORK = ("layers", "activation", "labels")
 _TRAINING = ("lr", "batch_size", "momentum", "weight_decay", "epochs", "patience", "init", "precision", "threads")
@@ -57,12 +58,18 @@ def _sweep(args: Namespace, console: Console, notes: Sequence[str]) -> None:
     settings = {name: getattr(args, name) for name in (*_NETWORK, *_TRAINING) if getattr(args, name) is not None}
     check_fields(settings)
     check_threads(args.threads)
+    if args.matmul not in ("auto", *MATMULS[args.precision]):
+        allowed = " or ".join(("auto", *MATMULS[args.precision]))
+        raise ConfigError(f"--matmul is {args.matmul}; allowed with --precision {args.precision} is {allowed}.")
     if args.out:
         check_folder(args.out)
     with download_bar(console) as on_progress:
         dataset = load_dataset(args.dataset, args.data_dir, mirror=args.mirror, on_progress=on_progress)
     configs, left_out = _plan(args, settings, dataset)
     moved = move_aside(args.out, _FILES) if args.out else []
+    if args.matmul == "auto" and len(MATMULS[args.precision]) > 1:
+        configs, measured = resolve(configs)
+        moved += measured
     data = f"Data set: {dataset.name} ({dataset.source}), by --dataset {args.dataset}; runs: {len(configs)}."
     for note in filter(None, [dataset.notice, data, left_out, *moved]):
         say(console, note)
@@ -82,7 +89,7 @@ def _train(args: Namespace, console: Console, dataset: Dataset, configs: Sequenc
     say(console, f"Machine: {machine(described)}.")
     progress = make_progress(console, len(configs), quiet=args.quiet)
     try:
-        _compile(args.precision, console)
+        _compile(configs, console)
         with progress:
             for config in configs:
                 progress.start(config)
@@ -115,6 +122,8 @@ def _plan(args: Namespace, settings: dict[str, Any], dataset: Dataset) -> tuple[
         experiments = [CUSTOM]
     else:
         experiments, left_out = select(chain.from_iterable(args.experiments or [["all"]]), dataset)
+    ways = MATMULS[args.precision]
+    settings["matmul"] = ways[0] if args.matmul == "auto" else args.matmul
     configs = [
         make_config(experiment, dataset, normalize=normalize, seed=seed, settings=settings)
         for seed in range(args.seed, args.seed + args.seeds)
@@ -124,10 +133,13 @@ def _plan(args: Namespace, settings: dict[str, Any], dataset: Dataset) -> tuple[
     return configs, left_out
 
 
-def _compile(precision: str, console: Console) -> None:
-    """Compile every kernel now, so that no run's time holds it, and say so: it takes some seconds."""
+def _compile(configs: Sequence[RunConfig], console: Console) -> None:
+    """Compile what these runs need now, so that no run's time holds it, and say so: it takes some seconds."""
     say(console, "Compiling the kernels, once a process ...")
-    seconds = sum(warmup(precision).values())
+    start = time.perf_counter()
+    for config in {(c.activation, c.precision, c.matmul, len(c.layers) > 2): c for c in configs}.values():
+        compile_for(config)
+    seconds = time.perf_counter() - start
     hint = "; with FASTMLP_NUMBA_CACHE=1 in the environment the next start finds them on disk" if seconds > 2 else ""
     say(console, f"Compiled in {duration(seconds)}{hint}.")
 

@@ -9,9 +9,9 @@ from fastmlp.activations import ACTIVATIONS
 from fastmlp.data import NORMALIZATIONS
 from fastmlp.errors import ConfigError
 from fastmlp.initializers import INITIALIZERS
+from fastmlp.precision import MATMULS, PRECISIONS
 
 LABELS = ("coarse", "fine")
-PRECISIONS = ("float32", "float64")
 INITS = ("auto", *(name for name in INITIALIZERS if name != "auto"))
 
 
@@ -54,6 +54,7 @@ _RULES: dict[str, _Rule] = {
     "patience": _COUNT,
     "seed": _Rule(lambda v: _whole(v, 0), "a whole number of at least 0"),
     "precision": _one_of(PRECISIONS),
+    "matmul": _one_of(MATMULS["float32"]),
     "threads": _COUNT,
     "validation_fraction": _Rule(lambda v: _real(v) and 0 < v < 1, "a number between 0 and 1"),
 }
@@ -71,7 +72,8 @@ class RunConfig:
     """One training run. The same config gives the same bits again on the same machine.
 
     `dataset` is the name of the data set that was loaded, never "auto"; `layers` counts inputs, hidden units and
-    classes; `threads` is the number of BLAS threads. `weight_decay` is added to the gradient of the *mean* loss, so it
+    classes; `matmul` and `threads` say how products are computed, and on how many threads: see
+    `fastmlp.MLP`. `weight_decay` is added to the gradient of the *mean* loss, so it
     does not depend on the batch size. Raises ConfigError for a value that is not allowed.
     """
 
@@ -90,11 +92,15 @@ class RunConfig:
     patience: int
     seed: int
     precision: str
+    matmul: str
     threads: int
     validation_fraction: float = 0.2
 
     def __post_init__(self) -> None:
         check_fields({name: getattr(self, name) for name in _RULES})
+        if self.matmul not in MATMULS[self.precision]:
+            allowed = " or ".join(MATMULS[self.precision])
+            raise ConfigError(f"matmul is {self.matmul!r}; allowed for {self.precision} is {allowed}.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as values that JSON knows."""

@@ -164,7 +164,7 @@ def run_checks(layers: Sequence[int], activation: str, seed: int = 0) -> tuple[l
     if seed < 0:
         raise ConfigError(f"seed is {seed}; allowed is a whole number of at least 0.")
     rng = np.random.default_rng(seed)
-    model = MLP(list(layers), activation, dtype="float64", rng=rng)
+    model = MLP(list(layers), activation, precision="float64", rng=rng)
     for layer in model.layers:
         layer.bias[...] = 0.1 * rng.standard_normal(layer.bias.shape)
     pixels = rng.integers(0, 256, (IMAGES, layers[0])).astype(np.float64)

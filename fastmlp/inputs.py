@@ -3,12 +3,24 @@
 Both have a length, a number of features and `gather(index, out)`; the network knows nothing else of its input.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from fastmlp.errors import ConfigError, DataError
 from fastmlp_kernels import jit
+
+
+class Source(NamedTuple):
+    """Rows as compiled code reads them: (x[rows] - mean[rows]) * inv_std[rows].
+
+    x : (M, D) float32, or uint8 with mean and inv_std (M, C) by image and channel; rows : (m,) int64, None for all
+    """
+
+    x: np.ndarray
+    mean: np.ndarray | None = None
+    inv_std: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
 
 @runtime_checkable
@@ -24,6 +36,10 @@ class Input(Protocol):
 
     def gather(self, index: np.ndarray, out: np.ndarray) -> None:
         """Write the rows `index` (N,) int64, each in [0, len), to out (N, D). The index is not checked."""
+        ...
+
+    def source(self) -> Source | None:
+        """Return the rows for compiled code to read by itself, or None where only `gather` can."""
         ...
 
 
@@ -59,14 +75,19 @@ class ArrayInput:
         else:
             out[...] = self._x[index]
 
+    def source(self) -> Source | None:
+        """Return the array itself where it is float32 and C-contiguous."""
+        return Source(self._x) if self._x.dtype == np.float32 and self._x.flags.c_contiguous else None
 
-def _checked_rows(rows: np.ndarray | None, images: int) -> np.ndarray:
-    rows = np.arange(images) if rows is None else np.asarray(rows)
+
+def checked_rows(name: str, rows: np.ndarray, stop: int) -> np.ndarray:
+    """Return the indices as contiguous int64; raises DataError unless they are integers in [0, stop), at least one."""
+    rows = np.asarray(rows)
     if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":  # a mask would be taken for indices 0 and 1
-        raise DataError(f"rows are {rows.dtype} of shape {rows.shape}, expected integers: np.flatnonzero of a mask")
+        raise DataError(f"{name} are {rows.dtype} of shape {rows.shape}, expected integers: np.flatnonzero of a mask")
     rows = np.ascontiguousarray(rows, dtype=np.int64)
-    if rows.min() < 0 or rows.max() >= images:
-        raise DataError(f"rows hold {rows.min()} to {rows.max()}, allowed is 0 to {images - 1}")
+    if rows.min() < 0 or rows.max() >= stop:
+        raise DataError(f"{name} hold {rows.min()} to {rows.max()}, allowed is 0 to {stop - 1}")
     return rows
 
 
@@ -97,7 +118,7 @@ class ImageInput:
         if not (np.isfinite(mean).all() and np.isfinite(inv_std).all()):
             raise DataError("mean or inv_std holds NaN or infinity")
         self._images, self._mean, self._inv_std = images, mean, inv_std
-        self._rows = _checked_rows(rows, len(images))
+        self._rows = checked_rows("rows", np.arange(len(images)) if rows is None else rows, len(images))
         self._picked = np.empty(0, np.int64)
 
     @property
@@ -120,6 +141,10 @@ class ImageInput:
         picked = self._picked[: len(index)]
         np.take(self._rows, index, out=picked, mode="clip")
         jit.gather_normalize(self._images, picked, self._mean, self._inv_std, out)
+
+    def source(self) -> Source:
+        """Return the images and their moments."""
+        return Source(self._images, self._mean, self._inv_std, self._rows)
 
 
 def as_input(x: "Input | np.ndarray") -> Input:

@@ -16,7 +16,7 @@ class SGD:
     takes the same steps as long as lr stays constant; scikit-learn's `alpha` is divided by the batch's size.
 
     lr : > 0; momentum : in [0, 1); weight_decay : >= 0. Raises ConfigError outside.
-    An optimiser serves one network: it keeps a velocity for each of its parameters.
+    An optimiser serves one network, computed in one way (`matmul`): it keeps the velocities of its parameters.
     """
 
     def __init__(self, lr: float = 0.005, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
@@ -28,13 +28,20 @@ class SGD:
             if not (fits and math.isfinite(value)):
                 raise ConfigError(f"{name} is {value}, allowed is a finite number {allowed}")
         self.lr, self.momentum, self.weight_decay = float(lr), float(momentum), float(weight_decay)
-        self._velocity: dict[int, tuple[Dense, np.ndarray, np.ndarray]] = {}
+        self._velocity: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def velocity_of(self, parameters: np.ndarray) -> np.ndarray:
+        """Return the velocity of an array of parameters, of its shape: zeros at first."""
+        key = id(parameters)  # safe: the entry keeps the array alive
+        if key not in self._velocity:
+            self._velocity[key] = (parameters, np.zeros_like(parameters))
+        return self._velocity[key][1]
 
     def step(self, layer: Dense) -> None:
         """Update the layer's weight and bias in place from its dweight and dbias."""
-        key = id(layer)  # safe: the entry keeps the layer alive
-        if key not in self._velocity:
-            self._velocity[key] = (layer, np.zeros_like(layer.weight), np.zeros_like(layer.bias))
-        _, v_weight, v_bias = self._velocity[key]
-        jit.momentum_step(layer.weight, v_weight, layer.dweight, self.lr, self.momentum, self.weight_decay)
-        jit.momentum_step(layer.bias, v_bias, layer.dbias, self.lr, self.momentum, 0.0)
+        for parameter, gradient, decay in (
+            (layer.weight, layer.dweight, self.weight_decay),
+            (layer.bias, layer.dbias, 0.0),
+        ):
+            velocity = self.velocity_of(parameter)
+            jit.momentum_step(parameter, velocity, gradient, self.lr, self.momentum, decay)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from fastmlp import __version__
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.config import INITS, LABELS, PRECISIONS
+from fastmlp.config import INITS, LABELS
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
 from fastmlp.experiments import BATCH_SIZE, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
+from fastmlp.precision import MATMULS, PRECISIONS
 from fastmlp.threads import usable_cores
 
 _DESCRIPTION = """\
@@ -82,8 +83,11 @@ def _add_training(parser: ArgumentParser) -> None:
     add("--patience", type=int, default=5, metavar="N", help=text)
     text = "initial weights (default: the experiment's, mostly auto: by the activation; the table says which)"
     add("--init", choices=INITS, help=text)
-    add("--precision", choices=PRECISIONS, default="float32", help="(default: %(default)s)")
-    text = "BLAS threads (default: %(default)s, the cores this process may use)"
+    text = "bfloat16 rounds the operands of every product, and computes the rest in float32 (default: %(default)s)"
+    add("--precision", choices=PRECISIONS, default="float32", help=text)
+    text = "packed: this package's compiled steps; blas: numpy's products; auto: what measures faster (default: auto)"
+    add("--matmul", choices=("auto", *MATMULS["float32"]), default="auto", help=text)
+    text = "threads a run (default: %(default)s, the cores this process may use)"
     add("--threads", type=int, default=usable_cores(), metavar="N", help=text)
 
 

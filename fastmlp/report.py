@@ -148,7 +148,8 @@ def _facts(
     )
     training = (
         f"SGD, lr {each('lr')}, momentum {each('momentum')}, weight decay {each('weight_decay')}, batch "
-        f"{each('batch_size')}, up to {each('epochs')} epochs, patience {each('patience')}, {each('precision')}"
+        f"{each('batch_size')}, up to {each('epochs')} epochs, patience {each('patience')}, {each('precision')}, "
+        f"products {each('matmul')}"
     )
     if wall_seconds is None:
         took = f"{duration(sum(run.seconds for run in runs))} of training and validation in all"
@@ -160,7 +161,7 @@ def _facts(
         f"Normalisation: {' / '.join(norms)}, in this order also under best epoch, epochs and seconds (of one run).",
         f"Training: {training}.",
         *_about_published(runs),
-        f"Machine: {machine(environment)}; BLAS threads: {each('threads')}.",
+        f"Machine: {machine(environment)}; threads a run: {each('threads')}.",
         f"Runs: {len(runs)}, {took}.",
     ]
 

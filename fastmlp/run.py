@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,15 @@ def run_one(
     """
     rng = np.random.default_rng(config.seed)
     train, validation, test = _parts(config, dataset, rng)
-    model = MLP(config.layers, config.activation, init=config.init, dtype=config.precision, rng=rng)
+    model = MLP(
+        config.layers,
+        config.activation,
+        init=config.init,
+        precision=config.precision,
+        matmul=config.matmul,
+        threads=config.threads,
+        rng=rng,
+    )
     fitted = fit(
         model,
         train.inputs,
@@ -53,11 +62,21 @@ def run_one(
     return _result(config, fitted, (math.nan, math.nan) if diverged else model.evaluate(*test))
 
 
+def compile_for(config: RunConfig) -> None:
+    """Compile what a run of this config needs, by one of two small images a class."""
+    rng, classes = np.random.default_rng(0), 2
+    images, labels = rng.integers(0, 256, (8, 12), np.uint8), {config.labels: np.arange(8) % classes}
+    names = {config.labels: ("a", "b")}
+    tiny = Dataset("tiny", images, labels, images, labels, names, source="random numbers")
+    units = [min(h, 3) for h in config.layers[1:-1]]
+    run_one(replace(config, layers=(12, *units, classes), batch_size=4, epochs=1), tiny)
+
+
 def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tuple[_Part, _Part, _Part]:
     """Return the training, validation and test parts, none of which copies an image."""
     labels = dataset.train_labels[config.labels]
     train, validation = split_indices(len(labels), config.validation_fraction, rng)
-    moments, dtype = NORMALIZATIONS[config.normalize], np.dtype(config.precision)
+    moments, dtype = NORMALIZATIONS[config.normalize], np.float64 if config.precision == "float64" else np.float32
     train_moments = moments(dataset.train_images, train, dataset.train_images, dtype)
     test_moments = moments(dataset.train_images, train, dataset.test_images, dtype)
     return (

@@ -3,7 +3,8 @@
 Nothing compiles at import: each function compiles for the dtypes it meets at its first call, or in `warmup()`.
 `FASTMLP_NUMBA_CACHE=1` in the environment keeps compiled code on disk between processes. It is off by default, because
 numba's own cache looks only at the file that holds a function and misses a change in a helper elsewhere
-(numba/numba#8359); here the key is a digest of the whole package, so that an upgrade is never served old code.
+(numba/numba#8359); here the key is a digest of
+the whole package and of the folder that the function lies in, so that an upgrade is never served old code.
 """
 
 import os
@@ -14,6 +15,10 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from numba import njit
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+
+from fastmlp_kernels._target import TILE, cache_bytes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,32 +38,85 @@ def _cache_wanted() -> bool:
 
 
 @cache
-def _package_stamp() -> tuple[str, int]:
-    digest = sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+def _stamp(file: str) -> tuple[str, int]:
+    digest = sha256(repr((TILE, cache_bytes(1), cache_bytes(2))).encode())  # block sizes are compiled in
+    for folder in (Path(__file__).parent, Path(file).parent):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest(), 0
 
 
-def _compile(function: Callable[P, R], fastmath: set[str]) -> Callable[P, R]:
-    # error_model="numpy": x / 0 is inf. With Python's model every division carries a branch and stays scalar.
-    return njit(nogil=True, error_model="numpy", fastmath=fastmath)(function)
+class _PartLibrary(JITCodeLibrary):
+    """Code that waits to be linked into its callers: LLVM optimises it there, once, and makes no machine code of it."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _PartCompiler(Compiler):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        state = self.state
+        state.flags = state.flags.copy()
+        state.flags.no_compile = True
+        state.library = state.library or _PartLibrary(state.targetctx.codegen(), "part")
+
+    def compile_extra(self, func: Any) -> Any:
+        # numba looks the code up by its entry point, a builtin function: one of its own for each, never called
+        result = super().compile_extra(func)._replace(entry_point=[].index)
+        self.state.targetctx.insert_user_function(result.entry_point, result.fndesc, [result.library])
+        return result
+
+
+# error_model="numpy": x / 0 is inf. With Python's model every division carries a branch and stays scalar.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+# For `numba.extending.overload`, whose functions are parts by nature.
+PART: Any = _OPTIONS | {"fastmath": FASTMATH, "no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
+
+
+def _compile(function: Callable[P, R]) -> Callable[P, R]:
+    return njit(**_OPTIONS, fastmath=FASTMATH)(function)
+
+
+def _compile_part(function: Callable[P, R], fastmath: set[str]) -> Callable[P, R]:
+    compiled: Any = njit(**(PART | {"fastmath": fastmath}))(function)
+    if hasattr(compiled, "enable_caching"):  # a plain function under NUMBA_DISABLE_JIT=1
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise TypeError(f"{function.__name__} can only be called from compiled code")
+
+        compiled._insert = lambda *_, **__: None  # unknown to the table that calls from Python are looked up in
+        compiled._compile_for_args = refuse
+    return compiled
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a loop over arrays. It releases the GIL and checks no argument."""
-    compiled: Any = _compile(function, FASTMATH)
+    compiled: Any = _compile(function)
     if _cache_wanted() and hasattr(compiled, "enable_caching"):  # a plain function under NUMBA_DISABLE_JIT=1
         compiled.enable_caching()
-        compiled._cache._cache_file._source_stamp = _package_stamp()
+        compiled._cache._cache_file._source_stamp = _stamp(function.__code__.co_filename)
     return compiled
 
 
 def reduction(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a sum whose order of additions does not matter, so that it runs in vector lanes."""
-    return _compile(function, FASTMATH | {"reassoc"})
+    """Compile, as a part, a sum whose order of additions does not matter, so that it runs in vector lanes."""
+    return _compile_part(function, FASTMATH | {"reassoc"})
 
 
 def scalar(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function of one element, to be inlined by LLVM into the loops of kernels."""
-    return _compile(function, FASTMATH)
+    return _compile(function)
+
+
+def part(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function that only other compiled functions call.
+
+    numba would optimise it and make machine code for it alone, and again as a part of each of its callers, and of
+    theirs: a tree of calls five deep costs five times its compile time. Such a function cannot be called from Python.
+    """
+    return _compile_part(function, FASTMATH)

@@ -13,7 +13,7 @@ from numba.extending import overload
 from numba.misc.special import literally
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._jit import kernel, scalar
+from fastmlp_kernels._jit import PART, kernel, part
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels.elementary import identity1, relu1, sigmoid1, tanh1
 
@@ -21,23 +21,23 @@ from fastmlp_kernels.elementary import identity1, relu1, sigmoid1, tanh1
 ROWS = 16
 
 
-@scalar
+@part
 def _times_tanh_derivative1(d, h):
     return d * (type(h)(1) - h * h)
 
 
-@scalar
+@part
 def _times_sigmoid_derivative1(d, h):
     return d * (h * (type(h)(1) - h))
 
 
-@scalar
+@part
 def _times_relu_derivative1(d, h):
     # d * 0, not 0: a NaN or infinite gradient behind a closed unit still shows
     return d if h > type(h)(0) else d * type(h)(0)
 
 
-@scalar
+@part
 def _times_identity_derivative1(d, h):  # noqa: ARG001 - the four share one signature
     return d
 
@@ -60,7 +60,7 @@ def _times_derivative(d, h, name):
 
 # One loop serves four activations: the name is a literal, so that numba picks the scalar while it compiles. (A compiled
 # function as an argument would do as well, but numba keeps no such caller in its disk cache.)
-@overload(_activate)
+@overload(_activate, jit_options=PART)
 def _overload_activate(x, name):  # noqa: ARG001
     if isinstance(name, types.StringLiteral):
         function1 = SCALARS[name.literal_value][0]
@@ -68,7 +68,7 @@ def _overload_activate(x, name):  # noqa: ARG001
     return None
 
 
-@overload(_times_derivative)
+@overload(_times_derivative, jit_options=PART)
 def _overload_times_derivative(d, h, name):  # noqa: ARG001
     if isinstance(name, types.StringLiteral):
         function1 = SCALARS[name.literal_value][1]
@@ -76,8 +76,9 @@ def _overload_times_derivative(d, h, name):  # noqa: ARG001
     return None
 
 
-@kernel
-def _bias_activation(z: np.ndarray, bias: np.ndarray, name: str) -> None:
+@part
+def bias_activation(z: np.ndarray, bias: np.ndarray, name: str) -> None:
+    """Z <- act(z + bias) for the activation of this literal name."""
     literally(name)
     width = bias.size
     rows = ROWS if ROWS * width <= SIZE else 1
@@ -93,8 +94,9 @@ def _bias_activation(z: np.ndarray, bias: np.ndarray, name: str) -> None:
             run[j] = _activate(run[j] + tile[j], name)
 
 
-@kernel
-def _activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, name: str) -> None:
+@part
+def activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, name: str) -> None:
+    """Delta <- delta * act'(h) and dbias <- its column sums, for the activation of this literal name."""
     literally(name)
     width = dbias.size
     rows = ROWS if ROWS * width <= SIZE else 1
@@ -119,42 +121,42 @@ def _activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, na
 
 @kernel
 def _bias_tanh(z: np.ndarray, bias: np.ndarray) -> None:
-    _bias_activation(z, bias, "tanh")
+    bias_activation(z, bias, "tanh")
 
 
 @kernel
 def _bias_sigmoid(z: np.ndarray, bias: np.ndarray) -> None:
-    _bias_activation(z, bias, "sigmoid")
+    bias_activation(z, bias, "sigmoid")
 
 
 @kernel
 def _bias_relu(z: np.ndarray, bias: np.ndarray) -> None:
-    _bias_activation(z, bias, "relu")
+    bias_activation(z, bias, "relu")
 
 
 @kernel
 def _bias_identity(z: np.ndarray, bias: np.ndarray) -> None:
-    _bias_activation(z, bias, "identity")
+    bias_activation(z, bias, "identity")
 
 
 @kernel
 def _tanh_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    _activation_backward(delta, h, dbias, "tanh")
+    activation_backward(delta, h, dbias, "tanh")
 
 
 @kernel
 def _sigmoid_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    _activation_backward(delta, h, dbias, "sigmoid")
+    activation_backward(delta, h, dbias, "sigmoid")
 
 
 @kernel
 def _relu_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    _activation_backward(delta, h, dbias, "relu")
+    activation_backward(delta, h, dbias, "relu")
 
 
 @kernel
 def _identity_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    _activation_backward(delta, h, dbias, "identity")
+    activation_backward(delta, h, dbias, "identity")
 
 
 def _check_forward(z: np.ndarray, bias: np.ndarray) -> None:

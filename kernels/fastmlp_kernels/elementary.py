@@ -18,7 +18,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fastmlp_kernels._jit import FASTMATH, scalar
+from fastmlp_kernels._jit import PART, part, scalar
 
 F = np.float32
 
@@ -41,13 +41,13 @@ EXP_LOW, EXP_HIGH = F(-104.0), F(89.0)
 TANH_HIGH = F(9.02)
 
 
-@scalar
+@part
 def _power_of_two(n: np.int32) -> F:
     """Return 2**n for n from -126 to 127. The int32 conversions undo numba's widening to int64."""
     return np.int32(np.int32(n << np.int32(23)) + ONE_BITS).view(np.float32)
 
 
-@scalar
+@part
 def _expm1_near_zero(r: F) -> F:
     """Return exp(r) - 1 for |r| <= ln 2 / 2."""
     p = C6 * r + C5
@@ -57,7 +57,7 @@ def _expm1_near_zero(r: F) -> F:
     return p * (r * r) + r
 
 
-@scalar
+@part
 def _exp_f32(x: F) -> F:
     x = EXP_LOW if x < EXP_LOW else x  # written so that a NaN fails both comparisons and passes through
     x = EXP_HIGH if x > EXP_HIGH else x
@@ -71,7 +71,7 @@ def _exp_f32(x: F) -> F:
     return (_expm1_near_zero(r) + F(1.0)) * _power_of_two(half) * _power_of_two(np.int32(n - half))
 
 
-@scalar
+@part
 def _tanh_f32(x: F) -> F:
     # With |x| = n (ln 2) / 2 + r and u = tanh r, the addition theorem gives, for s = 2**n,
     # tanh |x| = ((s - 1) + (s + 1) u) / ((s + 1) + (s - 1) u), which is u itself, to full precision, for n = 0.
@@ -87,7 +87,7 @@ def _tanh_f32(x: F) -> F:
     return F(math.copysign((above * u + below) / (below * u + above), x))
 
 
-@scalar
+@part
 def _sigmoid_f32(x: F) -> F:
     # With -|x| = n ln 2 + r and v = 2 tanh(r / 2), exp(-|x|) is 2**n (2 + v) / (2 - v): no division of its own.
     a = -abs(x)
@@ -104,7 +104,7 @@ def _sigmoid_f32(x: F) -> F:
     return (lower if x < F(0.0) else upper) / (upper + lower)
 
 
-@scalar
+@part
 def _sigmoid_f64(x: float) -> float:
     e = math.exp(-abs(x))  # never overflows, and a small result keeps its precision
     return (1.0 if x >= 0.0 else e) / (1.0 + e)
@@ -123,27 +123,27 @@ def _sigmoid(x):
     return (type(x)(1) if x >= 0 else e) / (type(x)(1) + e)
 
 
-@overload(_exp, jit_options={"error_model": "numpy", "fastmath": FASTMATH})
+@overload(_exp, jit_options=PART)
 def _overload_exp(x):
     return (lambda x: _exp_f32(x)) if x == types.float32 else (lambda x: math.exp(x))
 
 
-@overload(_tanh, jit_options={"error_model": "numpy", "fastmath": FASTMATH})
+@overload(_tanh, jit_options=PART)
 def _overload_tanh(x):
     return (lambda x: _tanh_f32(x)) if x == types.float32 else (lambda x: math.tanh(x))
 
 
-@overload(_sigmoid, jit_options={"error_model": "numpy", "fastmath": FASTMATH})
+@overload(_sigmoid, jit_options=PART)
 def _overload_sigmoid(x):
     return (lambda x: _sigmoid_f32(x)) if x == types.float32 else (lambda x: _sigmoid_f64(x))
 
 
-@scalar
+@part
 def _flip32(bits: np.int32) -> np.int32:
     return np.int32(bits ^ np.int32(np.int32(bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
-@scalar
+@part
 def _flip64(bits: np.int64) -> np.int64:
     return np.int64(bits ^ ((bits >> np.int64(63)) & np.int64(0x7FFFFFFFFFFFFFFF)))
 
@@ -156,27 +156,27 @@ def _value(key):
     return _flip32(key).view(np.float32) if key.dtype == np.int32 else _flip64(key).view(np.float64)
 
 
-@overload(_key)
+@overload(_key, jit_options=PART)
 def _overload_key(x):
     if x == types.float32:
         return lambda x: _flip32(np.float32(x).view(np.int32))
     return lambda x: _flip64(np.float64(x).view(np.int64))
 
 
-@overload(_value)
+@overload(_value, jit_options=PART)
 def _overload_value(key):
     if key == types.int32:
         return lambda key: np.int32(_flip32(key)).view(np.float32)
     return lambda key: np.int64(_flip64(key)).view(np.float64)
 
 
-@scalar
+@part
 def key_of(x):
     """Integer whose order is that of floats; NaN lies beyond the infinity of its sign."""
     return _key(x)
 
 
-@scalar
+@part
 def value_of_key(key):
     """Inverse of `key_of`."""
     return _value(key)

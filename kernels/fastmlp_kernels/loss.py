@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._jit import kernel, reduction
+from fastmlp_kernels._jit import kernel, part, reduction
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels.elementary import exp1, key_of, value_of_key
 
@@ -29,7 +29,7 @@ def _sum(row: np.ndarray) -> float:
     return total
 
 
-@kernel
+@part
 def _is_first_zero(row: np.ndarray, at: int) -> bool:
     if row[at] != 0:
         return False
@@ -39,7 +39,7 @@ def _is_first_zero(row: np.ndarray, at: int) -> bool:
     return earlier == 0
 
 
-@kernel
+@part
 def _shifted_rows(logits: np.ndarray, bias: np.ndarray, e: np.ndarray) -> None:
     """Set each row of e to logits + bias - (its maximum)."""
     for r in range(logits.shape[0]):
@@ -56,22 +56,23 @@ def _shifted_rows(logits: np.ndarray, bias: np.ndarray, e: np.ndarray) -> None:
             row[k] -= shift
 
 
-@kernel
+@part
 def _exponentials(e: np.ndarray) -> None:
     flat = e.reshape(e.size)
     for i in range(flat.size):
         flat[i] = exp1(flat[i])
 
 
-@kernel
+@part
 def _block_rows(classes: int) -> int:
     return max(1, BLOCK // classes)
 
 
-@kernel
-def _cross_entropy(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray | None
+@part
+def cross_entropy_of_rows(
+    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray | None, batch: int
 ) -> tuple[float, int]:
+    """Return the share of these rows in the mean loss of a batch of so many, and the number of correct rows."""
     # dbias None asks for no gradient: numba leaves out those branches, so that read-only logits compile
     t = logits.dtype.type
     n, classes = logits.shape
@@ -99,23 +100,23 @@ def _cross_entropy(
                 product = 1.0
             if dbias is not None:
                 row[label[r]] -= total  # before scaling: p - 1 of a sure answer keeps its precision
-                scale = t(1) / (total * t(n))
+                scale = t(1) / (total * t(batch))
                 for k in range(classes):
                     out[k] = row[k] * scale
                     dbias[k] += row[k] * scale
-    return (loss + math.log(product)) / n, correct
+    return (loss + math.log(product)) / batch, correct
 
 
 @kernel
 def _softmax_cross_entropy(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray
 ) -> tuple[float, int]:
-    return _cross_entropy(logits, bias, labels, dbias)
+    return cross_entropy_of_rows(logits, bias, labels, dbias, len(logits))
 
 
 @kernel
 def _softmax_cross_entropy_eval(logits: np.ndarray, bias: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-    return _cross_entropy(logits, bias, labels, None)
+    return cross_entropy_of_rows(logits, bias, labels, None, len(logits))
 
 
 @kernel

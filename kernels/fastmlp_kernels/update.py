@@ -6,20 +6,34 @@ from numbers import Real
 import numpy as np
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._jit import kernel
+from fastmlp_kernels._jit import kernel, part
+
+
+@part
+def velocity1(w, v, g, rate, keep, decay):
+    """Return keep * v - rate * (g + decay * w): the new velocity of one parameter, which is also its step."""
+    return keep * v - rate * (g + decay * w)
+
+
+@part
+def step_parameters(
+    w: np.ndarray, v: np.ndarray, g: np.ndarray, lr: float, momentum: float, weight_decay: float
+) -> None:
+    """Take the step of `momentum_step`."""
+    t = w.dtype.type  # a bare Python float would widen the whole loop to float64
+    rate, keep, decay = t(lr), t(momentum), t(weight_decay)
+    flat_w, flat_v, flat_g = w.reshape(w.size), v.reshape(v.size), g.reshape(g.size)
+    for i in range(flat_w.size):
+        step = velocity1(flat_w[i], flat_v[i], flat_g[i], rate, keep, decay)
+        flat_v[i] = step
+        flat_w[i] += step
 
 
 @kernel
 def _momentum_step(
     w: np.ndarray, v: np.ndarray, g: np.ndarray, lr: float, momentum: float, weight_decay: float
 ) -> None:
-    t = w.dtype.type  # a bare Python float would widen the whole loop to float64
-    rate, keep, decay = t(lr), t(momentum), t(weight_decay)
-    flat_w, flat_v, flat_g = w.reshape(w.size), v.reshape(v.size), g.reshape(g.size)
-    for i in range(flat_w.size):
-        step = keep * flat_v[i] - rate * (flat_g[i] + decay * flat_w[i])
-        flat_v[i] = step
-        flat_w[i] += step
+    step_parameters(w, v, g, lr, momentum, weight_decay)
 
 
 def momentum_step(w: np.ndarray, v: np.ndarray, g: np.ndarray, lr: float, momentum: float, weight_decay: float) -> None:

@@ -1,0 +1,149 @@
+"""A network's products by numpy's BLAS, one layer and one kernel after the other."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from fastmlp.inputs import Input
+from fastmlp.layers import Dense
+from fastmlp.optimizer import SGD
+from fastmlp_kernels import jit
+
+
+class Totals(NamedTuple):
+    """Sums over the rows that were worked on: of their losses in nats, of correct answers, and their number."""
+
+    loss: float
+    correct: int
+    rows: int
+
+
+class Engine(Protocol):
+    """How a network computes. Rows and labels were checked before."""
+
+    def train(self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, optimizer: SGD) -> Totals:
+        """Take a step on each batch of the rows `order`; end after one whose loss is not finite."""
+        ...
+
+    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
+        """Take a step on one batch x (N, D); return its mean loss before it and its correct answers."""
+        ...
+
+    def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """Fill each layer's dweight and dbias for one batch x (N, D); return its mean loss and correct answers."""
+        ...
+
+    def evaluate(self, inputs: Input, labels: np.ndarray, batch_size: int) -> Totals:
+        """Go through all rows without learning."""
+        ...
+
+    def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (first row, logits (N, K) without their bias) batch by batch, in memory that the next one reuses."""
+        ...
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """The arrays of one batch of N rows: views of memory that all batch sizes share.
+
+    x (N, D) input; labels (N,) int64; h: the output of each layer, (N, H), the last one the logits (N, K), which the
+    loss turns into their gradient; delta: the gradient by the output of each hidden layer, (N, H)
+    """
+
+    x: np.ndarray
+    labels: np.ndarray
+    h: list[np.ndarray]
+    delta: list[np.ndarray]
+
+
+class Blas:
+    """The engine for float64, and for what BLAS measures faster."""
+
+    def __init__(self, layers: list[Dense]) -> None:
+        self._layers = layers
+        self._memory = self._allocate(0)
+        self._views: dict[int, Buffers] = {}
+
+    def _allocate(self, n: int) -> Buffers:
+        first, dtype = self._layers[0].weight, self._layers[0].weight.dtype
+        units = [layer.bias.size for layer in self._layers]
+        return Buffers(
+            x=np.empty((n, len(first)), dtype),
+            labels=np.empty(n, np.int64),
+            h=[np.empty((n, size), dtype) for size in units],
+            delta=[np.empty((n, size), dtype) for size in units[:-1]],
+        )
+
+    def buffers(self, n: int) -> Buffers:
+        """Return the arrays for a batch of n rows; memory is allocated only when n exceeds all before it."""
+        if n > len(self._memory.x):
+            self._memory = self._allocate(n)
+            self._views.clear()
+        if n not in self._views:
+            full = self._memory
+            self._views[n] = Buffers(full.x[:n], full.labels[:n], [h[:n] for h in full.h], [d[:n] for d in full.delta])
+        return self._views[n]
+
+    def _forward(self, x: np.ndarray, buffers: Buffers) -> np.ndarray:
+        """Return the logits (N, K), without the output layer's bias: the loss adds it."""
+        for layer, h in zip(self._layers[:-1], buffers.h, strict=False):
+            layer.forward(x, h)
+            x = h
+        self._layers[-1].product(x, buffers.h[-1])
+        return buffers.h[-1]
+
+    def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """Forward and backward over one batch; see `Engine`."""
+        layers, buffers = self._layers, self.buffers(len(x))
+        delta = self._forward(x, buffers)
+        loss, correct = jit.softmax_cross_entropy(delta, layers[-1].bias, labels, layers[-1].dbias)
+        for i in range(len(layers) - 1, 0, -1):
+            layers[i].weight_gradient(buffers.h[i - 1], delta)
+            layers[i].input_gradient(delta, buffers.delta[i - 1])
+            delta = buffers.delta[i - 1]
+            layers[i - 1].activation_backward(delta, buffers.h[i - 1])
+        layers[0].weight_gradient(x, delta)
+        return loss, correct
+
+    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
+        """Take a step on one batch; see `Engine`."""
+        result = self.gradients(x, labels)
+        for layer in reversed(self._layers):
+            optimizer.step(layer)
+        return result
+
+    def train(self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, optimizer: SGD) -> Totals:
+        """Take a step on each batch; see `Engine`."""
+        total, correct = 0.0, 0
+        for start in range(0, len(order), batch_size):
+            index = order[start : start + batch_size]
+            buffers = self.buffers(len(index))
+            inputs.gather(index, buffers.x)
+            np.take(labels, index, out=buffers.labels, mode="clip")
+            loss, right = self.step(buffers.x, buffers.labels, optimizer)
+            total += loss * len(index)
+            correct += right
+            if not math.isfinite(loss):
+                return Totals(loss, correct, start + len(index))
+        return Totals(total, correct, len(order))
+
+    def evaluate(self, inputs: Input, labels: np.ndarray, batch_size: int) -> Totals:
+        """Go through all rows; see `Engine`."""
+        loss, correct = 0.0, 0
+        for start, logits in self.logits(inputs, batch_size):
+            part = labels[start : start + len(logits)]
+            mean, right = jit.softmax_cross_entropy_eval(logits, self._layers[-1].bias, part)
+            loss += mean * len(logits)
+            correct += right
+        return Totals(loss, correct, len(inputs))
+
+    def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield logits batch by batch; see `Engine`."""
+        for start in range(0, len(inputs), batch_size):
+            index = np.arange(start, min(start + batch_size, len(inputs)))
+            buffers = self.buffers(len(index))
+            inputs.gather(index, buffers.x)
+            yield start, self._forward(buffers.x, buffers)

@@ -1,0 +1,116 @@
+"""Which way to multiply matrices is faster on this machine: packed or BLAS. Measured once a network, and remembered.
+
+The answer goes into each run's config, so that a run's bits never depend on a measurement that it repeats.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastmlp import __version__
+from fastmlp.config import RunConfig
+from fastmlp.data.load import cache_dir
+from fastmlp.environment import cpu_model
+from fastmlp.errors import OutputError
+from fastmlp.inputs import ImageInput
+from fastmlp.network import MLP
+from fastmlp.optimizer import SGD
+from fastmlp.precision import MATMULS
+from fastmlp.results import write_whole
+from fastmlp.threads import blas_info, blas_threads
+
+# BLAS must be faster by more than the noise of a short measurement: the two give different bits.
+MARGIN = 1.05
+_ROUNDS = 3
+_REST = 0.5
+
+
+def _network_key(config: RunConfig) -> str:
+    sizes = "-".join(map(str, config.layers))
+    return f"{sizes}, batch {config.batch_size}, threads {config.threads}"
+
+
+def _machine_key() -> str:
+    libraries = [f"{name} {version(name)}" for name in ("numpy", "numba")]
+    blas = [str(library.get("architecture")) for library in blas_info()[:1]]
+    return ", ".join([cpu_model(), f"fastmlp {__version__}", *libraries, *blas])
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
+def measure(config: RunConfig) -> dict[str, float]:
+    """Return the seconds of a training step of this network by each way, the best of some, packed first.
+
+    BLAS's threads spin for a while after their work, and would take half of the cores from what comes next.
+    """
+    rng, n = np.random.default_rng(0), 2 * config.batch_size
+    pixels = rng.integers(0, 256, (n, config.layers[0]), np.uint8)
+    moments = np.full((n, 1), 128, np.float32), np.full((n, 1), 1 / 74, np.float32)
+    inputs, labels = ImageInput(pixels, *moments), rng.integers(0, config.layers[-1], n)
+    options: dict[str, Any] = {"precision": config.precision, "threads": config.threads}
+    seconds = {}
+    with blas_threads(config.threads):
+        for way in MATMULS[config.precision]:
+            model, optimizer, times = MLP(config.layers, config.activation, matmul=way, **options), SGD(), []
+            for _ in range(1 + _ROUNDS):
+                start = time.perf_counter()
+                model.train_epoch(inputs, labels, optimizer, np.arange(n), config.batch_size)
+                times.append((time.perf_counter() - start) / 2)
+            seconds[way] = min(times[1:])  # the first compiles
+    time.sleep(_REST)
+    return seconds
+
+
+def choose(config: RunConfig) -> tuple[str, dict[str, float]]:
+    """Return the way for this network, batch and number of threads, and the seconds a step that say so.
+
+    What was measured is kept in the user's cache for this CPU and these versions; a file there that cannot be read or
+    written costs no more than a new measurement.
+    """
+    path, machine, network = cache_dir() / "matmul.json", _machine_key(), _network_key(config)
+    table = _remembered(path)
+    of_machine = table.get(machine)
+    of_machine = of_machine if isinstance(of_machine, dict) else {}
+    known: Any = of_machine.get(network)
+    if not _is_measurement(known, MATMULS[config.precision]):
+        known = measure(config)
+        table[machine] = of_machine | {network: known}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, json.dumps(table, indent=1) + "\n")
+        except (OSError, OutputError):
+            pass
+    first, *others = MATMULS[config.precision]
+    best = min(others, key=lambda way: known[way])
+    return (best if known[best] * MARGIN < known[first] else first), known
+
+
+def _is_measurement(value: Any, ways: Sequence[str]) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(way), float) and value[way] > 0 for way in ways)
+
+
+def resolve(configs: Sequence[RunConfig]) -> tuple[list[RunConfig], list[str]]:
+    """Return the configs with the faster way in each, and what was found, a sentence a network."""
+    chosen: dict[str, tuple[str, dict[str, float]]] = {}
+    for config in configs:
+        if _network_key(config) not in chosen:
+            chosen[_network_key(config)] = choose(config)
+    notes = [
+        f"Products: {way} for {network} (a step takes "
+        + ", ".join(f"{1000 * seconds[name]:.2f} ms {name}" for name in seconds)
+        + ")."
+        for network, (way, seconds) in chosen.items()
+    ]
+    return [replace(config, matmul=chosen[_network_key(config)][0]) for config in configs], notes

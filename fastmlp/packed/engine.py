@@ -1,0 +1,179 @@
+"""Owns the packed copies and work arrays of one network, and calls the compiled run."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from fastmlp.blas import Totals
+from fastmlp.errors import ConfigError
+from fastmlp.inputs import Input, Source
+from fastmlp.optimizer import SGD
+from fastmlp.packed.run import EVALUATE, FORWARD, GRADIENT, RUNS, TRAIN
+from fastmlp.packed.state import DELTA, OUTPUT, TURNED, WEIGHT, Data, Network, Rates, Space, empty_table
+from fastmlp_kernels._blocks import MC, a_elements, c_elements, padded
+from fastmlp_kernels._pack import NR
+from fastmlp_kernels._team import Team
+
+
+def _floats(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.float32)
+
+
+class Packed:
+    """The engine for float32 and bfloat16: whole steps in compiled code, on `threads` threads.
+
+    parameters, gradient : flat float32 in the order W1, b1, W2, b2, ..., of which the layers' arrays are views
+
+    The weights are packed anew at the start of each call, so that they may be changed between calls.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str,
+        parameters: np.ndarray,
+        gradient: np.ndarray,
+        precision: str,
+        threads: int,
+    ) -> None:
+        self._sizes, self._team = tuple(int(size) for size in sizes), Team(threads)
+        self._compiled = RUNS[activation]
+        self._per = {"float32": 1, "bfloat16": 2}[precision]
+        self._dtype = {"float32": np.float32, "bfloat16": np.int32}[precision]
+        self._parameters, self._gradient = parameters, gradient
+        self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
+
+    def _units(self, count: int) -> int:
+        return -(-count // self._per)
+
+    def _network(self, channels: int, raw: bool) -> Network:
+        layers = empty_table(self._sizes)
+        tasks: list[tuple[int, int, int, int]] = []
+        parameters = packed = turned = units = 0
+        for i, (d, h) in enumerate(pairwise(self._sizes)):
+            own = channels if i == 0 else 1
+            depth = d // own
+            layers[i, WEIGHT : TURNED + 1] = parameters, parameters + d * h, units, packed, turned
+            parameters += d * h + h
+            units += h
+            packed += padded(h, NR) * own * self._units(depth)
+            turned += padded(d, NR) * self._units(h) if i else 0
+            starts = [(c * depth, k) for c in range(own) for k in range(0, depth, MC)]
+            tasks += [(i, at // depth, at + k, at + min(k + MC, depth)) for at, k in starts]
+        of_first = sum(task[0] == 0 for task in tasks)
+        return Network(
+            layers=layers,
+            tasks=np.array(tasks, np.int64),
+            parameters=self._parameters,
+            gradient=self._gradient,
+            packed=np.zeros(packed, self._dtype),
+            turned=np.zeros(turned, self._dtype),
+            block_sums=_floats(of_first, padded(self._sizes[1], NR)) if raw else None,
+        )
+
+    def _space(self, layers: np.ndarray, n: int, channels: int, image: bool, raw: bool) -> Space:
+        units = self._sizes[1:]
+        first, widest, members = padded(units[0], NR), padded(max(units), NR), self._team.members
+        panel = self._units(padded(n, 2)) * NR
+        deltas = 0
+        for i, h in enumerate(units):
+            layers[i, DELTA] = deltas
+            deltas += padded(h, NR) // NR * panel * (channels if raw and i == 0 else 1)
+        blocks = -(-n // MC)
+        return Space(
+            outputs=_floats(n * sum(units)),
+            deltas=np.zeros(deltas, self._dtype),
+            panel=panel,
+            center=_floats(channels, n) if image else None,
+            scale=_floats(channels, n) if image else None,
+            dbias=_floats(blocks, sum(units)),
+            correction=_floats(blocks, channels, first) if raw else None,
+            loss=np.zeros(blocks),
+            correct=np.zeros(blocks, np.int64),
+            a=np.zeros((members, a_elements()), self._dtype),
+            c=_floats(members, c_elements(widest)),
+            delta=_floats(members, 2, MC * widest),
+            sums=_floats(members, channels, first) if raw else None,
+        )
+
+    def _arrays(self, data: Data) -> tuple[Network, Space]:
+        """Return the arrays for such data, made anew only where it is of another kind or its batch larger."""
+        image = data.mean is not None
+        kind = (data.mean.shape[1] if data.mean is not None else 1, image)
+        n = min(data.batch, data.order.size)
+        if self._made is None or self._made[0] != kind or self._made[1] < n:
+            raw = image and self._per > 1
+            network = self._network(kind[0], raw)
+            self._made = kind, n, network, self._space(network.layers, n, *kind, raw)
+        return self._made[2:]
+
+    def _run(self, work: int, data: Data, rates: Rates | None = None) -> Totals:
+        network, space = self._arrays(data)
+        rates = rates or Rates(0.0, 0.0, 0.0, self._gradient)  # of the same types, and not read
+        return Totals(*self._team.run(self._compiled, work, network, data, space, rates))
+
+    def _data(self, source: Source, labels: np.ndarray, order: np.ndarray, batch_size: int) -> Data:
+        if source.mean is not None and source.mean.dtype != np.float32:
+            raise ConfigError(
+                f"the network computes in float32, the images' mean and inv_std are {source.mean.dtype}: "
+                "make them with the network's dtype"
+            )
+        index = order if source.rows is None else source.rows[order]
+        return Data(source.x, source.mean, source.inv_std, index, labels[order], batch_size)
+
+    def _parts(
+        self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int
+    ) -> Iterator[tuple[int, Data]]:
+        """Yield (rows done before, data): all at once where compiled code can read the rows, else batch by batch."""
+        source = inputs.source()
+        if source is not None:
+            yield 0, self._data(source, labels, order, batch_size)
+            return
+        x = np.empty((min(batch_size, len(order)), self._sizes[0]), np.float32)
+        for start in range(0, len(order), batch_size):
+            index = order[start : start + batch_size]
+            inputs.gather(index, x[: len(index)])
+            yield start, Data(x, None, None, np.arange(len(index)), labels[index], batch_size)
+
+    def train(self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, optimizer: SGD) -> Totals:
+        """Take a step on each batch; see `fastmlp.blas.Engine`."""
+        return self._sum(TRAIN, self._parts(inputs, labels, order, batch_size), self._rates(optimizer))
+
+    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
+        """Take a step on one batch; see `fastmlp.blas.Engine`."""
+        totals = self._run(TRAIN, Data(x, None, None, np.arange(len(x)), labels, len(x)), self._rates(optimizer))
+        return totals.loss / len(x), totals.correct
+
+    def _rates(self, optimizer: SGD) -> Rates:
+        velocity = optimizer.velocity_of(self._parameters)
+        return Rates(optimizer.lr, optimizer.momentum, optimizer.weight_decay, velocity)
+
+    def _sum(self, work: int, parts: Iterator[tuple[int, Data]], rates: Rates | None = None) -> Totals:
+        loss, correct, rows = 0.0, 0, 0
+        for start, data in parts:
+            part = self._run(work, data, rates)
+            loss, correct, rows = loss + part.loss, correct + part.correct, start + part.rows
+            if rates is not None and not np.isfinite(part.loss):
+                break
+        return Totals(loss, correct, rows)
+
+    def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """Forward and backward over one batch; see `fastmlp.blas.Engine`."""
+        totals = self._run(GRADIENT, Data(x, None, None, np.arange(len(x)), labels, len(x)))
+        return totals.loss / len(x), totals.correct
+
+    def evaluate(self, inputs: Input, labels: np.ndarray, batch_size: int) -> Totals:
+        """Go through all rows; see `fastmlp.blas.Engine`."""
+        return self._sum(EVALUATE, self._parts(inputs, labels, np.arange(len(inputs)), batch_size))
+
+    def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield logits batch by batch; see `fastmlp.blas.Engine`."""
+        labels = np.zeros(len(inputs), np.int64)
+        for start in range(0, len(inputs), batch_size):
+            order = np.arange(start, min(start + batch_size, len(inputs)))
+            for _, data in self._parts(inputs, labels, order, batch_size):
+                self._run(FORWARD, data)
+                network, space = self._arrays(data)
+                n, at, k = len(order), network.layers[-1, OUTPUT], self._sizes[-1]
+                yield start, space.outputs[at * n : (at + k) * n].reshape(n, k)

@@ -1,0 +1,159 @@
+"""The first phase of a step: a block of rows goes through all layers, to the loss, and back."""
+
+import numpy as np
+
+from fastmlp.packed.state import (
+    DELTA,
+    OUTPUT,
+    PACKED,
+    TURNED,
+    UNITS,
+    Data,
+    Network,
+    Space,
+    bias_of,
+    output_of,
+)
+from fastmlp_kernels._blocks import multiply_rows, units_of
+from fastmlp_kernels._jit import part
+from fastmlp_kernels._pack import NR, ZERO, Maybe, add_column_sums, item, pack_panels
+from fastmlp_kernels.activations import activation_backward, bias_activation
+from fastmlp_kernels.loss import cross_entropy_of_rows
+
+
+@part
+def _take_moments(
+    mean: Maybe,
+    inv_std: Maybe,
+    index: np.ndarray,
+    rows: tuple[int, int],
+    center: Maybe,
+    scale: Maybe,
+) -> None:
+    if mean is not None:
+        for r in range(rows[0], rows[1]):
+            for channel in range(mean.shape[1]):
+                center[channel, r] = mean[index[r], channel]
+                scale[channel, r] = inv_std[index[r], channel]
+
+
+@part
+def _pack_delta(delta: np.ndarray, rows: tuple[int, int], at: int, space: Space) -> None:
+    """Pack the gradient by a layer's sums: delta (count, H), which are `rows` of the batch."""
+    to = at + units_of(rows[0], space.deltas) * NR
+    pack_panels(delta, None, (ZERO, rows[1] - rows[0]), space.deltas, to, space.panel // NR)
+
+
+@part
+def _pack_scaled_delta(
+    delta: np.ndarray,
+    rows: tuple[int, int],
+    at: int,
+    deltas: np.ndarray,
+    panel: int,
+    center: Maybe,
+    scale: Maybe,
+    correction: Maybe,
+) -> None:
+    """Pack it for raw images: dW = sum_i s_i (x_i - m_i) d_i = sum_i x_i (s_i d_i) - sum_i m_i (s_i d_i), by channel.
+
+    Each s_i d_i is rounded as it is packed; the second sum, the correction, is taken of the rounded values.
+    """
+    if correction is not None:
+        columns = delta.shape[1]
+        count = rows[1] - rows[0]
+        panels = (columns + NR - 1) // NR
+        units = units_of(count, deltas)
+        for channel in range(center.shape[0]):
+            to = at + channel * panels * panel + units_of(rows[0], deltas) * NR
+            pack_panels(delta, scale[channel, rows[0] : rows[1]], (ZERO, count), deltas, to, panel // NR)
+            correction[channel] = 0
+            for j in range(panels):
+                sums = correction[channel, j * NR : (j + 1) * NR]
+                add_column_sums(deltas, to + j * panel, units, center[channel, rows[0] : rows[1]], 0, sums)
+
+
+@part
+def sum_blocks(block_sums: Maybe, tasks: np.ndarray, sums: Maybe) -> None:
+    """Add up the column sums of the first layer's packed weights, by channel (C, H)."""
+    if block_sums is not None:
+        sums[:] = 0
+        for task in range(block_sums.shape[0]):
+            for j in range(sums.shape[1]):
+                sums[tasks[task, 1], j] += block_sums[task, j]
+
+
+@part
+def forward_rows(
+    network: Network, data: Data, index: np.ndarray, space: Space, member: int, rows: tuple[int, int], activation: str
+) -> None:
+    """Take `rows` of the batch through all layers; the logits stay without their bias."""
+    layers, n = network.layers, index.size
+    a, c = space.a[member], space.c[member]
+    last = layers.shape[0] - 1
+    _take_moments(data.mean, data.inv_std, index, rows, space.center, space.scale)
+    out = output_of(layers, space.outputs, 0, n)
+    sums = item(space.sums, member)
+    multiply_rows(data.x, index, space.center, space.scale, rows, network.packed, layers[0, PACKED], sums, a, c, out)
+    for i in range(1, last + 1):
+        bias_activation(out[rows[0] : rows[1]], bias_of(layers, network.parameters, i - 1), activation)
+        following = output_of(layers, space.outputs, i, n)
+        multiply_rows(out, None, None, None, rows, network.packed, layers[i, PACKED], None, a, c, following)
+        out = following
+
+
+@part
+def loss_of_rows(network: Network, labels: np.ndarray, space: Space, rows: tuple[int, int], block: int) -> None:
+    """Keep these rows' share of the loss and their correct answers; the logits become the loss's gradient."""
+    last = network.layers.shape[0] - 1
+    logits = output_of(network.layers, space.outputs, last, labels.size)[rows[0] : rows[1]]
+    dbias = bias_part(network.layers, space.dbias, last, block)
+    loss, correct = cross_entropy_of_rows(
+        logits, bias_of(network.layers, network.parameters, last), labels[rows[0] : rows[1]], dbias, labels.size
+    )
+    space.loss[block] = loss
+    space.correct[block] = correct
+
+
+@part
+def bias_part(layers: np.ndarray, dbias: np.ndarray, i: int, block: int) -> np.ndarray:
+    """Return layer i's bias gradient (H,) over one block of rows."""
+    return dbias[block, layers[i, OUTPUT] : layers[i, OUTPUT] + layers[i, UNITS]]
+
+
+@part
+def backward_rows(
+    network: Network, n: int, space: Space, member: int, rows: tuple[int, int], block: int, activation: str
+) -> None:
+    """Hand the gradient down to the first layer; pack each layer's for the products with its inputs."""
+    layers = network.layers
+    count = rows[1] - rows[0]
+    last = layers.shape[0] - 1
+    delta = output_of(layers, space.outputs, last, n)[rows[0] : rows[1]]
+    for i in range(last, 0, -1):
+        _pack_delta(delta, rows, layers[i, DELTA], space)
+        h = layers[i - 1, UNITS]
+        lower = space.delta[member, i % 2, : count * h].reshape(count, h)
+        multiply_rows(
+            delta,
+            None,
+            None,
+            None,
+            (ZERO, count),
+            network.turned,
+            layers[i, TURNED],
+            None,
+            space.a[member],
+            space.c[member],
+            lower,
+        )
+        below = output_of(layers, space.outputs, i - 1, n)[rows[0] : rows[1]]
+        activation_backward(lower, below, bias_part(layers, space.dbias, i - 1, block), activation)
+        delta = lower
+    if space.correction is None:
+        _pack_delta(delta, rows, layers[0, DELTA], space)
+    else:
+        correction = item(space.correction, block)
+        _pack_scaled_delta(
+            delta, rows, layers[0, DELTA], space.deltas, space.panel, space.center, space.scale, correction
+        )

@@ -1,0 +1,115 @@
+"""Any number of training steps, or of batches to evaluate, in one compiled call that a team of threads shares.
+
+A step has two phases, each a list of tasks with a barrier after it: blocks of rows (`rows`), then blocks of weights
+(`weights`). Nothing is allocated. Sums over tasks are taken in the order of the tasks, so that the result does not
+depend on the number of threads.
+"""
+
+import math
+
+import numpy as np
+
+from fastmlp.packed.rows import backward_rows, forward_rows, loss_of_rows, sum_blocks
+from fastmlp.packed.state import Data, Network, Rates, Space, channels_of
+from fastmlp.packed.weights import biases_task, pack_weights, weights_task
+from fastmlp_kernels._blocks import MC
+from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._pack import item
+from fastmlp_kernels._team import barrier, next_task
+
+# What is done with each batch: logits alone; the loss; also the gradient; also the update.
+FORWARD, EVALUATE, GRADIENT, TRAIN = range(4)
+
+
+@part
+def _run(
+    member: int,
+    members: int,
+    sync: np.ndarray,
+    work: int,
+    network: Network,
+    data: Data,
+    space: Space,
+    rates: Rates,
+    activation: str,
+) -> tuple[float, int, int]:
+    """Go through data.order in batches of data.batch; return (sum of the losses, correct answers, rows done).
+
+    Training ends after the first batch whose loss is not finite. Member 0's answer is the answer.
+    """
+    channels = channels_of(space.center)
+    tasks = network.tasks.shape[0]
+    taken, met = 0, 0  # tasks and barriers before this phase; each member asks once too often in each phase
+    task = next_task(sync)
+    while task < tasks:
+        pack_weights(network, channels, space.a[member], task)
+        task = next_task(sync)
+    taken += tasks + members
+    met += 1
+    if not barrier(sync, members, met):
+        return math.nan, 0, 0
+
+    total, correct = 0.0, 0
+    for start in range(0, data.order.size, data.batch):
+        index, labels = data.order[start : start + data.batch], data.labels[start : start + data.batch]
+        n = index.size
+        blocks = (n + MC - 1) // MC
+        sum_blocks(network.block_sums, network.tasks, item(space.sums, member))
+        block = next_task(sync) - taken
+        while block < blocks:
+            rows = (block * MC, min((block + 1) * MC, n))
+            forward_rows(network, data, index, space, member, rows, activation)
+            if work > FORWARD:
+                loss_of_rows(network, labels, space, rows, block)
+            if work > EVALUATE:
+                backward_rows(network, n, space, member, rows, block, activation)
+            block = next_task(sync) - taken
+        taken += blocks + members
+        met += 1
+        if not barrier(sync, members, met):
+            return math.nan, 0, 0
+
+        loss = 0.0
+        for block in range(blocks):
+            loss += space.loss[block]
+            correct += space.correct[block]
+        total += loss * n
+        if work > EVALUATE:
+            task = next_task(sync) - taken
+            while task < tasks:
+                weights_task(network, data, index, space, rates, member, task, work == TRAIN)
+                task = next_task(sync) - taken
+            if task == tasks:
+                biases_task(network, space, rates, blocks, work == TRAIN)
+                task = next_task(sync) - taken
+            taken += tasks + 1 + members
+        met += 1
+        if not barrier(sync, members, met):
+            return math.nan, 0, 0
+        if work == TRAIN and not math.isfinite(loss):
+            return loss, correct, start + n
+    return total, correct, data.order.size
+
+
+@kernel
+def _run_tanh(member, members, sync, work, network, data, space, rates):
+    return _run(member, members, sync, work, network, data, space, rates, "tanh")
+
+
+@kernel
+def _run_sigmoid(member, members, sync, work, network, data, space, rates):
+    return _run(member, members, sync, work, network, data, space, rates, "sigmoid")
+
+
+@kernel
+def _run_relu(member, members, sync, work, network, data, space, rates):
+    return _run(member, members, sync, work, network, data, space, rates, "relu")
+
+
+@kernel
+def _run_identity(member, members, sync, work, network, data, space, rates):
+    return _run(member, members, sync, work, network, data, space, rates, "identity")
+
+
+# One compiled function an activation, of which a process compiles what it needs.
+RUNS = {"tanh": _run_tanh, "sigmoid": _run_sigmoid, "relu": _run_relu, "identity": _run_identity}

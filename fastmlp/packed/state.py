@@ -1,0 +1,125 @@
+"""The arrays that a compiled run works on, grouped by who they belong to. `engine` allocates them.
+
+Parameters, velocities and gradients lie in one flat array each, in the order W1, b1, W2, b2, ...; so do the packed
+copies of the weights. The table `layers` tells where each layer's part begins. Nothing in the compiled code depends on
+the number of layers, so it compiles once for every network.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmlp_kernels._jit import part
+from fastmlp_kernels._pack import NR, Maybe
+
+# Columns of `Network.layers`: sizes, and where the layer's part begins. OUTPUT counts units, DELTA and the packed ones
+# elements.
+INPUTS, UNITS, WEIGHT, BIAS, OUTPUT, PACKED, TURNED, DELTA = range(8)
+# Columns of `Network.tasks`: rows FIRST to below LAST of a layer's weights, which lie in one of its channels.
+LAYER, CHANNEL, FIRST, LAST = range(4)
+
+
+class Network(NamedTuple):
+    """A network's parameters and their packed copies.
+
+    layers, tasks : tables of int64
+    parameters, gradient : flat float32
+    packed : weights as right operands of the forward product; turned : of all but the first layer, transposed, for the
+        way back; float32, or int32 for pairs of bfloat16
+    block_sums : (tasks of the first layer, H) column sums of its packed weights by task, or None: see `gemm`
+    """
+
+    layers: np.ndarray
+    tasks: np.ndarray
+    parameters: np.ndarray
+    gradient: np.ndarray
+    packed: np.ndarray
+    turned: np.ndarray
+    block_sums: Maybe
+
+
+class Data(NamedTuple):
+    """Rows to work on: x (M, D); mean, inv_std (M, C) of images, or None; order (n,) of rows, and their labels."""
+
+    x: np.ndarray
+    mean: Maybe
+    inv_std: Maybe
+    order: np.ndarray
+    labels: np.ndarray
+    batch: int
+
+
+class Space(NamedTuple):
+    """Work arrays for one batch of at most N rows.
+
+    outputs : flat, (N, H) of each layer, the last one logits and then their gradient
+    deltas : packed gradients by the sums of each layer, `panel` elements a panel
+    center, scale : (C, N) moments of the batch's images, or None
+    dbias : (blocks of rows, all units); correction : (blocks of rows, C, H of the first layer), or None
+    loss, correct : by block of rows
+    a, c : (members, ...) blocks of the products; delta : (members, 2, ...) gradients of a block of rows
+    sums : (members, C, H) column sums of the first layer's packed weights, or None
+    """
+
+    outputs: np.ndarray
+    deltas: np.ndarray
+    panel: int
+    center: Maybe
+    scale: Maybe
+    dbias: np.ndarray
+    correction: Maybe
+    loss: np.ndarray
+    correct: np.ndarray
+    a: np.ndarray
+    c: np.ndarray
+    delta: np.ndarray
+    sums: Maybe
+
+
+class Rates(NamedTuple):
+    """The optimiser's settings, and its velocities in the order of the parameters."""
+
+    lr: float
+    momentum: float
+    weight_decay: float
+    velocity: np.ndarray
+
+
+@part
+def weight_of(layers: np.ndarray, flat: np.ndarray, i: int) -> np.ndarray:
+    """Return layer i's part (D, H) of a flat array."""
+    d, h, at = layers[i, INPUTS], layers[i, UNITS], layers[i, WEIGHT]
+    return flat[at : at + d * h].reshape(d, h)
+
+
+@part
+def bias_of(layers: np.ndarray, flat: np.ndarray, i: int) -> np.ndarray:
+    """Return layer i's bias (H,) in a flat array."""
+    return flat[layers[i, BIAS] : layers[i, BIAS] + layers[i, UNITS]]
+
+
+@part
+def output_of(layers: np.ndarray, outputs: np.ndarray, i: int, n: int) -> np.ndarray:
+    """Return layer i's outputs (n, H) for a batch of n rows."""
+    at, h = layers[i, OUTPUT] * n, layers[i, UNITS]
+    return outputs[at : at + n * h].reshape(n, h)
+
+
+@part
+def channels_of(center: Maybe) -> int:
+    """Return the number of channels that are normalised by themselves; 1 where nothing is."""
+    return 1 if center is None else center.shape[0]
+
+
+@part
+def channel_elements(correction: Maybe, units: int, panel: int) -> int:
+    """Return how many elements the first layer's packed gradient takes for one channel; 0 where all share one."""
+    return 0 if correction is None else (units + NR - 1) // NR * panel
+
+
+def empty_table(sizes: Sequence[int]) -> np.ndarray:
+    """Return the table `Network.layers` with the sizes filled in."""
+    table = np.zeros((len(sizes) - 1, DELTA + 1), np.int64)
+    table[:, INPUTS], table[:, UNITS] = sizes[:-1], sizes[1:]
+    return table

@@ -1,0 +1,228 @@
+"""Products of packed blocks: the loops around the micro-kernel.
+
+The names are those of the BLIS papers (Van Zee and van de Geijn, ACM TOMS 41(3), 2015): mr x nr is the tile in
+registers, kc the depth of a block along the inner dimension, mc the rows of a block of A, and the macro-kernel runs the
+micro-kernel over a packed block of A and the packed panels of B. Two things differ. B is packed whole, before: weights
+serve many blocks of rows, and stay packed from one training step to the next; so there is no nc. And A is packed in the
+order of its source, rows as rows: each element is broadcast by itself, so nothing is gained by turning blocks round.
+
+Sizes: kc makes a panel of B (kc x nr) fill the L1 cache, where one pass over a block of A finds it again and again; mc
+makes a block of A fill an eighth of the L2 cache, which the block of C and the streaming panels share.
+"""
+
+from typing import cast
+
+import numpy as np
+
+from fastmlp_kernels._jit import part
+from fastmlp_kernels._micro import micro_kernel
+from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, item, pack_columns, pack_rows, per_unit
+from fastmlp_kernels._target import TILE, cache_bytes
+from fastmlp_kernels.update import velocity1
+
+MR = TILE.mr
+LINE = 16  # elements of 4 bytes in a cache line
+
+
+def _down_to(size: int, multiple: int) -> int:
+    return max(size // multiple, 1) * multiple
+
+
+KC = _down_to(cache_bytes(1) // (4 * NR), 64)
+MC = _down_to(cache_bytes(2) // 8 // (4 * KC), 4 * NR)
+
+# Strides of an odd number of cache lines: with a power of two, the rows of a block would fall into the same L1 sets.
+ROW_STRIDE, COLUMN_STRIDE = (cast("int", np.int64(n if n // LINE % 2 else n + LINE)) for n in (KC, MC))
+
+
+def padded(n: int, multiple: int) -> int:
+    """Return n rounded up."""
+    return -(-n // multiple) * multiple
+
+
+def a_elements() -> int:
+    """Elements of the work array for a packed block of A, in either order; the micro-kernel reads whole tiles."""
+    return int(max(padded(MC, MR) * ROW_STRIDE, KC * COLUMN_STRIDE + MR))
+
+
+def c_elements(n: int) -> int:
+    """Elements of the work array for a block of C of n columns."""
+    return padded(MC, MR) * padded(n, NR)
+
+
+@part
+def units_of(count: int, packed: np.ndarray) -> int:
+    """Return how many elements of the packed array hold `count` of the inner dimension."""
+    per = per_unit(packed)
+    return (count + per - 1) // per
+
+
+@part
+def macro_kernel(
+    a: np.ndarray,
+    strides: tuple[int, int],
+    rows: int,
+    b: np.ndarray,
+    at: int,
+    panel: int,
+    c: np.ndarray,
+    columns: int,
+    depth: int,
+    add: bool,
+) -> None:
+    """C (rows, columns padded to nr) <- A B, or C + A B where `add`.
+
+    a : packed block, element (i, k) at i * strides[0] + k * strides[1]
+    b : packed panels from b[at] on, `panel` elements from one to the next; depth : units of the inner dimension
+    """
+    width = (columns + NR - 1) // NR * NR
+    for j in range(0, columns, NR):
+        for i in range(0, rows, MR):
+            micro_kernel(
+                a,
+                i * strides[0],
+                strides[0],
+                strides[1],
+                b,
+                at + j // NR * panel,
+                NR,
+                c,
+                i * width + j,
+                width,
+                depth,
+                add,
+            )
+
+
+@part
+def store_rows(c: np.ndarray, rows: tuple[int, int], out: np.ndarray) -> None:
+    """`rows` of out (M, N) <- the block C."""
+    count, columns = rows[1] - rows[0], out.shape[1]
+    width = (columns + NR - 1) // NR * NR
+    block, target = c[: count * width].reshape(count, width), out[rows[0] : rows[1]]
+    for r in range(count):
+        for j in range(columns):
+            target[r, j] = block[r, j]
+
+
+@part
+def _normalize_product(
+    c: np.ndarray,
+    center: np.ndarray,
+    scale: np.ndarray,
+    rows: tuple[int, int],
+    sums: np.ndarray,
+    add: bool,
+    out: np.ndarray,
+) -> None:
+    """Rows of out <- or += scale_i * (c_i - center_i * sums)."""
+    columns = out.shape[1]
+    block, target = c[: (rows[1] - rows[0]) * sums.size].reshape(rows[1] - rows[0], sums.size), out[rows[0] : rows[1]]
+    m, s = center[rows[0] : rows[1]], scale[rows[0] : rows[1]]
+    for r in range(block.shape[0]):
+        for j in range(columns):
+            value = s[r] * (block[r, j] - m[r] * sums[j])
+            target[r, j] = target[r, j] + value if add else value
+
+
+@part
+def multiply_rows(
+    x: np.ndarray,
+    index: Maybe,
+    center: Maybe,
+    scale: Maybe,
+    rows: tuple[int, int],
+    b: np.ndarray,
+    at: int,
+    sums: Maybe,
+    a: np.ndarray,
+    c: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Rows (at most mc) of out (N, H) <- X B, for X = (x[index] - center) * scale, normalised by channel.
+
+    x : (M, K) float32 or uint8; index : (N,); center, scale : (C, N), a row a channel; or None
+    b : panels packed from b[at] on, each channel by itself; sums : (C, H padded to nr) column sums of B by channel, for
+        images that are multiplied as they are: sum_k s (x_k - m) B_kj = s (sum_k x_k B_kj - m sum_k B_kj)
+    """
+    per = per_unit(b)
+    channels = 1 if center is None else center.shape[0]
+    depth = x.shape[1] // channels
+    channel_units = units_of(depth, b)
+    panel = channels * channel_units * NR
+    columns = out.shape[1]
+    count = rows[1] - rows[0]
+    for channel in range(channels):
+        end = (channel + 1) * depth
+        for k in range(channel * depth, end, KC * per):
+            inner = (k, min(k + KC * per, end))
+            pack_rows(x, index, item(center, channel), item(scale, channel), rows, inner, a, ROW_STRIDE)
+            first = channel * channel_units + (k - channel * depth) // per
+            add = k > channel * depth or (channel > 0 and sums is None)
+            macro_kernel(
+                a,
+                (ROW_STRIDE, ONE),
+                count,
+                b,
+                at + first * NR,
+                panel,
+                c,
+                columns,
+                units_of(inner[1] - inner[0], b),
+                add,
+            )
+        if sums is not None:
+            _normalize_product(c, item(center, channel), item(scale, channel), rows, sums[channel], channel > 0, out)
+    if sums is None:
+        store_rows(c, rows, out)
+
+
+@part
+def multiply_columns(
+    x: np.ndarray,
+    index: Maybe,
+    center: Maybe,
+    scale: Maybe,
+    columns: tuple[int, int],
+    n: int,
+    b: np.ndarray,
+    at: int,
+    panel: int,
+    width: int,
+    a: np.ndarray,
+    c: np.ndarray,
+) -> None:
+    """C <- rows `columns` (at most mc) of X^T B, for n rows of X as in `multiply_rows`, all of one channel."""
+    per = per_unit(b)
+    count = columns[1] - columns[0]
+    for k in range(0, n, KC * per):
+        inner = (k, min(k + KC * per, n))
+        pack_columns(x, index, center, scale, columns, inner, a, ZERO, COLUMN_STRIDE)
+        macro_kernel(
+            a,
+            (ONE, COLUMN_STRIDE),
+            count,
+            b,
+            at + k // per * NR,
+            panel,
+            c,
+            width,
+            units_of(inner[1] - inner[0], b),
+            k > 0,
+        )
+
+
+@part
+def update_weights(
+    c: np.ndarray, rows: tuple[int, int], w: np.ndarray, v: np.ndarray, lr: float, momentum: float, weight_decay: float
+) -> None:
+    """One step of `momentum_step` for `rows` of the weights w and velocities v (D, H), the block C their gradient."""
+    count, columns = rows[1] - rows[0], w.shape[1]
+    width = (columns + NR - 1) // NR * NR
+    rate, keep, decay = np.float32(lr), np.float32(momentum), np.float32(weight_decay)
+    block, weight, velocity = c[: count * width].reshape(count, width), w[rows[0] : rows[1]], v[rows[0] : rows[1]]
+    for r in range(count):
+        for j in range(columns):
+            step = velocity1(weight[r, j], velocity[r, j], block[r, j], rate, keep, decay)
+            velocity[r, j] = step
+            weight[r, j] += step

@@ -1,0 +1,80 @@
+"""Small pieces of LLVM code that the intrinsics share. Vectors are LLVM's own: it splits what the CPU has not."""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils
+from numba.extending import intrinsic as numba_intrinsic
+
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+F32 = ir.FloatType()
+# llvmlite's own annotations know neither a value's type nor that a call returns one.
+Builder = Value = Any
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Declare an intrinsic; numba passes its first argument, the typing context, itself."""
+    return numba_intrinsic(function)
+
+
+class _BFloat(ir.Type):
+    """llvmlite knows no bfloat; its name is all that LLVM's parser asks for."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat)
+
+    def __hash__(self) -> int:
+        return hash("bfloat")
+
+
+BF16 = _BFloat()
+
+
+def vector(element: ir.Type, lanes: int) -> ir.VectorType:
+    """Return the type of `lanes` elements."""
+    return ir.VectorType(element, lanes)
+
+
+def splat(builder: Builder, value: Value, lanes: int) -> Value:
+    """Return a vector of `lanes` times the value."""
+    undefined = ir.Constant(vector(value.type, lanes), ir.Undefined)
+    first = builder.insert_element(undefined, value, I32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(vector(I32, lanes), [0] * lanes))
+
+
+def constant(element: ir.Type, value: float, lanes: int) -> ir.Constant:
+    """Return a constant vector of `lanes` times the value."""
+    return ir.Constant(vector(element, lanes), [value] * lanes)
+
+
+def element_pointer(context: Any, builder: Builder, array_type: Any, array: Any, offset: Value) -> Value:
+    """Return the address of the element at this flat offset of a C-contiguous array argument."""
+    data = cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
+    return builder.gep(data, [offset])
+
+
+def load(builder: Builder, pointer: Value, kind: ir.Type, align: int) -> Value:
+    """Load a value of this type from a pointer of any type."""
+    value = builder.load(builder.bitcast(pointer, kind.as_pointer()))
+    value.align = align
+    return value
+
+
+def store(builder: Builder, value: Value, pointer: Value, align: int) -> None:
+    """Store a value through a pointer of any type."""
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer())).align = align
+
+
+def call(builder: Builder, name: str, result: ir.Type, *arguments: Value) -> Value:
+    """Call an LLVM intrinsic."""
+    kind = ir.FunctionType(result, [a.type for a in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def multiply_add(builder: Builder, x: Value, y: Value, z: Value) -> Value:
+    """Return x * y + z of float32 vectors, fused where the CPU can: `llvm.fma` would call a slow function elsewhere."""
+    return call(builder, f"llvm.fmuladd.v{x.type.count}f32", x.type, x, y, z)

@@ -1,0 +1,69 @@
+"""What the CPU offers: the vector width, the micro-kernel's tile, bfloat16 in hardware, and the cache sizes.
+
+numba compiles for the CPU it runs on unless `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` say otherwise; then only the
+features that they list count, so that no instruction is emitted that numba was told not to use.
+"""
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import llvmlite.binding as llvm
+
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+# Where the system does not tell: what a small core of the last ten years has at least.
+_USUAL_CACHE = {1: 32 << 10, 2: 256 << 10}
+
+
+@cache
+def features() -> frozenset[str]:
+    """Return the names, as LLVM spells them, of the CPU features that compiled code may use."""
+    listed = os.environ.get("NUMBA_CPU_FEATURES")
+    if listed is not None or os.environ.get("NUMBA_CPU_NAME", "host") != "host":
+        return frozenset(name[1:] for name in (listed or "").split(",") if name.startswith("+"))
+    return frozenset(name for name, there in llvm.get_host_cpu_features().items() if there)
+
+
+class Tile(NamedTuple):
+    """The block of C that a micro-kernel keeps in registers: mr rows of nv vectors of `lanes` float32."""
+
+    lanes: int
+    mr: int
+    nv: int
+
+    @property
+    def nr(self) -> int:
+        """Columns of the tile."""
+        return self.lanes * self.nv
+
+
+def _tile() -> Tile:
+    # mr * nv accumulators, nv vectors of B and one broadcast element of A must fit the registers; enough accumulators
+    # must be in flight to hide the latency of a multiply-add (4 cycles on two units: 8 at the least, 16 measured best).
+    on = features()
+    if "avx512f" in on:  # 32 registers of 16 lanes
+        return Tile(16, 8, 2)
+    if "avx" in on:  # 16 registers of 8 lanes
+        return Tile(8, 6, 2)
+    if platform.machine().lower() in ("arm64", "aarch64"):  # 32 registers of 4 lanes
+        return Tile(4, 8, 2)
+    return Tile(4, 4, 2)  # SSE: 16 registers of 4 lanes; LLVM splits these vectors where there are none
+
+
+TILE = _tile()
+BFLOAT16_IN_HARDWARE = {"avx512f", "avx512bf16"} <= features()
+
+
+@cache
+def cache_bytes(level: int) -> int:
+    """Return the size of core 0's data cache of this level, 1 or 2."""
+    for index in sorted(_CACHES.glob("index*")):
+        try:
+            kind, at, size = ((index / name).read_text().strip() for name in ("type", "level", "size"))
+        except OSError:
+            continue
+        if kind != "Instruction" and int(at) == level and size.endswith("K"):
+            return int(size[:-1]) << 10
+    return _USUAL_CACHE[level]
