@@ -56,6 +56,8 @@ def _sweep(args: Namespace, console: Console, notes: Sequence[str]) -> None:
     for note in notes:
         say(console, note)
     settings = {name: getattr(args, name) for name in (*_NETWORK, *_TRAINING) if getattr(args, name) is not None}
+    if args.matmul != "auto":
+        settings["matmul"] = args.matmul
     check_fields(settings)
     check_threads(args.threads)
     if args.matmul not in ("auto", *MATMULS[args.precision]):
@@ -122,8 +124,6 @@ def _plan(args: Namespace, settings: dict[str, Any], dataset: Dataset) -> tuple[
         experiments = [CUSTOM]
     else:
         experiments, left_out = select(chain.from_iterable(args.experiments or [["all"]]), dataset)
-    ways = MATMULS[args.precision]
-    settings["matmul"] = ways[0] if args.matmul == "auto" else args.matmul
     configs = [
         make_config(experiment, dataset, normalize=normalize, seed=seed, settings=settings)
         for seed in range(args.seed, args.seed + args.seeds)

@@ -7,6 +7,7 @@ from typing import Any
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
+from fastmlp.precision import MATMULS
 
 # The report's hyper-parameters. It gives neither its number of epochs nor its patience.
 LR = 0.005
@@ -98,8 +99,8 @@ def make_config(
 ) -> RunConfig:
     """Return the config of one run of an experiment on a data set.
 
-    `settings` holds further fields of RunConfig; where it names `labels`, `layers`, `activation`, `weight_decay` or
-    `init`, it overrides the experiment's own. On a data set with one set of labels an experiment uses that one. Raises
+    `settings` holds further fields of RunConfig; where it names `labels`, `layers`, `activation`, `weight_decay`, `init` or
+    `matmul`, it overrides the experiment's own. On a data set with one set of labels an experiment uses that one. Raises
     ConfigError where the layers do not fit the data.
     """
     own = experiment.labels if experiment.labels in dataset.label_names else next(iter(dataset.label_names))
@@ -113,6 +114,7 @@ def make_config(
         "activation": experiment.activation,
         "weight_decay": experiment.weight_decay,
         "init": experiment.init,
+        "matmul": MATMULS[settings["precision"]][0],
     }
     config = RunConfig(
         experiment=experiment.name, dataset=dataset.name, normalize=normalize, seed=seed, **(defaults | settings)

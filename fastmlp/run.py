@@ -63,13 +63,13 @@ def run_one(
 
 
 def compile_for(config: RunConfig) -> None:
-    """Compile what a run of this config needs, by one of two small images a class."""
+    """Compile what a run of this config needs, by one on a few random images."""
     rng, classes = np.random.default_rng(0), 2
-    images, labels = rng.integers(0, 256, (8, 12), np.uint8), {config.labels: np.arange(8) % classes}
+    images, labels = rng.integers(0, 256, (8, config.layers[0]), np.uint8), {config.labels: np.arange(8) % classes}
     names = {config.labels: ("a", "b")}
     tiny = Dataset("tiny", images, labels, images, labels, names, source="random numbers")
     units = [min(h, 3) for h in config.layers[1:-1]]
-    run_one(replace(config, layers=(12, *units, classes), batch_size=4, epochs=1), tiny)
+    run_one(replace(config, layers=(config.layers[0], *units, classes), batch_size=4, epochs=1), tiny)
 
 
 def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tuple[_Part, _Part, _Part]:

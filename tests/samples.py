@@ -6,6 +6,7 @@ import numpy as np
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
+from fastmlp.precision import MATMULS
 from fastmlp.results import RunResult
 
 FIELDS: dict[str, Any] = {
@@ -24,6 +25,7 @@ FIELDS: dict[str, Any] = {
     "patience": 5,
     "seed": 0,
     "precision": "float32",
+    "matmul": "packed",
     "threads": 1,
     "validation_fraction": 0.2,
 }
@@ -50,7 +52,9 @@ ENVIRONMENT: dict[str, Any] = {
 
 
 def config(**changes: Any) -> RunConfig:
-    return RunConfig(**(FIELDS | changes))
+    """A config; a precision that is changed brings its own way to multiply with it."""
+    usual = {"matmul": MATMULS[changes["precision"]][0]} if changes.get("precision") in MATMULS else {}
+    return RunConfig(**(FIELDS | usual | changes))
 
 
 def result(test_accuracy: float = 0.342, *, status: str = "done", epochs: int = 3, **changes: Any) -> RunResult:

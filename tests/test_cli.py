@@ -14,7 +14,7 @@ from fastmlp.experiments import EXPERIMENTS
 from fastmlp.results import load_results
 from fastmlp.threads import blas_info, usable_cores
 
-QUICK = ["--dataset", "embedded", "--epochs", "2", "--threads", "1"]
+QUICK = ["--dataset", "embedded", "--epochs", "2", "--threads", "1", "--matmul", "packed"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -85,7 +85,7 @@ def test_options_reach_the_config(tmp_path: Path) -> None:
     options = {
         "--layers": "3072,7,5,100", "--activation": "sigmoid", "--labels": "fine", "--lr": "0.25",
         "--batch-size": "128", "--momentum": "0.5", "--weight-decay": "0.125", "--epochs": "1", "--patience": "3",
-        "--seed": "9", "--precision": "float64", "--normalize": "dataset",
+        "--seed": "9", "--precision": "float64", "--matmul": "auto", "--normalize": "dataset",
     }  # fmt: skip
     assert run(*(text for pair in options.items() for text in pair), "--out", str(tmp_path), "--quiet") == 0
     [made] = [r.config for r in load_results(tmp_path / "results.json")[1]]
@@ -93,7 +93,7 @@ def test_options_reach_the_config(tmp_path: Path) -> None:
         "experiment": "custom", "dataset": "embedded", "labels": "fine", "normalize": "dataset",
         "layers": [3072, 7, 5, 100], "activation": "sigmoid", "init": "auto", "lr": 0.25, "momentum": 0.5,
         "weight_decay": 0.125, "batch_size": 128, "epochs": 1, "patience": 3, "seed": 9, "precision": "float64",
-        "threads": 1, "validation_fraction": 0.2,
+        "matmul": "blas", "threads": 1, "validation_fraction": 0.2,
     }  # fmt: skip
     assert made.to_json() == expected
 

@@ -59,7 +59,7 @@ def test_missing_keys_are_named() -> None:
         ("patience", 0, "at least 1"),
         ("seed", -1, "at least 0"),
         ("seed", True, "at least 0"),
-        ("precision", "float16", "float32 or float64"),
+        ("precision", "float16", "float32 or float64 or bfloat16"),
         ("threads", 0, "at least 1"),
         ("validation_fraction", 0.0, "between 0 and 1"),
         ("validation_fraction", 1, "between 0 and 1"),
@@ -70,6 +70,12 @@ def test_a_value_that_is_not_allowed_is_named(field: str, value: Any, allowed: s
         config(**{field: value})
     with pytest.raises(ConfigError, match=f"^{field} is "):
         check_fields({field: value})
+
+
+def test_a_way_to_multiply_that_the_precision_has_not_is_named() -> None:
+    for precision, matmul in (("float64", "packed"), ("bfloat16", "blas")):
+        with pytest.raises(ConfigError, match=f"^matmul is '{matmul}'; allowed for {precision} is"):
+            config(precision=precision, matmul=matmul)
 
 
 def test_every_field_is_checked() -> None:

@@ -72,7 +72,7 @@ def test_a_nan_gradient_fails():
 
 def test_relu_images_near_a_kink_are_left_out():
     rng = np.random.default_rng(0)
-    model = gradcheck.MLP([1, 1, 2], "relu", dtype="float64", rng=rng)
+    model = gradcheck.MLP([1, 1, 2], "relu", precision="float64", rng=rng)
     model.layers[0].weight[...], model.layers[0].bias[...] = 1.0, 0.0
     x, labels = np.array([[1.0], [0.004], [-0.004], [-1.0]]), np.zeros(4, np.int64)
     bias = model.layers[0].bias

@@ -84,9 +84,9 @@ def test_facts_state_data_settings_and_machine() -> None:
     for text in (
         "cifar100 (official files; fingerprint 0123456789abcdef)",
         "50,000 training images, 20% of them for validation",
-        "lr 0.005, momentum 0.9, weight decay 0.01, batch 1024, up to 100 epochs, patience 5, float32",
+        "lr 0.005, momentum 0.9, weight decay 0.01, batch 1024, up to 100 epochs, patience 5, float32, products packed",
         "Some CPU, 2 of 4 cores, Linux 6 x86_64, Python 3.12.1, numpy 2.4.6",
-        "openblas 0.3.31 (SkylakeX kernels); BLAS threads: 1",
+        "openblas 0.3.31 (SkylakeX kernels); threads a run: 1",
         "Runs: 2, in 3 min 12 s of wall time",
     ):
         assert text in facts
