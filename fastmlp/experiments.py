@@ -99,9 +99,9 @@ def make_config(
 ) -> RunConfig:
     """Return the config of one run of an experiment on a data set.
 
-    `settings` holds further fields of RunConfig; where it names `labels`, `layers`, `activation`, `weight_decay`, `init` or
-    `matmul`, it overrides the experiment's own. On a data set with one set of labels an experiment uses that one. Raises
-    ConfigError where the layers do not fit the data.
+    `settings` holds further fields of RunConfig; where it names `labels`, `layers`, `activation`, `weight_decay`,
+    `init` or `matmul`, it overrides the usual one. On a data set with one set of labels an experiment uses that one.
+    Raises ConfigError where the layers do not fit the data.
     """
     own = experiment.labels if experiment.labels in dataset.label_names else next(iter(dataset.label_names))
     labels = settings.get("labels", own)

@@ -28,8 +28,9 @@ def test_both_ways_are_really_measured() -> None:
     assert all(0 < value < 60 for value in seconds.values())
 
 
+@pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize(("packed", "blas", "way"), [(1.0, 2.0, "packed"), (2.0, 1.0, "blas"), (1.02, 1.0, "packed")])
-def test_the_faster_way_is_chosen_and_within_the_noise_the_usual_one(packed, blas, way, cache, monkeypatch) -> None:
+def test_the_faster_way_is_chosen_and_within_the_noise_the_usual_one(packed, blas, way, monkeypatch) -> None:
     pretend(monkeypatch, packed, blas)
     assert matmul.choose(config()) == (way, {"packed": packed, "blas": blas})
     assert matmul.resolve([config()])[0][0].matmul == way
@@ -77,7 +78,8 @@ def test_a_cache_that_cannot_be_written_costs_only_the_memory(tmp_path: Path, mo
     assert len(measured) == 2
 
 
-def test_each_network_is_told_of_once(cache, monkeypatch) -> None:
+@pytest.mark.usefixtures("cache")
+def test_each_network_is_told_of_once(monkeypatch) -> None:
     pretend(monkeypatch, 0.001, 0.002)
     configs, notes = matmul.resolve([config(seed=0), config(seed=1), config(layers=(3072, 64, 20))])
     assert [c.seed for c in configs] == [0, 1, 0]
