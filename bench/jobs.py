@@ -1,0 +1,88 @@
+"""Train the report's 16 networks in two processes of one thread each, and time the whole beside what its FLOPs cost.
+
+    python -m bench.jobs --data-dir DATA --precision float32 --out runs/jobs-float32
+
+Each process trains half of the experiments; the folder gets their results and `jobs.json`: the wall time, starting,
+loading and compiling included, and the time that the operations alone take at the peak of two threads, measured before
+and after.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from bench import peak
+from fastmlp.results import RunResult, load_results, write_whole
+
+# Halves of about the same number of operations.
+HALVES = (("double_units", "two_hidden", "classes100"), ("momentum", "l2", "sigmoid", "relu", "half_units"))
+
+
+def flop(run: RunResult, train: int, validation: int, test: int) -> int:
+    """Return the operations of a run's matrix products; one multiply-add is two.
+
+    A training image passes each layer three times (forward, weight gradient, gradient handed down), the first layer
+    twice; an image that is only evaluated passes each once.
+    """
+    products = [d * h for d, h in pairwise(run.config.layers)]
+    trained = run.epochs * train * (3 * sum(products) - products[0])
+    return 2 * (trained + (run.epochs * validation + test) * sum(products))
+
+
+def run_jobs(data_dir: Path, precision: str, out: Path, seed: int) -> dict[str, float | str]:
+    """Train both halves at once; return what `jobs.json` holds."""
+    before = peak.measure(2, precision)
+    start = time.perf_counter()
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "fastmlp.train", "--data-dir", str(data_dir), "--precision", precision,
+             "--matmul", "packed", "--threads", "1", "--seed", str(seed), "--quiet",
+             "--experiments", *half, "--out", str(out / str(i))],
+            stdout=subprocess.DEVNULL,
+        )
+        for i, half in enumerate(HALVES)
+    ]  # fmt: skip
+    ends = [(job.wait(), time.perf_counter() - start) for job in jobs]
+    if any(status for status, _ in ends):
+        raise RuntimeError("a job failed; see its message above")
+    operations = 0
+    for i in range(len(HALVES)):
+        environment, runs = load_results(out / str(i) / "results.json")
+        images, fraction = environment["dataset"]["train_images"], runs[0].config.validation_fraction
+        validation = round(images * fraction)
+        operations += sum(flop(r, images - validation, validation, environment["dataset"]["test_images"]) for r in runs)
+    gflops = max(before, peak.measure(2, precision))
+    wall = max(seconds for _, seconds in ends)
+    return {
+        "precision": precision,
+        "seconds": wall,
+        "peak_gflops": gflops,
+        "flop": operations,
+        "floor_seconds": operations / gflops / 1e9,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run, print and keep the figures; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.jobs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-dir", type=Path, required=True, help="where CIFAR-100 lies")
+    parser.add_argument("--precision", choices=peak.precisions(), default="float32", help="(default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="an empty folder for results and jobs.json")
+    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    args = parser.parse_args(argv)
+    args.out.mkdir(parents=True, exist_ok=True)
+    figures = run_jobs(args.data_dir, args.precision, args.out, args.seed)
+    write_whole(args.out / "jobs.json", json.dumps(figures) + "\n")
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
