@@ -31,11 +31,10 @@ def accuracy_table(folders: Sequence[Path]) -> str:
     seeds = sorted({run.seed for run in first})
     if seeds != sorted({run.seed for run in second}):
         raise ValueError(f"{folders[0]} and {folders[1]} hold runs of other seeds")
+    environment = loaded[0][0]
+    figures = f"Test accuracy in %, mean ± standard deviation over {len(seeds)} seeds"
     lines = [
-        (
-            f"{machine(loaded[0][0])}. Data set: {loaded[0][0]['dataset']['name']}. Test accuracy in %, mean ± standard "
-            f"deviation over {len(seeds)} seeds."
-        ),
+        f"{machine(environment)}. {figures}, data set {environment['dataset']['name']}:",
         "",
         f"| experiment | normalisation | {' | '.join(precisions)} | difference |",
         "| :--- | :--- | ---: | ---: | ---: |",
