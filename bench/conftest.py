@@ -1,25 +1,60 @@
-"""Shared by the benchmarks: the machine's measured peak, and what every result's JSON says of the machine."""
+"""Shared by the benchmarks: the rivals' processes, the machine's peak, and what every result's JSON says of it."""
 
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fastmlp.threads import usable_cores
 
-@pytest.fixture(scope="session")
-def peak() -> dict[int, float]:
-    """Give the float32 peak in GFLOP/s of one thread and of all, measured in this run."""
-    from bench.peak import measure
-    from fastmlp.threads import usable_cores
+if TYPE_CHECKING:
+    from bench.worker import Worker
 
-    return {threads: measure(threads) for threads in {1, usable_cores()}}
+
+@pytest.fixture(scope="module", params=sorted({1, usable_cores()}), ids="threads{}".format)
+def threads(request: pytest.FixtureRequest) -> int:
+    """Give one thread, then all."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def peak(threads: int) -> dict[str, float]:
+    """Give the peak in GFLOP/s by precision, measured in this run; bfloat16's only where the CPU multiplies it."""
+    from bench.peak import measure, precisions
+
+    return {precision: measure(threads, precision) for precision in precisions()}
+
+
+@pytest.fixture(scope="module")
+def worker(threads: int, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Callable[[str, str], Worker]]":
+    """Start a rival, by kind of work and name, at its first use; end all before the next number of threads."""
+    from bench.rivals import why_not
+    from bench.worker import DEFAULT_BLAS, Worker
+
+    cache = tmp_path_factory.getbasetemp() / "numba"  # what one process compiled serves the others of this run
+    started: dict[tuple[str, str], Worker] = {}
+
+    def get(kind: str, rival: str) -> Worker:
+        if (reason := why_not(rival)) is not None:
+            pytest.skip(reason)
+        if (kind, rival) not in started:
+            started[kind, rival] = Worker(kind, rival, threads, cache)
+        found = started[kind, rival]
+        if rival == DEFAULT_BLAS and found.blas_kernels == get(kind, "numpy").blas_kernels:
+            pytest.skip(f"numpy's BLAS chooses the right kernels here by itself ({found.blas_kernels})")
+        return found
+
+    yield get
+    for process in started.values():
+        process.close()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     """Add what a table of timings has to say of the machine; leave out the machine's name."""
     from fastmlp.environment import cpu_model
-    from fastmlp.threads import usable_cores
+    from fastmlp.threads import blas_info
 
     machine_info["node"] = ""
     machine_info["fastmlp"] = {
@@ -27,12 +62,5 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
         "cores": usable_cores(),
         "numpy": version("numpy"),
         "numba": version("numba"),
-        "blas_kernels": blas_kernels(),
+        "blas_kernels": next((library.get("architecture") for library in blas_info()), None),
     }
-
-
-def blas_kernels() -> str | None:
-    """Return the name of the kernels that numpy's BLAS uses in this process, where it has several."""
-    from fastmlp.threads import blas_info
-
-    return next((library.get("architecture") for library in blas_info()), None)

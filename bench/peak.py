@@ -1,9 +1,10 @@
-"""How many float32 operations a second this machine can do at most: fused multiply-adds on registers alone.
+"""How many operations a second this machine can do at most: multiply-adds on registers alone.
 
     python -m bench.peak
 
-The loop is LLVM vector code: twelve accumulators that do not wait for each other, and no memory. It is measured in the
-same run as what is compared with it, because clock rates move with heat and neighbours.
+The loop is LLVM vector code: as many accumulators as the micro-kernel keeps in registers, which do not wait for each
+other, and no memory. In bfloat16 it is the CPU's instruction for products of pairs, where there is one. It is measured
+in the same run as what is compared with it, because clock rates move with heat and neighbours.
 """
 
 import json
@@ -11,66 +12,74 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import llvmlite.binding as llvm
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastmlp.threads import usable_cores
+from fastmlp_kernels._llvm import splat, vector
+from fastmlp_kernels._micro import ELEMENTS
+from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, TILE
 
-ACCUMULATORS = 12  # two units with a latency of four cycles need eight; AVX2 has 16 registers
-LANES = 16 if llvm.get_host_cpu_features().get("avx512f") else 8
+LANES = TILE.lanes
+ACCUMULATORS = TILE.mr * TILE.nv  # 16 with AVX-512: 12 reach the peak in float32, but not in bfloat16
 LOOPS = 500_000
+ONE_AND_ONE = 0x3F803F80  # a pair of bfloat16
+
+# precision -> a unit as the micro-kernel reads it, and its products
+UNITS = {"float32": (np.float32(0.5), 1), "bfloat16": (np.int32(ONE_AND_ONE), 2)}
 
 
 @intrinsic
-def _multiply_add(typingctx: Any, n: Any, factor: Any, term: Any) -> Any:  # noqa: ARG001 - numba's calling form
-    """Repeat `n` times for each accumulator: a <- a * factor + term. Return one lane of their sum."""
+def _multiply_add(typingctx: Any, n: Any, x: Any, y: Any) -> Any:  # noqa: ARG001 - numba's calling form
+    """Repeat `n` times for each accumulator: a <- a + x * y. Return one lane of their sum."""
 
     def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:  # noqa: ARG001
-        vector = ir.VectorType(ir.FloatType(), LANES)
-        lanes = ir.VectorType(ir.IntType(32), LANES)
-        undefined, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-        name = f"llvm.fmuladd.v{LANES}f32"
-        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
-        factors, terms = (
-            builder.shuffle_vector(
-                builder.insert_element(undefined, x, first), undefined, ir.Constant(lanes, [0] * LANES)
-            )
-            for x in args[1:]
-        )
+        element = ELEMENTS[signature.args[1]]
+        sums = vector(element.accumulator, LANES)
+        x, y = (splat(builder, value, LANES) for value in args[1:])
         accumulators = [  # from different starts: the compiler would merge equal ones
-            cgutils.alloca_once_value(builder, ir.Constant(vector, [float(i)] * LANES)) for i in range(ACCUMULATORS)
+            cgutils.alloca_once_value(builder, ir.Constant(sums, [float(i)] * LANES)) for i in range(ACCUMULATORS)
         ]
         with cgutils.for_range(builder, args[0]):
             for a in accumulators:
-                builder.store(builder.call(fma, (builder.load(a), factors, terms)), a)
+                builder.store(element.multiply_add(builder, builder.load(a), x, y), a)
         total = builder.load(accumulators[0])
         for a in accumulators[1:]:
             total = builder.fadd(total, builder.load(a))
-        return builder.extract_element(total, first)
+        return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
 
-    return numba.float32(numba.int64, numba.float32, numba.float32), codegen
+    return numba.float32(numba.int64, x, y), codegen
 
 
 @numba.njit(nogil=True)
-def _spin(n, factor, term):
-    return _multiply_add(n, factor, term)  # pyright: ignore[reportCallIssue] - numba passes the first argument itself
+def _spin(n, x, y):
+    return _multiply_add(n, x, y)  # pyright: ignore[reportCallIssue] - numba passes the first argument itself
 
 
-def measure(threads: int = 1, repeats: int = 15) -> float:
-    """Return the peak in GFLOP/s of this many threads at once: the best of some runs of a few milliseconds."""
-    arguments = LOOPS, numba.float32(0.5), numba.float32(1.0)
-    _spin(*arguments)
+def precisions() -> list[str]:
+    """Return the precisions that the CPU multiplies in: float32, and bfloat16 where it has instructions for it."""
+    return list(UNITS) if BFLOAT16_IN_HARDWARE else ["float32"]
+
+
+def measure(threads: int = 1, precision: str = "float32", repeats: int = 15) -> float:
+    """Return the peak in GFLOP/s of this many threads at once: the best of some runs of a few milliseconds.
+
+    precision : one of `precisions()`; KeyError for an unknown one
+    """
+    unit, products = UNITS[precision]
+    _spin(1, unit, unit)
     seconds = []
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(repeats):
             start = time.perf_counter()
-            list(pool.map(lambda _: _spin(*arguments), range(threads)))
+            list(pool.map(lambda _: _spin(LOOPS, unit, unit), range(threads)))
             seconds.append(time.perf_counter() - start)
-    return threads * LOOPS * ACCUMULATORS * LANES * 2 / min(seconds) / 1e9
+    return threads * LOOPS * ACCUMULATORS * LANES * products * 2 / min(seconds) / 1e9
 
 
 if __name__ == "__main__":
-    print(json.dumps({f"{n} threads": round(measure(n), 1) for n in range(1, usable_cores() + 1)}))
+    counts = range(1, usable_cores() + 1)
+    print(json.dumps({f"{n} threads, {p}": round(measure(n, p), 1) for p in precisions() for n in counts}))

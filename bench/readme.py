@@ -1,5 +1,6 @@
 """The README's generated blocks: text between two markers that only a script writes."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 README = Path(__file__).parents[1] / "README.md"
@@ -25,3 +26,12 @@ def write_block(path: Path, name: str, block: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
+
+
+def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a table whose first column stands left, the others right; nothing where it has no lines."""
+    lines = list(lines)
+    if not lines:
+        return ""
+    rule = ["---"] + ["---:"] * (len(header) - 1)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [header, rule, *lines])

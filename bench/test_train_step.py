@@ -1,94 +1,102 @@
-"""Whole training steps and epochs of 3072-128-20 at batch 1024, by one thread and by all.
+"""Whole training steps and epochs, by one thread and by all.
 
-Rivals take turns, each in a process of its own (`bench.worker`). A step gathers and normalises a shuffled batch and
-trains on it; an epoch shuffles 40,000 images and trains on all of them once, without validation. `numpy` is the plain
-float64 reference under the same BLAS kernels as `fastmlp`; `numpy_default_blas` is the reference under the kernels that
-numpy's BLAS chooses by itself, where these are others.
+Rivals take turns, each in a process of its own (`bench.worker`), after their losses were found to be the reference's. A
+step gathers and normalises a shuffled batch and trains on it; a round is so many steps that it lasts, and
+`extra_info["seconds"]` is the median of one step. An epoch shuffles all rows and trains on them once, without
+validation. `numpy` is the plain float64 reference under the BLAS kernels that `fastmlp.coretype` asks for;
+`numpy_default_blas` runs under those that numpy's BLAS chooses by itself, where these are others.
+
+A bare run measures a few networks and batch sizes; `-m "slow or not slow"` all of them.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from importlib.metadata import version
-from importlib.util import find_spec
+from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 
-from bench.trainers import BATCH, FLOP_PER_IMAGE, LAYERS, TRAINERS
-from bench.worker import Worker
-from fastmlp.threads import usable_cores
+from bench.networks import Work
+from bench.rivals import describe, speed
+from bench.trainers import TRAINERS
+from bench.worker import TookTooLong
 
 pytest.importorskip("pytest_benchmark", reason="timing needs the extra: pip install 'fastmlp[bench]'")
 
+MAIN, SMALL = Work((3072, 128, 20), 1024), Work((4, 120, 84, 2), 32)
+# MAIN first: a process's memory is read after it
+USUAL = [MAIN, Work(MAIN.layers, 64), Work(MAIN.layers, 16), Work(MAIN.layers, 1), SMALL]
+WORKS = [
+    *USUAL,
+    *(Work(MAIN.layers, batch) for batch in (256, 4096)),
+    *(Work((3072, hidden, 20), 1024) for hidden in (20, 64, 256, 512, 2048)),
+]
+EPOCHS = [MAIN, *(Work(MAIN.layers, batch) for batch in (64, 256, 4096)), SMALL]
+ROWS = {3072: 40_000, 4: 4096}  # by the network's inputs
 TURNS = 3
-IMAGES, FEW_IMAGES = 40_000, 2 * BATCH + 64  # the second where only the code is tested
-STEPS, EPOCHS = 12, 1  # in one turn
-PACKAGES = {"torch": "torch", "jax": "jax", "sklearn": "scikit-learn"}  # optional rivals and what installs them
-QUIET_SECONDS = 0.3  # for the threads of the rival before to stop spinning
+TURN_SECONDS, ROUNDS = 0.25, (3, 9)  # a turn's rounds last so long, but are so many at the least and at the most
+QUIET_SECONDS = 0.15  # for the threads of the rival before to stop spinning
+READY_SECONDS = 90  # what some rivals take to compile
 
 
-@pytest.fixture(scope="module")
-def workers(request: pytest.FixtureRequest, threads: int) -> Iterator[Callable[[str], Worker]]:
-    """Start each rival at its first use, at one number of threads; end all before the next number."""
-    images = FEW_IMAGES if request.config.getoption("benchmark_disable") else IMAGES
-    started: dict[str, Worker] = {}
-
-    def get(rival: str) -> Worker:
-        if rival not in started:
-            started[rival] = Worker(rival, threads, images)
-        return started[rival]
-
-    yield get
-    for worker in started.values():
-        worker.close()
+def _takes_part(work: Work, rival: str) -> bool:
+    if rival.startswith("trial"):
+        return len(work.layers) == 3
+    if rival == "fastmlp_steps":
+        return work.batch <= 64  # what a call costs is lost in larger batches
+    return True
 
 
-@pytest.fixture(scope="module", params=sorted({1, usable_cores()}), ids="threads{}".format)
-def threads(request: pytest.FixtureRequest) -> int:
-    """Give one thread, then all."""
-    return request.param
+def _is_usual(work: Work, rival: str) -> bool:
+    return work == MAIN or (work in USUAL and rival != "torch_compile")  # which compiles for half a minute
 
 
-def _require(rival: str, get: Callable[[str], Worker]) -> Worker:
-    if rival in PACKAGES and find_spec(rival) is None:
-        pytest.skip(f"{rival} is not installed: pip install {PACKAGES[rival]}")
-    worker = get(rival)
-    if rival == "numpy_default_blas" and worker.blas_kernels == get("numpy").blas_kernels:
-        pytest.skip(f"numpy's BLAS chooses the right kernels here by itself ({worker.blas_kernels})")
-    worker.prepare()
-    return worker
+def _cases(works: list[Work]) -> Iterator[Any]:
+    for work in works:
+        for turn in range(TURNS):
+            for rival in TRAINERS:
+                if _takes_part(work, rival):
+                    name = f"{work.name}-batch{work.batch}-{rival}-{turn}"
+                    marks = () if _is_usual(work, rival) else pytest.mark.slow
+                    yield pytest.param(work, turn, rival, id=name, marks=marks)
 
 
-@pytest.mark.parametrize("rival", TRAINERS)
-@pytest.mark.parametrize("turn", range(TURNS))
-@pytest.mark.parametrize(
-    ("group", "work", "rounds", "images"),
-    [
-        pytest.param("train_step", "step", STEPS, BATCH, id="train_step"),
-        pytest.param("epoch", "epoch", EPOCHS, IMAGES, id="epoch"),
-    ],
-)
-def test_training(benchmark, workers, peak, threads, group, work, rounds, images, turn, rival):
-    worker = _require(rival, workers)
-    benchmark.group = group
-    benchmark.extra_info |= {
-        "impl": rival,
-        "layers": "-".join(map(str, LAYERS)),
-        "batch": BATCH,
-        "images": images,
-        "threads": threads,
-        "turn": turn,
-        "precision": TRAINERS[rival].precision,
-        "blas_kernels": worker.blas_kernels,
-        "numpy": version("numpy"),
-        **({rival: version(PACKAGES[rival])} if rival in PACKAGES else {}),
-    }
+@pytest.fixture
+def ready(benchmark, worker, threads, work, turn, rival):
+    """Give the rival's process, warm for this network, with the size and the seconds of its rounds."""
+    process = worker("train", rival)
+    rows = ROWS[work.layers[0]] if benchmark.enabled else 2 * work.batch + 3
+    try:
+        size = process.start(READY_SECONDS, short=not benchmark.enabled, count=rows, **work.as_json())
+    except TookTooLong as slow:
+        pytest.skip(str(slow))
+    benchmark.extra_info |= describe(rival, process, TRAINERS[rival].precision, threads)
+    benchmark.extra_info |= {"layers": work.name, "batch": work.batch, "rows": rows, "turn": turn}
     if benchmark.enabled and threads > 1:
         time.sleep(QUIET_SECONDS)
-    benchmark.pedantic(worker.ask, args=(work,), rounds=rounds, iterations=1, warmup_rounds=int(rounds > 1))
+    return process, *size
+
+
+@pytest.mark.parametrize(("work", "turn", "rival"), list(_cases(WORKS)))
+def test_step(benchmark, ready, peak, work, rival):
+    process, times, seconds = ready
+    benchmark.group = "train_step"
+    rounds = int(np.clip(TURN_SECONDS / seconds, *ROUNDS)) if benchmark.enabled else 1
+    benchmark.pedantic(process.ask, args=("round",), kwargs={"times": times}, rounds=rounds, warmup_rounds=1)
     if benchmark.enabled:
-        rate = images * FLOP_PER_IMAGE / benchmark.stats.stats.median / 1e9
-        benchmark.extra_info |= {
-            "gflop_per_s": rate,
-            "peak_gflop_per_s": peak[threads],
-            "peak_share": rate / peak[threads],
-        }
+        median = benchmark.stats.stats.median / times
+        flop = work.batch * work.flop_per_row
+        benchmark.extra_info |= {"steps": times, **speed(flop, median, peak, TRAINERS[rival].precision)}
+
+
+@pytest.mark.parametrize(("work", "turn", "rival"), list(_cases(EPOCHS)))
+def test_epoch(benchmark, ready, peak, work, turn, rival):
+    process, _, _ = ready
+    benchmark.group = "epoch"
+    benchmark.pedantic(process.ask, args=("epoch",), rounds=1, warmup_rounds=int(turn == 0))
+    if benchmark.enabled:
+        flop = benchmark.extra_info["rows"] * work.flop_per_row
+        median = benchmark.stats.stats.median
+        benchmark.extra_info |= {**speed(flop, median, peak, TRAINERS[rival].precision)}
+        if work == MAIN:
+            benchmark.extra_info["peak_bytes"] = process.ask("memory")

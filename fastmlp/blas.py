@@ -24,8 +24,19 @@ class Totals(NamedTuple):
 class Engine(Protocol):
     """How a network computes. Rows and labels were checked before."""
 
-    def train(self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, optimizer: SGD) -> Totals:
-        """Take a step on each batch of the rows `order`; end after one whose loss is not finite."""
+    def train(
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        optimizer: SGD,
+        loss: float = 0.0,
+    ) -> Totals:
+        """Take a step on each batch of the rows `order`; end after one whose loss is not finite, and return that loss.
+
+        loss : what to add the losses to, so that the total has the same bits in one call as in many
+        """
         ...
 
     def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
@@ -115,19 +126,27 @@ class Blas:
             optimizer.step(layer)
         return result
 
-    def train(self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, optimizer: SGD) -> Totals:
+    def train(
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        optimizer: SGD,
+        loss: float = 0.0,
+    ) -> Totals:
         """Take a step on each batch; see `Engine`."""
-        total, correct = 0.0, 0
+        total, correct = loss, 0
         for start in range(0, len(order), batch_size):
             index = order[start : start + batch_size]
             buffers = self.buffers(len(index))
             inputs.gather(index, buffers.x)
             np.take(labels, index, out=buffers.labels, mode="clip")
-            loss, right = self.step(buffers.x, buffers.labels, optimizer)
-            total += loss * len(index)
+            mean, right = self.step(buffers.x, buffers.labels, optimizer)
+            total += mean * len(index)
             correct += right
-            if not math.isfinite(loss):
-                return Totals(loss, correct, start + len(index))
+            if not math.isfinite(mean):
+                return Totals(mean, correct, start + len(index))
         return Totals(total, correct, len(order))
 
     def evaluate(self, inputs: Input, labels: np.ndarray, batch_size: int) -> Totals:

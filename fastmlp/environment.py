@@ -9,6 +9,7 @@ from typing import Any
 from fastmlp import __version__
 from fastmlp.data import Dataset
 from fastmlp.threads import blas_info, usable_cores
+from fastmlp_kernels.bfloat16 import BFLOAT16_IN_HARDWARE
 
 
 def environment(dataset: Dataset) -> dict[str, Any]:
@@ -25,6 +26,7 @@ def environment(dataset: Dataset) -> dict[str, Any]:
         "python": platform.python_version(),
         "fastmlp": __version__,
         **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
+        "bfloat16": "in hardware" if BFLOAT16_IN_HARDWARE else "in float32 arithmetic",
         "blas": _blas(),
         "dataset": {
             "name": dataset.name,

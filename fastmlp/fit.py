@@ -101,13 +101,13 @@ def _train_epoch(
     while done < len(order):
         part = order[done : done + batches * batch_size]
         start = time.perf_counter()
-        sums = model._engine.train(inputs, labels, part, batch_size, optimizer)
+        sums = model._engine.train(inputs, labels, part, batch_size, optimizer, total)
         seconds = time.perf_counter() - start
         correct += sums.correct
         done += sums.rows
         if not math.isfinite(sums.loss):
             return sums.loss, correct / done
-        total += sums.loss
+        total = sums.loss
         batches = min(2 * batches, 1 + int(batches * SLICE / seconds))
         if on_batch is not None:
             on_batch(done)

@@ -1,15 +1,16 @@
 """The training loop: when it stops, which weights it leaves, what it tells, and what it refuses before it starts."""
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pytest
 
+import fastmlp.fit as fit_module
 from fastmlp import MLP, SGD, ImageInput, reference
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.fit import EarlyStopping, FitResult, fit
+from scripted import Clock, Scripted
 
 NAN = math.nan
 
@@ -19,23 +20,10 @@ def data(rng):
     return rng.standard_normal((10, 4)).astype(np.float32), rng.integers(0, 3, 10)
 
 
-class Scripted(MLP):
-    """A network with given losses, whose weights count the batches trained."""
-
-    def __init__(self, val_losses: Iterable[float], train_losses: Iterable[float] = ()) -> None:
-        super().__init__([4, 3])
-        self.val_losses, self.train_losses = iter(val_losses), iter(train_losses)
-        self.batches: list[np.ndarray] = []
-        self.layers[0].weight[...] = 0
-
-    def _train_step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:  # noqa: ARG002
-        self.batches.append(x.copy())
-        for array in (self.layers[0].weight, self.layers[0].bias):
-            array += 1
-        return next(self.train_losses, 1.0), 1
-
-    def evaluate(self, x: Any, labels: np.ndarray, batch_size: int = 1024) -> tuple[float, float]:  # noqa: ARG002
-        return next(self.val_losses), 0.25
+@pytest.fixture
+def a_call_a_batch(monkeypatch):
+    """Look up after each batch, however fast it was."""
+    monkeypatch.setattr(fit_module, "SLICE", 0.0)
 
 
 def run(model: MLP, data: tuple, **options: Any) -> FitResult:
@@ -107,6 +95,7 @@ def test_a_first_epoch_that_diverges_has_no_best(data):
         assert (result.status, result.epochs, result.best_epoch) == ("diverged", 1, 0)
 
 
+@pytest.mark.usefixtures("a_call_a_batch")
 def test_a_loss_that_is_not_finite_ends_the_epoch_at_once(data):
     model = Scripted([1, 1], [1, 1, 1, 1, NAN])
     batches = []
@@ -117,9 +106,10 @@ def test_a_loss_that_is_not_finite_ends_the_epoch_at_once(data):
     assert result.best_epoch == 1
 
 
+@pytest.mark.parametrize("matmul", ["packed", "blas"])
 @pytest.mark.parametrize("activation", ["relu", "identity"])  # tanh saturates, and its loss stays finite
-def test_a_rate_far_too_high_diverges_without_a_warning(activation, data):
-    model = MLP([4, 5, 3], activation)
+def test_a_rate_far_too_high_diverges_without_a_warning(activation, matmul, data):
+    model = MLP([4, 5, 3], activation, matmul=matmul)
     result = run(model, data, optimizer=SGD(1e30), patience=100)
     assert result.status == "diverged"
     assert not math.isfinite(result.history.train_loss[-1] + result.history.val_loss[-1])
@@ -149,9 +139,9 @@ def test_labels_follow_their_rows(data):
     seen = []
 
     class Recorder(Scripted):
-        def _train_step(self, x, labels, optimizer):
+        def scripted_step(self, x, labels):
             seen.extend(zip(x[:, 0].tolist(), labels.tolist(), strict=True))
-            return super()._train_step(x, labels, optimizer)
+            return super().scripted_step(x, labels)
 
     run(Recorder([]), (x, labels.astype(np.uint8)), validation=None, epochs=1, batch_size=3)
     assert sorted(seen) == sorted(zip(x[:, 0].tolist(), labels.tolist(), strict=True))
@@ -167,6 +157,7 @@ def test_figures_of_an_epoch_weigh_batches_by_their_size(data):
     assert result.history.val_accuracy == [0.25]
 
 
+@pytest.mark.usefixtures("a_call_a_batch")
 def test_callbacks_are_told_the_epoch_the_history_and_the_images_done(data):
     epochs, batches, model = [], [], Scripted([3, 2, 1])
     result = run(
@@ -184,6 +175,7 @@ def test_time_and_speed(data):
     assert result.images_per_second == pytest.approx(30 / result.seconds)
 
 
+@pytest.mark.usefixtures("a_call_a_batch")
 def test_an_interrupt_passes_through(data):
     def interrupt(done: int) -> None:
         if done == 8:
@@ -195,15 +187,53 @@ def test_an_interrupt_passes_through(data):
     assert len(model.batches) == 2
 
 
-def test_training_from_images_and_from_arrays_is_the_same(rng):
+@pytest.mark.parametrize("matmul", ["packed", "blas"])
+def test_training_from_images_and_from_arrays_is_the_same(matmul, rng):
     images, labels = rng.integers(0, 256, (30, 12), np.uint8), rng.integers(0, 3, 30)
     mean, inv_std = (a.astype(np.float32) for a in reference.image_moments(images, 3))
     inputs = ImageInput(images, mean, inv_std)
     x = np.empty((30, 12), np.float32)
     inputs.gather(np.arange(30), x)
-    histories = [run(MLP([12, 5, 3]), (source, labels), batch_size=8, epochs=3).history for source in (inputs, x)]
+    models = MLP([12, 5, 3], matmul=matmul), MLP([12, 5, 3], matmul=matmul)
+    histories = [
+        run(model, (source, labels), batch_size=8, epochs=3).history
+        for model, source in zip(models, (inputs, x), strict=True)
+    ]
     assert histories[0] == histories[1]
     assert len(histories[0].val_loss) == 3
+    np.testing.assert_array_equal(models[0].layers[0].weight, models[1].layers[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("clock", "calls"),
+    [
+        (Clock(1 / 128), [1, 2, 4, 8, 13, 13, 9]),  # 0.1 s hold 12.8 batches
+        (Clock(1.0), [1] * 50),
+        (Clock(0.0, 1 / 128), [1, 2, 4, 8, 16, 19]),  # however fast, no more than twice the last
+        (Clock(0.0, 10.0), [1] * 50),
+    ],
+)
+def test_an_epoch_is_cut_into_calls_of_a_tenth_of_a_second(clock, calls, monkeypatch):
+    class Timed(Scripted):
+        def scripted_step(self, x, labels):
+            clock.now += clock.a_batch
+            return super().scripted_step(x, labels)
+
+    monkeypatch.setattr(fit_module, "time", clock)
+    model, rows, told = Timed([]), np.zeros((199, 4), np.float32), []
+    run(model, (rows, np.zeros(199, int)), validation=None, epochs=1, batch_size=4, on_batch=told.append)
+    assert told == [*(4 * np.cumsum(calls)[:-1]), 199]  # after each call
+    assert [len(batch) for batch in model.batches] == [4] * 49 + [3]
+
+
+def test_where_an_epoch_is_cut_does_not_show_in_the_result(rng, monkeypatch):
+    losses, x, labels = rng.uniform(0, 9, 40).tolist(), np.zeros((100, 4), np.float32), np.zeros(100, int)
+    histories = []
+    for seconds in (0.0, 1e9, 3.0):
+        monkeypatch.setattr(fit_module, "SLICE", seconds)
+        monkeypatch.setattr(fit_module, "time", Clock(0.0, 1.0))
+        histories.append(run(Scripted([], losses), (x, labels), validation=None, epochs=2, batch_size=5).history)
+    assert histories[0] == histories[1] == histories[2]
 
 
 def test_the_networks_own_method_does_the_same_with_the_default_optimizer(data):

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from fastmlp import MLP, ImageInput, reference
+from fastmlp import MLP, SGD, ImageInput, reference
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.inputs import ArrayInput, as_input, checked_labels
 
@@ -34,6 +34,15 @@ def test_rows_of_any_array_of_numbers_are_gathered(x, dtype):
     source = ArrayInput(x)
     assert (len(source), source.features) == (4, 6)
     np.testing.assert_array_equal(gathered(source, dtype=dtype), X[[3, 0, 0]])
+
+
+def test_compiled_code_reads_float32_arrays_by_itself_and_no_others():
+    source = ArrayInput(X).source()
+    assert source is not None
+    assert source.x is X
+    assert (source.mean, source.inv_std, source.rows) == (None, None, None)
+    for other in (X.astype(np.float64), X.astype(">f4"), X.astype(int), np.asfortranarray(X), X[:, ::2], X[:, :3]):
+        assert ArrayInput(other).source() is None
 
 
 def test_bools_are_numbers_too():
@@ -76,6 +85,20 @@ def test_rows_choose_and_order_the_images():
     for index in (np.array([0, 1, 2]), np.array([2, 2]), np.array([1, 0, 2, 1, 1])):  # buffers of several sizes
         np.testing.assert_array_equal(gathered(source, index), gathered(everything, rows[index]))
     np.testing.assert_array_equal(gathered(ImageInput(IMAGES, MEAN, INV_STD, rows.astype(np.uint8))), gathered(source))
+
+
+@pytest.mark.parametrize("rows", [None, np.array([2, 0, 3, 3])])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_code_reads_images_by_their_rows_and_moments(dtype, rows):
+    source = ImageInput(IMAGES, MEAN.astype(dtype), INV_STD.astype(dtype), rows)
+    x, mean, inv_std, picked = source.source()
+    assert x is IMAGES
+    assert mean is not None
+    assert inv_std is not None
+    assert picked is not None
+    assert (mean.dtype, inv_std.dtype, picked.dtype) == (dtype, dtype, np.int64)
+    want = reference.gather_normalize(x, picked[INDEX], mean, inv_std)
+    np.testing.assert_allclose(gathered(source, dtype=dtype), want, rtol=1e-5, atol=1e-6)
 
 
 def test_images_are_not_copied():
@@ -128,12 +151,21 @@ def test_images_that_do_not_fit_are_refused(arguments, message):
         ImageInput(*arguments)
 
 
+@pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
+@pytest.mark.parametrize("way", [{"matmul": "packed"}, {"matmul": "blas"}, {"precision": "bfloat16"}], ids=str)
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int64])
-def test_moments_of_another_dtype_than_the_networks_are_refused(dtype):
+def test_moments_of_another_dtype_than_the_networks_are_refused(dtype, way):
     source = ImageInput(IMAGES, MEAN.astype(dtype), INV_STD.astype(dtype))
     message = f"computes in float32, the images' mean and inv_std are {np.dtype(dtype)}: make them with the network's"
-    with pytest.raises(ConfigError, match=message):
-        MLP([6, 2]).predict(source)
+    model, labels = MLP([6, 2], **way), np.zeros(4, int)
+    for use in (
+        lambda: model.predict(source),
+        lambda: model.evaluate(source, labels),
+        lambda: model.train_epoch(source, labels, SGD(), np.arange(4)),
+        lambda: model.fit(source, labels, epochs=1),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            use()
 
 
 class Ramp:
@@ -147,13 +179,17 @@ class Ramp:
     def gather(self, index: np.ndarray, out: np.ndarray) -> None:
         out[...] = X[index]
 
+    def source(self) -> None:
+        """No array that compiled code could read."""
+
 
 def test_inputs_pass_as_they_are_and_arrays_are_wrapped():
     for source in (ArrayInput(X), ImageInput(IMAGES, MEAN, INV_STD), Ramp()):
         assert as_input(source) is source
     assert isinstance(as_input(X), ArrayInput)
-    model = MLP([6, 2])
-    np.testing.assert_array_equal(model.predict_proba(Ramp()), model.predict_proba(X))
+    for matmul in ("packed", "blas"):
+        model = MLP([6, 2], matmul=matmul)
+        np.testing.assert_array_equal(model.predict_proba(Ramp()), model.predict_proba(X))
 
 
 @pytest.mark.parametrize(

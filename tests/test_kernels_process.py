@@ -22,8 +22,8 @@ KERNELS = [name for name in jit.__all__ if not name.endswith("1")]
 def run_python(code: str, kernels: Path = ROOT / "kernels", /, **environment: str) -> str:
     """Return what a fresh interpreter prints, with warnings as errors; fail with its complaint where it fails."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "FASTMLP_"))}
-    env |= {"PYTHONPATH": os.pathsep.join([str(kernels), str(ROOT)]), **environment}
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=env, capture_output=True, text=True)
+    env |= {"PYTHONPATH": os.pathsep.join([str(kernels), str(ROOT), str(ROOT / "tests")]), **environment}
+    done = subprocess.run([sys.executable, "-P", "-W", "error", "-c", code], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -44,7 +44,7 @@ mean, inv_std = np.empty((50, 3), np.float32), np.empty((50, 3), np.float32)
 fastmlp_kernels.image_moments(pixels, 3, mean, inv_std)
 inputs, labels = ImageInput(pixels, mean, inv_std), np.arange(50) % 4
 for activation in ("tanh", "sigmoid", "relu", "identity"):
-    model = MLP([12, 8, 4], activation)
+    model = MLP([12, 8, 4], activation, matmul="blas")
     model.fit(inputs, labels, validation=(inputs, labels), epochs=1, batch_size=32)
     model.predict(inputs)
 stats = [getattr(jit, name).stats for name in jit.__all__ if not name.endswith("1")]
@@ -68,6 +68,38 @@ def test_after_warmup_training_compiles_nothing_and_the_cache_serves_the_next_pr
         assert report["trained"] == report["warm"]
     assert first["hits"] == second["misses"] == 0
     assert second["hits"] == first["misses"] >= len(KERNELS)
+
+
+COMPILE_THEN_RUN = """
+import json
+from fastmlp.packed.run import RUNS
+from fastmlp.run import compile_for, run_one
+from fastmlp_kernels import jit
+from samples import config, dataset
+
+kernels = [*RUNS.values(), *(getattr(jit, name) for name in jit.__all__ if not name.endswith("1"))]
+made = config(dataset="embedded", activation="identity", layers=(3072, 16, 20), batch_size=32, epochs=1)
+compile_for(made)
+compiled = [len(kernel.signatures) for kernel in kernels]
+run_one(made, dataset(images=40))
+print(json.dumps({
+    "compiled": compiled, "run": [len(kernel.signatures) for kernel in kernels],
+    "hits": sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels),
+    "misses": sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels),
+}))
+"""
+
+
+def test_compiling_ahead_leaves_nothing_to_a_packed_run_and_the_cache_serves_the_next_process(tmp_path):
+    first, second = (
+        json.loads(run_python(COMPILE_THEN_RUN, FASTMLP_NUMBA_CACHE="1", NUMBA_CACHE_DIR=str(tmp_path)))
+        for _ in range(2)
+    )
+    for report in (first, second):
+        assert report["run"] == report["compiled"]
+        assert sum(report["compiled"]) >= 2  # the steps, and the images' moments
+    assert first["hits"] == second["misses"] == 0
+    assert second["hits"] == first["misses"] == sum(first["compiled"])
 
 
 TANH_OF_ONE = """
@@ -101,6 +133,21 @@ def test_the_cache_forgets_when_a_helper_in_another_file_changes(tmp_path):
     assert run() == (value, 1)
 
 
+def test_the_cache_of_packed_steps_knows_of_every_file_that_they_are_made_of(tmp_path):
+    for folder in ("fastmlp", "kernels"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    path = os.pathsep.join([str(tmp_path), str(tmp_path / "kernels")])
+    key = "from fastmlp.packed.run import RUNS; print(RUNS['tanh']._cache._cache_file._source_stamp)"
+    environment = {"FASTMLP_NUMBA_CACHE": "1", "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": path}
+    keys = [run_python(key, **environment), run_python(key, **environment)]
+    assert keys[0] == keys[1]
+    for helper in ("fastmlp/packed/rows.py", "fastmlp/packed/run.py", "kernels/fastmlp_kernels/_micro.py"):
+        with (tmp_path / helper).open("a", encoding="utf-8") as file:
+            file.write("# changed\n")
+        keys.append(run_python(key, **environment))
+        assert keys[-1] not in keys[:-1], helper
+
+
 def test_without_the_variable_nothing_is_written(tmp_path):
     for off in ({}, {"FASTMLP_NUMBA_CACHE": "0"}, {"FASTMLP_NUMBA_CACHE": ""}):
         run_python("import fastmlp_kernels as k; k.momentum_step", NUMBA_CACHE_DIR=str(tmp_path / "cache"), **off)
@@ -115,7 +162,7 @@ def test_a_wrong_value_of_the_variable_is_refused():
 
 
 def small_trainings() -> list[float]:
-    """Return losses and accuracies after two epochs of a few networks."""
+    """Return losses and accuracies after two epochs of a few networks; only those over BLAS need no machine code."""
     import numpy as np
 
     from fastmlp import MLP
@@ -124,7 +171,7 @@ def small_trainings() -> list[float]:
     for dtype in ("float32", "float64"):
         x = np.random.default_rng(0).standard_normal((30, 4)).astype(dtype)
         for activation in ("tanh", "sigmoid", "relu"):
-            model = MLP([4, 5, 3], activation, dtype=dtype)
+            model = MLP([4, 5, 3], activation, precision=dtype, matmul="blas")
             model.fit(x, np.arange(30) % 3, epochs=2, batch_size=16)
             figures += model.evaluate(x, np.arange(30) % 3)
     return figures

@@ -44,6 +44,25 @@ def test_each_layer_has_its_own_velocity():
     assert (second.weight[0, 0], second.bias[0]) == (0.0, 0.0)
 
 
+def test_an_array_of_parameters_keeps_its_velocity():
+    first, second, optimizer = np.ones((2, 3), np.float32), np.ones(4), SGD()
+    velocities = [optimizer.velocity_of(first), optimizer.velocity_of(second)]
+    for parameters, velocity in zip((first, second), velocities, strict=True):
+        assert (velocity.shape, velocity.dtype) == (parameters.shape, parameters.dtype)
+        assert not velocity.any()
+        assert optimizer.velocity_of(parameters) is velocity
+    assert SGD().velocity_of(first) is not velocities[0]
+
+
+def test_an_array_in_the_place_of_one_that_is_gone_starts_without_velocity():
+    """An id is given again once its array is gone; no velocity may pass on with it."""
+    optimizer = SGD()
+    for _ in range(50):
+        velocity = optimizer.velocity_of(np.ones(1000))
+        assert not velocity.any()
+        velocity += 1
+
+
 def test_each_optimizer_has_its_own_velocities():
     layer = make(0.0, 0.0, 1.0, 1.0)
     SGD(lr=1.0, momentum=0.5).step(layer)

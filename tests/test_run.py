@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastmlp.config import RunConfig
+from fastmlp.precision import MATMULS
 from fastmlp.results import RunResult
 from fastmlp.run import run_one
 from samples import config, dataset
@@ -30,11 +31,38 @@ def test_a_network_learns_what_is_there_to_learn() -> None:
     assert result.test_loss < 2.0  # chance is log(20) = 3.0
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+WAYS = [(precision, matmul) for precision, matmuls in MATMULS.items() for matmul in matmuls]
+any_bfloat16 = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
+
+
+@any_bfloat16
+@pytest.mark.parametrize(("precision", "matmul"), WAYS)
 @pytest.mark.parametrize("normalize", ["image", "channel", "dataset"])
-def test_the_same_config_gives_the_same_bits(normalize: str, precision: str) -> None:
-    made = small(normalize=normalize, precision=precision, seed=4)
+def test_the_same_config_gives_the_same_bits(normalize: str, precision: str, matmul: str) -> None:
+    made = small(normalize=normalize, precision=precision, matmul=matmul, seed=4)
     assert untimed(run_one(made, DATA)) == untimed(run_one(made, DATA))
+
+
+@any_bfloat16
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_any_number_of_threads_gives_the_same_bits(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastmlp.threads.usable_cores", lambda: 2)
+    monkeypatch.setattr("fastmlp.packed.engine.TEAM_FLOP", 0)
+    one, two = (run_one(small(precision=precision, threads=n), DATA) for n in (1, 2))
+    assert one.history == two.history
+    assert (one.test_loss, one.test_accuracy) == (two.test_loss, two.test_accuracy)
+
+
+@any_bfloat16
+@pytest.mark.parametrize(("precision", "matmul"), WAYS)
+def test_all_ways_to_compute_learn_alike(precision: str, matmul: str) -> None:
+    """float32 is off by rounding errors; bfloat16 by more of them, and its units that a rounding switches."""
+    exact = run_one(small(precision="float64"), DATA)
+    result = run_one(small(precision=precision, matmul=matmul), DATA)
+    tolerance = 2e-2 if precision == "bfloat16" else 1e-5
+    np.testing.assert_allclose(result.history["train_loss"], exact.history["train_loss"], rtol=tolerance)
+    assert result.test_loss == pytest.approx(exact.test_loss, rel=tolerance)
+    assert (result.config.matmul, result.precision) == (matmul, precision)
 
 
 def test_another_seed_gives_other_numbers() -> None:
@@ -85,7 +113,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_history() -> None:
     assert len(result.history["train_loss"]) == result.epochs
 
 
-def test_hooks_are_called_as_training_goes_on() -> None:
+def test_hooks_are_called_as_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastmlp.fit.SLICE", 0.0)  # look up after each batch, however fast it was
     epochs, images = [], []
     run_one(
         small(epochs=2),

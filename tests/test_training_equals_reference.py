@@ -1,6 +1,7 @@
 """The fast path trains as the plain reference does, step by step and epoch by epoch, and a step allocates no array."""
 
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from fastmlp import MLP, SGD, ImageInput, reference
 from fastmlp.fit import fit
 from fastmlp.inputs import ArrayInput
+from fastmlp.packed.engine import Packed
 
 LR, MOMENTUM, WEIGHT_DECAY = 0.05, 0.9, 0.01
 SETTINGS: dict[str, Any] = {"lr": LR, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
@@ -23,11 +25,12 @@ NETWORKS = [
 # Other orders of summation differ by some rounding errors a step, and 200 steps carry them on: 200 errors added without
 # cancelling are 2e-14 in float64 and 1.2e-5 in float32. 1e-9 is what the project promises.
 TOLERANCE = {"float64": 1e-9, "float32": 2e-5}
+WAYS = [("float64", "blas"), ("float32", "packed"), ("float32", "blas")]
 
 
-def make_pair(sizes, activation, dtype):
+def make_pair(sizes, activation, dtype, matmul=None):
     """Return a fast network and the reference with the same weights; biases that are not zero."""
-    model = MLP(list(sizes), activation, dtype=dtype, rng=np.random.default_rng(5))
+    model = MLP(list(sizes), activation, precision=dtype, matmul=matmul, rng=np.random.default_rng(5))
     rng = np.random.default_rng(6)
     for layer in model.layers:
         layer.bias[...] = 0.1 * rng.standard_normal(layer.bias.shape)
@@ -50,10 +53,10 @@ def assert_equal_parameters(model, network, tolerance):
         np.testing.assert_allclose(layer.bias, bias, rtol=0, atol=tolerance * np.abs(bias).max())
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("dtype", "matmul"), WAYS)
 @pytest.mark.parametrize(("sizes", "activation"), NETWORKS)
-def test_200_steps_equal_the_reference(sizes, activation, dtype):
-    model, network = make_pair(sizes, activation, dtype)
+def test_200_steps_equal_the_reference(sizes, activation, dtype, matmul):
+    model, network = make_pair(sizes, activation, dtype, matmul)
     optimizer, tolerance = SGD(**SETTINGS), TOLERANCE[dtype]
     x, labels = make_data(1000, sizes[0], sizes[-1])
     rng, wanted_loss = np.random.default_rng(1), np.inf
@@ -68,10 +71,10 @@ def test_200_steps_equal_the_reference(sizes, activation, dtype):
     assert wanted_loss < 0.9 * np.log(sizes[-1])  # it did learn
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("dtype", "matmul"), WAYS)
 @pytest.mark.parametrize(("sizes", "activation"), NETWORKS)
-def test_fit_equals_the_reference_epoch_by_epoch(sizes, activation, dtype):
-    model, network = make_pair(sizes, activation, dtype)
+def test_fit_equals_the_reference_epoch_by_epoch(sizes, activation, dtype, matmul):
+    model, network = make_pair(sizes, activation, dtype, matmul)
     train, validation = make_data(500, sizes[0], sizes[-1]), make_data(200, sizes[0], sizes[-1], seed=10)
     options: dict[str, Any] = {"epochs": 6, "batch_size": 128, "patience": 5}  # 128, 128, 128 and a last batch of 116
     result = fit(
@@ -104,24 +107,25 @@ def test_early_stopping_and_the_weights_kept_equal_the_reference():
     assert model.evaluate(*validation)[0] == pytest.approx(min(history["val_loss"]), rel=1e-9)
 
 
+@pytest.mark.parametrize(("dtype", "matmul"), WAYS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_training_from_images_equals_the_reference_on_normalised_rows(channels):
+def test_training_from_images_equals_the_reference_on_normalised_rows(channels, dtype, matmul):
     sizes = (48, 16, 5)
-    model, network = make_pair(sizes, "tanh", "float64")
+    model, network = make_pair(sizes, "tanh", dtype, matmul)
     rng = np.random.default_rng(4)
     images = rng.integers(0, 256, (300, 48), dtype=np.uint8)
     rows, labels = rng.permutation(300)[:200], rng.integers(0, 5, 200)
-    mean, inv_std = reference.image_moments(images, channels)
+    mean, inv_std = (a.astype(dtype) for a in reference.image_moments(images, channels))
     inputs = ImageInput(images, mean, inv_std, rows)
     fit(model, inputs, labels, optimizer=SGD(**SETTINGS), epochs=3, batch_size=64, rng=np.random.default_rng(2))
     x, order = reference.gather_normalize(images, rows, mean, inv_std), np.random.default_rng(2)
     for _ in range(3):
         reference.train_epoch(network, x, labels, order.permutation(200), 64, **SETTINGS)
-    assert_equal_parameters(model, network, 1e-9)
+    assert_equal_parameters(model, network, TOLERANCE[dtype])
 
 
-def _bits(seed):
-    model = MLP([40, 24, 6], "tanh", rng=np.random.default_rng(seed))
+def _bits(seed, **way):
+    model = MLP([40, 24, 6], "tanh", rng=np.random.default_rng(seed), **way)
     data = make_data(300, 40, 6)
     result = fit(
         model,
@@ -135,49 +139,69 @@ def _bits(seed):
     return [array.tobytes() for la in model.layers for array in (la.weight, la.bias)], result.history
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
-    assert _bits(3) == _bits(3)
-    assert _bits(3)[0] != _bits(4)[0]
+@pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
+@pytest.mark.parametrize("way", [{"matmul": "packed"}, {"matmul": "blas"}, {"precision": "bfloat16"}], ids=str)
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(way):
+    assert _bits(3, **way) == _bits(3, **way)
+    assert _bits(3, **way)[0] != _bits(4, **way)[0]
 
 
-def _bytes_of_steps(source, batch):
-    """Return (most bytes that 20 training steps held at any moment, bytes they left behind)."""
-    rows, sizes = 4 * batch, (300, 64, 10)
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (rows, sizes[0]), dtype=np.uint8)
-    mean, inv_std = (a.astype(np.float32) for a in reference.image_moments(images, 1))
-    inputs = ImageInput(images, mean, inv_std) if source == "images" else ArrayInput(images.astype(np.float32) / 255)
-    labels, index = rng.integers(0, sizes[-1], rows), np.arange(rows)
-    model, optimizer = MLP(list(sizes), "tanh"), SGD(LR, MOMENTUM, WEIGHT_DECAY)
+def traced(call: Callable[[], object]) -> tuple[int, int]:
+    """Return (most bytes that 5 calls held at any moment, bytes they left behind), the least of twenty rounds.
 
-    def steps(count):
-        for i in range(count):
-            part = index[i % 4 * batch : (i % 4 + 1) * batch]
-            buffers = model.buffers(len(part))
-            inputs.gather(part, buffers.x)
-            np.take(labels, part, out=buffers.labels, mode="clip")
-            model._train_step(buffers.x, buffers.labels, optimizer)
-
-    steps(8)
+    numpy tells tracemalloc of its arrays, and so does numba. Python's stores of small objects, kept for the next ones,
+    fill up now and then; what each call leaves behind is left in every round.
+    """
+    for _ in range(8):
+        call()
+    rounds = []
     tracemalloc.start()
     try:
-        steps(2)  # what tracing itself brings
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        steps(20)
-        after, peak = tracemalloc.get_traced_memory()
+        for _ in range(20):
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            for _ in range(5):
+                call()
+            after, peak = tracemalloc.get_traced_memory()
+            rounds.append((peak - before, after - before))
     finally:
         tracemalloc.stop()
-    return peak - before, after - before
+    return min(peak for peak, _ in rounds), min(left for _, left in rounds)
+
+
+def training(source: str, rows: int, batch: int, matmul: str, threads: int = 1) -> tuple[int, int]:
+    """Trace calls of `rows` rows in batches."""
+    sizes, rng = (300, 64, 10), np.random.default_rng(0)
+    images = rng.integers(0, 256, (2048, sizes[0]), dtype=np.uint8)
+    mean, inv_std = (a.astype(np.float32) for a in reference.image_moments(images, 1))
+    inputs = ImageInput(images, mean, inv_std) if source == "images" else ArrayInput(images.astype(np.float32) / 255)
+    labels, order = rng.integers(0, sizes[-1], 2048), rng.permutation(2048)[:rows]
+    model, optimizer = MLP(list(sizes), "tanh", matmul=matmul), SGD(LR, MOMENTUM, WEIGHT_DECAY)
+    if matmul == "packed":  # with threads beside it even on one core
+        model._engine = Packed(sizes, "tanh", *model._gather_parameters(), "float32", threads)
+    return traced(lambda: model._engine.train(inputs, labels, order, batch, optimizer))
 
 
 @pytest.mark.parametrize("source", ["array", "images"])
-def test_a_training_step_allocates_no_array(source):
-    """numpy tells tracemalloc of its arrays, and so does numba; views and numbers are some hundred bytes of objects."""
-    small, left = _bytes_of_steps(source, 256)
-    large, left_large = _bytes_of_steps(source, 1024)
+def test_a_training_step_over_blas_allocates_no_array(source):
+    """Views and numbers are some hundred bytes of objects."""
+    small, left = training(source, 256, 256, "blas")
+    large, left_large = training(source, 1024, 1024, "blas")
     assert abs(large - small) < 1024
     assert large < 2048
+    assert max(left, left_large) < 1024
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("source", ["array", "images"])
+def test_a_packed_training_call_allocates_labels_and_row_numbers_and_nothing_by_the_batch(source, threads):
+    """Those are 16 bytes a row of the call, where one row of an input or a hidden layer has 1200 or 256."""
+    small, left = training(source, 1024, 64, "packed", threads)
+    large, left_large = training(source, 1024, 1024, "packed", threads)
+    longer, _ = training(source, 2048, 64, "packed", threads)
+    assert abs(large - small) < 4096  # some objects, and with a second thread those by which they meet
+    assert longer - small < 16 * 1024 + 4096
+    assert large < 16 * 1024 + 16384
     assert max(left, left_large) < 1024
 
 

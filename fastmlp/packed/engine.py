@@ -14,6 +14,10 @@ from fastmlp.packed.state import DELTA, OUTPUT, TURNED, WEIGHT, Data, Network, R
 from fastmlp_kernels._blocks import MC, a_elements, c_elements, padded
 from fastmlp_kernels._pack import NR
 from fastmlp_kernels._team import Team
+from fastmlp_kernels.bfloat16 import warn_where_slow
+
+# Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
+TEAM_FLOP = 2e7
 
 
 def _floats(*shape: int) -> np.ndarray:
@@ -37,8 +41,11 @@ class Packed:
         precision: str,
         threads: int,
     ) -> None:
-        self._sizes, self._team = tuple(int(size) for size in sizes), Team(threads)
+        self._sizes = tuple(int(size) for size in sizes)
+        self._team, self._alone = Team(threads), Team(1)
         self._compiled = RUNS[activation]
+        if precision == "bfloat16":
+            warn_where_slow()
         self._per = {"float32": 1, "bfloat16": 2}[precision]
         self._dtype = {"float32": np.float32, "bfloat16": np.int32}[precision]
         self._parameters, self._gradient = parameters, gradient
@@ -111,7 +118,9 @@ class Packed:
     def _run(self, work: int, data: Data, rates: Rates | None = None) -> Totals:
         network, space = self._arrays(data)
         rates = rates or Rates(0.0, 0.0, 0.0, self._gradient)  # of the same types, and not read
-        return Totals(*self._team.run(self._compiled, work, network, data, space, rates))
+        flop = 6 * self._parameters.size * min(data.batch, data.order.size)
+        team = self._team if flop >= TEAM_FLOP else self._alone
+        return Totals(*team.run(self._compiled, work, network, data, space, rates))
 
     def _data(self, source: Source, labels: np.ndarray, order: np.ndarray, batch_size: int) -> Data:
         if source.mean is not None and source.mean.dtype != np.float32:
@@ -136,9 +145,17 @@ class Packed:
             inputs.gather(index, x[: len(index)])
             yield start, Data(x, None, None, np.arange(len(index)), labels[index], batch_size)
 
-    def train(self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, optimizer: SGD) -> Totals:
+    def train(
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        optimizer: SGD,
+        loss: float = 0.0,
+    ) -> Totals:
         """Take a step on each batch; see `fastmlp.blas.Engine`."""
-        return self._sum(TRAIN, self._parts(inputs, labels, order, batch_size), self._rates(optimizer))
+        return self._sum(TRAIN, self._parts(inputs, labels, order, batch_size), self._rates(optimizer), loss)
 
     def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
         """Take a step on one batch; see `fastmlp.blas.Engine`."""
@@ -149,11 +166,13 @@ class Packed:
         velocity = optimizer.velocity_of(self._parameters)
         return Rates(optimizer.lr, optimizer.momentum, optimizer.weight_decay, velocity)
 
-    def _sum(self, work: int, parts: Iterator[tuple[int, Data]], rates: Rates | None = None) -> Totals:
-        loss, correct, rows = 0.0, 0, 0
+    def _sum(
+        self, work: int, parts: Iterator[tuple[int, Data]], rates: Rates | None = None, loss: float = 0.0
+    ) -> Totals:
+        correct, rows = 0, 0
         for start, data in parts:
-            part = self._run(work, data, rates)
-            loss, correct, rows = loss + part.loss, correct + part.correct, start + part.rows
+            part = self._run(work, data._replace(loss=loss), rates)
+            loss, correct, rows = part.loss, correct + part.correct, start + part.rows
             if rates is not None and not np.isfinite(part.loss):
                 break
         return Totals(loss, correct, rows)

@@ -33,7 +33,7 @@ def _run(
     rates: Rates,
     activation: str,
 ) -> tuple[float, int, int]:
-    """Go through data.order in batches of data.batch; return (sum of the losses, correct answers, rows done).
+    """Go through data.order in batches of data.batch; return (data.loss and these losses, correct answers, rows done).
 
     Training ends after the first batch whose loss is not finite. Member 0's answer is the answer.
     """
@@ -49,7 +49,7 @@ def _run(
     if not barrier(sync, members, met):
         return math.nan, 0, 0
 
-    total, correct = 0.0, 0
+    total, correct = data.loss, 0
     for start in range(0, data.order.size, data.batch):
         index, labels = data.order[start : start + data.batch], data.labels[start : start + data.batch]
         n = index.size

@@ -40,7 +40,10 @@ class Network(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Rows to work on: x (M, D); mean, inv_std (M, C) of images, or None; order (n,) of rows, and their labels."""
+    """Rows to work on: x (M, D); mean, inv_std (M, C) of images, or None; order (n,) of rows, and their labels.
+
+    loss : sum of the losses of the rows before these, so that the total has the same bits in one call as in many
+    """
 
     x: np.ndarray
     mean: Maybe
@@ -48,6 +51,7 @@ class Data(NamedTuple):
     order: np.ndarray
     labels: np.ndarray
     batch: int
+    loss: float = 0.0
 
 
 class Space(NamedTuple):

@@ -13,8 +13,8 @@ SIZE = 8192
 
 
 @intrinsic
-def _stack_pointer(typingctx: Any, like: Any) -> Any:  # noqa: ARG001 - numba's calling form
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+def _stack_pointer(typingctx: Any, like: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         element = context.get_data_type(like.dtype)
         with builder.goto_entry_block():  # one array a call, also when asked for in a loop
             memory = builder.alloca(ir.ArrayType(element, SIZE))
@@ -30,6 +30,6 @@ def work_array(like: np.ndarray) -> np.ndarray:
 
 
 @overload(work_array, inline="always")
-def _overload_work_array(like):  # noqa: ARG001
+def _overload_work_array(like):
     # numba passes the first argument of an intrinsic itself
     return lambda like: carray(_stack_pointer(like), (SIZE,))  # pyright: ignore[reportCallIssue]

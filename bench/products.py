@@ -1,0 +1,161 @@
+"""The matrix products of the benchmarks: shapes, operands, and every rival's ways to multiply them.
+
+Operands come "plain", as float32 matrices, or as the library's own bfloat16; "packed", each in the order in which this
+package's micro-kernel reads it, packed before; or as "images": the left one is picked by an index from uint8 images,
+converted, normalised and packed, and the right one packed, all in the time that counts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bench.networks import Data
+
+IMAGES = 40_000
+Multiply = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of (m, k) and (k, n), the left one given as (k, m) where it is `transposed`."""
+
+    m: int
+    k: int
+    n: int
+    transposed: bool = False
+    source: str = "plain"
+
+    @property
+    def flop(self) -> int:
+        """A multiply-add is two."""
+        return 2 * self.m * self.k * self.n
+
+
+class Operands:
+    """The operands of one product; but for the source "plain" the left one is made of images."""
+
+    def __init__(self, product: Product) -> None:
+        rng = np.random.default_rng(3)
+        self.product = product
+        self.b = rng.standard_normal((product.k, product.n), dtype=np.float32)
+        self.out = np.empty((product.m, product.n), np.float32)
+        rows, columns = (product.k, product.m) if product.transposed else (product.m, product.k)
+        if product.source == "plain":
+            self.a = rng.standard_normal((rows, columns), dtype=np.float32)
+            return
+        data = Data((columns, 1), IMAGES)
+        assert data.images is not None
+        self.images, self.index = data.images, rng.permutation(IMAGES)[:rows]
+        self.a = data.normalized(np.float32, self.index)
+
+    def left(self, a: Any) -> Any:
+        """Return `a`, an array or tensor of the shape of `self.a`, as the left operand (m, k)."""
+        return a.T if self.product.transposed else a
+
+    def wanted(self) -> np.ndarray:
+        """Return the product in float64."""
+        return self.left(self.a).astype(np.float64) @ self.b
+
+
+class Multiplier:
+    """A rival: a method for each source that it knows, which returns the call that is timed."""
+
+    precision = "float32"
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def as_array(self, product: Any) -> np.ndarray:
+        """Return what the timed call returned as an array."""
+        return product
+
+
+class Numpy(Multiplier):
+    def plain(self, o: Operands) -> Multiply:
+        return partial(np.matmul, o.left(o.a), o.b, out=o.out)
+
+    def images(self, o: Operands) -> Multiply:
+        pixels, mean, inv_std = o.images
+        picked, x = np.empty(o.a.shape, np.uint8), np.empty_like(o.a)
+
+        def multiply() -> np.ndarray:
+            np.take(pixels, o.index, axis=0, out=picked, mode="clip")
+            np.subtract(picked, mean[o.index], out=x)
+            np.multiply(x, inv_std[o.index], out=x)
+            return np.matmul(o.left(x), o.b, out=o.out)
+
+        return multiply
+
+
+class Torch(Multiplier):
+    def __init__(self, threads: int) -> None:
+        import torch  # pyright: ignore[reportMissingImports] - optional
+
+        super().__init__(threads)
+        torch.set_num_threads(threads)
+        self.torch, self.dtype = torch, getattr(torch, self.precision)
+
+    def _tensors(self, *arrays: np.ndarray) -> list[Any]:
+        return [self.torch.from_numpy(array).to(self.dtype) for array in arrays]
+
+    def plain(self, o: Operands) -> Multiply:
+        a, b, out = self._tensors(o.a, o.b, o.out)
+        return partial(self.torch.mm, o.left(a), b, out=out)
+
+    def images(self, o: Operands) -> Multiply:
+        pixels, mean, inv_std = map(self.torch.from_numpy, o.images)
+        (b, out), index = self._tensors(o.b, o.out), self.torch.from_numpy(o.index)
+
+        def multiply() -> Any:
+            center, scale = mean.index_select(0, index), inv_std.index_select(0, index)
+            x = pixels.index_select(0, index).to(self.torch.float32).sub_(center).mul_(scale)
+            return self.torch.mm(o.left(x.to(self.dtype)), b, out=out)
+
+        return multiply
+
+    def as_array(self, product: Any) -> np.ndarray:
+        return product.float().numpy()
+
+
+class TorchBfloat16(Torch):
+    precision = "bfloat16"
+
+
+class FastMLP(Multiplier):
+    def plain(self, o: Operands) -> Multiply:
+        from fastmlp_kernels import gemm
+
+        options = {"transpose_a": o.product.transposed, "precision": self.precision, "threads": self.threads}
+
+        def multiply() -> np.ndarray:
+            gemm.matmul(o.a, o.b, o.out, **options)
+            return o.out
+
+        return multiply
+
+    def packed(self, o: Operands) -> Multiply:
+        from bench.packed import multiply_packed
+
+        return multiply_packed(o, self.precision, self.threads)
+
+    def images(self, o: Operands) -> Multiply:
+        from bench.packed import multiply_images
+
+        return multiply_images(o, self.precision, self.threads)
+
+
+class FastMLPBfloat16(FastMLP):
+    precision = "bfloat16"
+
+
+MULTIPLIERS: dict[str, type[Multiplier]] = {
+    "fastmlp": FastMLP,
+    "fastmlp_bf16": FastMLPBfloat16,
+    "torch": Torch,
+    "torch_bf16": TorchBfloat16,
+    "numpy": Numpy,
+    "numpy_default_blas": Numpy,
+}

@@ -1,0 +1,54 @@
+"""Matrix products at the shapes of the network 3072-128-20, batch 1024, and square ones, by one thread and by all.
+
+`packed` and `images` (see `bench.products`) show what packing costs: without it, and with all that stands before the
+first layer's product in a training step. Rivals take turns, each in a process of its own, after their product was
+found to be the float64 one. PyTorch's bfloat16 operands are bfloat16 before, its result is rounded to bfloat16.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.products import MULTIPLIERS, Product
+from bench.rivals import describe, speed
+
+pytest.importorskip("pytest_benchmark", reason="timing needs the extra: pip install 'fastmlp[bench]'")
+
+PRODUCTS = [
+    *(Product(1024, 3072, 128, False, source) for source in ("plain", "packed", "images")),
+    *(Product(3072, 1024, 128, True, source) for source in ("plain", "packed", "images")),
+    Product(1024, 128, 20),
+    *(Product(n, n, n) for n in (256, 512, 1024, 2048)),
+]
+TURNS = 3
+TURN_SECONDS, ROUNDS = 0.2, (3, 7)
+QUIET_SECONDS = 0.15
+READY_SECONDS = 90
+
+
+def _cases() -> Iterator[Any]:
+    for p in PRODUCTS:
+        for turn in range(TURNS):
+            for rival, multiplier in MULTIPLIERS.items():
+                if hasattr(multiplier, p.source):
+                    name = f"{p.m}x{p.k}x{p.n}-{p.source}-{rival}-{turn}"
+                    yield pytest.param(p, turn, rival, id=name)
+
+
+@pytest.mark.parametrize(("product", "turn", "rival"), list(_cases()))
+def test_product(benchmark, worker, peak, threads, product, turn, rival):
+    process, precision = worker("multiply", rival), MULTIPLIERS[rival].precision
+    times, seconds = process.start(READY_SECONDS, short=not benchmark.enabled, **asdict(product))
+    benchmark.group = "gemm"
+    benchmark.extra_info |= describe(rival, process, precision, threads) | asdict(product) | {"turn": turn}
+    if benchmark.enabled and threads > 1:
+        time.sleep(QUIET_SECONDS)
+    rounds = int(np.clip(TURN_SECONDS / seconds, *ROUNDS)) if benchmark.enabled else 1
+    benchmark.pedantic(process.ask, args=("round",), kwargs={"times": times}, rounds=rounds, warmup_rounds=1)
+    if benchmark.enabled:
+        median = benchmark.stats.stats.median / times
+        benchmark.extra_info |= {"products": times, **speed(product.flop, median, peak, precision)}

@@ -1,0 +1,142 @@
+"""Conversion of a run of elements on its way into a packed operand: intrinsics, in vectors as wide as the CPU has.
+
+Sources are float32 or uint8, targets float32 or bfloat16: alone, or in pairs of two rows, the first in the low half.
+Rounding to bfloat16 is to nearest even, and NaN stays NaN. It is done with integers: packing waits for memory, not for
+this, and the same bits come out on every CPU.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from fastmlp_kernels._llvm import (
+    F32,
+    I8,
+    I16,
+    I32,
+    I64,
+    Builder,
+    Value,
+    call,
+    constant,
+    element_pointer,
+    intrinsic,
+    load,
+    splat,
+    store,
+    vector,
+)
+from fastmlp_kernels._target import TILE
+
+# Whole runs first, then what is left: a panel of 20 columns is five runs of four.
+RUNS = (2 * TILE.lanes, 4, 1)
+
+
+def round_to_bfloat16(builder: Builder, x: Value) -> Value:
+    """Return int32 lanes whose low half is the bfloat16 nearest to the float32 lanes x."""
+    lanes = x.type.count
+    bits = builder.bitcast(x, vector(I32, lanes))
+    half = builder.lshr(bits, constant(I32, 16, lanes))
+    odd = builder.and_(half, constant(I32, 1, lanes))
+    rounded = builder.lshr(builder.add(bits, builder.add(odd, constant(I32, 0x7FFF, lanes))), constant(I32, 16, lanes))
+    quiet = builder.or_(half, constant(I32, 0x40, lanes))  # adding could carry a NaN's mantissa over to infinity
+    return builder.select(builder.fcmp_unordered("uno", x, x), quiet, rounded)
+
+
+def _convert(builder: Builder, source: Value, *, pairs: bool, center: Value, scale: Value) -> Value:
+    """Return float32 lanes, or with `pairs` int32 lanes with a bfloat16 in the low half."""
+    lanes = source.type.count
+    image = isinstance(source.type.element, ir.IntType)
+    x = builder.uitofp(builder.zext(source, vector(I32, lanes)), vector(F32, lanes)) if image else source
+    if image and pairs:  # exact: the lower half is zero
+        return builder.lshr(builder.bitcast(x, vector(I32, lanes)), constant(I32, 16, lanes))
+    x = builder.fmul(builder.fsub(x, splat(builder, center, lanes)), splat(builder, scale, lanes))
+    return round_to_bfloat16(builder, x) if pairs else x
+
+
+def runs(builder: Builder, count: Value, body: Any) -> None:
+    """Emit loops over `count` elements, body(offset, lanes), in the lengths of RUNS."""
+    done: Value = I64(0)
+    for lanes in RUNS:
+        end = builder.sub(count, builder.srem(builder.sub(count, done), I64(lanes)))
+        with cgutils.for_range_slice(builder, done, end, I64(lanes), inc=True) as (offset, _):
+            body(offset, lanes)
+        done = end
+
+
+@intrinsic
+def pack_run(typingctx: Any, x: Any, at: Any, center: Any, scale: Any, out: Any, to: Any, count: Any) -> Any:
+    """Convert `count` elements from x.flat[at] on to as many elements, not units, of `out` from `to` on."""
+    i, f = types.intp, types.float32
+    signature = types.void(x, i, f, f, out, i, i)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, at, center, scale, out, to, count = args
+        kind, target = signature.args[0], signature.args[4]
+        pairs = target.dtype == types.int32
+        source = element_pointer(context, builder, kind, x, at)
+        first = element_pointer(context, builder, target, out, I64(0))
+        first = builder.gep(builder.bitcast(first, (I16 if pairs else F32).as_pointer()), [to])
+
+        def body(offset: Value, lanes: int) -> None:
+            element = vector(context.get_value_type(kind.dtype), lanes)
+            run = load(builder, builder.gep(source, [offset]), element, 1)
+            value = _convert(builder, run, pairs=pairs, center=center, scale=scale)
+            value = builder.trunc(value, vector(I16, lanes)) if pairs else value
+            store(builder, value, builder.gep(first, [offset]), 2 if pairs else 4)
+
+        runs(builder, count, body)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def pack_two_runs(
+    typingctx: Any, x: Any, at: Any, scale: Any, at2: Any, scale2: Any, out: Any, to: Any, count: Any
+) -> Any:
+    """Convert `count` elements of two rows, each times its scale, to pairs of bfloat16 in out[to:]."""
+    i, f = types.intp, types.float32
+    signature = types.void(x, i, f, i, f, out, i, i)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, at, scale, at2, scale2, out, to, count = args
+        kind, target = signature.args[0], signature.args[5]
+        rows = [(element_pointer(context, builder, kind, x, a), s) for a, s in ((at, scale), (at2, scale2))]
+        first = element_pointer(context, builder, target, out, to)
+
+        def body(offset: Value, lanes: int) -> None:
+            element = vector(context.get_value_type(kind.dtype), lanes)
+            low, high = (
+                _convert(
+                    builder, load(builder, builder.gep(row, [offset]), element, 1), pairs=True, center=F32(0), scale=s
+                )
+                for row, s in rows
+            )
+            both = builder.or_(low, builder.shl(high, constant(I32, 16, lanes)))
+            store(builder, both, builder.gep(first, [offset]), 4)
+
+        runs(builder, count, body)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def prefetch(typingctx: Any, x: Any, at: Any, count: Any) -> Any:
+    """Ask for the cache lines of x.flat[at : at + count]."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, at, count = args
+        kind = signature.args[0]
+        line = 64 // (kind.dtype.bitwidth // 8)
+        source = element_pointer(context, builder, kind, x, at)
+        read, keep, data = I32(0), I32(3), I32(1)
+        with cgutils.for_range_slice(builder, I64(0), count, I64(line), inc=True) as (offset, _):
+            pointer = builder.bitcast(builder.gep(source, [offset]), I8.as_pointer())
+            call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, read, keep, data)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, types.intp), codegen

@@ -1,0 +1,219 @@
+"""The compiled bodies of `gemm`: whole matrix products, which a team of threads shares.
+
+Each has two phases: the right operand is packed, a task a panel; then, behind a barrier, the left operand is packed and
+multiplied, a task a block of rows of the result, at most mc. A task's arithmetic does not depend on who does it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmlp_kernels._blocks import multiply_columns, multiply_rows, store_rows, units_of, update_weights
+from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, add_column_sums, item, pack_columns, pack_panels_transposed
+from fastmlp_kernels._team import barrier, next_task
+from fastmlp_kernels.activations import SCALARS, bias_activation
+
+
+class Source(NamedTuple):
+    """A left operand X (N, D): x (M, D) float32, or uint8 with index (N,), center and scale (C, N); else None."""
+
+    x: np.ndarray
+    index: Maybe  # pyright: ignore[reportIncompatibleMethodOverride] - no one looks a value up in it
+    center: Maybe
+    scale: Maybe
+
+
+class Work(NamedTuple):
+    """Work arrays of one call.
+
+    packed : the right operand's panels
+    sums : for raw images, else None: (C, columns padded to nr) zeros, which become the column sums that normalise them
+    a, c : (threads, ...) a block of the left operand and of the result; c zeros, as an inner dimension of 0 leaves it
+    """
+
+    packed: np.ndarray
+    sums: Maybe
+    a: np.ndarray
+    c: np.ndarray
+
+
+@part
+def _channels(center: Maybe) -> int:
+    return 1 if center is None else center.shape[0]
+
+
+@part
+def _panels(columns: int) -> int:
+    return (columns + NR - 1) // NR
+
+
+@part
+def _panel(j: int, columns: int) -> tuple[int, int]:
+    return j * NR, min((j + 1) * NR, columns)
+
+
+@part
+def _block(i: int, step: int, rows: int) -> tuple[int, int]:
+    return i * step, min((i + 1) * step, rows)
+
+
+@part
+def _pack_weights(weight: np.ndarray, channels: int, j: int, packed: np.ndarray, sums: Maybe) -> None:
+    """Pack panel j of the right operand (D, H), the rows of each channel by themselves, for `multiply_rows`."""
+    depth = weight.shape[0] // channels
+    units = units_of(depth, packed)
+    for channel in range(channels):
+        at = (j * channels + channel) * units * NR
+        inner = (channel * depth, (channel + 1) * depth)
+        pack_columns(weight, None, None, None, _panel(j, weight.shape[1]), inner, packed, at, NR)
+        if sums is not None:
+            add_column_sums(packed, at, units, None, ZERO, sums[channel, j * NR : (j + 1) * NR])
+
+
+@part
+def _pack_delta(delta: np.ndarray, center: Maybe, scale: Maybe, j: int, packed: np.ndarray, sums: Maybe) -> None:
+    """Pack panel j of delta (N, H); for raw images once a channel, times scale, and sum up center times that."""
+    n, h = delta.shape
+    units = units_of(n, packed)
+    if sums is None:
+        pack_columns(delta, None, None, None, _panel(j, h), (ZERO, n), packed, j * units * NR, NR)
+    else:
+        for channel in range(sums.shape[0]):
+            at = _channel_at(sums, channel, units * NR) + j * units * NR
+            pack_columns(delta, None, None, scale[channel], _panel(j, h), (ZERO, n), packed, at, NR)
+            add_column_sums(packed, at, units, center[channel], ZERO, sums[channel, j * NR : (j + 1) * NR])
+
+
+@part
+def _channel_at(sums: Maybe, channel: int, panel: int) -> int:
+    """Return where the packed delta of a channel begins: raw images have one each, others share one."""
+    return ZERO if sums is None else channel * (sums.shape[1] // NR) * panel
+
+
+@part
+def _subtract_means(sums: Maybe, channel: int, rows: int, c: np.ndarray) -> None:
+    """Take the images' means out of a block of X^T B that was multiplied with raw pixels; see `gemm`."""
+    if sums is not None:
+        width = sums.shape[1]
+        block = c[: rows * width].reshape(rows, width)
+        for r in range(rows):
+            for j in range(width):
+                block[r, j] -= sums[channel, j]
+
+
+@kernel
+def matmul(
+    member: int,
+    members: int,
+    sync: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    transposed: tuple[bool, bool],
+    out: np.ndarray,
+    step: int,
+    work: Work,
+) -> None:
+    """Out <- A B, with A, B or both as the transposes of a and b; `step` rows a task."""
+    rows, columns = out.shape
+    depth = a.shape[0] if transposed[0] else a.shape[1]
+    own_a, own_c = work.a[member], work.c[member]
+    panels = _panels(columns)
+    task = next_task(sync)
+    while task < panels:
+        if transposed[1]:
+            pack_panels_transposed(b, _panel(task, columns), own_a, work.packed, ZERO, units_of(depth, work.packed))
+        else:
+            _pack_weights(b, ONE, task, work.packed, None)
+        task = next_task(sync)
+    if not barrier(sync, members, 1):
+        return
+    taken = panels + members  # each member asked once too often
+    task = next_task(sync) - taken
+    while task * step < rows:
+        block = _block(task, step, rows)
+        if transposed[0]:
+            panel = units_of(depth, work.packed) * NR
+            multiply_columns(a, None, None, None, block, depth, work.packed, ZERO, panel, columns, own_a, own_c)
+            store_rows(own_c, block, out)
+        else:
+            multiply_rows(a, None, None, None, block, work.packed, ZERO, None, own_a, own_c, out)
+        task = next_task(sync) - taken
+
+
+def _dense_forward(activation: str) -> Callable[..., None]:
+    @kernel
+    def dense_forward(
+        member: int,
+        members: int,
+        sync: np.ndarray,
+        source: Source,
+        weight: np.ndarray,
+        bias: np.ndarray,
+        out: np.ndarray,
+        step: int,
+        work: Work,
+    ) -> None:
+        x, index, center, scale = source
+        rows, columns = out.shape
+        panels = _panels(columns)
+        task = next_task(sync)
+        while task < panels:
+            _pack_weights(weight, _channels(center), task, work.packed, work.sums)
+            task = next_task(sync)
+        if not barrier(sync, members, 1):
+            return
+        taken = panels + members
+        task = next_task(sync) - taken
+        while task * step < rows:
+            block = _block(task, step, rows)
+            own_a, own_c = work.a[member], work.c[member]
+            multiply_rows(x, index, center, scale, block, work.packed, ZERO, work.sums, own_a, own_c, out)
+            bias_activation(out[block[0] : block[1]], bias, activation)
+            task = next_task(sync) - taken
+
+    return dense_forward
+
+
+# One compiled function an activation, of which a process compiles what it needs.
+DENSE_FORWARD = {name: _dense_forward(name) for name in SCALARS}
+
+
+@kernel
+def dense_update(
+    member: int,
+    members: int,
+    sync: np.ndarray,
+    source: Source,
+    delta: np.ndarray,
+    weight: np.ndarray,
+    velocity: np.ndarray,
+    rates: tuple[float, float, float],
+    step: int,
+    work: Work,
+) -> None:
+    """One momentum step of the weights with the gradient X^T delta; rates: lr, momentum, weight decay."""
+    x, index, center, scale = source
+    (n, h), channels = delta.shape, _channels(center)
+    panels, panel = _panels(h), units_of(n, work.packed) * NR
+    task = next_task(sync)
+    while task < panels:
+        _pack_delta(delta, center, scale, task, work.packed, work.sums)
+        task = next_task(sync)
+    if not barrier(sync, members, 1):
+        return
+    taken = panels + members
+    depth = weight.shape[0] // channels
+    blocks = (depth + step - 1) // step  # a block lies in one channel
+    task = next_task(sync) - taken
+    while task < channels * blocks:
+        channel, (first, last) = task // blocks, _block(task % blocks, step, depth)
+        rows = (channel * depth + first, channel * depth + last)
+        at = _channel_at(work.sums, channel, panel)
+        own_a, own_c = work.a[member], work.c[member]
+        m, s = item(center, channel), item(scale, channel)
+        multiply_columns(x, index, m, s, rows, n, work.packed, at, panel, h, own_a, own_c)
+        _subtract_means(work.sums, channel, last - first, own_c)
+        update_weights(own_c, rows, weight, velocity, rates[0], rates[1], rates[2])
+        task = next_task(sync) - taken

@@ -1,0 +1,161 @@
+"""Matrix products against float64, over shapes at the edges of every block. `packing` says what the bounds are."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arrays import assert_within, fenced, normal
+from fastmlp_kernels import gemm
+from fastmlp_kernels._blocks import KC, MC
+from fastmlp_kernels._pack import NR
+from fastmlp_kernels._target import TILE
+from packing import PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
+
+# a machine without bfloat16 instructions says so once, in whichever test is the first
+pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16 instructions")
+
+EDGES = sorted({1, 2, 3, 7, 8, 9, 31, 32, 33, 127, 128, 129, 255, 256, 257, 511, 512, 513}
+               | {edge + i for edge in (TILE.mr, NR, MC, KC) for i in (-1, 0, 1)})  # fmt: skip
+
+
+def product(a, b, precision="float32", threads=1, *, transpose_a=False, transpose_b=False):
+    """Return A B from the operands A and B, stored as they are or transposed; each array between fences."""
+    stored = [np.ascontiguousarray(x.T if t else x) for x, t in ((a, transpose_a), (b, transpose_b))]
+    with fenced(*stored, np.full((a.shape[0], b.shape[1]), np.nan, np.float32)) as (left, right, out):
+        gemm.matmul(left, right, out, transpose_a=transpose_a, transpose_b=transpose_b, precision=precision,
+                    threads=threads)  # fmt: skip
+        np.testing.assert_array_equal(left, stored[0])
+        np.testing.assert_array_equal(right, stored[1])
+    return out
+
+
+def assert_product(got, a, b, precision):
+    want, size = exact(rounded(a, precision), rounded(b, precision))
+    assert_within(got, want, (a.shape[1] + 2) * U * size)
+    if precision == "bfloat16":
+        want, size = exact(a, b)
+        assert_within(got, want, (TWO_ROUNDINGS + (a.shape[1] + 2) * 2 * U) * size)
+
+
+@settings(max_examples=120)
+@given(
+    shape=st.tuples(*[st.sampled_from(EDGES)] * 3),
+    transposed=st.tuples(st.booleans(), st.booleans()),
+    precision=st.sampled_from(PRECISIONS),
+    seed=st.integers(0, 9),
+)
+def test_products_of_shapes_at_the_edges_of_blocks(shape, transposed, precision, seed):
+    m, n, k = shape
+    rng = np.random.default_rng(seed)
+    a, b = normal(rng, (m, k), np.float32), normal(rng, (k, n), np.float32)
+    got = product(a, b, precision, transpose_a=transposed[0], transpose_b=transposed[1])
+    assert_product(got, a, b, precision)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("transposed", [(False, False), (True, False), (False, True), (True, True)])
+def test_the_inner_dimension_in_several_blocks(precision, transposed, rng):
+    for k in (2 * KC - 1, 2 * KC, 2 * KC + 1, 4 * KC + 3, 6 * KC):
+        a, b = normal(rng, (MC + 1, k), np.float32), normal(rng, (k, NR + 1), np.float32)
+        got = product(a, b, precision, transpose_a=transposed[0], transpose_b=transposed[1])
+        assert_product(got, a, b, precision)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_an_inner_dimension_of_zero_gives_zeros_and_an_empty_result_is_left_alone(precision, rng):
+    for m, n, k in ((5, 40, 0), (300, 3, 0), (0, 5, 3), (5, 0, 3), (0, 0, 0)):
+        got = product(normal(rng, (m, k), np.float32), normal(rng, (k, n), np.float32), precision)
+        np.testing.assert_array_equal(got, np.zeros((m, n)))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_nan_and_infinity_stay_in_their_row_and_column(precision, transposed, rng):
+    for k in (1, 5, KC + 1, 2 * KC + 1):  # odd: the last pair of bfloat16 is half empty
+        a, b = (np.abs(normal(rng, shape, np.float32)) + 0.1 for shape in ((MC + 3, k), (k, NR + 3)))
+        a[0, -1], a[2, 0], a[MC + 2, k // 2] = np.nan, np.inf, -np.inf
+        a.view(np.uint32)[5, -1] = 0x7F800001  # NaN by its last bit alone, which bfloat16 has not
+        b[-1, 1], b[0, NR + 2], b[k // 2, 4] = np.inf, np.nan, 3.3e38
+        with np.errstate(all="ignore"):
+            want = rounded(a, precision).astype(np.float64) @ rounded(b, precision).astype(np.float64)
+        got = product(a, b, precision, transpose_a=transposed, transpose_b=transposed)
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+        infinite = np.isinf(want)
+        np.testing.assert_array_equal(got[infinite], want[infinite])
+        usual = np.setdiff1d(np.arange(NR + 3), [1, 4, NR + 2])
+        assert np.isfinite(got[3:5, usual]).all()
+
+
+def test_infinity_times_zero_is_nan():
+    for precision in PRECISIONS:
+        a, b = np.array([[np.inf, 1]], np.float32), np.array([[0], [1]], np.float32)
+        assert np.isnan(product(a, b, precision)).all()
+
+
+def test_whole_numbers_are_multiplied_exactly(rng):
+    for precision in PRECISIONS:  # below 2^8, exact in bfloat16; sums below 2^24, exact in float32
+        a = rng.integers(-9, 10, (MC + 5, 3 * KC)).astype(np.float32)
+        b = rng.integers(-9, 10, (3 * KC, NR + 5)).astype(np.float32)
+        np.testing.assert_array_equal(product(a, b, precision), a @ b)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_products_have_the_same_bits_for_any_number_of_threads(precision, rng):
+    for m, n, k in ((3 * MC + 7, 2 * NR + 5, KC + 9), (4, 5, 6), (1, 200, 33)):
+        a, b = normal(rng, (m, k), np.float32), normal(rng, (k, n), np.float32)
+        for transposed in (False, True):
+            run = partial(product, a, b, precision, transpose_a=transposed, transpose_b=transposed)
+            for threads in (2, 3):
+                np.testing.assert_array_equal(run(threads=threads), run())
+
+
+def test_products_from_several_python_threads_at_once(rng):
+    a, b = normal(rng, (2 * MC + 1, 300), np.float32), normal(rng, (300, 70), np.float32)
+    want = product(a, b)
+    with ThreadPoolExecutor(4) as pool:
+        for got in pool.map(lambda threads: product(a, b, threads=threads), [1, 2, 3] * 8):
+            np.testing.assert_array_equal(got, want)
+
+
+def test_operands_may_share_memory_and_be_read_only(rng):
+    x = normal(rng, (40, 30), np.float32)
+    x.flags.writeable = False
+    out = np.empty((30, 30), np.float32)
+    gemm.matmul(x, x, out, transpose_a=True)
+    assert_product(out, x.T, x, "float32")
+
+
+def test_wrong_arguments_are_refused(rng):
+    a, b, out = (normal(rng, shape, np.float32) for shape in ((4, 6), (6, 5), (4, 5)))
+    frozen = out.copy()
+    frozen.flags.writeable = False
+    both = np.zeros(64, np.float32)
+    wrong = [
+        ((a.tolist(), b, out), {}, TypeError, "a must be a numpy array"),
+        ((a.astype(np.float64), b, out), {}, TypeError, "a has dtype float64, allowed is float32"),
+        ((a, b.astype(np.float16), out), {}, TypeError, "b has dtype float16"),
+        ((a[0], b, out), {}, ValueError, r"a has shape \(6,\), expected 2 dimensions"),
+        ((np.asfortranarray(a), b, out), {}, ValueError, "a is not C-contiguous"),
+        ((a, normal(rng, (6, 10), np.float32)[:, ::2], out), {}, ValueError, "b is not C-contiguous"),
+        ((a, b, out.T), {}, ValueError, r"out has shape \(5, 4\), expected \(4, 5\)"),
+        ((a, b, np.asfortranarray(out)), {}, ValueError, "out is not C-contiguous"),
+        ((a, b, frozen), {}, ValueError, "out is read-only"),
+        ((a, b[:5], out), {}, ValueError, r"inner dimensions differ: A is \(4, 6\) and B is \(5, 5\)"),
+        ((a, b, out), {"transpose_a": True}, ValueError, r"A is \(6, 4\) and B is \(6, 5\), transposed where"),
+        ((a, b, out), {"transpose_b": True}, ValueError, r"A is \(4, 6\) and B is \(5, 6\)"),
+        ((both[:24].reshape(4, 6), b, both[4:24].reshape(4, 5)), {}, ValueError, "out and a overlap"),
+        ((a, both[:30].reshape(6, 5), both[29:49].reshape(4, 5)), {}, ValueError, "out and b overlap"),
+        ((a, b, out), {"precision": "float64"}, ValueError, "precision is 'float64', allowed is 'float32' or "),
+        ((a, b, out), {"precision": np.float32}, ValueError, "precision is <class"),
+        *(((a, b, out), {"threads": n}, ValueError, "threads is .*, allowed is a whole number from 1 to 256")
+          for n in (0, -1, 257, 1.0, None, "2")),
+    ]  # fmt: skip
+    before = out.copy()
+    for arguments, options, error, message in wrong:
+        with pytest.raises(error, match=message):
+            gemm.matmul(*arguments, **options)
+    np.testing.assert_array_equal(out, before)

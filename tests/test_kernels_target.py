@@ -1,0 +1,155 @@
+"""What the CPU offers, and products under every instruction set that this machine can pretend to have."""
+
+import json
+import re
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import pytest
+
+from fastmlp_kernels import _target
+from fastmlp_kernels._target import Tile
+from test_kernels_process import run_python
+
+AVX2 = ("avx", "avx2", "fma")
+AVX512 = (*AVX2, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+HOST = {name for name, there in llvm.get_host_cpu_features().items() if there}
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Let `features` and `cache_bytes` look anew, here and in what follows."""
+    functions = (_target.features, _target.cache_bytes)
+    for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"):
+        monkeypatch.delenv(name, raising=False)
+    for function in functions:
+        function.cache_clear()
+    yield monkeypatch
+    for function in functions:
+        function.cache_clear()
+
+
+def test_the_features_are_those_that_numba_may_use(fresh):
+    assert _target.features() == HOST
+    cases = [
+        ({"NUMBA_CPU_NAME": "generic"}, set()),
+        ({"NUMBA_CPU_FEATURES": ""}, set()),
+        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,-sse4a,+fma"}, {"avx", "fma"}),
+    ]
+    for variables, want in cases:
+        for name, value in variables.items():
+            fresh.setenv(name, value)
+        _target.features.cache_clear()
+        assert _target.features() == want
+        for name in variables:
+            fresh.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("machine", "features", "tile"),
+    [
+        ("x86_64", AVX512, Tile(16, 8, 2)),
+        ("x86_64", AVX2, Tile(8, 6, 2)),
+        ("AMD64", ("avx",), Tile(8, 6, 2)),
+        ("x86_64", (), Tile(4, 4, 2)),
+        ("arm64", (), Tile(4, 8, 2)),
+        ("aarch64", ("neon",), Tile(4, 8, 2)),
+    ],
+)
+def test_the_tile_fits_the_registers(machine, features, tile, fresh):
+    fresh.setenv("NUMBA_CPU_FEATURES", ",".join(f"+{name}" for name in features))
+    fresh.setattr("platform.machine", lambda: machine)
+    assert _target._tile() == tile
+    assert tile.nr == tile.lanes * tile.nv
+    registers = 32 if tile.lanes == 16 or machine in ("arm64", "aarch64") else 16
+    assert tile.mr * tile.nv + tile.nv + 1 <= registers
+
+
+def test_cache_sizes_are_read_where_the_system_tells_them(fresh, tmp_path):
+    caches = [("Data", 1, "48K"), ("Instruction", 1, "32K"), ("Unified", 2, "2048K"), ("Unified", 3, "1M")]
+    for i, values in enumerate(caches):
+        folder = tmp_path / f"index{i}"
+        folder.mkdir()
+        for name, value in zip(("type", "level", "size"), values, strict=True):
+            (folder / name).write_text(f"{value}\n")
+    (tmp_path / "index9").mkdir()  # a cache that says nothing of itself
+    fresh.setattr(_target, "_CACHES", tmp_path)
+    assert [_target.cache_bytes(level) for level in (1, 2)] == [48 << 10, 2 << 20]
+
+
+def test_cache_sizes_are_guessed_where_the_system_is_silent(fresh, tmp_path):
+    fresh.setattr(_target, "_CACHES", tmp_path / "nothing")
+    assert [_target.cache_bytes(level) for level in (1, 2)] == [32 << 10, 256 << 10]
+
+
+# Prints the errors in units of their bounds (see `packing`), the warnings, and what the machine code is made of.
+PRODUCTS = """
+import json, re, warnings
+import numpy as np
+from fastmlp_kernels import _products, _target, gemm
+from packing import PRECISIONS, U, exact, rounded
+
+rng = np.random.default_rng(0)
+worst = dict.fromkeys(PRECISIONS, 0.0)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for precision in PRECISIONS:
+        for m, n, k in ((1, 1, 1), (9, 33, 7), (37, 70, 261), (130, 17, 1027)):
+            a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((m, k), (k, n)))
+            want, size = exact(rounded(a, precision), rounded(b, precision))
+            for transposed in (False, True):
+                out = np.full((m, n), np.nan, np.float32)
+                left, right = (np.ascontiguousarray(x.T) if transposed else x for x in (a, b))
+                gemm.matmul(left, right, out, transpose_a=transposed, transpose_b=transposed, precision=precision)
+                error = np.abs(out - want) / ((k + 2) * U * size)
+                worst[precision] = max(worst[precision], float(np.where(np.isnan(error), np.inf, error).max()))
+code = "".join(_products.matmul.inspect_asm(signature) for signature in _products.matmul.signatures)
+print(json.dumps({
+    "worst": worst, "warnings": [f"{w.category.__name__}: {w.message}" for w in caught],
+    "hardware": _target.BFLOAT16_IN_HARDWARE, "lanes": _target.TILE.lanes,
+    "registers": sorted(set(re.findall(r"[xyz]mm(?=[0-9])", code))),
+    "instructions": sorted(set(re.findall(r"^\\s+([a-z]\\w+)", code, re.MULTILINE))),
+}))
+"""
+
+
+def products(**environment):
+    """Return the report of PRODUCTS under these variables."""
+    tests = str(Path(__file__).parent)
+    return json.loads(run_python(f"import sys; sys.path.append({tests!r})\n{PRODUCTS}", **environment))
+
+
+# name, numba's CPU and features, lanes, the widest registers that may appear
+PATHS = [
+    ("generic", (), 4, "xmm"),
+    ("haswell", AVX2, 8, "ymm"),
+    ("skylake-avx512", AVX512, 16, "zmm"),
+]
+
+
+@pytest.mark.skipif(not {"sse2"} <= HOST, reason="the names of x86's processors")
+@pytest.mark.parametrize(("cpu", "features", "lanes", "widest"), PATHS, ids=[path[0] for path in PATHS])
+def test_products_without_bfloat16_instructions(cpu, features, lanes, widest):
+    if not set(features) <= HOST:
+        pytest.skip(f"this CPU has not all that {cpu} has")
+    listed = ",".join(f"+{name}" for name in features)
+    report = products(NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=listed)
+    assert max(report["worst"].values()) <= 1
+    assert report["lanes"] == lanes
+    assert not report["hardware"]
+    assert len(report["warnings"]) == 1
+    assert report["warnings"][0].startswith("RuntimeWarning: this CPU has no bfloat16 instructions")
+    # no instruction of a wider machine, and the full width of this one
+    assert max(report["registers"]) == widest
+    instructions = report["instructions"]
+    assert not [name for name in instructions if "bf16" in name]
+    assert any(name.startswith("vfmadd") for name in instructions) == ("fma" in features)
+    assert any(name.startswith("v") for name in instructions) == ("avx" in features)
+
+
+def test_products_with_what_this_machine_has():
+    report = products()
+    assert max(report["worst"].values()) <= 1
+    assert report["hardware"] == ({"avx512f", "avx512bf16"} <= HOST)
+    assert report["hardware"] == bool([name for name in report["instructions"] if re.match("vdpbf16ps", name)])
+    assert len(report["warnings"]) == (not report["hardware"])

@@ -1,0 +1,163 @@
+"""A team of threads: its members, tasks and barriers, and what becomes of an exception in one of them."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from fastmlp_kernels import _team
+from fastmlp_kernels._jit import kernel
+from fastmlp_kernels._team import Team
+from test_kernels_process import run_python
+
+MEMBERS = (1, 2, 3, 5)  # more than this machine may have cores: then they must make way for each other
+
+
+@kernel
+def take_tasks(member, members, sync, tasks, times, taker):  # noqa: ARG001 - how a team calls
+    """Count how often each task was taken, and note by whom."""
+    task = _team.next_task(sync)
+    while task < tasks:
+        times[member, task] += 1
+        taker[task] = member
+        task = _team.next_task(sync)
+    return task
+
+
+@kernel
+def meet(member, members, sync, seen, wrong):
+    """At each turn write the turn in one's own place; behind the barrier all places must hold it."""
+    for turn in range(1, seen.size // members):
+        seen[member * (seen.size // members)] = turn
+        if not _team.barrier(sync, members, 2 * turn - 1):
+            return False
+        for other in range(members):
+            if seen[other * (seen.size // members)] != turn:
+                wrong[member] += 1
+        if not _team.barrier(sync, members, 2 * turn):  # no one goes on while another still looks
+            return False
+    return True
+
+
+@pytest.mark.parametrize("members", MEMBERS)
+def test_every_member_is_called_with_its_number_and_a_fresh_sync(members):
+    calls = []
+
+    def call(member, count, sync, first, second):
+        calls.append((member, count, threading.get_ident()))
+        assert not sync.any()
+        assert (first, second) == ("a", 2)
+        return f"member {member}"
+
+    with closing(Team(members)) as team:
+        for _ in range(3):
+            calls.clear()
+            assert team.run(call, "a", 2) == "member 0"
+            assert sorted(call[:2] for call in calls) == [(i, members) for i in range(members)]
+            assert next(thread for member, _, thread in calls if member == 0) == threading.get_ident()
+
+
+@pytest.mark.parametrize("members", MEMBERS)
+def test_each_task_is_taken_once(members):
+    tasks = 20_000
+    with closing(Team(members)) as team:
+        for _ in range(3):
+            times, taker = np.zeros((members, tasks), np.int64), np.full(tasks, -1)
+            last = team.run(take_tasks, tasks, times, taker)
+            np.testing.assert_array_equal(times.sum(axis=0), np.ones(tasks))
+            assert tasks <= last < tasks + members  # what is asked for once too often has a number of its own
+            assert taker.min() >= 0
+
+
+@pytest.mark.parametrize("members", MEMBERS)
+def test_no_one_passes_a_barrier_before_all_have_come(members):
+    turns = 300
+    seen, wrong = np.zeros((turns + 1) * members, np.int64), np.zeros(members, np.int64)
+    with closing(Team(members)) as team:
+        assert team.run(meet, seen, wrong)
+    assert not wrong.any()
+
+
+def test_several_teams_at_once():
+    def work(_):
+        turns = 100
+        seen, wrong = np.zeros((turns + 1) * 2, np.int64), np.zeros(2, np.int64)
+        with closing(Team(2)) as team:
+            return team.run(meet, seen, wrong) and not wrong.any()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(12)))
+
+
+def test_a_closed_team_leaves_no_thread():
+    before = threading.active_count()
+    team = Team(1)
+    team.run(lambda *_: None)
+    assert threading.active_count() == before  # a team of one is its caller
+    team.close()
+    with closing(Team(3)) as team:
+        team.run(lambda *_: None)
+    assert threading.active_count() == before
+
+
+# In a process of its own, which ends by itself should a member wait for ever.
+FAILING = """
+import faulthandler, threading
+faulthandler.dump_traceback_later(60, exit=True)
+from fastmlp_kernels import _team
+from fastmlp_kernels._jit import kernel
+
+@kernel
+def wait(sync, members, count):
+    return _team.barrier(sync, members, count)
+
+@kernel
+def fail(member):
+    if member >= 0:
+        raise ValueError("compiled")
+
+passed = []
+
+def work(member, members, sync, failing, error):
+    wait(sync, members, 1)
+    if member in failing:
+        error(member)
+    passed.append((member, wait(sync, members, 2)))
+    return "done"
+
+def python(member):
+    raise KeyError(member)
+
+for members in (2, 3):
+    team = _team.Team(members)
+    cases = [((), None), ((0,), python), ((members - 1,), python), ((0, 1), python), ((1,), fail), ((), None)]
+    for failing, error in cases:
+        passed.clear()
+        try:
+            answer = team.run(work, failing, error)
+        except Exception as raised:
+            answer = repr(raised)
+        print(members, answer, sorted(passed))
+    team.close()
+print(threading.active_count())
+"""
+
+
+def test_an_exception_in_a_member_ends_the_others_and_is_raised():
+    assert run_python(FAILING).splitlines() == [
+        "2 done [(0, True), (1, True)]",
+        "2 KeyError(0) [(1, False)]",
+        "2 KeyError(1) [(0, False)]",
+        "2 KeyError(0) []",  # of two the caller's own
+        "2 ValueError('compiled') [(0, False)]",
+        "2 done [(0, True), (1, True)]",  # it works on
+        "3 done [(0, True), (1, True), (2, True)]",
+        "3 KeyError(0) [(1, False), (2, False)]",
+        "3 KeyError(2) [(0, False), (1, False)]",
+        "3 KeyError(0) [(2, False)]",
+        "3 ValueError('compiled') [(0, False), (2, False)]",
+        "3 done [(0, True), (1, True), (2, True)]",
+        "1",
+    ]
