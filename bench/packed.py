@@ -34,13 +34,15 @@ BLOCK = a_elements()  # room for one packed block of the left operand
 
 
 @kernel
-def _pack_left(x: np.ndarray, transposed: bool, a: np.ndarray) -> None:
-    """Pack the left operand x, or its transpose, a block of mc rows by kc units after the other."""
+def _pack_left(x: np.ndarray, transposed: bool, a: np.ndarray, blocks: int) -> None:
+    """Pack so many blocks of mc rows by kc units of the left operand, which is x or its transpose, one by one."""
     deep = KC * per_unit(a)
     m, k = (x.shape[1], x.shape[0]) if transposed else x.shape
     at = 0
     for i in range(0, m, MC):
         for j in range(0, k, deep):
+            if at == blocks * BLOCK:
+                return
             rows, inner, block = (i, min(i + MC, m)), (j, min(j + deep, k)), a[at : at + BLOCK]
             if transposed:
                 pack_columns(x, None, None, None, rows, inner, block, 0, COLUMN_STRIDE)
@@ -60,13 +62,14 @@ def _multiply(
     members: int,  # noqa: ARG001 - every function of a team takes it
     sync: np.ndarray,
     a: np.ndarray,
+    step: int,
     transposed: bool,
     b: np.ndarray,
     units: int,
     c: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """out (m, n) <- A B, both packed, `units` of the inner dimension."""
+    """out (m, n) <- A B, both packed, `units` of the inner dimension, a block of A each `step` elements of a."""
     m, n = out.shape
     strides = (1, COLUMN_STRIDE) if transposed else (ROW_STRIDE, 1)
     blocks = (units + KC - 1) // KC
@@ -74,7 +77,7 @@ def _multiply(
     while task * MC < m:
         rows = (task * MC, min((task + 1) * MC, m))
         for j in range(blocks):
-            first = (task * blocks + j) * BLOCK
+            first = (task * blocks + j) * step
             depth = min(KC, units - j * KC)
             block = a[first : first + BLOCK]
             macro_kernel(block, strides, rows[1] - rows[0], b, j * KC * NR, units * NR, c[member], n, depth, j > 0)
@@ -82,19 +85,27 @@ def _multiply(
         task = next_task(sync)
 
 
-def multiply_packed(o: "Operands", precision: str, threads: int) -> Callable[[], np.ndarray]:
-    """Pack both operands; return the call that multiplies them."""
+def multiply_packed(o: "Operands", precision: str, threads: int, *, one_block: bool) -> Callable[[], np.ndarray]:
+    """Pack both operands; return the call that multiplies them.
+
+    one_block : make all blocks of the left operand alike, so that one stands for all, and lies in the cache as in a
+        training step, where it has just been packed; otherwise each is packed, and comes from memory
+    """
     product, (dtype, per) = o.product, PRECISIONS[precision]
     units = padded(product.k, per) // per
-    a = np.zeros(-(-product.m // MC) * -(-units // KC) * BLOCK, dtype)
+    step, blocks = (0, 1) if one_block else (BLOCK, -(-product.m // MC) * -(-units // KC))
+    if one_block:
+        rows, columns = (np.arange(size) % block for size, block in zip(o.left(o.a).shape, (MC, KC * per), strict=True))
+        o.a[...] = o.left(o.left(o.a)[np.ix_(rows, columns)])
+    a = np.zeros(blocks * BLOCK, dtype)
     b = np.zeros(padded(product.n, NR) * units, dtype)
     c = np.zeros((threads, c_elements(product.n)), np.float32)
-    _pack_left(o.a, product.transposed, a)
+    _pack_left(o.a, product.transposed, a, blocks)
     _pack_right(o.b, b)
     team = Team(threads)
 
     def multiply() -> np.ndarray:
-        team.run(_multiply, a, product.transposed, b, units, c, o.out)
+        team.run(_multiply, a, step, product.transposed, b, units, c, o.out)
         return o.out
 
     return multiply
@@ -124,9 +135,9 @@ def multiply_images(o: "Operands", precision: str, threads: int) -> Callable[[],
         if work.sums is not None:
             work.sums[...] = 0
         if product.transposed:
-            team.run(dense_update, source, o.b, weight, o.out, (-1.0, 0.0, 0.0), work)
+            team.run(dense_update, source, o.b, weight, o.out, (-1.0, 0.0, 0.0), MC, work)
         else:
-            team.run(DENSE_FORWARD["identity"], source, o.b, bias, o.out, work)
+            team.run(DENSE_FORWARD["identity"], source, o.b, bias, o.out, MC, work)
         return o.out
 
     return multiply

@@ -1,8 +1,9 @@
 """The matrix products of the benchmarks: shapes, operands, and every rival's ways to multiply them.
 
 Operands come "plain", as float32 matrices, or as the library's own bfloat16; "packed", each in the order in which this
-package's micro-kernel reads it, packed before; or as "images": the left one is picked by an index from uint8 images,
-converted, normalised and packed, and the right one packed, all in the time that counts.
+package's micro-kernel reads it: the left one a block that lies in the cache, as in a training step, or with "stored",
+the whole of it, from memory; or as "images": the left one is picked by an index from uint8 images, converted,
+normalised and packed, and the right one packed, all in the time that counts.
 """
 
 from collections.abc import Callable
@@ -139,7 +140,12 @@ class FastMLP(Multiplier):
     def packed(self, o: Operands) -> Multiply:
         from bench.packed import multiply_packed
 
-        return multiply_packed(o, self.precision, self.threads)
+        return multiply_packed(o, self.precision, self.threads, one_block=True)
+
+    def stored(self, o: Operands) -> Multiply:
+        from bench.packed import multiply_packed
+
+        return multiply_packed(o, self.precision, self.threads, one_block=False)
 
     def images(self, o: Operands) -> Multiply:
         from bench.packed import multiply_images

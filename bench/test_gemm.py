@@ -1,8 +1,8 @@
 """Matrix products at the shapes of the network 3072-128-20, batch 1024, and square ones, by one thread and by all.
 
-`packed` and `images` (see `bench.products`) show what packing costs: without it, and with all that stands before the
-first layer's product in a training step. Rivals take turns, each in a process of its own, after their product was
-found to be the float64 one. PyTorch's bfloat16 operands are bfloat16 before, its result is rounded to bfloat16.
+The sources (see `bench.products`) show what packing costs: without it, and with all that stands before the first
+layer's product in a training step. Rivals take turns, each in a process of its own, after their product was found to be
+the float64 one. PyTorch's bfloat16 operands are bfloat16 before, and its result is rounded to bfloat16.
 """
 
 import time
@@ -18,14 +18,16 @@ from bench.rivals import describe, speed
 
 pytest.importorskip("pytest_benchmark", reason="timing needs the extra: pip install 'fastmlp[bench]'")
 
+SOURCES = ("plain", "packed", "stored", "images")
 PRODUCTS = [
-    *(Product(1024, 3072, 128, False, source) for source in ("plain", "packed", "images")),
-    *(Product(3072, 1024, 128, True, source) for source in ("plain", "packed", "images")),
+    *(Product(1024, 3072, 128, False, source) for source in SOURCES),
+    *(Product(3072, 1024, 128, True, source) for source in SOURCES),
     Product(1024, 128, 20),
     *(Product(n, n, n) for n in (256, 512, 1024, 2048)),
 ]
+USUAL = (*PRODUCTS[:-4], Product(1024, 1024, 1024))  # -m "slow or not slow" measures the other square ones too
 TURNS = 3
-TURN_SECONDS, ROUNDS = 0.2, (3, 7)
+TURN_SECONDS, ROUNDS = 0.1, (3, 7)
 QUIET_SECONDS = 0.15
 READY_SECONDS = 90
 
@@ -36,7 +38,7 @@ def _cases() -> Iterator[Any]:
             for rival, multiplier in MULTIPLIERS.items():
                 if hasattr(multiplier, p.source):
                     name = f"{p.m}x{p.k}x{p.n}-{p.source}-{rival}-{turn}"
-                    yield pytest.param(p, turn, rival, id=name)
+                    yield pytest.param(p, turn, rival, id=name, marks=() if p in USUAL else pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("product", "turn", "rival"), list(_cases()))

@@ -34,7 +34,7 @@ WORKS = [
 EPOCHS = [MAIN, *(Work(MAIN.layers, batch) for batch in (64, 256, 4096)), SMALL]
 ROWS = {3072: 40_000, 4: 4096}  # by the network's inputs
 TURNS = 3
-TURN_SECONDS, ROUNDS = 0.25, (3, 9)  # a turn's rounds last so long, but are so many at the least and at the most
+TURN_SECONDS, ROUNDS = 0.15, (3, 7)  # a turn's rounds last so long, but are so many at the least and at the most
 QUIET_SECONDS = 0.15  # for the threads of the rival before to stop spinning
 READY_SECONDS = 90  # what some rivals take to compile
 

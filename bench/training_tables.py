@@ -25,7 +25,8 @@ OURS = ("fastmlp", "fastmlp_bf16")
 MULTIPLIERS = RIVALS | {"numpy": "numpy, float32", "torch": "PyTorch, float32", "torch_bf16": "PyTorch, bfloat16"}
 SOURCES = {
     "plain": "",
-    "packed": ", operands packed before",
+    "packed": ", packed before, in the cache",
+    "stored": ", packed before, from memory",
     "images": ", from uint8 images: gather, convert, normalise, pack",
 }
 

@@ -22,7 +22,8 @@ def result(group, impl, seconds, **extra):
 
 
 def step(impl, seconds, threads):
-    extra = {"threads": threads, "images": 1024, "gflop_per_s": 80.0, "peak_gflop_per_s": 100.0, "peak_share": 0.8}
+    extra = {"layers": "3072-128-20", "batch": 1024, "threads": threads, "gflop_per_s": 80.0}
+    extra |= {"precision": "float32", "peak_gflop_per_s": 100.0, "peak_share": 0.8}
     return result("train_step", impl, seconds, blas_kernels="SkylakeX", **extra)
 
 
@@ -45,8 +46,14 @@ def run_json(tmp_path):
 
 def test_the_table_is_the_median_over_turns_with_ratios_and_losing_cases(run_json):
     block = table.render(json.loads(run_json.read_text(encoding="utf-8")))
-    assert "| step | 1 | 12 ms | 80 (80%) | 36 ms (3.00x) | 6 ms (0.50x) |" in block
-    assert "| step | 2 | 5 ms | 80 (80%) | - | - |" in block
+    one, two = block.split("A training step of 3072-128-20, tanh, ")[1:3]
+    assert one.startswith("1 thread:")
+    assert "| **fastmlp**, float32 | 12 ms, 80 GFLOP/s (80%) |" in one
+    assert "| plain numpy, float64 | 36 ms (3.00x) |" in one
+    assert "| PyTorch eager, float32 | 6 ms (0.50x) |" in one
+    assert two.startswith("2 threads:")
+    assert "| **fastmlp**, float32 | 5 ms, 80 GFLOP/s (80%) |" in two
+    assert "PyTorch" not in two  # only what was measured
     assert "| `bias_tanh` | 1024 x 128 | 20 us | 50.0 | 70 us (3.50x) | - |" in block
     assert "| start Python and `import fastmlp` | 20 ms |" in block
     assert "Some CPU, 2 cores; numpy 2.4 with BLAS kernels SkylakeX" in block
