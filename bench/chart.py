@@ -61,11 +61,11 @@ def _peaks(batches: dict[int, Row]) -> dict[str, float]:
 
 def draw(data: dict[str, Any], out: Path) -> None:
     """Draw a column for each number of threads: the speed above, the time over ours in float32 below."""
-    import matplotlib as mpl
+    import matplotlib as mpl  # pyright: ignore[reportMissingImports] - the extra `plots`
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib import pyplot as plt  # pyright: ignore[reportMissingImports]
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # pyright: ignore[reportMissingImports]
 
     mpl.rcParams.update({"svg.hashsalt": "fastmlp", "svg.fonttype": "none", "font.size": 9, "text.color": INK})
     mpl.rcParams.update(dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK))

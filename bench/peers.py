@@ -67,7 +67,7 @@ class TorchCompiled(Torch):
 
 
 class Jax(Trainer):
-    """All batches in one jitted scan, gather included, whose parameters are donated; a call a batch took longer."""
+    """All batches in one jitted loop, gather included, whose parameters are donated; a call a batch took longer."""
 
     def __init__(self, data: Data, work: Work, threads: int) -> None:  # noqa: ARG002 - XLA reads the environment
         import jax  # pyright: ignore[reportMissingImports]
@@ -96,21 +96,28 @@ class Jax(Trainer):
             velocities = jax.tree.map(lambda v, g: MOMENTUM * v - LR * g, velocities, decayed)
             return (jax.tree.map(jnp.add, parameters, velocities), velocities), loss
 
-        @partial(jax.jit, donate_argnums=0)
-        def updates(state, rows, index):
-            return jax.lax.scan(lambda state, index: update(state, rows, index), state, index)
+        @partial(jax.jit, donate_argnums=0, static_argnums=4)
+        def updates(state, rows, order, count, size):
+            def step(i, carry):
+                state, total = carry
+                state, loss = update(state, rows, jax.lax.dynamic_slice(order, (i * size,), (size,)))
+                return state, total + loss * size
+
+            return jax.lax.fori_loop(0, count, step, (state, jnp.float32(0)))
 
         self.updates = updates
 
-    def _scan(self, index: np.ndarray) -> float:
-        """Take a step on each row of `index` (batches, batch); return the sum of the losses over the rows."""
-        self.state, losses = self.updates(self.state, self.rows, self.array(index, dtype=np.int32))
-        return float(self.block((self.state, losses))[1].sum()) * index.shape[1]
+    def _steps(self, order: np.ndarray, size: int) -> float:
+        """Take a step on each `size` rows of `order`, a multiple; return the sum of the losses over the rows."""
+        padded = np.zeros(max(len(order), 1 << 16), np.int32)  # of one length as a rule, so that it compiles once
+        padded[: len(order)] = order
+        self.state, total = self.updates(self.state, self.rows, self.array(padded), len(order) // size, size)
+        return float(self.block((self.state, total))[1])
 
     def train(self, order: np.ndarray) -> float:
         whole = len(order) // self.batch * self.batch
-        parts = order[:whole].reshape(-1, self.batch), order[whole:].reshape(1, -1)
-        return sum(self._scan(index) for index in parts if index.size) / len(order)
+        parts = (order[:whole], self.batch), (order[whole:], len(order) - whole)
+        return sum(self._steps(rows, size) for rows, size in parts if len(rows)) / len(order)
 
 
 class ScikitLearn(Trainer):
