@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,8 +57,8 @@ class MLP:
         if matmul not in (None, *ways):
             raise ConfigError(f"matmul is {matmul!r}, allowed for {precision}: {', '.join(ways)}")
         activation_named(activation)  # also where no hidden layer will look it up
-        threads = usable_cores() if threads is None else threads
-        check_threads(threads)
+        self.threads = usable_cores() if threads is None else threads
+        check_threads(self.threads)
         rng = np.random.default_rng(rng)
         hidden = len(sizes) - 2
         self.sizes, self.precision, self.matmul, self.dtype = sizes, precision, matmul or ways[0], np.dtype(dtype)
@@ -66,14 +66,23 @@ class MLP:
             Dense(d, h, activation if i < hidden else "identity", rng=rng, init=init, dtype=dtype)
             for i, (d, h) in enumerate(pairwise(sizes))
         ]
-        parameters, gradient = self._gather_parameters()
-        self._engine: Engine
-        if self.matmul == "blas":
-            self._engine = Blas(self.layers)
-        else:
-            from fastmlp.packed.engine import Packed  # here: half a second that BLAS networks do not need
+        self._engine = self._make_engine()
 
-            self._engine = Packed(sizes, self.layers[0].activation, parameters, gradient, precision, threads)
+    def _make_engine(self) -> Engine:
+        parameters, gradient = self._gather_parameters()
+        if self.matmul == "blas":
+            return Blas(self.layers)
+        from fastmlp.packed.engine import Packed  # here: half a second that BLAS networks do not need
+
+        return Packed(self.sizes, self.layers[0].activation, parameters, gradient, self.precision, self.threads)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the engine: threads cannot be copied or pickled, and a copy's layers need an array of their own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_engine"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._engine = self._make_engine()
 
     def _gather_parameters(self) -> tuple[np.ndarray, np.ndarray]:
         """Move all layers' arrays into one for the parameters and one for the gradients: W1, b1, W2, b2, ..."""

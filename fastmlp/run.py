@@ -69,7 +69,8 @@ def compile_for(config: RunConfig) -> None:
     names = {config.labels: ("a", "b")}
     tiny = Dataset("tiny", images, labels, images, labels, names, source="random numbers")
     units = [min(h, 3) for h in config.layers[1:-1]]
-    run_one(replace(config, layers=(config.layers[0], *units, classes), batch_size=4, epochs=1), tiny)
+    small = {"layers": (config.layers[0], *units, classes), "batch_size": 4, "epochs": 1, "validation_fraction": 0.5}
+    run_one(replace(config, **small), tiny)
 
 
 def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tuple[_Part, _Part, _Part]:

@@ -60,6 +60,64 @@ def test_the_table_is_the_median_over_turns_with_ratios_and_losing_cases(run_jso
     assert "JAX" not in block  # it was not there
 
 
+def rendered(*benchmarks):
+    machine = {"cpu": "Some CPU", "cores": 2, "numpy": "2.4", "numba": "0.68", "blas_kernels": None}
+    return table.render({"machine_info": {"fastmlp": machine}, "benchmarks": benchmarks})
+
+
+def rival_step(rival, seconds, **case):
+    one = step(rival.removesuffix("_bf16"), 40 * seconds, case.pop("threads", 1))
+    # The benchmark timed a round of forty steps; what one took is in its extra_info.
+    one["extra_info"] |= {"rival": rival, "seconds": seconds, "steps": 40, **case}
+    return one
+
+
+def test_steps_stand_by_batch_and_by_hidden_units_with_ratios_to_both_precisions():
+    block = rendered(
+        *(rival_step("fastmlp", seconds, batch=b) for b, seconds in ((1024, 8e-3), (64, 1e-3), (1, 1e-4))),
+        *(rival_step("fastmlp_bf16", seconds, batch=b) for b, seconds in ((1024, 4e-3), (64, 2e-3))),
+        *(rival_step("jax", seconds, batch=b) for b, seconds in ((1024, 2e-2), (1, 5e-5))),
+        rival_step("fastmlp", 2e-3, layers="3072-20-20"),
+        rival_step("jax", 3e-3, layers="3072-20-20"),
+        rival_step("fastmlp", 3e-5, layers="4-120-84-2", batch=32),
+    )
+    assert "| step | batch 1 | batch 64 | batch 1024 | 4-120-84-2, batch 32 |" in block
+    assert "| JAX jit, float32 | 50 us (0.50x) | - | 20 ms (2.50x, 5.00x) | - |" in block
+    assert "| step | 20 hidden | 128 hidden |" in block
+    assert "| JAX jit, float32 | 3 ms (1.50x) | 20 ms (2.50x, 5.00x) |" in block
+
+
+def test_epochs_stand_beside_the_memory_they_took():
+    def epoch(rival, seconds, threads, **extra):
+        return rival_step(rival, seconds, threads=threads, rows=40_000, **extra) | {"group": "epoch"}
+
+    block = rendered(
+        epoch("fastmlp", 0.2, 1, peak_bytes=400e6),
+        epoch("torch", 0.8, 1, peak_bytes=1.2e9),
+        epoch("fastmlp", 0.1, 2, peak_bytes=500e6),
+    )
+    case = "3072-128-20, batch 1024, 40,000 rows"
+    assert f"| epoch | {case}, 1 thread | {case}, 2 threads | most memory, 1 thread |" in block
+    assert "| PyTorch eager, float32 | 800 ms (4.00x) | - | 1,200 MB |" in block
+    assert "400 MB |" in block
+
+
+def test_products_say_how_their_operands_came():
+    def product(rival, source, transposed):
+        case = {"m": 3072, "k": 1024, "n": 128, "transposed": transposed, "source": source}
+        return rival_step(rival, 1e-3, **case) | {"group": "gemm"}
+
+    block = rendered(
+        product("fastmlp", "plain", True), product("numpy", "plain", True), product("fastmlp", "images", False)
+    )
+    assert "| product | **fastmlp**, float32 | numpy, float32 |" in block
+    assert "| 1024 x 3072 transposed by 1024 x 128 | 80 GFLOP/s (80%) | 80 GFLOP/s (80%) |" in block
+    assert (
+        "| 3072 x 1024 by 1024 x 128, from uint8 images: gather, convert, normalise, pack | 80 GFLOP/s (80%) | - |"
+        in block
+    )
+
+
 def test_writing_then_checking(run_json, tmp_path, capsys):
     readme = tmp_path / "README.md"
     readme.write_text(TEXT, encoding="utf-8")

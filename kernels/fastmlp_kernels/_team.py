@@ -98,7 +98,11 @@ class Team:
 
     def __init__(self, members: int) -> None:
         self.members = members
-        self._pool = ThreadPoolExecutor(members - 1, thread_name_prefix="fastmlp") if members > 1 else None
+        self._start()
+
+    def _start(self) -> None:
+        threads, self._process = self.members - 1, os.getpid()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="fastmlp") if threads else None
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call function(member, members, sync, *arguments) in every member; return the answer of member 0.
@@ -106,6 +110,8 @@ class Team:
         An exception in any member lets the others leave at their next barrier and is raised here.
         """
         sync = np.zeros(SYNC, np.int64)
+        if self._process != os.getpid():  # a fork copies the pool without its threads, and would wait for them for ever
+            self._start()
         if self._pool is None:
             return function(0, 1, sync, *arguments)
 
