@@ -28,7 +28,7 @@ PRODUCTS = [
 USUAL = (*PRODUCTS[:-4], Product(1024, 1024, 1024))  # -m "slow or not slow" measures the other square ones too
 TURNS = 3
 TURN_SECONDS, ROUNDS = 0.1, (3, 7)
-QUIET_SECONDS = 0.15
+QUIET_SECONDS = 0.1
 READY_SECONDS = 90
 
 

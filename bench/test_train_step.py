@@ -33,9 +33,9 @@ WORKS = [
 ]
 EPOCHS = [MAIN, *(Work(MAIN.layers, batch) for batch in (64, 256, 4096)), SMALL]
 ROWS = {3072: 40_000, 4: 4096}  # by the network's inputs
-TURNS = 3
+TURNS, EPOCH_TURNS = 3, 2
 TURN_SECONDS, ROUNDS = 0.15, (3, 7)  # a turn's rounds last so long, but are so many at the least and at the most
-QUIET_SECONDS = 0.15  # for the threads of the rival before to stop spinning
+QUIET_SECONDS = 0.1  # for the threads of the rival before to stop spinning
 READY_SECONDS = 90  # what some rivals take to compile
 
 
@@ -47,17 +47,18 @@ def _takes_part(work: Work, rival: str) -> bool:
     return True
 
 
-def _is_usual(work: Work, rival: str) -> bool:
-    return work == MAIN or (work in USUAL and rival != "torch_compile")  # which compiles for half a minute
+def _is_usual(work: Work, rival: str, usual: list[Work]) -> bool:
+    # torch.compile takes half a minute for each network and batch
+    return work == MAIN or (work in usual and rival not in ("torch_compile", "fastmlp_blas"))
 
 
-def _cases(works: list[Work]) -> Iterator[Any]:
+def _cases(works: list[Work], usual: list[Work], turns: int) -> Iterator[Any]:
     for work in works:
-        for turn in range(TURNS):
+        for turn in range(turns):
             for rival in TRAINERS:
                 if _takes_part(work, rival):
                     name = f"{work.name}-batch{work.batch}-{rival}-{turn}"
-                    marks = () if _is_usual(work, rival) else pytest.mark.slow
+                    marks = () if _is_usual(work, rival, usual) else pytest.mark.slow
                     yield pytest.param(work, turn, rival, id=name, marks=marks)
 
 
@@ -77,7 +78,7 @@ def ready(benchmark, worker, threads, work, turn, rival):
     return process, *size
 
 
-@pytest.mark.parametrize(("work", "turn", "rival"), list(_cases(WORKS)))
+@pytest.mark.parametrize(("work", "turn", "rival"), list(_cases(WORKS, USUAL, TURNS)))
 def test_step(benchmark, ready, peak, work, rival):
     process, times, seconds = ready
     benchmark.group = "train_step"
@@ -89,7 +90,7 @@ def test_step(benchmark, ready, peak, work, rival):
         benchmark.extra_info |= {"steps": times, **speed(flop, median, peak, TRAINERS[rival].precision)}
 
 
-@pytest.mark.parametrize(("work", "turn", "rival"), list(_cases(EPOCHS)))
+@pytest.mark.parametrize(("work", "turn", "rival"), list(_cases(EPOCHS, [MAIN], EPOCH_TURNS)))
 def test_epoch(benchmark, ready, peak, work, turn, rival):
     process, _, _ = ready
     benchmark.group = "epoch"

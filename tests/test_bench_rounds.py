@@ -76,7 +76,7 @@ def test_a_round_is_repeated_until_it_lasts(monkeypatch):
     done = []
 
     class Sleeper(Rounds):
-        def prepare(self, arguments):
+        def prepare(self, arguments):  # noqa: ARG002
             return lambda times: (done.append(times), time.sleep(1e-4 * times))
 
     times, seconds = Sleeper().start(short=False)
