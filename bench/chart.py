@@ -61,6 +61,7 @@ def _peaks(batches: dict[int, Row]) -> dict[str, float]:
 
 def draw(data: dict[str, Any], out: Path) -> None:
     """Draw a column for each number of threads: the speed above, the time over ours in float32 below."""
+    by_threads = speeds(data)  # before what needs an extra: such a run is refused in any case
     import matplotlib as mpl  # pyright: ignore[reportMissingImports] - the extra `plots`
 
     mpl.use("Agg")
@@ -69,7 +70,6 @@ def draw(data: dict[str, Any], out: Path) -> None:
 
     mpl.rcParams.update({"svg.hashsalt": "fastmlp", "svg.fonttype": "none", "font.size": 9, "text.color": INK})
     mpl.rcParams.update(dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK))
-    by_threads = speeds(data)
     figure, axes = plt.subplots(
         2, len(by_threads), figsize=(4.6 * len(by_threads), 7.2), sharex=True, sharey="row", squeeze=False
     )

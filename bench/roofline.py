@@ -81,7 +81,7 @@ class Taken:
         self.model, optimizer = _model(data, precision)
         engine = self.model._engine
         assert isinstance(engine, Packed)
-        engine.evaluate(inputs, data.labels, N)  # packs the weights
+        self.model.evaluate(inputs, data.labels, N)  # packs the weights
         self.data = engine._data(inputs.source(), data.labels, np.arange(ROWS), N)
         self.arrays = (*engine._arrays(self.data), engine._rates(optimizer))
         self.lower = np.zeros((N, H), np.float32)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -47,8 +48,10 @@ class Engine(Protocol):
         """Fill each layer's dweight and dbias for one batch x (N, D); return its mean loss and correct answers."""
         ...
 
-    def evaluate(self, inputs: Input, labels: np.ndarray, batch_size: int) -> Totals:
-        """Go through all rows without learning."""
+    def evaluate(
+        self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, loss: float = 0.0
+    ) -> Totals:
+        """Go through the rows `order` without learning; loss as for `train`."""
         ...
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -71,10 +74,18 @@ class Buffers:
 
 
 class Blas:
-    """The engine for float64, and for what BLAS measures faster."""
+    """The engine for float64, and for what BLAS measures faster.
 
-    def __init__(self, layers: list[Dense]) -> None:
+    parameters, gradient : flat, of which the layers' arrays are views: W1, b1, W2, b2, ...
+    """
+
+    def __init__(self, layers: list[Dense], parameters: np.ndarray, gradient: np.ndarray) -> None:
         self._layers = layers
+        self._parameters, self._gradient = parameters, gradient
+        ends = list(accumulate(size for layer in layers for size in (layer.weight.size, layer.bias.size)))
+        starts = [0, *ends]
+        # weights and biases take turns, and biases do not decay
+        self._parts = [(slice(at, end), i % 2 == 0) for i, (at, end) in enumerate(zip(starts, ends, strict=False))]
         self._memory = self._allocate(0)
         self._views: dict[int, Buffers] = {}
 
@@ -122,8 +133,7 @@ class Blas:
     def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
         """Take a step on one batch; see `Engine`."""
         result = self.gradients(x, labels)
-        for layer in reversed(self._layers):
-            optimizer.step(layer)
+        optimizer.step(self._parameters, self._gradient, self._parts)
         return result
 
     def train(
@@ -149,20 +159,25 @@ class Blas:
                 return Totals(mean, correct, start + len(index))
         return Totals(total, correct, len(order))
 
-    def evaluate(self, inputs: Input, labels: np.ndarray, batch_size: int) -> Totals:
-        """Go through all rows; see `Engine`."""
-        loss, correct = 0.0, 0
-        for start, logits in self.logits(inputs, batch_size):
-            part = labels[start : start + len(logits)]
+    def evaluate(
+        self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, loss: float = 0.0
+    ) -> Totals:
+        """Go through the rows; see `Engine`."""
+        correct = 0
+        for start, logits in self._logits(inputs, order, batch_size):
+            part = labels[order[start : start + len(logits)]]
             mean, right = jit.softmax_cross_entropy_eval(logits, self._layers[-1].bias, part)
             loss += mean * len(logits)
             correct += right
-        return Totals(loss, correct, len(inputs))
+        return Totals(loss, correct, len(order))
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield logits batch by batch; see `Engine`."""
-        for start in range(0, len(inputs), batch_size):
-            index = np.arange(start, min(start + batch_size, len(inputs)))
+        return self._logits(inputs, np.arange(len(inputs)), batch_size)
+
+    def _logits(self, inputs: Input, order: np.ndarray, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
+        for start in range(0, len(order), batch_size):
+            index = order[start : start + batch_size]
             buffers = self.buffers(len(index))
             inputs.gather(index, buffers.x)
             yield start, self._forward(buffers.x, buffers)

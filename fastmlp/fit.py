@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fastmlp.errors import ConfigError, DataError
-from fastmlp.inputs import Input, as_input, checked_labels
+from fastmlp.errors import ConfigError
+from fastmlp.inputs import Input
 from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
-
-# Seconds between looks at Ctrl-C and the progress bar: short for a person, long against a call's own cost.
-SLICE = 0.1
 
 
 @dataclass
@@ -47,20 +44,17 @@ class _BestWeights:
     """A copy of the parameters at the lowest validation loss so far, in memory allocated once."""
 
     def __init__(self, model: MLP) -> None:
-        self._live = [p for layer in model.layers for p in (layer.weight, layer.bias)]
-        self._kept = [np.empty_like(p) for p in self._live]
+        self._live, self._kept = model.parameters, np.empty_like(model.parameters)
         self.loss, self.epoch = math.inf, 0
 
     def offer(self, loss: float, epoch: int) -> None:
         if loss < self.loss:
             self.loss, self.epoch = loss, epoch
-            for kept, live in zip(self._kept, self._live, strict=True):
-                np.copyto(kept, live)
+            np.copyto(self._kept, self._live)
 
     def restore(self) -> None:
         if self.epoch:
-            for kept, live in zip(self._kept, self._live, strict=True):
-                np.copyto(live, kept)
+            np.copyto(self._live, self._kept)
 
 
 class EarlyStopping:
@@ -74,44 +68,6 @@ class EarlyStopping:
         self._rising = self._rising + 1 if loss > self._previous else 0
         self._previous = loss
         return self._rising >= self._patience
-
-
-def _checked_pair(model: MLP, x: Input | np.ndarray, labels: np.ndarray) -> tuple[Input, np.ndarray]:
-    inputs = as_input(x)
-    if inputs.features != model.sizes[0]:
-        raise DataError(f"inputs have {inputs.features} features, this network takes {model.sizes[0]}")
-    return inputs, checked_labels(labels, len(inputs), model.sizes[-1])
-
-
-def _train_epoch(
-    model: MLP,
-    inputs: Input,
-    labels: np.ndarray,
-    order: np.ndarray,
-    batch_size: int,
-    optimizer: SGD,
-    on_batch: Callable[[int], None] | None,
-) -> tuple[float, float]:
-    """Return mean loss and accuracy over one pass in the given order; a loss that is not finite ends it at once.
-
-    Compiled code cannot be interrupted, so an epoch is cut into calls of about SLICE seconds. Where the cuts are does
-    not show in the result.
-    """
-    total, correct, done, batches = 0.0, 0, 0, 1
-    while done < len(order):
-        part = order[done : done + batches * batch_size]
-        start = time.perf_counter()
-        sums = model._engine.train(inputs, labels, part, batch_size, optimizer, total)
-        seconds = time.perf_counter() - start
-        correct += sums.correct
-        done += sums.rows
-        if not math.isfinite(sums.loss):
-            return sums.loss, correct / done
-        total = sums.loss
-        batches = min(2 * batches, 1 + int(batches * SLICE / seconds))
-        if on_batch is not None:
-            on_batch(done)
-    return total / len(order), correct / len(order)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # training that diverges says so by its status
@@ -143,16 +99,16 @@ def fit(
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
         if not isinstance(value, int | np.integer) or value < 1:
             raise ConfigError(f"{name} is {value!r}, allowed is a whole number from 1 on")
-    inputs, labels = _checked_pair(model, x, labels)
+    inputs, labels = model._checked_rows(x, labels)
     if validation is not None:
-        validation = _checked_pair(model, *validation)  # now, rather than after the first epoch
+        validation = model._checked_rows(*validation)  # now, rather than after the first epoch
     rng = np.random.default_rng(rng)
     history, best, stopping = History(), _BestWeights(model), EarlyStopping(patience)
     status, epoch = "done", 0
     start = time.perf_counter()
     for epoch in range(1, epochs + 1):
         order = rng.permutation(len(inputs))
-        loss, accuracy = _train_epoch(model, inputs, labels, order, batch_size, optimizer, on_batch)
+        loss, accuracy = model._train_epoch(inputs, labels, order, batch_size, optimizer, on_batch)
         history.train_loss.append(loss)
         history.train_accuracy.append(accuracy)
         diverged = not math.isfinite(loss)

@@ -1,6 +1,7 @@
 """Where batches come from: rows of a float array, or uint8 images that are normalised as they are gathered.
 
-Both have a length, a number of features and `gather(index, out)`; the network knows nothing else of its input.
+All inputs have a length, a number of features and `gather(index, out)`; those of this module can also be read by
+compiled code without a call for each batch.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -38,8 +39,13 @@ class Input(Protocol):
         """Write the rows `index` (N,) int64, each in [0, len), to out (N, D). The index is not checked."""
         ...
 
+
+@runtime_checkable
+class DirectInput(Input, Protocol):
+    """Rows that compiled code may be able to read by itself."""
+
     def source(self) -> Source | None:
-        """Return the rows for compiled code to read by itself, or None where only `gather` can."""
+        """Return the rows as they lie in memory, or None where only `gather` can read them."""
         ...
 
 

@@ -1,15 +1,25 @@
 """The fully connected layer: two matrix products and one fused kernel each way."""
 
 import numpy as np
+import numpy.typing as npt
 
 from fastmlp.activations import activation_named
+from fastmlp.errors import DataError
 from fastmlp.initializers import initial_weight, resolve
+
+
+def _copy_into(array: np.ndarray, name: str, values: npt.ArrayLike) -> None:
+    values = np.asarray(values)
+    if values.shape != array.shape:
+        raise DataError(f"{name} is given with shape {values.shape}, this layer's has {array.shape}")
+    array[...] = values
 
 
 class Dense:
     """act(x W + b): parameters and their gradients. It owns no activations: the caller passes the buffers.
 
-    weight : (D, H), bias : (H,), dweight and dbias of the same shapes; C-contiguous, float32 or float64
+    weight : (D, H), bias : (H,), dweight and dbias of the same shapes; C-contiguous, float32 or float64. What is
+    assigned to weight or bias is copied into them; DataError where its shape is another.
     """
 
     def __init__(
@@ -24,9 +34,33 @@ class Dense:
     ) -> None:
         self.activation = activation
         self._act = activation_named(activation)
-        self.weight = initial_weight(resolve(init, activation), inputs, units, np.dtype(dtype), rng)
-        self.bias = np.zeros(units, dtype)
-        self.dweight, self.dbias = np.zeros_like(self.weight), np.zeros_like(self.bias)
+        weight = initial_weight(resolve(init, activation), inputs, units, np.dtype(dtype), rng)
+        self._weight, self._bias = weight, np.zeros(units, dtype)
+        self.dweight, self.dbias = np.zeros_like(weight), np.zeros(units, dtype)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """The weights W (D, H)."""
+        return self._weight
+
+    @weight.setter
+    def weight(self, values: npt.ArrayLike) -> None:
+        _copy_into(self._weight, "weight", values)
+
+    @property
+    def bias(self) -> np.ndarray:
+        """The bias b (H,)."""
+        return self._bias
+
+    @bias.setter
+    def bias(self, values: npt.ArrayLike) -> None:
+        _copy_into(self._bias, "bias", values)
+
+    def live_in(self, parameters: np.ndarray, gradient: np.ndarray) -> None:
+        """Make the layer's arrays views of flat ones (D H + H,), weight before bias, and take the values there."""
+        size = self._weight.size
+        self._weight, self._bias = parameters[:size].reshape(self._weight.shape), parameters[size:]
+        self.dweight, self.dbias = gradient[:size].reshape(self._weight.shape), gradient[size:]
 
     def product(self, x: np.ndarray, z: np.ndarray) -> None:
         """Z (N, H) <- x W, without the bias."""

@@ -1,13 +1,15 @@
 """The multi-layer perceptron: a stack of Dense layers under softmax cross-entropy."""
 
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastmlp.activations import activation_named
-from fastmlp.blas import Blas, Engine
+from fastmlp.blas import Blas, Engine, Totals
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.inputs import Input, as_input, checked_labels, checked_rows
 from fastmlp.layers import Dense
@@ -18,6 +20,25 @@ from fastmlp_kernels import jit
 
 if TYPE_CHECKING:
     from fastmlp.fit import FitResult, History
+
+# Seconds between looks at Ctrl-C and the progress bar: short for a person, long against a call's own cost.
+SLICE = 0.1
+
+
+def _in_slices(work: Callable[[np.ndarray, float], Totals], order: np.ndarray, batch_size: int) -> Iterator[Totals]:
+    """Call work(rows, loss so far) on successive parts of `order`; yield the totals after each.
+
+    Compiled code cannot be interrupted, so each call takes about SLICE seconds. Where the cuts are does not show in
+    the totals.
+    """
+    done, batches = Totals(0.0, 0, 0), 1
+    while done.rows < len(order):
+        start = time.perf_counter()
+        part = work(order[done.rows : done.rows + batches * batch_size], done.loss)
+        seconds = time.perf_counter() - start
+        done = Totals(part.loss, done.correct + part.correct, done.rows + part.rows)
+        yield done
+        batches = min(2 * batches, 1 + int(batches * SLICE / seconds))
 
 
 class MLP:
@@ -33,8 +54,9 @@ class MLP:
     threads : of a packed network; all usable cores where None. BLAS takes its own, see `fastmlp.threads`
     rng : generator or seed for the initial weights
 
-    The trained parameters are in `.layers[i].weight` (D, H) and `.bias` (H,), views of one array. Raises ConfigError
-    for settings that do not fit. Not safe for use from two threads at once: calls share one set of buffers.
+    The trained parameters are in `.layers[i].weight` (D, H) and `.bias` (H,), views of the flat array `.parameters`:
+    W1, b1, W2, b2, ...; their gradients in `.dweight`, `.dbias` and `.gradient`. Raises ConfigError for settings that
+    do not fit. Not safe for use from two threads at once: calls share one set of buffers.
     """
 
     def __init__(
@@ -66,42 +88,36 @@ class MLP:
             Dense(d, h, activation if i < hidden else "identity", rng=rng, init=init, dtype=dtype)
             for i, (d, h) in enumerate(pairwise(sizes))
         ]
+        own = [array.ravel() for layer in self.layers for array in (layer.weight, layer.bias)]
+        self.parameters = np.concatenate(own)
+        self.gradient = np.zeros_like(self.parameters)
         self._engine = self._make_engine()
 
     def _make_engine(self) -> Engine:
-        parameters, gradient = self._gather_parameters()
+        at = 0
+        for layer in self.layers:
+            end = at + layer.weight.size + layer.bias.size
+            layer.live_in(self.parameters[at:end], self.gradient[at:end])
+            at = end
         if self.matmul == "blas":
-            return Blas(self.layers)
+            return Blas(self.layers, self.parameters, self.gradient)
         from fastmlp.packed.engine import Packed  # here: half a second that BLAS networks do not need
 
-        return Packed(self.sizes, self.layers[0].activation, parameters, gradient, self.precision, self.threads)
+        activation = self.layers[0].activation
+        return Packed(self.sizes, activation, self.parameters, self.gradient, self.precision, self.threads)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the engine: threads cannot be copied or pickled, and a copy's layers need an array of their own."""
+        """Leave out the engine: threads cannot be copied or pickled, and a copy's layers are no views any more."""
         return {name: value for name, value in self.__dict__.items() if name != "_engine"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._engine = self._make_engine()
 
-    def _gather_parameters(self) -> tuple[np.ndarray, np.ndarray]:
-        """Move all layers' arrays into one for the parameters and one for the gradients: W1, b1, W2, b2, ..."""
-        parameters, gradient = (np.zeros(self.parameter_count, self.dtype) for _ in range(2))
-        at = 0
-        for layer in self.layers:
-            for name in ("weight", "bias"):
-                value = getattr(layer, name)
-                end = at + value.size
-                parameters[at:end] = value.ravel()
-                setattr(layer, name, parameters[at:end].reshape(value.shape))
-                setattr(layer, "d" + name, gradient[at:end].reshape(value.shape))
-                at = end
-        return parameters, gradient
-
     @property
     def parameter_count(self) -> int:
         """Number of weights and biases."""
-        return sum(layer.weight.size + layer.bias.size for layer in self.layers)
+        return self.parameters.size
 
     def _checked_batch(self, x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = np.asarray(x)
@@ -138,7 +154,28 @@ class MLP:
         inputs, labels = self._checked_rows(x, labels)
         self._check_batch_size(batch_size)
         order = checked_rows("order", order, len(inputs))
-        totals = self._engine.train(inputs, labels, order, batch_size, optimizer)
+        return self._train_epoch(inputs, labels, order, batch_size, optimizer)
+
+    def _train_epoch(
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        optimizer: SGD,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> tuple[float, float]:
+        """`train_epoch` of arguments that were checked; on_batch(rows done) several times."""
+
+        def train(rows: np.ndarray, loss: float) -> Totals:
+            return self._engine.train(inputs, labels, rows, batch_size, optimizer, loss)
+
+        totals = Totals(0.0, 0, 0)
+        for totals in _in_slices(train, order, batch_size):
+            if not math.isfinite(totals.loss):
+                break
+            if on_batch is not None:
+                on_batch(totals.rows)
         return totals.loss / totals.rows, totals.correct / totals.rows
 
     def fit(
@@ -167,6 +204,8 @@ class MLP:
 
     def _checked_input(self, x: Input | np.ndarray) -> Input:
         inputs = as_input(x)
+        if len(inputs) == 0:
+            raise DataError("inputs have no rows, expected at least one")
         if inputs.features != self.sizes[0]:
             raise DataError(f"inputs have {inputs.features} features, this network takes {self.sizes[0]}")
         return inputs
@@ -182,7 +221,11 @@ class MLP:
         """
         inputs, labels = self._checked_rows(x, labels)
         self._check_batch_size(batch_size)
-        totals = self._engine.evaluate(inputs, labels, batch_size)
+
+        def evaluate(rows: np.ndarray, loss: float) -> Totals:
+            return self._engine.evaluate(inputs, labels, rows, batch_size, loss)
+
+        *_, totals = _in_slices(evaluate, np.arange(len(inputs)), batch_size)
         return totals.loss / totals.rows, totals.correct / totals.rows
 
     def predict_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Stochastic gradient descent with momentum and weight decay."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from fastmlp.errors import ConfigError
-from fastmlp.layers import Dense
 from fastmlp_kernels import jit
 
 
@@ -16,7 +17,8 @@ class SGD:
     takes the same steps as long as lr stays constant; scikit-learn's `alpha` is divided by the batch's size.
 
     lr : > 0; momentum : in [0, 1); weight_decay : >= 0. Raises ConfigError outside.
-    An optimiser serves one network, computed in one way (`matmul`): it keeps the velocities of its parameters.
+    An optimiser keeps the velocity of each network that it trains. Copied or pickled together with the network, as in
+    `copy.deepcopy((model, optimizer))`, it goes on from there; copied alone, its copy knows the old network only.
     """
 
     def __init__(self, lr: float = 0.005, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
@@ -37,11 +39,16 @@ class SGD:
             self._velocity[key] = (parameters, np.zeros_like(parameters))
         return self._velocity[key][1]
 
-    def step(self, layer: Dense) -> None:
-        """Update the layer's weight and bias in place from its dweight and dbias."""
-        for parameter, gradient, decay in (
-            (layer.weight, layer.dweight, self.weight_decay),
-            (layer.bias, layer.dbias, 0.0),
-        ):
-            velocity = self.velocity_of(parameter)
-            jit.momentum_step(parameter, velocity, gradient, self.lr, self.momentum, decay)
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_velocity": list(self._velocity.values())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        velocity = {id(pair[0]): pair for pair in state["_velocity"]}  # the arrays are others now
+        self.__dict__.update(state, _velocity=velocity)
+
+    def step(self, parameters: np.ndarray, gradient: np.ndarray, parts: Iterable[tuple[slice, bool]]) -> None:
+        """Update flat parameters in place from their gradient (P,), part by part: (where, whether it decays)."""
+        velocity = self.velocity_of(parameters)
+        for at, decays in parts:
+            decay = self.weight_decay if decays else 0.0
+            jit.momentum_step(parameters[at], velocity[at], gradient[at], self.lr, self.momentum, decay)

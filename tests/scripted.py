@@ -13,7 +13,7 @@ class ScriptedEngine(Blas):
     """Computes nothing: hands each batch of a call to the network that it belongs to."""
 
     def __init__(self, model: "Scripted") -> None:
-        super().__init__(model.layers)
+        super().__init__(model.layers, model.parameters, model.gradient)
         self._model = model
 
     def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:  # noqa: ARG002

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import fastmlp.fit as fit_module
-from fastmlp import MLP, SGD, ImageInput, reference
+from fastmlp import MLP, SGD, ImageInput, network, reference
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.fit import EarlyStopping, FitResult, fit
 from scripted import Clock, Scripted
@@ -23,7 +22,7 @@ def data(rng):
 @pytest.fixture
 def a_call_a_batch(monkeypatch):
     """Look up after each batch, however fast it was."""
-    monkeypatch.setattr(fit_module, "SLICE", 0.0)
+    monkeypatch.setattr(network, "SLICE", 0.0)
 
 
 def run(model: MLP, data: tuple, **options: Any) -> FitResult:
@@ -219,7 +218,7 @@ def test_an_epoch_is_cut_into_calls_of_a_tenth_of_a_second(clock, calls, monkeyp
             clock.now += clock.a_batch
             return super().scripted_step(x, labels)
 
-    monkeypatch.setattr(fit_module, "time", clock)
+    monkeypatch.setattr(network, "time", clock)
     model, rows, told = Timed([]), np.zeros((199, 4), np.float32), []
     run(model, (rows, np.zeros(199, int)), validation=None, epochs=1, batch_size=4, on_batch=told.append)
     assert told == [*(4 * np.cumsum(calls)[:-1]), 199]  # after each call
@@ -230,8 +229,8 @@ def test_where_an_epoch_is_cut_does_not_show_in_the_result(rng, monkeypatch):
     losses, x, labels = rng.uniform(0, 9, 40).tolist(), np.zeros((100, 4), np.float32), np.zeros(100, int)
     histories = []
     for seconds in (0.0, 1e9, 3.0):
-        monkeypatch.setattr(fit_module, "SLICE", seconds)
-        monkeypatch.setattr(fit_module, "time", Clock(0.0, 1.0))
+        monkeypatch.setattr(network, "SLICE", seconds)
+        monkeypatch.setattr(network, "time", Clock(0.0, 1.0))
         histories.append(run(Scripted([], losses), (x, labels), validation=None, epochs=2, batch_size=5).history)
     assert histories[0] == histories[1] == histories[2]
 

@@ -183,3 +183,23 @@ def test_the_kernels_run_as_plain_python_too():
     )
     plain = run_python(code, NUMBA_DISABLE_JIT="1").split()
     np.testing.assert_allclose(np.array(plain, float), small_trainings(), rtol=1e-5)
+
+
+def test_packed_products_say_that_they_exist_only_compiled():
+    code = """
+import numpy as np
+from fastmlp import MLP
+from fastmlp_kernels import gemm
+
+def packed_product():
+    a = np.ones((2, 2), np.float32)
+    gemm.matmul(a, a, np.empty_like(a))
+
+for make in (packed_product, lambda: MLP([4, 3], matmul="packed")):
+    try:
+        make()
+    except RuntimeError as error:
+        print(error)
+"""
+    told = run_python(code, NUMBA_DISABLE_JIT="1").splitlines()
+    assert told == ["NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS"] * 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastmlp import Dense, reference
-from fastmlp.errors import ConfigError
+from fastmlp.errors import ConfigError, DataError
 
 N, D, H = 5, 4, 3
 
@@ -66,6 +66,32 @@ def test_forward_and_backward_equal_the_reference(activation, x, rng):
     np.testing.assert_array_equal(layer.weight, parameters[0])  # only an optimiser changes these
     np.testing.assert_array_equal(layer.bias, parameters[1])
     assert layer.dweight.dtype == layer.dbias.dtype == np.float32
+
+
+def test_what_is_assigned_is_copied_into_the_arrays(x):
+    layer, out = make("identity"), np.empty((N, H), np.float32)
+    weight, bias = layer.weight, layer.bias
+    given = np.zeros((D, H))
+    layer.weight, layer.bias = given, [1, 2, 3]
+    given[...] = 9
+    assert layer.weight is weight
+    assert layer.bias is bias
+    layer.forward(x, out)
+    np.testing.assert_array_equal(out, np.broadcast_to([1, 2, 3], (N, H)))
+    with pytest.raises(DataError, match=r"weight is given with shape \(3, 4\), this layer's has \(4, 3\)"):
+        layer.weight = given.T
+    with pytest.raises(DataError, match=r"bias is given with shape \(\)"):
+        layer.bias = 0.0
+
+
+def test_a_layer_lives_in_flat_arrays():
+    layer, parameters, gradient = make(), np.arange(15, dtype=np.float32), np.zeros(15, np.float32)
+    layer.live_in(parameters, gradient)
+    np.testing.assert_array_equal(layer.weight, np.arange(12).reshape(D, H))
+    np.testing.assert_array_equal(layer.bias, [12, 13, 14])
+    layer.dweight[...], layer.dbias[...], layer.bias = 1, 2, [7, 7, 7]
+    np.testing.assert_array_equal(gradient, [1] * 12 + [2] * 3)
+    np.testing.assert_array_equal(parameters[12:], 7)
 
 
 def test_unknown_names_are_refused():

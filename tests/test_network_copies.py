@@ -42,6 +42,16 @@ def test_a_copy_is_equal_and_trains_by_itself(duplicate, matmul, threads, monkey
     np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
 
 
+@pytest.mark.parametrize("matmul", ["packed", "blas"])
+def test_a_network_copied_with_its_optimizer_goes_on_alike(matmul):
+    model, optimizer = MLP([12, 5, 3], matmul=matmul), SGD()
+    model.train_epoch(X, LABELS, optimizer, np.arange(50), 16)
+    other, others = copy.deepcopy((model, optimizer))
+    for one, sgd in ((model, optimizer), (other, others)):
+        one.train_epoch(X, LABELS, sgd, np.arange(50), 16)
+    np.testing.assert_array_equal(model.parameters, other.parameters)
+
+
 IN_A_FORK = """
 import os, signal
 import numpy as np

@@ -1,47 +1,46 @@
 """SGD by hand: momentum carried over steps, weights decayed and biases not, one velocity a parameter."""
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastmlp import SGD, Dense, FastMLPError
+from fastmlp import SGD, FastMLPError
+
+PARTS = [(slice(0, 1), True), (slice(1, 2), False)]  # a weight and a bias
 
 
-def make(weight: float, bias: float, dweight: float, dbias: float, dtype: type = np.float64) -> Dense:
-    layer = Dense(1, 1, "identity", rng=np.random.default_rng(0), dtype=dtype)
-    for array, value in ((layer.weight, weight), (layer.bias, bias), (layer.dweight, dweight), (layer.dbias, dbias)):
-        array[...] = value
-    return layer
+def pair(weight: float, bias: float, dtype: type = np.float64) -> np.ndarray:
+    return np.array([weight, bias], dtype)
 
 
 def test_two_steps_by_hand():
-    layer, optimizer = make(2.0, 3.0, 1.0, 1.0), SGD(lr=0.1, momentum=0.5, weight_decay=0.25)
-    optimizer.step(layer)
-    assert layer.weight[0, 0] == pytest.approx(2.0 - 0.1 * (1.0 + 0.5), rel=1e-14)
-    assert layer.bias[0] == pytest.approx(3.0 - 0.1, rel=1e-14)  # a decayed one would lose 0.075 more
-    layer.dweight[...], layer.dbias[...] = -2.0, 0.0
-    optimizer.step(layer)
+    parameters, optimizer = pair(2.0, 3.0), SGD(lr=0.1, momentum=0.5, weight_decay=0.25)
+    optimizer.step(parameters, pair(1.0, 1.0), PARTS)
+    assert parameters[0] == pytest.approx(2.0 - 0.1 * (1.0 + 0.5), rel=1e-14)
+    assert parameters[1] == pytest.approx(3.0 - 0.1, rel=1e-14)  # a decayed one would lose 0.075 more
+    optimizer.step(parameters, pair(-2.0, 0.0), PARTS)
     # v = 0.5 * -0.15 - 0.1 (-2 + 0.25 * 1.85) = 0.07875, and 0.5 * -0.1
-    assert layer.weight[0, 0] == pytest.approx(1.85 + 0.07875, rel=1e-14)
-    assert layer.bias[0] == pytest.approx(2.9 - 0.05, rel=1e-14)
+    assert parameters[0] == pytest.approx(1.85 + 0.07875, rel=1e-14)
+    assert parameters[1] == pytest.approx(2.9 - 0.05, rel=1e-14)
 
 
 def test_without_gradient_weights_decay_and_biases_stay():
-    layer, optimizer = make(1.0, 1.0, 0.0, 0.0), SGD(lr=0.5, momentum=0.0, weight_decay=0.5)
+    parameters, optimizer = pair(1.0, 1.0), SGD(lr=0.5, momentum=0.0, weight_decay=0.5)
     for _ in range(3):
-        optimizer.step(layer)
-    assert layer.weight[0, 0] == 0.75**3
-    assert layer.bias[0] == 1.0
+        optimizer.step(parameters, pair(0.0, 0.0), PARTS)
+    assert parameters.tolist() == [0.75**3, 1.0]
 
 
-def test_each_layer_has_its_own_velocity():
-    first, second, optimizer = make(0.0, 0.0, 1.0, 1.0), make(0.0, 0.0, 0.0, 0.0), SGD(lr=1.0, momentum=0.5)
+def test_each_network_has_its_own_velocity():
+    first, second, optimizer = pair(0.0, 0.0), pair(0.0, 0.0), SGD(lr=1.0, momentum=0.5)
     for _ in range(2):
-        optimizer.step(first)
-        optimizer.step(second)
-    assert (first.weight[0, 0], first.bias[0]) == (-2.5, -2.5)  # -1, then -1 - 0.5
-    assert (second.weight[0, 0], second.bias[0]) == (0.0, 0.0)
+        optimizer.step(first, pair(1.0, 1.0), PARTS)
+        optimizer.step(second, pair(0.0, 0.0), PARTS)
+    assert first.tolist() == [-2.5, -2.5]  # -1, then -1 - 0.5
+    assert second.tolist() == [0.0, 0.0]
 
 
 def test_an_array_of_parameters_keeps_its_velocity():
@@ -64,21 +63,29 @@ def test_an_array_in_the_place_of_one_that_is_gone_starts_without_velocity():
 
 
 def test_each_optimizer_has_its_own_velocities():
-    layer = make(0.0, 0.0, 1.0, 1.0)
-    SGD(lr=1.0, momentum=0.5).step(layer)
-    SGD(lr=1.0, momentum=0.5).step(layer)
-    assert layer.weight[0, 0] == -2.0
+    parameters = pair(0.0, 0.0)
+    for _ in range(2):
+        SGD(lr=1.0, momentum=0.5).step(parameters, pair(1.0, 1.0), PARTS)
+    assert parameters.tolist() == [-2.0, -2.0]
 
 
-def test_parameters_are_updated_in_place_and_keep_their_dtype():
-    layer = make(1.0, 1.0, 1.0, 1.0, np.float32)
-    weight, bias = layer.weight, layer.bias
-    SGD(lr=0.25, momentum=0.5).step(layer)
-    assert layer.weight is weight
-    assert layer.bias is bias
-    assert (weight.dtype, bias.dtype) == (np.float32, np.float32)
-    assert (weight[0, 0], bias[0]) == (0.75, 0.75)
-    assert (layer.dweight[0, 0], layer.dbias[0]) == (1.0, 1.0)
+def test_parameters_are_updated_in_place_and_gradients_stay():
+    parameters, gradient = pair(1.0, 1.0, np.float32), pair(1.0, 1.0, np.float32)
+    SGD(lr=0.25, momentum=0.5).step(parameters, gradient, PARTS)
+    assert parameters.dtype == np.float32
+    assert parameters.tolist() == [0.75, 0.75]
+    assert gradient.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_a_copy_made_with_its_parameters_goes_on_alike(copied):
+    parameters, optimizer = pair(0.0, 0.0), SGD(lr=1.0, momentum=0.5)
+    optimizer.step(parameters, pair(1.0, 1.0), PARTS)
+    others, other = copied((parameters, optimizer))
+    for array, sgd in ((parameters, optimizer), (others, other)):
+        sgd.step(array, pair(1.0, 1.0), PARTS)
+        assert array.tolist() == [-2.5, -2.5]
+    assert not other.velocity_of(parameters).any()  # those it does not know
 
 
 def test_defaults():

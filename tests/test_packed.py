@@ -208,7 +208,7 @@ def test_evaluation_and_logits_are_the_references(precision, source):
     tolerance, of_loss, answers = {"float32": (FLOAT32, 1e-6, 0), "bfloat16": (BFLOAT16, 1e-3, 4)}[precision]
     before, sums = made.parameters.copy(), set()
     for batch in (1, 127, 350, 1024):
-        totals = made.engine.evaluate(inputs, labels, batch)
+        totals = made.engine.evaluate(inputs, labels, np.arange(ROWS), batch)
         assert totals.rows == ROWS
         assert totals.loss == pytest.approx(ROWS * loss, rel=of_loss)
         assert abs(totals.correct - ROWS * accuracy) <= answers
@@ -239,6 +239,10 @@ class Own:
     def gather(self, index: np.ndarray, out: np.ndarray) -> None:
         out[...] = self._x[index]
 
+
+class Unreadable(Own):
+    """Such rows that say so."""
+
     def source(self) -> None:
         """No array that compiled code could read."""
 
@@ -246,12 +250,12 @@ class Own:
 def test_rows_of_any_kind_give_the_same_bits():
     x = np.random.default_rng(8).integers(-9, 10, (50, 24)).astype(np.float32)
     others = [ArrayInput(x.astype(kind)) for kind in (np.float64, np.int64, np.int8, np.float16, ">f4")]
-    others += [ArrayInput(np.asfortranarray(x)), ArrayInput(np.repeat(x, 2, axis=1)[:, ::2]), Own(x)]
+    others += [ArrayInput(np.asfortranarray(x)), ArrayInput(np.repeat(x, 2, axis=1)[:, ::2]), Own(x), Unreadable(x)]
     order, labels, results = np.random.default_rng(2).permutation(50), labels_of(50), []
     for inputs in (ArrayInput(x), *others):
         made = make((24, 9, K))
         totals = made.engine.train(inputs, labels, order, 16, SGD(**SETTINGS))
-        evaluated = made.engine.evaluate(inputs, labels, 16)
+        evaluated = made.engine.evaluate(inputs, labels, order, 16)
         logits = np.concatenate([part.copy() for _, part in made.engine.logits(inputs, 16)])
         results.append((totals, evaluated, logits.tobytes(), made.parameters.tobytes()))
     assert all(result == results[0] for result in results)

@@ -178,7 +178,7 @@ def training(source: str, rows: int, batch: int, matmul: str, threads: int = 1) 
     labels, order = rng.integers(0, sizes[-1], 2048), rng.permutation(2048)[:rows]
     model, optimizer = MLP(list(sizes), "tanh", matmul=matmul), SGD(LR, MOMENTUM, WEIGHT_DECAY)
     if matmul == "packed":  # with threads beside it even on one core
-        model._engine = Packed(sizes, "tanh", *model._gather_parameters(), "float32", threads)
+        model._engine = Packed(sizes, "tanh", model.parameters, model.gradient, "float32", threads)
     return traced(lambda: model._engine.train(inputs, labels, order, batch, optimizer))
 
 

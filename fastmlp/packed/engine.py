@@ -7,7 +7,7 @@ import numpy as np
 
 from fastmlp.blas import Totals
 from fastmlp.errors import ConfigError
-from fastmlp.inputs import Input, Source
+from fastmlp.inputs import DirectInput, Input, Source
 from fastmlp.optimizer import SGD
 from fastmlp.packed.run import EVALUATE, FORWARD, GRADIENT, RUNS, TRAIN
 from fastmlp.packed.state import DELTA, OUTPUT, TURNED, WEIGHT, Data, Network, Rates, Space, empty_table
@@ -135,7 +135,7 @@ class Packed:
         self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int
     ) -> Iterator[tuple[int, Data]]:
         """Yield (rows done before, data): all at once where compiled code can read the rows, else batch by batch."""
-        source = inputs.source()
+        source = inputs.source() if isinstance(inputs, DirectInput) else None
         if source is not None:
             yield 0, self._data(source, labels, order, batch_size)
             return
@@ -182,9 +182,11 @@ class Packed:
         totals = self._run(GRADIENT, Data(x, None, None, np.arange(len(x)), labels, len(x)))
         return totals.loss / len(x), totals.correct
 
-    def evaluate(self, inputs: Input, labels: np.ndarray, batch_size: int) -> Totals:
-        """Go through all rows; see `fastmlp.blas.Engine`."""
-        return self._sum(EVALUATE, self._parts(inputs, labels, np.arange(len(inputs)), batch_size))
+    def evaluate(
+        self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, loss: float = 0.0
+    ) -> Totals:
+        """Go through the rows; see `fastmlp.blas.Engine`."""
+        return self._sum(EVALUATE, self._parts(inputs, labels, order, batch_size), loss=loss)
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield logits batch by batch; see `fastmlp.blas.Engine`."""

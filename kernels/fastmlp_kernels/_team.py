@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._llvm import I32, I64, call, element_pointer, intrinsic
@@ -94,9 +94,16 @@ def barrier(sync: np.ndarray, members: int, count: int) -> bool:
 
 
 class Team:
-    """`members` threads, the caller among them, that run a compiled function together."""
+    """`members` threads, the caller among them, that run a compiled function together.
+
+    Raises RuntimeError under NUMBA_DISABLE_JIT=1: what runs in a team exists only compiled.
+    """
 
     def __init__(self, members: int) -> None:
+        if config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name
+            raise RuntimeError(
+                "NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS"
+            )
         self.members = members
         self._start()
 
