@@ -25,20 +25,29 @@ if TYPE_CHECKING:
 SLICE = 0.1
 
 
-def _in_slices(work: Callable[[np.ndarray, float], Totals], order: np.ndarray, batch_size: int) -> Iterator[Totals]:
-    """Call work(rows, loss so far) on successive parts of `order`; yield the totals after each.
+class _Slices:
+    """Cuts long work into calls of about SLICE seconds: compiled code cannot be interrupted.
 
-    Compiled code cannot be interrupted, so each call takes about SLICE seconds. Where the cuts are does not show in
-    the totals.
+    Where the cuts are does not show in the totals. How many batches a call may take is learnt from the calls before.
     """
-    done, batches = Totals(0.0, 0, 0), 1
-    while done.rows < len(order):
-        start = time.perf_counter()
-        part = work(order[done.rows : done.rows + batches * batch_size], done.loss)
-        seconds = time.perf_counter() - start
-        done = Totals(part.loss, done.correct + part.correct, done.rows + part.rows)
-        yield done
-        batches = min(2 * batches, 1 + int(batches * SLICE / seconds))
+
+    def __init__(self) -> None:
+        self._batches: dict[tuple[str, int], int] = {}  # by kind of work and batch size
+
+    def run(
+        self, kind: str, work: Callable[[np.ndarray, float], Totals], order: np.ndarray, batch_size: int
+    ) -> Iterator[Totals]:
+        """Call work(rows, loss so far) on successive parts of `order`; yield the totals after each."""
+        done, batches = Totals(0.0, 0, 0), self._batches.get((kind, batch_size), 1)
+        while done.rows < len(order):
+            start = time.perf_counter()
+            part = work(order[done.rows : done.rows + batches * batch_size], done.loss)
+            seconds = time.perf_counter() - start
+            done = Totals(part.loss, done.correct + part.correct, done.rows + part.rows)
+            yield done
+            worked = -(-part.rows // batch_size)  # fewer than allowed at the end
+            batches = min(2 * batches, 1 + int(worked * SLICE / seconds))
+            self._batches[kind, batch_size] = batches
 
 
 class MLP:
@@ -91,6 +100,7 @@ class MLP:
         own = [array.ravel() for layer in self.layers for array in (layer.weight, layer.bias)]
         self.parameters = np.concatenate(own)
         self.gradient = np.zeros_like(self.parameters)
+        self._slices = _Slices()
         self._engine = self._make_engine()
 
     def _make_engine(self) -> Engine:
@@ -171,7 +181,7 @@ class MLP:
             return self._engine.train(inputs, labels, rows, batch_size, optimizer, loss)
 
         totals = Totals(0.0, 0, 0)
-        for totals in _in_slices(train, order, batch_size):
+        for totals in self._slices.run("train", train, order, batch_size):
             if not math.isfinite(totals.loss):
                 break
             if on_batch is not None:
@@ -225,7 +235,7 @@ class MLP:
         def evaluate(rows: np.ndarray, loss: float) -> Totals:
             return self._engine.evaluate(inputs, labels, rows, batch_size, loss)
 
-        *_, totals = _in_slices(evaluate, np.arange(len(inputs)), batch_size)
+        *_, totals = self._slices.run("evaluate", evaluate, np.arange(len(inputs)), batch_size)
         return totals.loss / totals.rows, totals.correct / totals.rows
 
     def predict_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
