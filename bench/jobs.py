@@ -1,10 +1,9 @@
-"""Train the report's 16 networks in two processes of one thread each, and time the whole beside what its FLOPs cost.
+"""Train the report's 16 networks, two at once on a thread each, and time the whole beside what its FLOPs cost.
 
     python -m bench.jobs --data-dir DATA --precision float32 --out runs/jobs-float32
 
-Each process trains half of the experiments; the folder gets their results and `jobs.json`: the wall time, starting,
-loading and compiling included, and the time that the operations alone take at the peak of two threads, measured before
-and after.
+The folder gets the results and `jobs.json`: the wall time, starting, loading and compiling included, and the time that
+the operations alone take at the peak of two threads, measured before and after.
 """
 
 import argparse
@@ -19,9 +18,6 @@ from pathlib import Path
 from bench import peak
 from fastmlp.results import RunResult, load_results, write_whole
 
-# Halves that take about the same time: some runs stop early.
-HALVES = (("double_units", "classes100", "momentum"), ("l2", "sigmoid", "relu", "half_units", "two_hidden"))
-
 
 def flop(run: RunResult, train: int, validation: int, test: int) -> int:
     """Return the operations of a run's matrix products; one multiply-add is two.
@@ -35,29 +31,20 @@ def flop(run: RunResult, train: int, validation: int, test: int) -> int:
 
 
 def run_jobs(data_dir: Path, precision: str, out: Path, seed: int) -> dict[str, float | str]:
-    """Train both halves at once; return what `jobs.json` holds."""
+    """Train the runs; return what `jobs.json` holds."""
     before = peak.measure(2, precision)
     start = time.perf_counter()
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, "-m", "fastmlp.train", "--data-dir", str(data_dir), "--precision", precision,
-             "--matmul", "packed", "--threads", "1", "--seed", str(seed), "--quiet",
-             "--experiments", *half, "--out", str(out / str(i))],
-            stdout=subprocess.DEVNULL,
-        )
-        for i, half in enumerate(HALVES)
-    ]  # fmt: skip
-    ends = [(job.wait(), time.perf_counter() - start) for job in jobs]
-    if any(status for status, _ in ends):
-        raise RuntimeError("a job failed; see its message above")
-    operations = 0
-    for i in range(len(HALVES)):
-        environment, runs = load_results(out / str(i) / "results.json")
-        images, fraction = environment["dataset"]["train_images"], runs[0].config.validation_fraction
-        validation = round(images * fraction)
-        operations += sum(flop(r, images - validation, validation, environment["dataset"]["test_images"]) for r in runs)
+    subprocess.run(
+        [sys.executable, "-m", "fastmlp.train", "--data-dir", str(data_dir), "--precision", precision,
+         "--matmul", "packed", "--threads", "1", "--jobs", "2", "--seed", str(seed), "--quiet", "--out", str(out)],
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    wall = time.perf_counter() - start
+    environment, runs = load_results(out / "results.json")
+    images, fraction = environment["dataset"]["train_images"], runs[0].config.validation_fraction
+    validation = round(images * fraction)
+    operations = sum(flop(r, images - validation, validation, environment["dataset"]["test_images"]) for r in runs)
     gflops = max(before, peak.measure(2, precision))
-    wall = max(seconds for _, seconds in ends)
     return {
         "precision": precision,
         "seconds": wall,

@@ -3,7 +3,7 @@
     python -m fastmlp.train --data-dir DATA --seeds 3 --out runs/report
     python -m bench.results runs/report --data-dir DATA
 
-Several folders are shown as one table: runs of other seeds may have been made apart. The reference's time is estimated:
+Several folders are shown as one table: parts of a sweep may have been made apart. The reference's time is estimated:
 a few epochs of each network are timed and multiplied by the epochs that each run took.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from bench.measured import plural
 from bench.readme import README, write_block
 from fastmlp import reference
 from fastmlp.data import NORMALIZATIONS, Dataset, load_dataset, split_indices
@@ -60,9 +61,10 @@ def compare_with_reference(runs: Sequence[RunResult], data_dir: Path) -> str:
     ours = sum(run.seconds for run in runs)
     plain = sum(run.epochs * epoch[run.config.layers, run.config.activation] for run in runs)
     return (
-        f"Training and validating the {len(runs)} runs of seed {runs[0].seed} took {duration(ours)} on "
-        f"{runs[0].config.threads} threads; the plain float64 reference would take {duration(plain)} for the same "
-        f"epochs ({plain / ours:.1f} times as long; {EPOCHS} epochs of each network timed)."
+        f"Training and validating the {len(runs)} runs of seed {runs[0].seed} took {duration(ours)}, one after the "
+        f"other on {plural(runs[0].config.threads)}; by as many threads the plain float64 reference would take "
+        f"{duration(plain)} for the same epochs ({plain / ours:.1f} times as long; {EPOCHS} epochs of each "
+        "network timed)."
     )
 
 
@@ -80,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs = [run for _, some in loaded for run in some]
     block = results_table(runs, loaded[0][0]).markdown().strip()
     if args.data_dir:
-        first = [run for run in loaded[0][1] if run.seed == loaded[0][1][0].seed]
+        first = [run for run in runs if run.seed == runs[0].seed]
         block += "\n\n" + compare_with_reference(first, args.data_dir)
     write_block(args.readme, args.block, block)
     return 0

@@ -1,147 +1,233 @@
-"""The command line of `python -m fastmlp.train`: the report's experiments in, one table out.
+"""The command line of `python -m fastmlp.train`: runs in, one table out.
 
-The table goes to stdout, notices and progress to stderr. Exit status: 0 done, 2 where something given cannot be used,
-130 after Ctrl-C. Whatever ends it, the runs that finished are in the table and in `--out`.
+The table goes to stdout, notices and progress to stderr. Exit status: 0 done, 1 where a run failed, 2 where something
+given cannot be used, 130 after Ctrl-C. Whatever ends it, the runs that finished are in the table and in `--out`.
 """
 
+import shlex
+import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
-from itertools import chain
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
-from fastmlp.config import RunConfig, check_fields
+from fastmlp.config import RunConfig
 from fastmlp.data import Dataset, load_dataset
+from fastmlp.data.mapped import write_mapped
 from fastmlp.environment import environment
 from fastmlp.errors import ConfigError, FastMLPError
-from fastmlp.experiments import CUSTOM, make_config, select
-from fastmlp.matmul import resolve
+from fastmlp.matmul import measured, resolve
 from fastmlp.options import build_parser
+from fastmlp.plan import Plan, candidates_of, make_plan, settings_of
 from fastmlp.precision import MATMULS
 from fastmlp.progress import download_bar, make_progress, say
-from fastmlp.report import Table, duration, experiments_table, machine, results_table
-from fastmlp.results import check_folder, move_aside, write_results, write_whole
-from fastmlp.run import compile_for, run_one
-from fastmlp.threads import blas_threads, check_threads
+from fastmlp.report import Table, duration, experiments_table, machine, plan_table, results_table, search_table
+from fastmlp.results import check_folder
+from fastmlp.run import compile_for
+from fastmlp.sweep import file as sweep_file
+from fastmlp.sweep import hold
+from fastmlp.sweep.choose import best_of, search
+from fastmlp.sweep.derived import Derived
+from fastmlp.sweep.folder import Folder, opened
+from fastmlp.sweep.job import DATA
+from fastmlp.sweep.loop import Sweep
+from fastmlp.sweep.processes import Processes
+from fastmlp.sweep.search import PRESETS
+from fastmlp.threads import blas_threads
 
-_NETWORK = ("layers", "activation", "labels")
-_TRAINING = ("lr", "batch_size", "momentum", "weight_decay", "epochs", "patience", "init", "precision", "threads")
-_FILES = ("results.json", "table.md")
+# Options that do not say what a sweep is, only how and where it is worked on.
+_NOT_IN_FILE = ("config", "out", "jobs", "workers", "dry_run", "list", "quiet", "retry", "data_dir", "mirror")
 
 
 def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int:
     """Run the command on `argv` (default: the process's arguments), `notes` said first; return its exit status."""
-    args = build_parser().parse_args(argv)
+    argv = list(sys.argv[1:] if argv is None else argv)
     errors = Console(stderr=True)
     try:
+        args = _parse(argv)
         if args.list:
             _print(experiments_table())
             return 0
-        _sweep(args, Console(stderr=True, quiet=args.quiet), notes)
+        return _command(args, argv, Console(stderr=True, quiet=args.quiet), notes)
     except FastMLPError as error:
         say(errors, f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        say(errors, "Stopped by Ctrl-C.")
+        say(errors, "Stopped by Ctrl-C." + _how_to_go_on(argv))
         return 130
-    return 0
 
 
-def _sweep(args: Namespace, console: Console, notes: Sequence[str]) -> None:
+def _parse(argv: list[str]) -> Namespace:
+    """Parse a preset's options first, then the sweep file's, then the command's own: the last one counts."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    words = [*sweep_file.read(args.config, parser), *argv] if args.config else argv
+    preset = PRESETS.get(parser.parse_args(words).preset)
+    parser.set_defaults(**(preset.defaults if preset else {}))
+    return parser.parse_args(words)
+
+
+def _how_to_go_on(argv: list[str]) -> str:
+    if not any(word == "--out" or word.startswith("--out=") for word in argv):
+        return " Nothing was kept; with --out DIR the next one can go on from here."
+    return f" To go on: python -m fastmlp.train {shlex.join(argv)}"
+
+
+def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence[str]) -> int:
     """Check everything that can be checked before data and training take their time; then train, print, say where."""
     began = time.perf_counter()
     for note in notes:
         say(console, note)
-    settings = {name: getattr(args, name) for name in (*_NETWORK, *_TRAINING) if getattr(args, name) is not None}
-    if args.matmul != "auto":
-        settings["matmul"] = args.matmul
-    check_fields(settings)
-    check_threads(args.threads)
-    if args.matmul not in ("auto", *MATMULS[args.precision]):
-        allowed = " or ".join(("auto", *MATMULS[args.precision]))
-        raise ConfigError(f"--matmul is {args.matmul}; allowed with --precision {args.precision} is {allowed}.")
+    settings_of(args)
     if args.out:
         check_folder(args.out)
-    with download_bar(console) as on_progress:
-        dataset = load_dataset(args.dataset, args.data_dir, mirror=args.mirror, on_progress=on_progress)
-    configs, left_out = _plan(args, settings, dataset)
-    moved = move_aside(args.out, _FILES) if args.out else []
-    if args.matmul == "auto" and len(MATMULS[args.precision]) > 1:
-        configs, measured = resolve(configs)
-        moved += measured
-    data = f"Data set: {dataset.name} ({dataset.source}), by --dataset {args.dataset}; runs: {len(configs)}."
-    for note in filter(None, [dataset.notice, data, left_out, *moved]):
-        say(console, note)
-    with blas_threads(args.threads) as libraries:
-        if not libraries:
-            say(console, "No BLAS was found whose threads can be set: --threads has no effect.")
-        _train(args, console, dataset, configs, began)
-    if args.out:
-        say(console, f"results.json and table.md are in {args.out}.")
-    else:
-        say(console, "Nothing was written; --out DIR keeps the results.")
+    with opened(args.out) as folder:
+        with download_bar(console) as on_progress:
+            dataset = load_dataset(args.dataset, args.data_dir, mirror=args.mirror, on_progress=on_progress)
+        plan, found = _resolved(args, make_plan(args, dataset), folder)
+        folder.check_sweep(plan.configs, dataset.fingerprint)
+        if args.halving is None and any(result.status == "pruned" for result in folder.known.values()):
+            raise ConfigError(
+                f"--out {args.out} holds a search by --halving. Give that too, or choose another --out."
+            )
+        to_run = folder.missing(
+            plan.configs, dataset.fingerprint, () if args.dry_run else args.retry, test=not plan.search
+        )
+        before = len(plan.configs) - len(to_run)
+        there = f", {before} of them finished before" if before else ""
+        runs = f"runs: {len(plan.configs)}{there}"
+        data = f"Data set: {dataset.name} ({dataset.source}), by --dataset {args.dataset}; {runs}."
+        for note in filter(None, [*folder.notes, dataset.notice, data, plan.left_out, *found]):
+            say(console, note)
+        if args.dry_run:
+            _print(_planned(plan, to_run, dataset))
+            return 0
+        with blas_threads(plan.threads) as libraries:
+            if not libraries:
+                say(console, "No BLAS was found whose threads can be set: --threads has no effect.")
+            failed = _run(args, console, folder, dataset, plan, began)
+        say(console, f"runs.jsonl and what is made of it are in {args.out}." if args.out else
+            "Nothing was written; --out DIR keeps the results.")  # fmt: skip
+        if failed:
+            again = f"{shlex.join(argv)} --retry failed"
+            say(Console(stderr=True), f"error: {failed} runs failed; their lines above say why. "
+                f"Once that is mended: python -m fastmlp.train {again}")  # fmt: skip
+        return 1 if failed else 0
 
 
-def _train(args: Namespace, console: Console, dataset: Dataset, configs: Sequence[RunConfig], began: float) -> None:
-    """Train one run after the other, each on disk before the next begins; print the table however it ends."""
-    described = environment(dataset)
-    say(console, f"Machine: {machine(described)}.")
-    progress = make_progress(console, len(configs), quiet=args.quiet)
-    try:
-        _compile(configs, console)
-        with progress:
-            for config in configs:
-                progress.start(config)
-                progress.finish(run_one(config, dataset, on_epoch=progress.on_epoch, on_batch=progress.on_batch))
-                if args.out:
-                    write_results(args.out / "results.json", described, progress.finished)
-    finally:
-        finished = progress.finished
-        if len(finished) < len(configs):
-            say(console, f"{len(finished)} of {len(configs)} runs had finished.")
-        if finished:
-            _report(results_table(finished, described, time.perf_counter() - began), args.out)
+def _resolved(args: Namespace, plan: Plan, folder: Folder) -> tuple[Plan, list[str]]:
+    """Choose packed or BLAS products, where that is to be measured."""
+    if args.matmul != "auto" or len(MATMULS[args.precision]) == 1:
+        return plan, []
+    configs, found = resolve(plan.configs, [result.config for result in folder.known.values()])
+    return replace(plan, configs=configs), found
 
 
-def _report(table: Table, folder: Path | None) -> None:
-    try:
-        if folder:
-            write_whole(folder / "table.md", table.markdown())
-    finally:
-        _print(table)
+def _planned(plan: Plan, to_run: Sequence[RunConfig], dataset: Dataset) -> Table:
+    """Return the runs with what each takes at most: as many steps as it may do, each as long as was measured.
 
-
-def _plan(args: Namespace, settings: dict[str, Any], dataset: Dataset) -> tuple[list[RunConfig], str]:
-    """Return one config a run and, in words, what was left out.
-
-    Seeds are outermost: a sweep that is interrupted has the whole table of its first seeds.
+    An image of the validation part passes each layer once, where one that is trained on passes it three times.
     """
-    left_out = ""
-    if args.experiments is None and any(name in settings for name in _NETWORK):
-        experiments = [CUSTOM]
-    else:
-        experiments, left_out = select(chain.from_iterable(args.experiments or [["all"]]), dataset)
-    configs = [
-        make_config(experiment, dataset, normalize=normalize, seed=seed, settings=settings)
-        for seed in range(args.seed, args.seed + args.seeds)
-        for experiment in experiments
-        for normalize in dict.fromkeys(chain.from_iterable(args.normalize))
-    ]
-    return configs, left_out
+    images = len(dataset.train_images)
+    seconds = []
+    for config in plan.configs:
+        held_out = config.validation_fraction
+        passes = images * (1 - held_out) + images * held_out / 3
+        step = measured(config)[config.matmul]
+        seconds.append(config.epochs * passes / config.batch_size * step if config in to_run else 0.0)
+    return plan_table(plan.configs, seconds, plan.jobs)
 
 
-def _compile(configs: Sequence[RunConfig], console: Console) -> None:
-    """Compile what these runs need now, so that no run's time holds it, and say so: it takes some seconds."""
-    say(console, "Compiling the kernels, once a process ...")
+def _run(args: Namespace, console: Console, folder: Folder, dataset: Dataset, plan: Plan, began: float) -> int:
+    """Train what is missing; print the table however it ends; return how many runs failed."""
+    described = environment(dataset)
+    say(console, f"Machine: {machine(described)}. Jobs: {plan.jobs} of {plan.threads} threads.")
+    derived = Derived(args.out, described) if args.out else None
+    if args.out:
+        settings = {name: value for name, value in vars(args).items() if name not in _NOT_IN_FILE}
+        sweep_file.write(
+            args.out / "sweep.toml", _flat(settings), {"data set": f"{dataset.name} {dataset.fingerprint}"}
+        )
+
+    def keep(result: Any) -> None:
+        folder.keep(result)
+        if derived:
+            derived.now_and_then(folder.known_of(plan.configs, fingerprint))
+
+    fingerprint, best = dataset.fingerprint, None
+    try:
+        missing = folder.missing(plan.configs, fingerprint, args.retry, test=not plan.search)
+        progress = make_progress(console, None if plan.search else len(missing), quiet=args.quiet)
+        if missing or plan.search:
+            with _executor(args, plan) as executor:
+                dataset = write_mapped(dataset, folder.work / DATA)
+                hold(dataset)
+                _compile(plan.configs, executor, console)
+                with progress:
+                    sweep = Sweep(executor, plan.jobs, fingerprint, folder.work, keep, progress)
+                    if plan.search:
+                        search(sweep, folder, candidates_of(plan.configs), args.retry, args.halving)
+                    else:
+                        sweep.run(missing)
+        folder.clean()
+    finally:
+        known = folder.known_of(plan.configs, fingerprint)
+        if plan.search:
+            best = best_of(folder, candidates_of(plan.configs), fingerprint)
+        ended = [result for result in known if result.status in ("done", "diverged")]
+        left = len(plan.configs) - sum(result.status != "interrupted" for result in known)
+        if left:
+            say(console, f"{len(plan.configs) - left} of {len(plan.configs)} runs have finished.")
+        if ended:
+            wall = time.perf_counter() - began
+            table = search_table(known, best, described) if plan.search else results_table(ended, described, wall)
+            try:
+                if derived:
+                    derived.write(known, table)
+            finally:
+                _print(table)
+    return sum(result.status == "failed" for result in known)
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return options as a sweep file has them: names that were given in several words are one list."""
+    lists = ("experiments", "normalize")
+    return {
+        name: [word for words in value for word in words] if name in lists and value else value
+        for name, value in settings.items()
+    }
+
+
+@contextmanager
+def _executor(args: Namespace, plan: Plan) -> "Iterator[Executor]":
+    """Yield what does the runs; a second Ctrl-C does not wait for them."""
+    executor = (
+        Processes(plan.jobs, plan.threads) if args.workers == "processes" else ThreadPoolExecutor(plan.jobs, "fastmlp")
+    )
+    try:
+        yield executor
+    except BaseException:
+        if isinstance(executor, Processes):
+            executor.kill()
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    executor.shutdown()
+
+
+def _compile(configs: Sequence[RunConfig], executor: Executor, console: Console) -> None:
+    """Have the first worker compile what these runs need, so that no run's time holds it: the others load it."""
     start = time.perf_counter()
-    for config in {(c.activation, c.precision, c.matmul, len(c.layers) > 2): c for c in configs}.values():
-        compile_for(config)
+    kinds = {(c.activation, c.precision, c.matmul, len(c.layers) > 2): c for c in configs}
+    for config in kinds.values():
+        executor.submit(compile_for, config).result()
     seconds = time.perf_counter() - start
-    hint = "; with FASTMLP_NUMBA_CACHE=1 in the environment the next start finds them on disk" if seconds > 2 else ""
-    say(console, f"Compiled in {duration(seconds)}{hint}.")
+    if seconds > 2:
+        say(console, f"The kernels were compiled, or loaded, in {duration(seconds)}.")
 
 
 def _print(table: Table) -> None:

@@ -99,8 +99,8 @@ def make_config(
 ) -> RunConfig:
     """Return the config of one run of an experiment on a data set.
 
-    `settings` holds further fields of RunConfig; where it names `labels`, `layers`, `activation`, `weight_decay`,
-    `init` or `matmul`, it overrides the usual one. On a data set with one set of labels an experiment uses that one.
+    `settings` holds further fields of RunConfig; one that the experiment or the arguments give too is taken from there.
+    On a data set with one set of labels an experiment uses that one.
     Raises ConfigError where the layers do not fit the data.
     """
     own = experiment.labels if experiment.labels in dataset.label_names else next(iter(dataset.label_names))
@@ -108,17 +108,19 @@ def make_config(
     if labels not in dataset.label_names:
         raise ConfigError(f"{dataset.name} has no {labels} labels; it has {', '.join(dataset.label_names)}.")
     inputs, classes = dataset.train_images.shape[1], len(dataset.label_names[labels])
-    defaults = {
+    fields: dict[str, Any] = {
+        "experiment": experiment.name,
+        "dataset": dataset.name,
         "labels": labels,
+        "normalize": normalize,
+        "seed": seed,
         "layers": (inputs, *experiment.hidden, classes),
         "activation": experiment.activation,
         "weight_decay": experiment.weight_decay,
         "init": experiment.init,
         "matmul": MATMULS[settings["precision"]][0],
     }
-    config = RunConfig(
-        experiment=experiment.name, dataset=dataset.name, normalize=normalize, seed=seed, **(defaults | settings)
-    )
+    config = RunConfig(**(fields | settings))
     if (config.layers[0], config.layers[-1]) != (inputs, classes):
         others = [f"--labels {name} has {len(classes)}" for name, classes in dataset.label_names.items()]
         raise ConfigError(

@@ -2,8 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +29,11 @@ class History:
 class FitResult:
     """What a training run did.
 
-    best_epoch : 1-based, the one whose weights the network now holds; 0 where none was finished
-    status : "done", or "diverged" when a loss was no longer finite
+    best_epoch : 1-based, the one whose weights the network now holds; 0 where none was finished. A paused network
+        holds its latest
+    status : "done", "paused" where `pause` asked for it, or "diverged" when a loss was no longer finite
     seconds : wall time, validation included; images_per_second : training images over that time
+    state : to resume from where it was paused
     """
 
     history: History
@@ -38,35 +42,43 @@ class FitResult:
     status: str
     seconds: float
     images_per_second: float
+    state: "State" = field(repr=False)
 
 
-class _BestWeights:
-    """A copy of the parameters at the lowest validation loss so far, in memory allocated once."""
+@dataclass
+class State:
+    """Where training stands after an epoch: all that it needs to go on to the same bits.
 
-    def __init__(self, model: MLP) -> None:
-        self._live, self._kept = model.parameters, np.empty_like(model.parameters)
-        self.loss, self.epoch = math.inf, 0
+    parameters, velocity : flat, of the network and of its optimiser; best : the parameters at the lowest validation
+        loss so far, the latest ones where there is no validation
+    generator : state of the shuffling's bit generator; seconds : of wall time so far
+    """
 
-    def offer(self, loss: float, epoch: int) -> None:
-        if loss < self.loss:
-            self.loss, self.epoch = loss, epoch
-            np.copyto(self._kept, self._live)
-
-    def restore(self) -> None:
-        if self.epoch:
-            np.copyto(self._live, self._kept)
+    history: History
+    parameters: np.ndarray
+    velocity: np.ndarray
+    best: np.ndarray
+    generator: Mapping[str, Any]
+    seconds: float
 
 
 class EarlyStopping:
-    """Says stop after `patience` consecutive epochs, each with a higher validation loss than the one before it."""
+    """Training stops after `patience` consecutive epochs, each with a higher validation loss than the one before it."""
 
-    def __init__(self, patience: int) -> None:
+    def __init__(self, patience: int, losses: Iterable[float] = ()) -> None:
+        """Begin with the losses of the epochs before, if any."""
         self._patience, self._previous, self._rising = patience, math.inf, 0
+        for loss in losses:
+            self.take(loss)
 
-    def should_stop(self, loss: float) -> bool:
+    def take(self, loss: float) -> None:
         """Take the validation loss of one more epoch."""
         self._rising = self._rising + 1 if loss > self._previous else 0
         self._previous = loss
+
+    @property
+    def stops(self) -> bool:
+        """Whether it is time to stop."""
         return self._rising >= self._patience
 
 
@@ -84,6 +96,8 @@ def fit(
     rng: np.random.Generator | int = 0,
     on_epoch: Callable[[int, History], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
+    pause: Callable[[State], bool] | None = None,
+    resume: State | None = None,
 ) -> FitResult:
     """Train the network in place and leave it with the weights of its best validation loss.
 
@@ -92,6 +106,8 @@ def fit(
     patience : stop after so many consecutive epochs of rising validation loss
     rng : generator or seed of the shuffling: one permutation an epoch
     on_epoch(epoch, history) after each epoch, counted from 1; on_batch(images done in this epoch) after some batches
+    pause(state) after each epoch: True ends training for now. The state's arrays are the live ones
+    resume : such a state, to go on from with the same arguments, to the bits of training that was never paused
 
     A last, smaller batch is used as it is. Training that diverges ends early with that status; its history is kept.
     Raises ConfigError or DataError for arguments that do not fit.
@@ -103,30 +119,66 @@ def fit(
     if validation is not None:
         validation = model._checked_rows(*validation)  # now, rather than after the first epoch
     rng = np.random.default_rng(rng)
-    history, best, stopping = History(), _BestWeights(model), EarlyStopping(patience)
-    status, epoch = "done", 0
-    start = time.perf_counter()
-    for epoch in range(1, epochs + 1):
+    state = _first_state(model, optimizer, rng) if resume is None else _resumed(model, optimizer, rng, resume)
+    history, stopping = state.history, EarlyStopping(patience, state.history.val_loss)
+    status, before, start = "done", state.seconds, time.perf_counter()
+    epoch = len(history.train_loss)
+    while epoch < epochs and not stopping.stops:
+        epoch += 1
         order = rng.permutation(len(inputs))
         loss, accuracy = model._train_epoch(inputs, labels, order, batch_size, optimizer, on_batch)
         history.train_loss.append(loss)
         history.train_accuracy.append(accuracy)
-        diverged = not math.isfinite(loss)
+        val_loss = loss
         if validation is not None:
-            val_loss, val_accuracy = (math.nan, math.nan) if diverged else model.evaluate(*validation, batch_size)
+            finite = math.isfinite(loss)
+            val_loss, val_accuracy = model.evaluate(*validation, batch_size) if finite else (math.nan, math.nan)
             history.val_loss.append(val_loss)
             history.val_accuracy.append(val_accuracy)
-            diverged = not math.isfinite(val_loss)
         if on_epoch is not None:
             on_epoch(epoch, history)
-        if diverged:
+        if not math.isfinite(val_loss):
             status = "diverged"
             break
+        if validation is None or val_loss < min(history.val_loss[:-1], default=math.inf):
+            np.copyto(state.best, model.parameters)
         if validation is not None:
-            best.offer(history.val_loss[-1], epoch)
-            if stopping.should_stop(history.val_loss[-1]):
-                break
-    seconds = time.perf_counter() - start
-    best.restore()
-    best_epoch = best.epoch if validation is not None else epoch - (status == "diverged")
-    return FitResult(history, best_epoch, epoch, status, seconds, epoch * len(inputs) / seconds)
+            stopping.take(val_loss)
+        state.seconds, state.generator = before + time.perf_counter() - start, rng.bit_generator.state
+        if pause is not None and pause(state) and epoch < epochs and not stopping.stops:
+            status = "paused"
+            break
+    seconds = before + time.perf_counter() - start
+    if status != "paused":
+        np.copyto(model.parameters, state.best)
+    speed = epoch * len(inputs) / seconds
+    return FitResult(history, _best_epoch(history, status), epoch, status, seconds, speed, state)
+
+
+def _first_state(model: MLP, optimizer: SGD, rng: np.random.Generator) -> State:
+    parameters = model.parameters
+    velocity = optimizer.velocity_of(parameters)
+    return State(History(), parameters, velocity, parameters.copy(), rng.bit_generator.state, 0.0)
+
+
+def _resumed(model: MLP, optimizer: SGD, rng: np.random.Generator, state: State) -> State:
+    """Set network, optimiser and generator to a state; return it with their arrays."""
+    own = _first_state(model, optimizer, rng)
+    for name in ("parameters", "velocity", "best"):
+        mine, given = getattr(own, name), getattr(state, name)
+        if (given.shape, given.dtype) != (mine.shape, mine.dtype):
+            raise ConfigError(
+                f"the state's {name} are {given.dtype} of shape {given.shape}, this network's {mine.dtype} of shape "
+                f"{mine.shape}: resume with the network that the state was taken from"
+            )
+        np.copyto(mine, given)
+    rng.bit_generator.state = state.generator
+    return replace(own, history=deepcopy(state.history), generator=state.generator, seconds=state.seconds)
+
+
+def _best_epoch(history: History, status: str) -> int:
+    if not history.val_loss:
+        return len(history.train_loss) - (status == "diverged")
+    finite = [loss if math.isfinite(loss) else math.inf for loss in history.val_loss]
+    best = min(finite)
+    return 1 + finite.index(best) if best < math.inf else 0

@@ -5,7 +5,7 @@ The answer goes into each run's config, so that a run's bits never depend on a m
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +33,8 @@ _REST = 0.5
 
 def _network_key(config: RunConfig) -> str:
     sizes = "-".join(map(str, config.layers))
-    return f"{sizes}, batch {config.batch_size}, threads {config.threads}"
+    precision = "" if config.precision == "float32" else f", {config.precision}"
+    return f"{sizes}, batch {config.batch_size}, threads {config.threads}{precision}"
 
 
 def _machine_key() -> str:
@@ -73,8 +74,8 @@ def measure(config: RunConfig) -> dict[str, float]:
     return seconds
 
 
-def choose(config: RunConfig) -> tuple[str, dict[str, float]]:
-    """Return the way for this network, batch and number of threads, and the seconds a step that say so.
+def measured(config: RunConfig) -> dict[str, float]:
+    """Return the seconds of a training step by each way, for this network, batch, precision and number of threads.
 
     What was measured is kept in the user's cache for this CPU and these versions; a file there that cannot be read or
     written costs no more than a new measurement.
@@ -92,25 +93,37 @@ def choose(config: RunConfig) -> tuple[str, dict[str, float]]:
             write_whole(path, json.dumps(table, indent=1) + "\n")
         except (OSError, OutputError):
             pass
+    return known
+
+
+def choose(config: RunConfig) -> tuple[str, dict[str, float]]:
+    """Return the faster way for such a run, and the seconds a step that say so."""
+    seconds = measured(config)
     first, *others = MATMULS[config.precision]
-    best = min(others, key=lambda way: known[way])
-    return (best if known[best] * MARGIN < known[first] else first), known
+    best = min(others, key=lambda way: seconds[way], default=first)
+    return (best if seconds[best] * MARGIN < seconds[first] else first), seconds
 
 
 def _is_measurement(value: Any, ways: Sequence[str]) -> bool:
     return isinstance(value, dict) and all(isinstance(value.get(way), float) and value[way] > 0 for way in ways)
 
 
-def resolve(configs: Sequence[RunConfig]) -> tuple[list[RunConfig], list[str]]:
-    """Return the configs with the faster way in each, and what was found, a sentence a network."""
+def resolve(configs: Sequence[RunConfig], before: Iterable[RunConfig] = ()) -> tuple[list[RunConfig], list[str]]:
+    """Return the configs with the faster way in each, and what was found, a sentence a network.
+
+    Networks that are among those of `before` are computed as they were: a sweep that goes on keeps its runs' bits.
+    """
+    ways = {_network_key(config): config.matmul for config in before}
     chosen: dict[str, tuple[str, dict[str, float]]] = {}
     for config in configs:
-        if _network_key(config) not in chosen:
-            chosen[_network_key(config)] = choose(config)
+        key = _network_key(config)
+        if key not in ways:
+            chosen[key] = choose(config)
+            ways[key] = chosen[key][0]
     notes = [
         f"Products: {way} for {network} (a step takes "
         + ", ".join(f"{1000 * seconds[name]:.2f} ms {name}" for name in seconds)
         + ")."
         for network, (way, seconds) in chosen.items()
     ]
-    return [replace(config, matmul=chosen[_network_key(config)][0]) for config in configs], notes
+    return [replace(config, matmul=ways[_network_key(config)]) for config in configs], notes

@@ -10,7 +10,11 @@ from fastmlp.config import INITS, LABELS
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
 from fastmlp.experiments import BATCH_SIZE, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
 from fastmlp.precision import MATMULS, PRECISIONS
+from fastmlp.sweep.folder import RETRIES
+from fastmlp.sweep.search import PRESETS
 from fastmlp.threads import usable_cores
+
+WORKERS = ("processes", "threads")
 
 _DESCRIPTION = """\
 Train the networks of the report's results table under both of its normalisations, and
@@ -18,9 +22,9 @@ print the table: our test accuracies, on CIFAR-100 with the published figure bes
 
 _EXAMPLES = """\
 examples:
-  python -m fastmlp.train --out runs/all
-  python -m fastmlp.train --experiments relu double_units --normalize image --seeds 3
-  python -m fastmlp.train --layers 3072,512,20 --activation relu --lr 0.01 --epochs 50"""
+  python -m fastmlp.train --out runs/all --seeds 3                     the report's table; the same again goes on
+  python -m fastmlp.train --layers 3072,512,20 --activation relu --lr 0.01 --epochs 50
+  python -m fastmlp.train --grid lr=0.001,0.005,0.01 batch_size=256,1024 --halving --out runs/grid"""
 
 
 def build_parser() -> ArgumentParser:
@@ -35,8 +39,10 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     _add_choice(parser)
+    _add_search(parser)
     _add_network(parser)
     _add_training(parser)
+    _add_work(parser)
     _add_output(parser)
     return parser
 
@@ -57,6 +63,18 @@ def _add_choice(parser: ArgumentParser) -> None:
     add("--mirror", metavar="URL", help="fetch from this address instead of the public host")
     add("--seed", type=int, default=0, metavar="N", help="the first seed (default: %(default)s)")
     add("--seeds", type=_count, default=1, metavar="N", help="how many; several give mean and spread (default: 1)")
+
+
+def _add_search(parser: ArgumentParser) -> None:
+    text = "the best candidate on validation is then tested; an AXIS is a setting and its values, as in lr=0.001,0.01"
+    add = parser.add_argument_group("search", text).add_argument
+    add("--grid", nargs="+", metavar="AXIS", help="every combination of these values; layers are joined: 3072-64-20")
+    text = "N draws; an AXIS may be a range, log-uniform: lr=1e-4..1e-1"
+    add("--random", nargs="+", metavar=("N", "AXIS"), help=text)
+    text = "keep the best 1/ETA at each rung of epochs, and go on with those alone (ETA: 3)"
+    add("--halving", nargs="?", type=int, const=3, metavar="ETA", help=text)
+    text = "report: the 16 runs of its results table; " + "; ".join(f"{n}: {p.description}" for n, p in PRESETS.items())
+    add("--preset", choices=["report", *PRESETS], default="report", help=f"{text} (default: report)")
 
 
 def _add_network(parser: ArgumentParser) -> None:
@@ -87,13 +105,31 @@ def _add_training(parser: ArgumentParser) -> None:
     add("--precision", choices=PRECISIONS, default="float32", help=text)
     text = "packed: this package's compiled steps; blas: numpy's products; auto: what measures faster (default: auto)"
     add("--matmul", choices=("auto", *MATMULS["float32"]), default="auto", help=text)
-    text = "threads a run (default: %(default)s, the cores this process may use)"
-    add("--threads", type=int, default=usable_cores(), metavar="N", help=text)
+
+
+def _add_work(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("work").add_argument
+    text = f"threads a run (default: 1, or all {usable_cores()} cores for a single run)"
+    add("--threads", type=int, metavar="N", help=text)
+    text = "runs at once; auto: as many as the cores take (default: auto)"
+    add("--jobs", type=_jobs, default="auto", metavar="N", help=text)
+    text = "what does the runs: a worker process that is killed costs no other run (default: %(default)s)"
+    add("--workers", choices=WORKERS, default=WORKERS[0], help=text)
+    add("--dry-run", action="store_true", help="list the runs with the time that each takes at most, then end")
 
 
 def _add_output(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("output").add_argument
-    add("--out", type=Path, metavar="DIR", help="write results.json, after each run, and table.md here")
+    text = "keep each run here as it ends, then tables; the same command goes on where an earlier one was stopped"
+    add("--out", type=Path, metavar="DIR", help=text)
+    text = f"run these of DIR anew: {', '.join(RETRIES)} (interrupted ones otherwise go on from their checkpoint)"
+    add("--retry", type=_names("status", RETRIES), default=[], metavar="STATUS,...", help=text)
+    add(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="take options from a TOML file, as DIR/sweep.toml is one; the command line's own win",
+    )
     add("--quiet", action="store_true", help="print the table alone, no notices and no progress")
 
 
@@ -116,6 +152,10 @@ def _layers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a list of layer sizes; give them as in 3072,256,20") from None
+
+
+def _jobs(text: str) -> int | str:
+    return text if text == "auto" else _count(text)
 
 
 def _count(text: str) -> int:

@@ -1,11 +1,14 @@
 """What is shown while runs go on, all of it on stderr: stdout holds the table alone."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
+from math import isnan
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -14,21 +17,20 @@ from rich.text import Text
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Progress as Download
-from fastmlp.fit import History
 from fastmlp.report import duration
 from fastmlp.results import RunResult
-
-_REFRESH_SECONDS = 0.25  # drawing takes about a millisecond, a batch a few
+from fastmlp.sweep.board import BEGAN, EPOCHS, IMAGES, IN_EPOCH, TRAIN_LOSS, VAL_LOSS, Board
+from fastmlp.sweep.job import Job
 
 
 class Silent:
-    """Show nothing. The base of the others, and what `--quiet` asks for.
+    """Show nothing. The base of the others, and what `--quiet` asks for: it is a `fastmlp.sweep.loop.Watcher`.
 
-    Use it as a context manager around all runs; call `start` before a run and `finish` after it, and hand `on_batch`
-    and `on_epoch` to the run.
+    Use it as a context manager around the sweep. total : of results that it will bring, None where that is not known
+    before, as in a search.
     """
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, total: int | None) -> None:
         self.console = console
         self.total = total
         self.finished: list[RunResult] = []
@@ -39,18 +41,18 @@ class Silent:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         pass
 
-    def start(self, config: RunConfig) -> None:
+    def start(self, job: Job) -> None:
         """Begin a run."""
 
-    def on_batch(self, images: int) -> None:
-        """Take note of how many images of the current epoch are done."""
-
-    def on_epoch(self, epoch: int, history: History) -> None:
-        """Take note of the end of an epoch."""
+    def look(self, board: Board, running: Sequence[Job]) -> None:
+        """Look at what has come of the running jobs."""
 
     def finish(self, result: RunResult) -> None:
         """End a run."""
         self.finished.append(result)
+
+    def tell(self, sentence: str) -> None:
+        """Say what a person should know."""
 
 
 class Lines(Silent):
@@ -59,13 +61,19 @@ class Lines(Silent):
     def finish(self, result: RunResult) -> None:
         """Print the run's line."""
         super().finish(result)
-        say(self.console, f"run {len(self.finished)}/{self.total}: {title(result.config)}: {outcome(result)}")
+        of = "" if self.total is None else f"/{self.total}"
+        say(self.console, f"run {len(self.finished)}{of}: {title(result.config)}: {outcome(result)}")
+
+    def tell(self, sentence: str) -> None:
+        """Print the sentence."""
+        say(self.console, sentence)
 
 
 class Bar(Lines):
-    """Keep two lines up to date in place at the foot of a terminal, the lines of finished runs above them."""
+    """Keep a line for each running job and one for all at the foot of a terminal, finished runs above them."""
 
     def __enter__(self) -> Self:
+        self._began = time.time()
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
         self._live.start()
         return self
@@ -73,36 +81,17 @@ class Bar(Lines):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._live.stop()
 
-    def start(self, config: RunConfig) -> None:
-        """Begin a run."""
-        self._config, self._history = config, History()
-        self._images_before = self._images_in_epoch = 0
-        self._began = time.perf_counter()
-        self._drawn = 0.0
-        self._draw()
-
-    def on_batch(self, images: int) -> None:
-        """Draw anew, a few times a second at most."""
-        self._images_in_epoch = images
-        if time.perf_counter() - self._drawn > _REFRESH_SECONDS:
-            self._draw()
-
-    def on_epoch(self, epoch: int, history: History) -> None:  # noqa: ARG002 - the history is as long
-        """Keep the losses, to be drawn with the next batch."""
-        self._history = history
-        self._images_before += self._images_in_epoch
-        self._images_in_epoch = 0
-
-    def _draw(self) -> None:
-        self._drawn = time.perf_counter()
-        seconds = self._drawn - self._began
-        lines = status(
-            self._config, self._history, self._images_before + self._images_in_epoch, seconds, self.finished, self.total
-        )
-        self._live.update(Text(lines, no_wrap=True, overflow="ellipsis"), refresh=True)
+    def look(self, board: Board, running: Sequence[Job]) -> None:
+        """Draw anew."""
+        now = time.time()
+        lines = [status(job.config, board.slot(job.slot), now) for job in running]
+        epochs = [int(board.slot(job.slot)[EPOCHS]) for job in running]
+        costs = [(cost(job.config), done, job.config.epochs) for job, done in zip(running, epochs, strict=True)]
+        lines.append(overall(self.finished, self.total, costs, now - self._began))
+        self._live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
-def make_progress(console: Console, total: int, *, quiet: bool) -> Silent:
+def make_progress(console: Console, total: int | None, *, quiet: bool) -> Silent:
     """Return the progress that fits: none if quiet, moving lines on a terminal, plain lines elsewhere."""
     kind = Silent if quiet else Bar if console.is_terminal and not console.is_dumb_terminal else Lines
     return kind(console, total)
@@ -141,6 +130,14 @@ def title(config: RunConfig) -> str:
 
 def outcome(result: RunResult) -> str:
     """Return a finished run in a few words."""
+    if result.status == "failed":
+        return f"failed: {result.error}"
+    if result.status in ("interrupted", "pruned"):
+        return f"{result.status} after epoch {result.epochs}, validation accuracy {100 * result.val_accuracy:.2f} %"
+    if result.status == "done" and isnan(result.test_accuracy):
+        return (
+            f"validation accuracy {100 * result.val_accuracy:.2f} %, best epoch {result.best_epoch} of {result.epochs}"
+        )
     if result.status == "diverged":
         return f"diverged in epoch {result.epochs}: the loss is no longer finite; a lower --lr may help"
     return (
@@ -149,23 +146,37 @@ def outcome(result: RunResult) -> str:
     )
 
 
-def status(
-    config: RunConfig, history: History, images: int, seconds: float, finished: list[RunResult], total: int
-) -> str:
-    """Return the moving lines: run, time left; epoch, losses, speed. `images` and `seconds` are those of this run."""
-    done = len(history.val_loss)
-    head = f"run {len(finished) + 1}/{total}: {title(config)}"
-    epoch = f"epoch {min(done + 1, config.epochs)}/{config.epochs}"
-    speed = f"{images / seconds if seconds > 0 else 0:,.0f} images/s"
-    if not done:
-        return f"{head}\n{epoch}, {speed}"
-    left = epochs_left(done, config.epochs, [run.epochs for run in finished], total) * seconds / done
-    losses = f"loss {history.train_loss[-1]:.4f}, validation {history.val_loss[-1]:.4f}"
-    return f"{head}; about {duration(left)} left\n{epoch}, {losses}, {speed}"
+def status(config: RunConfig, row: np.ndarray, now: float) -> str:
+    """Return the line of a running job, from its row of the board; `now` is the time."""
+    done = int(row[EPOCHS])
+    images, seconds = row[IMAGES] + row[IN_EPOCH], now - row[BEGAN]
+    parts = [f"{title(config)}: epoch {min(done + 1, config.epochs)}/{config.epochs}"]
+    if done:
+        parts.append(f"loss {row[TRAIN_LOSS]:.4f}, validation {row[VAL_LOSS]:.4f}")
+    if images and seconds > 0:
+        parts.append(f"{images / seconds:,.0f} images/s")
+    return ", ".join(parts)
 
 
-def epochs_left(done: int, limit: int, finished: list[int], total: int) -> float:
-    """Return the epochs still to come: a run is thought to stop when the finished ones did, or else at its limit."""
-    usual = sum(finished) / len(finished) if finished else limit
-    current = max(usual, done + 1) - done if done < limit else 0
-    return current + usual * (total - len(finished) - 1)
+def cost(config: RunConfig) -> float:
+    """Return what an epoch takes, in numbers that only compare runs: the multiply-adds of an image."""
+    return float(sum(d * h for d, h in pairwise(config.layers)))
+
+
+def overall(finished: list[RunResult], total: int | None, running: list[tuple[float, int, int]], seconds: float) -> str:
+    """Return the line of the whole sweep; running : cost of an epoch, epochs done and at most, of each running job.
+
+    A run is thought to stop when the finished ones did, relative to their limit, and to cost what they cost.
+    """
+    if total is None:
+        return f"{len(finished)} results so far"
+    told = [run for run in finished if run.epochs]
+    line = f"{len(finished)} of {total} runs done"
+    worked = sum(cost(run.config) * run.epochs for run in told) + sum(each * done for each, done, _ in running)
+    if not worked or seconds <= 0:
+        return line
+    share = sum(run.epochs / run.config.epochs for run in told) / len(told) if told else 1.0
+    full = [cost(run.config) * run.config.epochs for run in told] + [each * limit for each, _, limit in running]
+    waiting = max(0, total - len(finished) - len(running)) * sum(full) / len(full)
+    left = share * waiting + sum(each * max(1.0, share * limit - done) for each, done, limit in running)
+    return f"{line}, about {duration(left * seconds / worked)} left"

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 from statistics import fmean, stdev
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 
+from fastmlp.config import RunConfig
 from fastmlp.experiments import CUSTOM, EXPERIMENTS, published
 from fastmlp.initializers import resolve
 from fastmlp.results import RunResult
@@ -103,6 +105,65 @@ def results_table(
         groups = [[run for run in runs if run.experiment == name and run.normalize == norm] for norm in norms]
         rows.append(_row(name, dict(zip(norms, groups, strict=True)), with_report))
     return Table(_facts(runs, environment, wall_seconds, norms), columns, rows, words=3)
+
+
+def plan_table(configs: Sequence[RunConfig], seconds: Sequence[float], jobs: int) -> Table:
+    """Return one row a run with the time that it takes at most, 0 for one that is finished; jobs : runs at a time."""
+    rows = [
+        [
+            config.experiment,
+            config.normalize,
+            str(config.seed),
+            "-".join(map(str, config.layers)) + _kind(config.activation, config.weight_decay),
+            "finished" if at_most == 0 else duration(at_most),
+        ]
+        for config, at_most in zip(configs, seconds, strict=True)
+    ]
+    missing = sum(at_most > 0 for at_most in seconds)
+    whole = max([sum(seconds) / jobs, *seconds])
+    told = f"Runs: {len(configs)}, {missing} of them to do, {jobs} at a time: {duration(whole)} at most."
+    return Table([told], ["experiment", "normalisation", "seed", "network", "at most"], rows, words=4)
+
+
+def search_table(runs: Sequence[RunResult], best: Sequence[RunConfig] | None, environment: Mapping[str, Any]) -> Table:
+    """Return one row a candidate, best validation accuracy first; best : the runs of the one that was tested."""
+    groups: dict[tuple[str, str], list[RunResult]] = {}
+    for run in runs:
+        groups.setdefault((run.experiment, run.normalize), []).append(run)
+    chosen = {(config.experiment, config.normalize) for config in best or ()}
+    ranked = sorted(groups.items(), key=lambda group: -_validation(group[1]))
+    rows = [
+        [
+            experiment + (" **(best)**" if (experiment, norm) in chosen else ""),
+            norm,
+            " ".join(dict.fromkeys(run.status for run in some)),
+            _spread([100 * run.val_accuracy for run in some]),
+            _spread([100 * run.test_accuracy for run in some]),
+            str(len(some)),
+            format(fmean(run.epochs for run in some), ".0f"),
+            format(sum(run.seconds for run in some), ".1f"),
+        ]
+        for (experiment, norm), some in ranked
+    ]
+    columns = ["candidate", "normalisation", "status", "validation", "test", "seeds", "epochs", "seconds"]
+    facts = _facts(runs, environment, None, list(dict.fromkeys(run.normalize for run in runs)))
+    facts[1] = (
+        "Figures: accuracy in %, with the weights of the lowest validation loss; candidates are compared on the "
+        "validation images, and the best one alone is tested."
+    )
+    return Table(facts, columns, rows, words=3)
+
+
+def _validation(runs: Sequence[RunResult]) -> float:
+    mean = fmean(run.val_accuracy for run in runs)
+    return mean if isfinite(mean) else -inf
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Return mean and standard deviation; a dash where one of them is missing."""
+    if not all(map(isfinite, values)):
+        return _NOTHING
+    return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
 def _row(name: str, by_norm: Mapping[str, Sequence[RunResult]], with_report: set[str]) -> list[str]:

@@ -18,12 +18,17 @@ from fastmlp.errors import DataError, OutputError
 class RunResult:
     """What one run gave. Accuracies are fractions, losses means over the images, `seconds` the time in training.
 
-    `best_epoch` counts from 1 and is the epoch whose weights were kept and tested; `seconds` includes the validation
-    after each epoch. A run whose loss stopped being finite has the status "diverged", its history up to there, and NaN
-    for the figures of the test. `history` holds the lists train_loss, val_loss, train_accuracy and val_accuracy, one
-    value an epoch.
+    `run_id` is that of `fastmlp.identity`, `weights_sha256` the hash of the kept weights: W1, b1, W2, b2, ... as they
+    lie in memory. `best_epoch` counts from 1 and is the epoch whose weights were kept and tested; `seconds` includes
+    the validation after each epoch. `history` holds the lists train_loss, val_loss, train_accuracy and val_accuracy,
+    one value an epoch.
+
+    `status` is "done"; "diverged" where the loss stopped being finite, with the history up to there; "interrupted"
+    where it can go on from its checkpoint; "pruned" where a search gave it up; "failed" where `error` says why. The
+    figures of the test are NaN where the test images were not looked at: in all but the first, and in searches.
     """
 
+    run_id: str
     experiment: str
     normalize: str
     seed: int
@@ -39,6 +44,8 @@ class RunResult:
     seconds: float
     images_per_second: float
     history: dict[str, list[float]]
+    weights_sha256: str = ""
+    error: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as values that JSON knows; NaN and infinities, which it does not, become None."""
@@ -59,6 +66,29 @@ class RunResult:
         values: dict[str, Any] = {name: math.nan if v is None else v for name, v in data.items()}
         history = {name: [math.nan if v is None else v for v in series] for name, series in data["history"].items()}
         return cls(**(values | {"config": RunConfig.from_json(data["config"]), "history": history}))
+
+
+def failed_result(config: RunConfig, run_id: str, error: str) -> RunResult:
+    """Return the result of a run that came to nothing."""
+    return RunResult(
+        run_id=run_id,
+        experiment=config.experiment,
+        normalize=config.normalize,
+        seed=config.seed,
+        status="failed",
+        dataset=config.dataset,
+        precision=config.precision,
+        config=config,
+        test_accuracy=math.nan,
+        test_loss=math.nan,
+        val_accuracy=math.nan,
+        best_epoch=0,
+        epochs=0,
+        seconds=0.0,
+        images_per_second=0.0,
+        history={"train_loss": [], "val_loss": [], "train_accuracy": [], "val_accuracy": []},
+        error=error,
+    )
 
 
 def _finite(value: float) -> float | None:
@@ -87,7 +117,10 @@ def write_whole(path: Path, text: str) -> None:
     """Replace `path` by `text` in one step: a reader, or a crash, finds the old file or the new one, never a part."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut may leave the new name to an empty file
         part.replace(path)
     except OSError as error:
         with suppress(OSError):

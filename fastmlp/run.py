@@ -1,19 +1,27 @@
 """One training run, from a config and a data set to its result."""
 
+import hashlib
 import math
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from fastmlp import checkpoint
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
-from fastmlp.fit import FitResult, History, fit
+from fastmlp.fit import FitResult, History, State, fit
+from fastmlp.identity import run_id
 from fastmlp.inputs import ImageInput
 from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
 from fastmlp.results import RunResult
+
+# Seconds between two checkpoints: what a kill costs at most, and against which writing one is nothing.
+CHECKPOINT_SECONDS = 30.0
 
 
 class _Part(NamedTuple):
@@ -27,15 +35,23 @@ def run_one(
     *,
     on_epoch: Callable[[int, History], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
+    kept: Path | None = None,
+    until: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    test: bool = True,
 ) -> RunResult:
     """Train and test one network; `on_epoch` and `on_batch` are those of `fastmlp.fit.fit`.
 
+    kept : file of the run's checkpoint: training goes on from there, and is saved there at most every 30 s; None:
+        nothing is saved. Who keeps the result removes it
+    until : epoch at whose end training is saved and interrupted; stop : looked at after each epoch, for the same
+    test : whether to look at the test images, where training is done; if not, that end is saved too, for a later call
+
     All random numbers come from one generator, in this order: the split, the weights, the shuffling. So runs of the
-    same seed share their split. The test images are looked at once, with the weights of the best validation loss, and
-    not at all where the run diverged.
+    same seed share their split. The test images are looked at once, with the weights of the best validation loss.
     """
     rng = np.random.default_rng(config.seed)
-    train, validation, test = _parts(config, dataset, rng)
+    train, validation, test_part = _parts(config, dataset, rng)
     model = MLP(
         config.layers,
         config.activation,
@@ -45,21 +61,40 @@ def run_one(
         threads=config.threads,
         rng=rng,
     )
+    name = run_id(config, dataset.fingerprint)
+    optimizer = SGD(config.lr, config.momentum, config.weight_decay)
+    saved = time.perf_counter()
+
+    def pause(state: State) -> bool:
+        nonlocal saved
+        pauses = stop() or len(state.history.train_loss) == until
+        if kept is not None and (pauses or time.perf_counter() - saved > CHECKPOINT_SECONDS):
+            checkpoint.save(kept, name, state)
+            saved = time.perf_counter()
+        return pauses
+
     fitted = fit(
         model,
         train.inputs,
         train.labels,
         validation=validation,
-        optimizer=SGD(config.lr, config.momentum, config.weight_decay),
+        optimizer=optimizer,
         epochs=config.epochs,
         batch_size=config.batch_size,
         patience=config.patience,
         rng=rng,
         on_epoch=on_epoch,
         on_batch=on_batch,
+        pause=pause,
+        resume=checkpoint.load(kept, name) if kept is not None else None,
     )
-    diverged = fitted.status == "diverged"
-    return _result(config, fitted, (math.nan, math.nan) if diverged else model.evaluate(*test))
+    tested = (math.nan, math.nan)
+    if fitted.status == "done":
+        if test:
+            tested = model.evaluate(*test_part)
+        elif kept is not None:
+            checkpoint.save(kept, name, fitted.state)
+    return _result(config, name, fitted, hashlib.sha256(model.parameters.data).hexdigest(), tested)
 
 
 def compile_for(config: RunConfig) -> None:
@@ -87,14 +122,17 @@ def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tup
     )
 
 
-def _result(config: RunConfig, fitted: FitResult, test: tuple[float, float]) -> RunResult:
+def _result(
+    config: RunConfig, name: str, fitted: FitResult, weights_sha256: str, test: tuple[float, float]
+) -> RunResult:
     history = fitted.history
     best = fitted.best_epoch  # 0 where the first epoch diverged already
     return RunResult(
+        run_id=name,
         experiment=config.experiment,
         normalize=config.normalize,
         seed=config.seed,
-        status=fitted.status,
+        status="interrupted" if fitted.status == "paused" else fitted.status,
         dataset=config.dataset,
         precision=config.precision,
         config=config,
@@ -105,10 +143,6 @@ def _result(config: RunConfig, fitted: FitResult, test: tuple[float, float]) -> 
         epochs=fitted.epochs,
         seconds=fitted.seconds,
         images_per_second=fitted.images_per_second,
-        history={
-            "train_loss": history.train_loss,
-            "val_loss": history.val_loss,
-            "train_accuracy": history.train_accuracy,
-            "val_accuracy": history.val_accuracy,
-        },
+        history=asdict(history),
+        weights_sha256=weights_sha256,
     )

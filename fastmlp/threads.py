@@ -4,7 +4,6 @@ Only BLAS is held, never numba: the compiled kernels are serial, and two pools t
 thread. An OpenMP pool that numba may share is left alone for the same reason.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -17,10 +16,10 @@ from fastmlp.errors import ConfigError
 
 
 def usable_cores() -> int:
-    """Return how many logical cores this process may run on, which an affinity mask can make fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores this process may use: an affinity mask or a container's limit can make them fewer."""
+    from loky import cpu_count  # here: it takes a while, and most programs set their threads themselves
+
+    return cpu_count()
 
 
 def check_threads(n: int) -> None:

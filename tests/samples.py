@@ -6,6 +6,7 @@ import numpy as np
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
+from fastmlp.identity import run_id
 from fastmlp.precision import MATMULS
 from fastmlp.results import RunResult
 
@@ -61,6 +62,7 @@ def result(test_accuracy: float = 0.342, *, status: str = "done", epochs: int = 
     """A finished run; `changes` go to its config."""
     made = config(**changes)
     return RunResult(
+        run_id=run_id(made, ENVIRONMENT["dataset"]["fingerprint"]),
         experiment=made.experiment,
         normalize=made.normalize,
         seed=made.seed,

@@ -3,49 +3,24 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from command import QUICK, embedded_made_once, fails, run, table_rows  # noqa: F401 - a fixture is found by its name
 from fastmlp import cli
+from fastmlp.config import RunConfig
 from fastmlp.data import load_dataset
 from fastmlp.experiments import EXPERIMENTS
-from fastmlp.results import load_results
+from fastmlp.identity import run_id
+from fastmlp.results import RunResult, load_results
+from fastmlp.sweep import job
+from fastmlp.sweep.folder import Folder
 from fastmlp.threads import blas_info, usable_cores
 
-QUICK = ["--dataset", "embedded", "--epochs", "2", "--threads", "1", "--matmul", "packed"]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _embedded_made_once():
-    """Draw the embedded set once for all tests of this file."""
-    made = load_dataset("embedded")
-    patch = pytest.MonkeyPatch()
-    real = cli.load_dataset
-    patch.setattr(cli, "load_dataset", lambda name, *a, **k: made if name == "embedded" else real(name, *a, **k))
-    yield
-    patch.undo()
-
-
-def run(*argv: str) -> int:
-    return cli.main([*QUICK, *argv])
-
-
-def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    """Run to a refusal and return what it said on stderr, having printed nothing else."""
-    with pytest.raises(SystemExit) as stop:
-        sys.exit(run(*argv))
-    assert stop.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "Traceback" not in err
-    return err
-
-
-def table_rows(markdown: str) -> list[dict[str, str]]:
-    lines = [line.strip("| ").split(" | ") for line in markdown.splitlines() if line.startswith("|")]
-    return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+pytestmark = pytest.mark.usefixtures("embedded_made_once")
 
 
 def test_two_experiments_under_two_normalisations(tmp_path: Path, capsys) -> None:
@@ -68,7 +43,13 @@ def test_two_experiments_under_two_normalisations(tmp_path: Path, capsys) -> Non
     ]
     assert rows[0]["image"] == f"{100 * runs[0].test_accuracy:.2f}"
     assert "image, report" not in rows[0]
-    for text in ("Data set: embedded", "runs: 4", "Compiled in", "run 4/4: classes100, channel, seed 0", str(tmp_path)):
+    for text in (
+        "Data set: embedded",
+        "runs: 4",
+        "Jobs: 1 of 1 threads",
+        "run 4/4: classes100, channel, seed 0",
+        str(tmp_path),
+    ):
         assert text in err
 
 
@@ -123,24 +104,16 @@ def test_without_out_nothing_is_written_and_that_is_said(tmp_path: Path, capsys,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_older_results_are_kept(tmp_path: Path, capsys) -> None:
-    for seed in ("0", "1"):
-        assert run("--layers", "3072,4,20", "--normalize", "image", "--seed", seed, "--out", str(tmp_path)) == 0
-    assert "it is now results-1.json" in capsys.readouterr().err
-    seeds = {p.name: load_results(p)[1][0].seed for p in tmp_path.glob("results*.json")}
-    assert seeds == {"results-1.json": 0, "results.json": 1}
-    assert (tmp_path / "table-1.md").exists()
-
-
 def test_a_diverged_run_is_marked_and_the_others_go_on(tmp_path: Path, capsys, monkeypatch) -> None:
-    real = cli.run_one
+    real = job.run_one
 
-    def hot(config: Any, *args: Any, **kwargs: Any) -> Any:
-        return real(
-            cli.RunConfig(**vars(config) | {"lr": 1e30}) if config.normalize == "image" else config, *args, **kwargs
-        )
+    def hot(config: RunConfig, *args: Any, **kwargs: Any) -> RunResult:
+        if config.normalize == "channel":
+            return real(config, *args, **kwargs)
+        made = real(replace(config, lr=1e30), *args, **kwargs)
+        return replace(made, config=config, run_id=run_id(config, load_dataset("embedded").fingerprint))
 
-    monkeypatch.setattr(cli, "run_one", hot)
+    monkeypatch.setattr(job, "run_one", hot)
     assert run("--experiments", "relu", "--normalize", "image", "channel", "--out", str(tmp_path)) == 0
     out, err = capsys.readouterr()
     [row] = table_rows(out)
@@ -153,28 +126,22 @@ def test_a_diverged_run_is_marked_and_the_others_go_on(tmp_path: Path, capsys, m
     assert len(runs[0]["history"]["train_loss"]) == runs[0]["epochs"]
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (ZeroDivisionError, None)])
-def test_what_ends_a_sweep_costs_no_finished_run(tmp_path: Path, capsys, monkeypatch, error, status) -> None:
-    before = blas_info()
-    real, calls = cli.run_one, []
+def test_what_ends_a_sweep_costs_no_finished_run(tmp_path: Path, capsys, monkeypatch) -> None:
+    before, real, kept = blas_info(), Folder.keep, []
 
-    def third_fails(*args: Any, **kwargs: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 3:
-            raise error
-        return real(*args, **kwargs)
+    def third_fails(self: Folder, result: Any) -> None:
+        kept.append(result)
+        if len(kept) == 3:
+            raise ZeroDivisionError  # a bug is not swallowed
+        real(self, result)
 
-    monkeypatch.setattr(cli, "run_one", third_fails)
-    argv = ["--experiments", "relu", "l2", "--out", str(tmp_path)]
-    if status is None:  # a bug is not swallowed
-        with pytest.raises(error):
-            run(*argv)
-    else:
-        assert run(*argv) == status
+    monkeypatch.setattr(Folder, "keep", third_fails)
+    with pytest.raises(ZeroDivisionError):
+        run("--experiments", "relu", "l2", "--out", str(tmp_path))
     out, err = capsys.readouterr()
     assert len(load_results(tmp_path / "results.json")[1]) == 2
     assert (tmp_path / "table.md").read_text() == out
-    assert "2 of 4 runs had finished" in err
+    assert "2 of 4 runs have finished" in err
     assert blas_info() == before
 
 
@@ -191,7 +158,7 @@ def test_help_fits_two_screens(capsys) -> None:
         cli.main(["--help"])
     assert stop.value.code == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) <= 70
+    assert len(lines) <= 96  # two screens of 48 lines
     assert sum("python -m fastmlp.train --" in line for line in lines) == 3
 
 
@@ -215,6 +182,14 @@ def test_help_fits_two_screens(capsys) -> None:
         (["--seed", "-1"], "seed is -1; allowed is"),
         (["--seeds", "0"], "'0' is not a whole number of at least 1"),
         (["--threads", "1000000"], f"threads is 1000000; allowed is a whole number from 1 to {usable_cores()}"),
+        (["--jobs", "3", "--threads", str(usable_cores())], f"allowed is no more than the {usable_cores()} cores"),
+        (["--jobs", "many"], "'many' is not a whole number of at least 1"),
+        (["--grid", "lr=1,2", "--random", "3", "lr=1,2"], "--grid and --random are two searches"),
+        (["--grid", "depth=1,2"], "names no field that a search can vary"),
+        (["--random", "lr=1e-3..1"], "allowed is a number of draws and then axes"),
+        (["--halving"], "--halving needs candidates"),
+        (["--retry", "done"], "no status is called 'done'; choose from failed, diverged, interrupted"),
+        (["--config", "nowhere.toml"], "--config nowhere.toml cannot be read"),
         (["--learning-rate", "1"], "unrecognized arguments: --learning-rate 1"),
     ],
 )
@@ -231,7 +206,8 @@ def test_an_out_that_cannot_take_results_is_refused_before_any_work(tmp_path: Pa
 def test_a_refused_command_leaves_older_results_where_they_are(tmp_path: Path, capsys) -> None:
     (tmp_path / "results.json").write_text("old")
     fails(capsys, "--layers", "3072,128,10", "--out", str(tmp_path))
-    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+    assert (tmp_path / "results.json").read_text() == "old"
+    assert {p.name for p in tmp_path.iterdir()} == {"results.json", ".work"}
 
 
 def test_the_command_as_a_process(tmp_path: Path) -> None:

@@ -42,11 +42,19 @@ def run(model: MLP, data: tuple, **options: Any) -> FitResult:
     ],
 )
 def test_early_stopping_with_patience_2_or_1(losses, stops):
-    stopping = EarlyStopping(2)
-    said = [i for i, loss in enumerate(losses, start=1) if stopping.should_stop(loss)]
+    def said_by(stopping: EarlyStopping) -> list[int]:
+        told = []
+        for loss in losses:
+            stopping.take(loss)
+            told.append(stopping.stops)
+        return [i for i, stops in enumerate(told, start=1) if stops]
+
+    said = said_by(EarlyStopping(2))
     assert said == [i for i in stops if i != 2]
-    first_rise = EarlyStopping(1)
-    rises = [i for i, loss in enumerate(losses, start=1) if first_rise.should_stop(loss)]
+    assert [EarlyStopping(2, losses[:i]).stops for i in range(1, len(losses) + 1)] == [
+        i in said for i in range(1, len(losses) + 1)
+    ]
+    rises = said_by(EarlyStopping(1))
     assert rises == [i for i in range(2, len(losses) + 1) if losses[i - 1] > losses[i - 2]]
 
 

@@ -1,14 +1,20 @@
 import io
 import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from fastmlp import progress
 from fastmlp.data import Progress as Download
-from fastmlp.fit import History
-from fastmlp.progress import Bar, Lines, Silent, download_bar, epochs_left, make_progress, outcome, say, status
+from fastmlp.progress import Bar, Lines, Silent, cost, download_bar, make_progress, outcome, overall, say, status
+from fastmlp.sweep.board import Board
+from fastmlp.sweep.job import Job
 from samples import config, result
+
+NOW = 1_000_000.0
+NETWORK = cost(config())
 
 
 def console(*, terminal: bool = False, width: int = 200) -> Console:
@@ -20,11 +26,15 @@ def written(to: Console) -> str:
     return to.file.getvalue()
 
 
-def history(epochs: int) -> History:
-    made = History()
-    for series in (made.train_loss, made.val_loss, made.train_accuracy, made.val_accuracy):
-        series.extend(2.5 - 0.125 * epoch for epoch in range(epochs))
+def board(tmp_path: Path, epochs: int = 0, images: int = 0, seconds: float = 5.0) -> Board:
+    made = Board.create(tmp_path / "board", 2)
+    losses = [2.5 - 0.125 * epochs] * 2 if epochs else [math.nan] * 2
+    made.slot(1)[:] = [epochs, images, 0, NOW - seconds, *losses]
     return made
+
+
+def job(slot: int = 0, **changes: Any) -> Job:
+    return Job(config(**changes), "0123456789abcdef", Path(), slot)
 
 
 def test_the_kind_fits_the_terminal(monkeypatch) -> None:
@@ -37,67 +47,71 @@ def test_the_kind_fits_the_terminal(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("kind", [Silent, Lines, Bar])
-def test_every_kind_goes_through_a_sweep(kind: type[Silent]) -> None:
+def test_every_kind_goes_through_a_sweep(kind: type[Silent], tmp_path: Path) -> None:
     to = console(terminal=kind is Bar)
     with kind(to, 2) as shown:
         for seed in (0, 1):
-            shown.start(config(seed=seed))
-            for images in (1024, 2048):
-                shown.on_batch(images)
-            shown.on_epoch(1, history(1))
+            shown.start(job(seed=seed))
+            shown.look(board(tmp_path, 1, 1024), [job(slot=1, seed=seed)])
             shown.finish(result(seed=seed))
+        shown.tell("All is well.")
     lines = [line for line in written(to).splitlines() if "test accuracy" in line]
     assert len(lines) == (0 if kind is Silent else 2)
+    assert ("All is well." in written(to)) == (kind is not Silent)
     assert [run.seed for run in shown.finished] == [0, 1]
 
 
 def test_a_pipe_gets_one_whole_line_a_run_without_control_codes() -> None:
     to = console(width=40)  # narrower than the line, which must not be broken
     with Lines(to, 16) as shown:
-        shown.start(config())
         shown.finish(result())
     expected = "test accuracy 34.20 %, best epoch 2 of 3, 6.2 s, 412,346 images/s"
     assert written(to) == f"run 1/16: relu, image, seed 0: {expected}\n"
 
 
-def test_a_terminal_is_not_drawn_for_every_batch(monkeypatch) -> None:
-    clock = iter(range(10_000))
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: 100 + next(clock) * progress._REFRESH_SECONDS / 50)
-    drawn = []
-    with Bar(console(terminal=True), 1) as shown:
-        monkeypatch.setattr(shown._live, "update", lambda *_, **__: drawn.append(1))
-        shown.start(config())
-        for images in range(500):
-            shown.on_batch(images)
-    assert 5 <= len(drawn) <= 11
+def test_a_terminal_shows_a_line_a_job_and_one_for_all(tmp_path: Path) -> None:
+    to = console(terminal=True)
+    with Bar(to, 3) as shown:
+        shown.look(board(tmp_path, 2, 90_000), [job(slot=1), job(slot=0, seed=1)])
+        drawn = written(to)
+    assert "relu, image, seed 0: epoch 3/100, loss 2.2500" in drawn
+    assert "relu, image, seed 1: epoch 1/100" in drawn
+    assert "0 of 3 runs done" in drawn
 
 
-def test_the_lines_say_run_time_left_epoch_losses_and_speed() -> None:
-    finished = [result(epochs=20), result(epochs=40)]
-    shown = status(config(), history(10), 400_000, 5.0, finished, 4)
-    # 30 epochs are usual: 20 to come in this run, 30 in the last, at half a second each.
-    assert shown.splitlines() == [
-        "run 3/4: relu, image, seed 0; about 25.0 s left",
-        "epoch 11/100, loss 1.3750, validation 1.3750, 80,000 images/s",
-    ]
-
-
-def test_the_lines_of_a_run_that_just_began_promise_nothing() -> None:
-    assert status(config(), History(), 0, 0.0, [], 1) == "run 1/1: relu, image, seed 0\nepoch 1/100, 0 images/s"
+def test_a_job_says_epoch_losses_and_speed(tmp_path: Path) -> None:
+    row = board(tmp_path, 10, 400_000).slot(1)
+    assert status(config(), row, NOW) == (
+        "relu, image, seed 0: epoch 11/100, loss 1.2500, validation 1.2500, 80,000 images/s"
+    )
+    assert status(config(), board(tmp_path).slot(1), NOW) == "relu, image, seed 0: epoch 1/100"
 
 
 @pytest.mark.parametrize(
-    ("done", "limit", "finished", "total", "left"),
+    ("finished", "total", "running", "said"),
     [
-        (1, 100, [], 1, 99),
-        (1, 100, [], 3, 99 + 200),
-        (10, 100, [20, 40], 4, 20 + 30),
-        (50, 100, [20, 40], 3, 1),  # past the usual end: one more, not a negative number
-        (100, 100, [20], 2, 0),
+        ([], 2, [], "0 of 2 runs done"),
+        ([], 1, [(10.0, 25, 100)], "0 of 1 runs done, about 30.0 s left"),
+        # a run stops after 30 of 100 epochs as a rule: 20 to come in this one, 30 in the last; 70 took 10 s
+        ([20, 40], 4, [(NETWORK, 10, 100)], "2 of 4 runs done, about 7.1 s left"),
+        ([20, 40], 3, [(NETWORK, 60, 100)], "2 of 3 runs done, about 0.1 s left"),  # past the usual end: one more epoch
+        ([20], None, [(NETWORK, 10, 100)], "1 results so far"),
     ],
 )
-def test_epochs_left(done: int, limit: int, finished: list[int], total: int, left: float) -> None:
-    assert epochs_left(done, limit, finished, total) == left
+def test_time_left(finished: list[int], total: int | None, running: list, said: str) -> None:
+    assert overall([result(epochs=n) for n in finished], total, running, 10.0) == said
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"status": "failed", "error": "MemoryError: no"}, "failed: MemoryError: no"),
+        ({"status": "interrupted"}, "interrupted after epoch 3, validation accuracy 33.50 %"),
+        ({"test_accuracy": math.nan}, "validation accuracy 33.50 %, best epoch 2 of 3"),
+    ],
+)
+def test_a_run_without_a_test_says_what_it_has(changed: dict, said: str) -> None:
+    assert outcome(replace(result(), **changed)) == said
 
 
 def test_a_diverged_run_says_what_may_help() -> None:

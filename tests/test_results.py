@@ -9,8 +9,9 @@ from fastmlp.results import RunResult, check_folder, load_results, move_aside, w
 from samples import ENVIRONMENT, result
 
 KEYS = [
-    "experiment", "normalize", "seed", "status", "dataset", "precision", "config", "test_accuracy", "test_loss",
-    "val_accuracy", "best_epoch", "epochs", "seconds", "images_per_second", "history",
+    "run_id", "experiment", "normalize", "seed", "status", "dataset", "precision", "config", "test_accuracy",
+    "test_loss", "val_accuracy", "best_epoch", "epochs", "seconds", "images_per_second", "history",
+    "weights_sha256", "error",
 ]  # fmt: skip
 
 

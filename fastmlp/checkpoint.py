@@ -1,0 +1,44 @@
+"""A training run on disk: one .npz, replaced in one step, that only the run which wrote it goes on from."""
+
+import json
+import os
+import zipfile
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from fastmlp.errors import OutputError
+from fastmlp.fit import History, State
+
+_ARRAYS = ("parameters", "velocity", "best")
+
+
+def save(path: Path, run_id: str, state: State) -> None:
+    """Replace `path` by this state; it is on the disk, whole, when this returns. OutputError where it cannot be."""
+    facts = {"run_id": run_id, "generator": state.generator, "seconds": state.seconds, "history": asdict(state.history)}
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            np.savez(file, facts=json.dumps(facts), **{name: getattr(state, name) for name in _ARRAYS})
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise OutputError(f"{path} could not be written ({error}). Free some space or choose another --out.") from error
+
+
+def load(path: Path, run_id: str) -> State | None:
+    """Return the state that `save` wrote for this run; None where there is none, or a damaged one: begin anew."""
+    try:
+        with np.load(path, allow_pickle=False) as file:  # checks each array's CRC as it is read
+            facts = json.loads(str(file["facts"]))
+            arrays = {name: file[name] for name in _ARRAYS}
+        if facts["run_id"] != run_id:
+            return None
+        return State(History(**facts["history"]), **arrays, generator=facts["generator"], seconds=facts["seconds"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None

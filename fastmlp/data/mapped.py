@@ -1,0 +1,52 @@
+"""A data set as files that any number of processes map into memory: the system holds the images once for all."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from fastmlp.data.dataset import Dataset
+from fastmlp.errors import DataError
+
+_PARTS = ("train", "test")
+
+
+def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
+    """Write the data set into `folder`, unless it is there, and return it as read from there."""
+    try:
+        return read_mapped(folder, dataset.fingerprint)
+    except DataError:
+        pass
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {name: getattr(dataset, name) for name in ("name", "label_names", "source", "notice", "fingerprint")}
+    (folder / "facts.json").unlink(missing_ok=True)  # written last: it says that the others are whole
+    for part in _PARTS:
+        np.save(folder / f"{part}_images.npy", getattr(dataset, f"{part}_images"))
+        np.savez(folder / f"{part}_labels.npz", **getattr(dataset, f"{part}_labels"))
+    (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    return read_mapped(folder, dataset.fingerprint)
+
+
+def read_mapped(folder: Path, fingerprint: str) -> Dataset:
+    """Return the data set of this fingerprint that was written to `folder`; DataError where there is none."""
+    try:
+        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        if facts.pop("fingerprint") != fingerprint:
+            raise DataError(f"{folder} holds another data set than {fingerprint}")
+        arrays = {}
+        for part in _PARTS:
+            # "c": pages are shared until someone writes, which nobody does; compiled code takes read-only arrays for
+            # another type, and would be compiled anew
+            arrays[f"{part}_images"] = np.asarray(np.load(folder / f"{part}_images.npy", mmap_mode="c"))
+            with np.load(folder / f"{part}_labels.npz") as labels:
+                arrays[f"{part}_labels"] = dict(labels)
+        names = {kind: tuple(names) for kind, names in facts.pop("label_names").items()}
+        dataset = Dataset(**facts, **arrays, label_names=names)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder} holds no whole data set ({error})") from error
+    return _with_fingerprint(dataset, fingerprint)
+
+
+def _with_fingerprint(dataset: Dataset, fingerprint: str) -> Dataset:
+    dataset.__dict__["fingerprint"] = fingerprint  # known: to read all images for it would undo the mapping's thrift
+    return dataset

@@ -1,0 +1,124 @@
+"""From the command's options to the runs that they ask for."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from fastmlp.config import RunConfig, check_fields
+from fastmlp.data import Dataset
+from fastmlp.errors import ConfigError
+from fastmlp.experiments import CUSTOM, make_config, select
+from fastmlp.precision import MATMULS
+from fastmlp.sweep.search import PRESETS, grid, label, parse_axis, sample
+from fastmlp.threads import check_threads, usable_cores
+
+_NETWORK = ("layers", "activation", "labels")
+_TRAINING = ("lr", "batch_size", "momentum", "weight_decay", "epochs", "patience", "init", "precision")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs, and how many of them work at once.
+
+    search : whether the best is to be found on validation, and only it tested; runs of one candidate share their
+        experiment's name, and differ in seed
+    left_out : what was not taken, in words
+    """
+
+    configs: list[RunConfig]
+    jobs: int
+    threads: int
+    search: bool
+    left_out: str
+
+
+def settings_of(args: Namespace) -> dict[str, Any]:
+    """Return the fields of RunConfig that options give; ConfigError for a value that one may not have."""
+    settings = {name: getattr(args, name) for name in (*_NETWORK, *_TRAINING) if getattr(args, name) is not None}
+    if args.matmul != "auto":
+        settings["matmul"] = args.matmul
+    check_fields(settings)
+    if args.threads is not None:
+        check_threads(args.threads)
+    if args.matmul not in ("auto", *MATMULS[args.precision]):
+        allowed = " or ".join(("auto", *MATMULS[args.precision]))
+        raise ConfigError(f"--matmul is {args.matmul}; allowed with --precision {args.precision} is {allowed}.")
+    return settings
+
+
+def make_plan(args: Namespace, dataset: Dataset) -> Plan:
+    """Return the runs that the options ask for. Raises ConfigError where they do not fit each other or the data.
+
+    Seeds are outermost: a sweep that is interrupted has the whole table of its first seeds.
+    """
+    settings = settings_of(args) | {"threads": 1}
+    candidates = _candidates(args)
+    if args.experiments is None and any(name in settings for name in _NETWORK):
+        experiments, left_out = [CUSTOM], ""
+    else:
+        experiments, left_out = select(chain.from_iterable(args.experiments or [["all"]]), dataset)
+    configs = [
+        make_config(experiment, dataset, normalize=normalize, seed=seed, settings=settings | candidate)
+        for seed in range(args.seed, args.seed + args.seeds)
+        for experiment in experiments
+        for normalize in dict.fromkeys(chain.from_iterable(args.normalize))
+        for candidate in _named(candidates, experiment.name, alone=len(experiments) == 1)
+    ]
+    configs = list(dict.fromkeys(configs))  # an axis of normalize makes the same runs for each --normalize
+    threads = args.threads or (1 if len(configs) > 1 else usable_cores())
+    configs = [replace(config, threads=threads) for config in configs]
+    return Plan(configs, _jobs(args, threads, len(configs)), threads, candidates is not None, left_out)
+
+
+def _candidates(args: Namespace) -> list[dict[str, Any]] | None:
+    """Return the settings of each candidate of a search, None where there is none."""
+    asked = [f"--{name}" for name in ("grid", "random") if getattr(args, name)]
+    asked += [f"--preset {args.preset}"] if args.preset in PRESETS else []
+    if len(asked) > 1:
+        raise ConfigError(f"{' and '.join(asked)} are two searches; give one of them.")
+    if args.grid:
+        return grid([parse_axis(text) for text in args.grid])
+    if args.random:
+        count, *axes = args.random
+        if not count.isdecimal() or not axes:
+            raise ConfigError(
+                f"--random is {' '.join(args.random)}; allowed is a number of draws and then axes, as in "
+                "--random 20 lr=1e-4..1e-1"
+            )
+        return sample([parse_axis(text) for text in axes], int(count), args.seed)
+    if args.preset in PRESETS:
+        return grid([parse_axis(text) for text in PRESETS[args.preset].axes])
+    if args.halving is not None:
+        raise ConfigError(
+            "--halving needs candidates to choose from: add --grid, --random or a --preset that searches."
+        )
+    return None
+
+
+def _named(candidates: list[dict[str, Any]] | None, experiment: str, *, alone: bool) -> list[dict[str, Any]]:
+    if candidates is None:
+        return [{}]
+    prefix = "" if alone else f"{experiment}, "
+    return [{**candidate, "experiment": prefix + label(candidate)} for candidate in candidates]
+
+
+def _jobs(args: Namespace, threads: int, runs: int) -> int:
+    cores = usable_cores()
+    if args.jobs == "auto":
+        return max(1, min(cores // threads, runs))
+    if args.jobs * threads > cores:
+        raise ConfigError(
+            f"--jobs {args.jobs} of --threads {threads} are {args.jobs * threads} threads; allowed is no more than the "
+            f"{cores} cores that this process may use. Give --jobs {max(1, cores // threads)} or auto."
+        )
+    return min(args.jobs, runs)
+
+
+def candidates_of(configs: Sequence[RunConfig]) -> list[list[RunConfig]]:
+    """Return the runs by candidate: those that differ in nothing but their seed."""
+    groups: dict[RunConfig, list[RunConfig]] = {}
+    for config in configs:
+        groups.setdefault(replace(config, seed=0), []).append(config)
+    return list(groups.values())

@@ -1,0 +1,68 @@
+"""What workers tell while they train: a small table in a file that they and the parent map into memory.
+
+A row belongs to one worker at a time, and the parent only reads it. Nothing is locked, so that a worker killed at any
+moment blocks nobody; a row read while it is written shows a wrong number for a moment, and it is only shown.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from fastmlp.fit import History
+
+# Columns: epochs done, images trained on in all and in this epoch, when it began, the last epoch's losses.
+EPOCHS, IMAGES, IN_EPOCH, BEGAN, TRAIN_LOSS, VAL_LOSS, COLUMNS = range(7)
+
+
+class Board:
+    """Row 0 holds the order to stop, row i + 1 what the run in slot i has come to."""
+
+    def __init__(self, table: np.ndarray) -> None:
+        self._table = table
+
+    @classmethod
+    def create(cls, path: Path, slots: int) -> "Board":
+        """Make the file anew, for so many runs at once."""
+        path.unlink(missing_ok=True)  # a worker that outlived its sweep may still write to the old one
+        table = np.memmap(path, np.float64, "w+", shape=(slots + 1, COLUMNS))
+        return cls(table)
+
+    @classmethod
+    def open(cls, path: Path) -> "Board":
+        """Map the file that the parent made."""
+        return cls(np.memmap(path, np.float64, "r+").reshape(-1, COLUMNS))
+
+    def order_stop(self) -> None:
+        """Ask all runs to end after the epoch they are in."""
+        self._table[0, 0] = 1
+
+    @property
+    def stops(self) -> bool:
+        """Whether runs are asked to end."""
+        return bool(self._table[0, 0])
+
+    def slot(self, i: int) -> np.ndarray:
+        """Return the row of slot i."""
+        return self._table[i + 1]
+
+
+class Reporter:
+    """Writes one run's progress to its row."""
+
+    def __init__(self, row: np.ndarray) -> None:
+        self._row = row
+        row[:] = 0
+        row[TRAIN_LOSS:] = np.nan
+        row[BEGAN] = time.time()
+
+    def on_batch(self, images: int) -> None:
+        """Take note of how many images of the current epoch are done."""
+        self._row[IN_EPOCH] = images
+
+    def on_epoch(self, epoch: int, history: History) -> None:
+        """Take note of the end of an epoch."""
+        self._row[IMAGES] += self._row[IN_EPOCH]
+        self._row[IN_EPOCH] = 0
+        self._row[EPOCHS] = epoch
+        self._row[TRAIN_LOSS], self._row[VAL_LOSS] = history.train_loss[-1], history.val_loss[-1]

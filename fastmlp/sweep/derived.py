@@ -1,0 +1,52 @@
+"""What is made of a sweep's results: results.json, table.md and table.csv, each replaced in one step."""
+
+import csv
+import io
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastmlp.report import Table
+from fastmlp.results import RunResult, write_results, write_whole
+
+# Writing all results again may take this share of a sweep's time.
+_SHARE = 0.02
+
+
+class Derived:
+    """Writes them into `folder`; environment : that of `fastmlp.environment`."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, Any]) -> None:
+        self._folder, self._environment = folder, environment
+        self._next = 0.0
+
+    def now_and_then(self, runs: Sequence[RunResult]) -> None:
+        """Write results.json, unless that was done a moment ago."""
+        start = time.perf_counter()
+        if start >= self._next:
+            write_results(self._folder / "results.json", self._environment, runs)
+            end = time.perf_counter()
+            self._next = end + (end - start) / _SHARE
+
+    def write(self, runs: Sequence[RunResult], table: Table) -> None:
+        """Write all of them."""
+        write_results(self._folder / "results.json", self._environment, runs)
+        write_whole(self._folder / "table.md", table.markdown())
+        write_whole(self._folder / "table.csv", as_csv(runs))
+
+
+def as_csv(runs: Sequence[RunResult]) -> str:
+    """Return a line a run: its name, status, config and figures, without the histories."""
+    figures = ("val_accuracy", "test_accuracy", "test_loss", "best_epoch", "epochs", "seconds", "images_per_second")
+    rows = []
+    for run in runs:
+        data = run.to_json()
+        config = data["config"] | {"layers": "-".join(map(str, run.config.layers))}
+        rows.append({"run_id": run.run_id, "status": run.status, **config}
+            | {name: data[name] for name in (*figures, "weights_sha256", "error")})  # fmt: skip
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,100 @@
+"""A sweep as a TOML file: its keys are the command's long options, without dashes, `-` inside them written `_`.
+
+lr = 0.01
+layers = [3072, 256, 20]
+normalize = ["image", "channel"]
+grid = ["lr=0.001,0.005", "batch_size=256,1024"]
+quiet = true
+"""
+
+import difflib
+import shlex
+import tomllib
+from argparse import SUPPRESS, Action, ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from fastmlp.errors import ConfigError
+from fastmlp.results import write_whole
+
+
+def read(path: Path, parser: ArgumentParser) -> list[str]:
+    """Return the arguments that the file stands for, to be put before those of the command line, which then win.
+
+    The parser checks their values. An array is the words of an option that takes several, and one word with commas
+    for another; an empty one is left out, and so is a flag that is false. Raises ConfigError for a file that cannot
+    be read or is not TOML, for a key that is not an option (`config` is none here), and for a value that no option
+    takes.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"--config {path} cannot be read ({error.strerror}). Give the path of a TOML file."
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"--config {path} is not TOML: {error}. Its lines are like `lr = 0.01`.") from error
+    options = _options(parser)
+    arguments = []
+    for key, value in document.items():
+        if key not in options:
+            near = difflib.get_close_matches(key, options, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(
+                f"--config {path}: {key!r} is not a key; {hint}Allowed are the long options that "
+                f"`{parser.prog} --help` lists, without dashes, as in batch_size; config is not."
+            )
+        try:
+            arguments += _words(*options[key], value)
+        except TypeError as error:
+            raise ConfigError(f"--config {path}: {key} is {value!r}; allowed is {error}.") from None
+    return arguments
+
+
+def _options(parser: ArgumentParser) -> dict[str, tuple[str, Action]]:
+    """Return the options, as written and as parsed, by key; --help and others that only print have no place here."""
+    options = {
+        option.removeprefix("--").replace("-", "_"): (option, action)
+        for action in parser._actions
+        for option in action.option_strings
+        if option.startswith("--") and action.default is not SUPPRESS
+    }
+    options.pop("config", None)
+    return options
+
+
+def _words(option: str, action: Action, value: Any) -> list[str]:
+    """Return the arguments for one key; TypeError, which says what is allowed, for a value of another kind."""
+    if action.nargs == 0 and not isinstance(value, bool):
+        raise TypeError("true or false")
+    if action.nargs in (0, "?") and isinstance(value, bool):
+        return [option] if value else []
+    if value == []:
+        return []
+    if isinstance(value, list) and action.nargs not in (None, "?"):
+        return [option, *map(_word, value)]
+    return [f"{option}={_word(value)}"]  # one word: a value may begin with a dash
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_word, value))
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise TypeError("a number, a text, or an array of them")
+    return str(value)
+
+
+def write(path: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Replace `path` by a file of these settings, with the facts and how to run it again as comments before them.
+
+    `settings` are by key, as the parser returns them: None is left out. `read` gives arguments that the parser makes
+    the same settings of. Raises OutputError where the file cannot be written.
+    """
+    comments = [f"{name}: {value}" for name, value in facts.items()]
+    comments.append(f"To run it again: python -m fastmlp.train --config {shlex.quote(str(path))}")
+    heading = "".join(f"# {' '.join(line.split())}\n" for line in comments)
+    values = {name: str(v) if isinstance(v, Path) else v for name, v in settings.items() if v is not None}
+    write_whole(path, f"{heading}\n{tomli_w.dumps(values)}")

@@ -1,0 +1,128 @@
+"""A sweep's folder: what is there from before, what is still to run, and where each new result goes first."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from fastmlp.config import RunConfig
+from fastmlp.errors import ConfigError
+from fastmlp.identity import run_id
+from fastmlp.results import RunResult
+from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA
+from fastmlp.sweep.lock import held
+from fastmlp.sweep.store import Store, newest
+
+RETRIES = ("failed", "diverged", "interrupted")
+
+
+class Folder:
+    """Results by run id, `known`, which are in `runs.jsonl` before they are here; `work` for what dies with the sweep.
+
+    Without `out` nothing is kept: use `opened`.
+    """
+
+    def __init__(self, work: Path, out: Path | None) -> None:
+        self.work, self.out, self.notes = work, out, list[str]()
+        self.known: dict[str, RunResult] = {}
+        self._store = None if out is None else Store(out / "runs.jsonl")
+        if self._store is not None:
+            runs, self.notes = self._store.load()
+            self.known = newest(runs)
+
+    def keep(self, result: RunResult) -> None:
+        """Add a result; its checkpoint goes, unless the run goes on from it."""
+        if self._store is not None:
+            self._store.append(result)
+        self.known[result.run_id] = result
+        untested = result.status == "done" and not isfinite(result.test_accuracy)
+        if result.status != "interrupted" and not untested:
+            self.drop_checkpoint(result.run_id)
+
+    def drop_checkpoint(self, name: str) -> None:
+        """Let a run begin anew the next time."""
+        (self.work / CHECKPOINTS / f"{name}.npz").unlink(missing_ok=True)
+
+    def known_of(self, configs: Iterable[RunConfig], fingerprint: str) -> list[RunResult]:
+        """Return what is known of these runs, in their order."""
+        names = (run_id(config, fingerprint) for config in configs)
+        return [self.known[name] for name in names if name in self.known]
+
+    def missing(
+        self, configs: Sequence[RunConfig], fingerprint: str, retry: Collection[str] = (), *, test: bool = True
+    ) -> list[RunConfig]:
+        """Return the configs that are still to run.
+
+        Interrupted runs are, from their checkpoint on. `retry` holds statuses of runs to begin anew.
+        """
+        to_run = []
+        for config in configs:
+            name = run_id(config, fingerprint)
+            result = self.known.get(name)
+            if result is not None and result.status in retry:
+                self.drop_checkpoint(name)
+            elif result is not None and _finished(result, test=test):
+                continue
+            to_run.append(config)
+        return to_run
+
+    def check_sweep(self, configs: Sequence[RunConfig], fingerprint: str) -> None:
+        """Raise ConfigError where a run in the folder is none of these: the folder holds another sweep."""
+        planned = {run_id(config, fingerprint) for config in configs}
+        for name, result in self.known.items():
+            if name not in planned:
+                raise ConfigError(
+                    f"--out {self.out} holds another sweep: {_difference(result.config, configs)} Give the options "
+                    "that its sweep.toml has, or choose another --out."
+                )
+
+    def clean(self) -> None:
+        """Remove what only a running sweep needs: the mapped data, the board, and checkpoints that no run goes on from.
+
+        A run that was interrupted keeps its own.
+        """
+        rmtree(self.work / DATA, ignore_errors=True)
+        (self.work / BOARD).unlink(missing_ok=True)
+        for name, result in self.known.items():
+            if result.status != "interrupted":
+                self.drop_checkpoint(name)
+
+
+def _finished(result: RunResult, *, test: bool) -> bool:
+    if result.status == "done":
+        return isfinite(result.test_accuracy) or not test
+    return result.status in ("diverged", "failed") or (result.status == "pruned" and not test)
+
+
+def _difference(there: RunConfig, configs: Sequence[RunConfig]) -> str:
+    """Say how a run differs from the one of `configs` that is most like it."""
+
+    def differing(config: RunConfig) -> dict[str, tuple[Any, Any]]:
+        here, old = asdict(config), asdict(there)
+        return {name: (old[name], here[name]) for name in old if old[name] != here[name]}
+
+    differences = min(map(differing, configs), key=len)
+    if not differences:
+        return "its runs are of other data, or of a version of fastmlp that trained otherwise."
+    told = [f"{name} is {old!r} there and {new!r} here" for name, (old, new) in differences.items()]
+    return "; ".join(told) + "."
+
+
+@contextmanager
+def opened(out: Path | None) -> Iterator[Folder]:
+    """Hold the folder for one sweep; a temporary one, without a store, where `out` is None.
+
+    Raises ConfigError where another sweep holds it, OutputError or DataError where it cannot be used.
+    """
+    if out is None:
+        with TemporaryDirectory(prefix="fastmlp-") as work:
+            yield Folder(Path(work), None)
+        return
+    with held(out) as notes:
+        folder = Folder(out / ".work", out)
+        folder.notes[:0] = notes
+        yield folder

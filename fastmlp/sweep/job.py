@@ -1,0 +1,100 @@
+"""One run as a worker gets it: what is sent, and the function that runs it there.
+
+A worker finds its data by the fingerprint: held in its process (a thread's parent, a cluster's set-up), or else mapped
+from the sweep's work folder.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastmlp.config import RunConfig
+from fastmlp.data import Dataset
+from fastmlp.data.mapped import read_mapped
+from fastmlp.errors import DataError
+from fastmlp.identity import run_id
+from fastmlp.results import RunResult
+from fastmlp.run import run_one
+from fastmlp.sweep.board import Board, Reporter
+
+DATA, BOARD, CHECKPOINTS = "data", "board", "checkpoints"
+
+_held: dict[str, Dataset] = {}
+_parent: list[int] = []
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run, or a part of it.
+
+    fingerprint : of its data; work : the sweep's work folder, which a worker on another machine may not see
+    slot : the row of the board that it writes to while it runs; until, test : as in `run_one`
+    """
+
+    config: RunConfig
+    fingerprint: str
+    work: Path
+    slot: int = 0
+    until: int | None = None
+    test: bool = True
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run."""
+        return run_id(self.config, self.fingerprint)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run's state is kept."""
+        return self.work / CHECKPOINTS / f"{self.run_id}.npz"
+
+
+def hold(dataset: Dataset) -> None:
+    """Keep a data set in this process for the jobs to come."""
+    _held[dataset.fingerprint] = dataset
+
+
+def end_with_parent() -> None:
+    """Let this process give its run up when the process that started it is gone: the sweep may run again elsewhere."""
+    _parent[:] = [os.getppid()]
+
+
+def _give_up_orphan() -> None:
+    if _parent and os.getppid() != _parent[0]:
+        os._exit(1)
+
+
+def _dataset(job: Job) -> Dataset:
+    if job.fingerprint not in _held:
+        try:
+            hold(read_mapped(job.work / DATA, job.fingerprint))
+        except DataError as error:
+            raise DataError(
+                f"This worker has no data set of fingerprint {job.fingerprint}: {error}. Share the sweep's folder with "
+                "it, or have it call fastmlp.sweep.hold(dataset) first."
+            ) from error
+    return _held[job.fingerprint]
+
+
+def run(job: Job) -> RunResult:
+    """Train the job's network in this process, from its checkpoint on, and tell of it on the board."""
+    dataset = _dataset(job)
+    if not (job.work / BOARD).exists():  # on another machine: nobody sees it, and nothing can be kept
+        return run_one(job.config, dataset, until=job.until, test=job.test)
+    board = Board.open(job.work / BOARD)
+    reporter = Reporter(board.slot(job.slot))
+
+    def on_batch(images: int) -> None:
+        _give_up_orphan()
+        reporter.on_batch(images)
+
+    return run_one(
+        job.config,
+        dataset,
+        on_epoch=reporter.on_epoch,
+        on_batch=on_batch,
+        kept=job.checkpoint,
+        until=job.until,
+        stop=lambda: board.stops,
+        test=job.test,
+    )

@@ -1,0 +1,204 @@
+"""The sweep itself: hands runs to an executor, keeps what comes back, and starts again what a dead worker left.
+
+Results never depend on how many runs work at once, nor on the order in which they end.
+"""
+
+import signal
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from fastmlp.config import RunConfig
+from fastmlp.data import Dataset
+from fastmlp.data.mapped import write_mapped
+from fastmlp.results import RunResult, failed_result
+from fastmlp.sweep.board import Board
+from fastmlp.sweep.folder import opened
+from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, Job, hold, run
+from fastmlp.sweep.processes import Processes
+from fastmlp.threads import usable_cores
+
+# A run whose worker dies is started again so often: a worker can be killed for another's memory, or by its own run.
+MOST_RESTARTS = 2
+LOOK_SECONDS = 0.25
+
+
+class Watcher(Protocol):
+    """Who shows what goes on."""
+
+    def start(self, job: Job) -> None:
+        """Begin a run."""
+        ...
+
+    def look(self, board: Board, running: Sequence[Job]) -> None:
+        """Look at what has come of the running ones."""
+        ...
+
+    def finish(self, result: RunResult) -> None:
+        """End a run, or a part of it."""
+        ...
+
+    def tell(self, sentence: str) -> None:
+        """Say what a person should know."""
+        ...
+
+
+class _Stop:
+    """Counts Ctrl-C, and a system's request to end (SIGTERM, as batch systems send it before they kill)."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as `signal` calls it
+        self.asked += 1
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[_Stop]:
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
+        yield stop
+        return
+    before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def start(self, job: Job) -> None:
+        """Say nothing."""
+
+    def look(self, board: Board, running: Sequence[Job]) -> None:
+        """Say nothing."""
+
+    def finish(self, result: RunResult) -> None:
+        """Say nothing."""
+
+    def tell(self, sentence: str) -> None:
+        """Say nothing."""
+
+
+class Sweep:
+    """Runs of one data set by one executor, `jobs` at a time.
+
+    work : folder for the board and the checkpoints; keep(result) : called for each result, before anything else is done
+    with it
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        jobs: int,
+        fingerprint: str,
+        work: Path,
+        keep: Callable[[RunResult], None],
+        watcher: Watcher,
+    ) -> None:
+        self._executor, self._jobs, self.fingerprint, self._work = executor, jobs, fingerprint, work
+        self._keep, self._watcher = keep, watcher
+        (work / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        self._board = Board.create(work / BOARD, jobs)
+
+    def run(self, configs: Sequence[RunConfig], *, until: int | None = None, test: bool = True) -> list[RunResult]:
+        """Run them all, each up to the epoch `until`; return their results in this order.
+
+        A run that raises, or whose worker dies too often, has the status "failed". The first Ctrl-C lets the epochs
+        under way end and be saved, and then raises KeyboardInterrupt; the second raises it at once.
+        """
+        waiting = deque(Job(c, self.fingerprint, self._work, until=until, test=test) for c in configs)
+        order, results = [job.run_id for job in waiting], {}
+        with _stop_on_signals() as stop:
+            for result in self._results(waiting, stop):
+                self._keep(result)
+                results[result.run_id] = result
+                self._watcher.finish(result)
+            if stop.asked:
+                raise KeyboardInterrupt
+        return [results[name] for name in order]
+
+    def _results(self, waiting: deque[Job], stop: _Stop) -> Iterator[RunResult]:
+        free, running, deaths = list(range(self._jobs)), dict[Future[RunResult], Job](), Counter[str]()
+        while running or (waiting and not stop.asked):
+            while waiting and free and not stop.asked:
+                job = replace(waiting.popleft(), slot=free.pop(0))
+                running[self._executor.submit(run, job)] = job
+                self._watcher.start(job)
+            for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
+                job = running.pop(future)
+                free.append(job.slot)
+                if isinstance(future.exception(), BrokenExecutor):
+                    deaths[job.run_id] += 1
+                    if deaths[job.run_id] <= MOST_RESTARTS:
+                        self._watcher.tell("A worker died; its run starts again from its last checkpoint.")
+                        waiting.appendleft(job)
+                        continue
+                yield _outcome(future, job)
+            self._watcher.look(self._board, list(running.values()))
+            if stop.asked == 1 and not self._board.stops:
+                self._board.order_stop()
+                self._watcher.tell(
+                    "Stopping: the epochs under way end first and are saved. Ctrl-C again stops at once."
+                )
+            if stop.asked > 1:
+                raise KeyboardInterrupt
+
+
+def _outcome(future: "Future[RunResult]", job: Job) -> RunResult:
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, BrokenExecutor):
+        text = f"its worker died {MOST_RESTARTS + 1} times: killed, or out of memory"
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return failed_result(job.config, job.run_id, text)
+
+
+def run_sweep(
+    configs: Sequence[RunConfig],
+    dataset: Dataset,
+    *,
+    executor: Executor | None = None,
+    jobs: int | None = None,
+    out: Path | None = None,
+    retry: Collection[str] = (),
+    watcher: Watcher | None = None,
+) -> list[RunResult]:
+    """Train and test a network for each config; return the results in the order of the configs.
+
+    executor : any `concurrent.futures.Executor`, which stays open. Its workers find the data in the sweep's folder; on
+        other machines they call `fastmlp.sweep.hold(dataset)` first. None: processes on this machine
+    jobs : runs at a time; by default as many as their threads fit on this machine's cores, or all of them at once where
+        an executor is given
+    out : folder that keeps each result in `runs.jsonl`; runs that are there already are not run again, save those whose
+        status is one of `retry`: "failed", "diverged", "interrupted"
+    watcher : told of what goes on
+
+    Raises ConfigError where `out` holds another sweep, or another sweep holds it. After Ctrl-C the epochs under way
+    end and are saved, and KeyboardInterrupt is raised.
+    """
+    with opened(out) as folder, ExitStack() as stack:
+        fingerprint = dataset.fingerprint
+        folder.check_sweep(configs, fingerprint)
+        missing = folder.missing(configs, fingerprint, retry)
+        if missing:
+            threads = max(config.threads for config in missing)
+            if jobs is None:
+                jobs = len(missing) if executor is not None else max(1, usable_cores() // threads)
+            if executor is None:
+                executor = stack.enter_context(Processes(min(jobs, len(missing)), threads))
+            hold(write_mapped(dataset, folder.work / DATA))
+            Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet()).run(missing)
+            folder.clean()
+        return folder.known_of(configs, fingerprint)

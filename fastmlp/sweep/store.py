@@ -1,0 +1,140 @@
+"""`runs.jsonl`: every result of a sweep, one line a run, each line with its length and CRC so that damage shows.
+
+A line is JSON of its own, for other people's tools too:
+`{"length": 1234, "crc32": "9ab3c0de", "run": {...}}`, where length and CRC-32 are of the UTF-8 bytes of the run's
+object as it stands in the line. Lines are only ever added; the newest line of a run counts.
+"""
+
+import io
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+from fastmlp.errors import DataError, OutputError
+from fastmlp.results import RunResult, write_whole
+
+# The first group is what stands before a whole line without a newline between: a write that was cut off. Being greedy
+# it reaches to the last head, and no run's object holds one: there are no blanks after its colons, and its texts have
+# their quotation marks escaped.
+_LINE = re.compile(rb'(.*)\{"length": (\d{1,12}), "crc32": "([0-9a-f]{8})", "run": (.*)\}\n')
+
+
+class Store:
+    """The file at `path`, which need not be there yet. Only the process that holds its folder's lock may use it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, run: RunResult) -> None:
+        """Add one line; it is on the disk when this returns. OutputError, and nothing added, where it cannot be."""
+        text = json.dumps(run.to_json(), separators=(",", ":"), allow_nan=False).encode()
+        line = b'{"length": %d, "crc32": "%08x", "run": %b}\n' % (len(text), zlib.crc32(text), text)
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                try:
+                    # One write, so that a kill finds all of the line or none, or at worst leaves a tail without an end.
+                    written = os.write(file.fileno(), line)
+                    if written < len(line):
+                        raise OSError(f"only {written} of {len(line)} bytes fitted")
+                    os.fsync(file.fileno())
+                    if size == 0:
+                        _sync(self.path.parent)  # or the new file's name could be lost
+                except OSError:
+                    with suppress(OSError):
+                        os.ftruncate(file.fileno(), size)
+                    raise
+        except OSError as error:
+            raise OutputError(
+                f"A run's result could not be added to {self.path} ({error}). Free some space, then give the same "
+                "command again: it runs what is missing."
+            ) from error
+
+    def load(self) -> tuple[list[RunResult], list[str]]:
+        """Return the runs of all whole lines, in order, and sentences on what was damaged and where it is now.
+
+        Damaged lines are moved to a file beside this one. Raises DataError for a file that cannot be read or whose
+        lines are whole but of another version, and OutputError where the damage cannot be set aside; the file is then
+        as it was.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return [], []
+        except OSError as error:
+            raise DataError(
+                f"{self.path} could not be read ({error}). Make it readable or choose another --out."
+            ) from error
+        runs: list[RunResult] = []
+        whole: list[bytes] = []
+        damaged: list[bytes] = []
+        for line in io.BytesIO(data):
+            before, run = self._read(line)
+            if run is not None:
+                runs.append(run)
+                whole.append(line[len(before) :])
+            if before:
+                damaged.append(before)
+        return runs, [self._set_aside(damaged, whole)] if damaged else []
+
+    def _read(self, line: bytes) -> tuple[bytes, RunResult | None]:
+        """Return what is damaged at the beginning of the line, up to all of it, and the run in the rest."""
+        match = _LINE.fullmatch(line)
+        if match is None:
+            return line, None
+        before, length, crc, text = match.groups()
+        if len(text) != int(length) or zlib.crc32(text) != int(crc, 16):
+            return line, None
+        try:
+            values = json.loads(text.decode())
+        except ValueError:
+            return line, None
+        try:
+            return before, RunResult.from_json(values)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{self.path} was written by another version of fastmlp ({error}). Go on with that version, or choose "
+                "another --out."
+            ) from error
+
+    def _set_aside(self, damaged: list[bytes], whole: list[bytes]) -> str:
+        """Write the damaged lines to a new file, replace this one by the whole lines, and say so."""
+        aside = next(p for n in count(1) if not (p := self.path.with_name(f"{self.path.name}.damaged-{n}")).exists())
+        try:
+            aside.write_bytes(b"".join(damaged))
+            _sync(aside)  # before the only other copy goes
+        except OSError as error:
+            with suppress(OSError):
+                aside.unlink()
+            raise OutputError(
+                f"{self.path} has damaged lines, which could not be moved to {aside} ({error}). Free some space or "
+                "choose another --out."
+            ) from error
+        write_whole(self.path, b"".join(whole).decode())
+        # What is appended from now on goes to the new file: its name must not fall back to the old one.
+        _sync(self.path)
+        _sync(self.path.parent)
+        lines = "1 damaged line" if len(damaged) == 1 else f"{len(damaged)} damaged lines"
+        return (
+            f"{self.path} had {lines} ({sum(map(len, damaged))} bytes), as a kill in the middle of a write leaves "
+            f"them; now in {aside.name}."
+        )
+
+
+def newest(runs: Iterable[RunResult]) -> dict[str, RunResult]:
+    """Return the last result of each run id, in the order in which the ids first appear."""
+    return {run.run_id: run for run in runs}
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,42 @@
+"""The command of `fastmlp.train` in this process, on the embedded data set, and what it said."""
+
+import sys
+
+import pytest
+
+from fastmlp import cli
+
+# Threads, so that what a test puts in the place of a function is found; processes are tested by themselves.
+QUICK = [
+    "--dataset", "embedded", "--epochs", "2", "--threads", "1", "--matmul", "packed", "--workers", "threads",
+    "--jobs", "1",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def embedded_made_once():
+    """Draw the embedded set once for all tests."""
+    made, patch, real = cli.load_dataset("embedded"), pytest.MonkeyPatch(), cli.load_dataset
+    patch.setattr(cli, "load_dataset", lambda name, *a, **k: made if name == "embedded" else real(name, *a, **k))
+    yield
+    patch.undo()
+
+
+def run(*argv: str) -> int:
+    return cli.main([*QUICK, *argv])
+
+
+def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """Run to a refusal and return what it said on stderr, having printed nothing else."""
+    with pytest.raises(SystemExit) as stop:
+        sys.exit(run(*argv))
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    return err
+
+
+def table_rows(markdown: str) -> list[dict[str, str]]:
+    lines = [line.strip("| ").split(" | ") for line in markdown.splitlines() if line.startswith("|")]
+    return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]

@@ -1,0 +1,100 @@
+"""Sweeps by the command: gone on with, kept as a file, searched; on the embedded data set."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import embedded_made_once, fails, run, table_rows  # noqa: F401 - a fixture is found by its name
+from fastmlp import cli
+from fastmlp.results import load_results
+from fastmlp.sweep import job
+
+pytestmark = pytest.mark.usefixtures("embedded_made_once")
+
+
+def test_the_same_command_runs_nothing_twice(tmp_path: Path, capsys) -> None:
+    argv = ("--layers", "3072,4,20", "--seeds", "2", "--normalize", "image", "--out", str(tmp_path))
+    assert run(*argv) == 0
+    first = capsys.readouterr()
+    assert first.err.count("test accuracy") == 2
+    assert run(*argv) == 0
+    again = capsys.readouterr()
+    assert "runs: 2, 2 of them finished before" in again.err
+    assert "test accuracy" not in again.err
+    assert table_rows(again.out) == table_rows(first.out)
+    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_sweep_may_grow(tmp_path: Path, capsys) -> None:
+    for seeds in ("1", "3"):
+        assert run("--layers", "3072,4,20", "--normalize", "image", "--seeds", seeds, "--out", str(tmp_path)) == 0
+    assert "runs: 3, 1 of them finished before" in capsys.readouterr().err
+
+
+def test_another_sweep_in_the_folder_is_refused_with_the_difference(tmp_path: Path, capsys) -> None:
+    argv = ("--layers", "3072,4,20", "--normalize", "image", "--out", str(tmp_path))
+    assert run(*argv) == 0
+    capsys.readouterr()
+    said = fails(capsys, *argv, "--lr", "0.5")
+    assert "holds another sweep: lr is 0.005 there and 0.5 here" in said
+    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_sweep_is_kept_as_a_file_that_runs_it_again(tmp_path: Path, capsys) -> None:
+    argv = ("--experiments", "relu,l2", "--normalize", "image", "--lr", "0.01", "--batch-size", "256")
+    assert run(*argv, "--out", str(tmp_path / "a")) == 0
+    first = capsys.readouterr().out
+    config = ["--config", str(tmp_path / "a" / "sweep.toml"), "--threads", "1", "--workers", "threads", "--jobs", "1"]
+    assert cli.main([*config, "--out", str(tmp_path / "b")]) == 0
+    ours, theirs = (load_results(tmp_path / name / "results.json")[1] for name in "ab")
+    assert [r.weights_sha256 for r in ours] == [r.weights_sha256 for r in theirs]
+    assert [row["image"] for row in table_rows(capsys.readouterr().out)] == [row["image"] for row in table_rows(first)]
+
+
+def test_a_dry_run_lists_the_runs_and_trains_none(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert run("--layers", "3072,4,20", "--seeds", "2", "--dry-run", "--out", str(tmp_path / "out")) == 0
+    out, err = capsys.readouterr()
+    rows = table_rows(out)
+    assert [(row["normalisation"], row["seed"]) for row in rows] == [(n, s) for s in "01" for n in ("image", "channel")]
+    assert all(row["at most"].endswith(" s") for row in rows)
+    assert "Runs: 4, 4 of them to do, 1 at a time" in out
+    assert "test accuracy" not in err
+    assert not (tmp_path / "out" / "runs.jsonl").exists()
+
+
+def test_a_search_tests_its_best_alone(tmp_path: Path, capsys) -> None:
+    argv = ("--layers", "3072,4,20", "--normalize", "image", "--seeds", "2", "--out", str(tmp_path))
+    axes = ("--grid", "lr=0.0001,0.01,0.02", "--epochs", "4", "--batch-size", "128", "--halving", "2")
+    assert run(*argv, *axes) == 0
+    rows = table_rows(capsys.readouterr().out)
+    assert [row["status"] for row in rows] == ["done", "pruned", "pruned"]
+    assert [row["test"] == "-" for row in rows] == [False, True, True]
+    assert "(best)" in rows[0]["candidate"]
+    validation = [float(row["validation"].split()[0]) for row in rows]
+    assert validation[0] == max(validation)
+    before = (tmp_path / "runs.jsonl").read_text()
+    assert run(*argv, *axes) == 0
+    assert table_rows(capsys.readouterr().out) == rows
+    assert (tmp_path / "runs.jsonl").read_text() == before
+
+
+def test_a_failed_run_costs_no_other_and_can_be_tried_again(tmp_path: Path, capsys, monkeypatch) -> None:
+    real = job.run_one
+
+    def broken(config: Any, *args: Any, **kwargs: Any) -> Any:
+        if config.normalize == "image":
+            raise MemoryError("all gone")
+        return real(config, *args, **kwargs)
+
+    argv = ("--layers", "3072,4,20", "--out", str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "run_one", broken)
+        assert run(*argv) == 1
+    err = capsys.readouterr().err
+    assert "custom, image, seed 0: failed: MemoryError: all gone" in err
+    assert "error: 1 runs failed" in err
+    assert run(*argv) == 1
+    assert run(*argv, "--retry", "failed") == 0
+    assert [r.status for r in load_results(tmp_path / "results.json")[1]] == ["done", "done"]
