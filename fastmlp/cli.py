@@ -92,9 +92,7 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
         plan, found = _resolved(args, make_plan(args, dataset), folder)
         folder.check_sweep(plan.configs, dataset.fingerprint)
         if args.halving is None and any(result.status == "pruned" for result in folder.known.values()):
-            raise ConfigError(
-                f"--out {args.out} holds a search by --halving. Give that too, or choose another --out."
-            )
+            raise ConfigError(f"--out {args.out} holds a search by --halving. Give that too, or choose another --out.")
         to_run = folder.missing(
             plan.configs, dataset.fingerprint, () if args.dry_run else args.retry, test=not plan.search
         )
@@ -122,7 +120,8 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
 
 def _resolved(args: Namespace, plan: Plan, folder: Folder) -> tuple[Plan, list[str]]:
     """Choose packed or BLAS products, where that is to be measured."""
-    if args.matmul != "auto" or len(MATMULS[args.precision]) == 1:
+    is_axis = any(text.startswith("matmul=") for text in (args.grid or args.random or ()))
+    if args.matmul != "auto" or is_axis or len(MATMULS[args.precision]) == 1:
         return plan, []
     configs, found = resolve(plan.configs, [result.config for result in folder.known.values()])
     return replace(plan, configs=configs), found

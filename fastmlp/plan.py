@@ -11,6 +11,7 @@ from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
 from fastmlp.experiments import CUSTOM, make_config, select
 from fastmlp.precision import MATMULS
+from fastmlp.sweep.halving import rungs
 from fastmlp.sweep.search import PRESETS, grid, label, parse_axis, sample
 from fastmlp.threads import check_threads, usable_cores
 
@@ -78,6 +79,8 @@ def _candidates(args: Namespace) -> list[dict[str, Any]] | None:
     asked += [f"--preset {args.preset}"] if args.preset in PRESETS else []
     if len(asked) > 1:
         raise ConfigError(f"{' and '.join(asked)} are two searches; give one of them.")
+    if args.halving is not None:
+        rungs(1, 1, args.halving)  # refuses what is no share
     if args.grid:
         return grid([parse_axis(text) for text in args.grid])
     if args.random:
@@ -106,14 +109,13 @@ def _named(candidates: list[dict[str, Any]] | None, experiment: str, *, alone: b
 
 def _jobs(args: Namespace, threads: int, runs: int) -> int:
     cores = usable_cores()
-    if args.jobs == "auto":
-        return max(1, min(cores // threads, runs))
-    if args.jobs * threads > cores:
+    jobs = min(cores // threads if args.jobs == "auto" else args.jobs, runs)
+    if jobs * threads > cores:
         raise ConfigError(
-            f"--jobs {args.jobs} of --threads {threads} are {args.jobs * threads} threads; allowed is no more than the "
+            f"--jobs {jobs} of --threads {threads} are {jobs * threads} threads; allowed is no more than the "
             f"{cores} cores that this process may use. Give --jobs {max(1, cores // threads)} or auto."
         )
-    return min(args.jobs, runs)
+    return max(1, jobs)
 
 
 def candidates_of(configs: Sequence[RunConfig]) -> list[list[RunConfig]]:

@@ -156,7 +156,7 @@ def search_table(runs: Sequence[RunResult], best: Sequence[RunConfig] | None, en
 
 def _validation(runs: Sequence[RunResult]) -> float:
     mean = fmean(run.val_accuracy for run in runs)
-    return mean if isfinite(mean) else -inf
+    return mean if isfinite(mean) and all(run.status != "diverged" for run in runs) else -inf
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -64,6 +64,8 @@ def assert_ulps(got: np.ndarray, want: np.ndarray, most: int) -> None:
 def assert_within(got: np.ndarray, want: np.ndarray, bound: np.ndarray | float) -> None:
     """Fail with the worst place and both values where |got - want| exceeds `bound`, element by element."""
     excess = np.asarray(np.abs(got.astype(np.float64) - want) - bound)
+    if excess.size == 0:  # no element to be off
+        return
     worst = np.unravel_index(int(np.where(np.isnan(excess), np.inf, excess).argmax()), excess.shape)
     assert excess[worst] <= 0, (
         f"off by {excess[worst]:.3g} more than allowed at {worst}: {got[worst]!r}, {want[worst]!r}"

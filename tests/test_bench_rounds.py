@@ -15,6 +15,8 @@ from bench.trainers import TRAINERS, FastMLP, FastMLPBfloat16, Reference
 from bench.training_tables import RIVALS
 from bench.worker import TookTooLong, Worker
 
+pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
+
 WORK, ROWS = Work((4, 5, 3), 8), 24
 
 

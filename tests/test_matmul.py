@@ -87,3 +87,43 @@ def test_each_network_is_told_of_once(monkeypatch) -> None:
         "Products: packed for 3072-128-20, batch 1024, threads 1 (a step takes 1.00 ms packed, 2.00 ms blas).",
         "Products: packed for 3072-64-20, batch 1024, threads 1 (a step takes 1.00 ms packed, 2.00 ms blas).",
     ]
+
+
+def test_measured_gives_the_seconds_and_keeps_them(cache, monkeypatch) -> None:
+    measured = pretend(monkeypatch, 0.25, 0.5)
+    assert matmul.measured(config()) == matmul.measured(config(seed=1)) == {"packed": 0.25, "blas": 0.5}
+    assert len(measured) == 1
+    [machine] = json.loads(cache.read_text()).values()
+    assert list(machine.values()) == [{"packed": 0.25, "blas": 0.5}]
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize(("precision", "way"), [("bfloat16", "packed"), ("float64", "blas")])
+def test_a_precision_with_one_way_is_measured_too(precision, way, monkeypatch) -> None:
+    """For the time that a run takes; and kept apart from float32's."""
+    pretend(monkeypatch, 1.0, 2.0)
+    matmul.measured(config())
+    monkeypatch.setattr(matmul, "measure", lambda _: {way: 3.0})
+    assert matmul.measured(config(precision=precision)) == {way: 3.0}
+    assert matmul.choose(config(precision=precision)) == (way, {way: 3.0})
+    assert matmul.measured(config()) == {"packed": 1.0, "blas": 2.0}
+
+
+@pytest.mark.usefixtures("cache")
+def test_networks_of_before_are_computed_as_they_were(monkeypatch) -> None:
+    measured = pretend(monkeypatch, 0.001, 0.002)
+    before = [config(matmul="blas", seed=8, activation="tanh", lr=0.5)]  # another run, but of the same products
+    given = [config(), config(seed=1), config(batch_size=16), config(layers=(3072, 64, 20)), config(threads=2)]
+    configs, notes = matmul.resolve(given, before)
+    assert [c.matmul for c in configs] == ["blas", "blas", "packed", "packed", "packed"]
+    assert [(c.seed, c.batch_size, c.layers) for c in configs] == [(c.seed, c.batch_size, c.layers) for c in given]
+    assert measured == given[2:]
+    assert len(notes) == 3
+    assert not any("3072-128-20, batch 1024, threads 1 " in note for note in notes)
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_sweep_that_goes_on_measures_nothing(monkeypatch) -> None:
+    measured = pretend(monkeypatch, 0.002, 0.001)
+    configs, notes = matmul.resolve([config(), config(batch_size=16)], iter([config(), config(batch_size=16)]))
+    assert ([c.matmul for c in configs], notes, measured) == (["packed", "packed"], [], [])

@@ -1,5 +1,6 @@
 import io
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ from rich.console import Console
 
 from fastmlp.experiments import EXPERIMENTS
 from fastmlp.initializers import resolve
-from fastmlp.report import Table, duration, experiments_table, machine, results_table
-from samples import ENVIRONMENT, result
+from fastmlp.report import Table, duration, experiments_table, machine, plan_table, results_table, search_table
+from fastmlp.results import RunResult
+from samples import ENVIRONMENT, config, result
 
 
 def columns(table: Table, row: int = 0) -> dict[str, str]:
@@ -132,3 +134,78 @@ def test_the_list_of_experiments_is_whole() -> None:
 )
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_a_plan_has_a_row_a_run_with_the_time_that_it_takes_at_most() -> None:
+    configs = [config(), config(seed=3, normalize="channel"), config(experiment="momentum", weight_decay=0.0)]
+    table = plan_table(configs, [90.0, 0.0, 30.5], jobs=2)
+    assert table.columns == ["experiment", "normalisation", "seed", "network", "at most"]
+    assert table.rows == [
+        ["relu", "image", "0", "3072-128-20 relu", "1 min 30 s"],
+        ["relu", "channel", "3", "3072-128-20 relu", "finished"],
+        ["momentum", "image", "0", "3072-128-20 relu, no weight decay", "30.5 s"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "jobs", "told"),
+    [
+        ([30.0, 30.0, 30.0, 30.0], 2, "Runs: 4, 4 of them to do, 2 at a time: 1 min 0 s at most."),
+        ([30.0, 0.0], 1, "Runs: 2, 1 of them to do, 1 at a time: 30.0 s at most."),
+        ([50.0, 10.0], 2, "Runs: 2, 2 of them to do, 2 at a time: 50.0 s at most."),  # no sooner than the longest
+        ([0.0, 0.0], 2, "Runs: 2, 0 of them to do, 2 at a time: 0.0 s at most."),
+    ],
+)
+def test_a_plan_tells_the_time_of_the_whole(seconds: list[float], jobs: int, told: str) -> None:
+    assert plan_table([config(seed=i) for i in range(len(seconds))], seconds, jobs).facts == [told]
+
+
+def candidate(lr: float, accuracies: list[float], tested: float = math.nan, **changes: Any) -> list[RunResult]:
+    """The runs of one candidate of a search, a seed for each validation accuracy."""
+    usual: dict[str, Any] = {"experiment": f"lr {lr}", "lr": lr} | changes
+    return [
+        replace(result(tested, seed=seed, **usual), val_accuracy=accuracy) for seed, accuracy in enumerate(accuracies)
+    ]
+
+
+def test_candidates_are_ranked_by_validation_and_the_best_alone_is_tested() -> None:
+    poor, good = candidate(0.1, [0.20, 0.24]), candidate(0.2, [0.30, 0.32], 0.31)
+    fair = candidate(0.3, [0.25, 0.31], status="pruned", epochs=12)
+    runs = [run for trio in zip(poor, good, fair, strict=True) for run in trio]  # as they come: seeds outermost
+    table = search_table(runs, [run.config for run in good], ENVIRONMENT)
+    assert table.columns == [
+        "candidate", "normalisation", "status", "validation", "test", "seeds", "epochs", "seconds"
+    ]  # fmt: skip
+    assert table.rows == [
+        ["lr 0.2 **(best)**", "image", "done", "31.00 ± 1.41", "31.00 ± 0.00", "2", "3", "12.5"],
+        ["lr 0.3", "image", "pruned", "28.00 ± 4.24", "-", "2", "12", "12.5"],
+        ["lr 0.1", "image", "done", "22.00 ± 2.83", "-", "2", "3", "12.5"],
+    ]
+
+
+def test_a_search_says_what_its_figures_are_and_what_was_tried() -> None:
+    runs = [*candidate(0.1, [0.2]), *candidate(0.2, [0.3], 0.31)]
+    facts = search_table(runs, [runs[1].config], ENVIRONMENT).facts
+    assert facts[0].startswith("Data set: cifar100")
+    assert "compared on the validation images, and the best one alone is tested" in facts[1]
+    assert not any(fact.startswith("Figures: test accuracy") for fact in facts)
+    assert any("lr 0.1 and 0.2" in fact for fact in facts)
+
+
+def test_a_candidate_under_two_normalisations_is_two() -> None:
+    runs = [*candidate(0.1, [0.2]), *candidate(0.1, [0.3], 0.31, normalize="channel")]
+    table = search_table(runs, [runs[1].config], ENVIRONMENT)
+    assert [row[:2] for row in table.rows] == [["lr 0.1 **(best)**", "channel"], ["lr 0.1", "image"]]
+
+
+def test_a_candidate_without_a_figure_stands_last() -> None:
+    lost = candidate(0.9, [0.4, math.nan], status="diverged")
+    table = search_table([*lost, *candidate(0.1, [0.2]), *candidate(0.2, [0.3])], None, ENVIRONMENT)
+    assert [row[0] for row in table.rows] == ["lr 0.2", "lr 0.1", "lr 0.9"]
+    assert columns(table, 2)["validation"] == "-"
+
+
+def test_the_statuses_of_a_candidates_seeds_are_told() -> None:
+    runs = candidate(0.1, [0.2, 0.3, 0.4])
+    runs[1] = replace(runs[1], status="interrupted")
+    assert columns(search_table(runs, None, ENVIRONMENT))["status"] == "done interrupted"

@@ -1,12 +1,13 @@
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
 
 from fastmlp.errors import DataError, OutputError
-from fastmlp.results import RunResult, check_folder, load_results, move_aside, write_results, write_whole
-from samples import ENVIRONMENT, result
+from fastmlp.results import RunResult, check_folder, failed_result, load_results, move_aside, write_results, write_whole
+from samples import ENVIRONMENT, config, result
 
 KEYS = [
     "run_id", "experiment", "normalize", "seed", "status", "dataset", "precision", "config", "test_accuracy",
@@ -78,11 +79,10 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_part(tmp_path: Path, mo
     path = tmp_path / "results.json"
     write_whole(path, "old")
 
-    def no_space(self: Path, *_: object, **__: object) -> None:
-        self.touch()  # as a full disk does: the name is there, the content is not
+    def no_space(descriptor: int) -> None:  # noqa: ARG001 - as a full disk does: the name is there, the content is not
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", no_space)
+    monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OutputError, match=r"results.json could not be written .*No space left.*--out"):
         write_whole(path, "new")
     assert path.read_text() == "old"
@@ -119,3 +119,18 @@ def test_older_files_move_aside_and_none_is_lost(tmp_path: Path) -> None:
     assert said == [f"{tmp_path / 'results.json'} was there from before: it is now results-2.json."]
     found = {p.name: p.read_text() for p in tmp_path.iterdir()}
     assert found == {"results-1.json": "first", "results-2.json": "second", "results.json": "third"}
+
+
+def test_a_failed_run_has_its_config_its_error_and_no_figures(tmp_path: Path) -> None:
+    made = config(seed=4, normalize="channel", experiment="l2")
+    failed = failed_result(made, "0123456789abcdef", "MemoryError: 7 GB\nat once")
+    assert (failed.run_id, failed.status, failed.error) == ("0123456789abcdef", "failed", "MemoryError: 7 GB\nat once")
+    assert failed.config == made
+    for name in ("experiment", "normalize", "seed", "dataset", "precision"):
+        assert getattr(failed, name) == getattr(made, name)
+    assert all(math.isnan(figure) for figure in (failed.test_accuracy, failed.test_loss, failed.val_accuracy))
+    assert (failed.best_epoch, failed.epochs, failed.seconds, failed.weights_sha256) == (0, 0, 0.0, "")
+    assert failed.history == {name: [] for name in result().history}
+    write_results(tmp_path / "results.json", ENVIRONMENT, [failed])
+    _, [loaded] = load_results(tmp_path / "results.json")
+    assert loaded.to_json() == failed.to_json()

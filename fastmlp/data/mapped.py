@@ -1,12 +1,13 @@
 """A data set as files that any number of processes map into memory: the system holds the images once for all."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from fastmlp.data.dataset import Dataset
-from fastmlp.errors import DataError
+from fastmlp.errors import DataError, OutputError
 
 _PARTS = ("train", "test")
 
@@ -17,13 +18,18 @@ def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
         return read_mapped(folder, dataset.fingerprint)
     except DataError:
         pass
-    folder.mkdir(parents=True, exist_ok=True)
     facts = {name: getattr(dataset, name) for name in ("name", "label_names", "source", "notice", "fingerprint")}
-    (folder / "facts.json").unlink(missing_ok=True)  # written last: it says that the others are whole
-    for part in _PARTS:
-        np.save(folder / f"{part}_images.npy", getattr(dataset, f"{part}_images"))
-        np.savez(folder / f"{part}_labels.npz", **getattr(dataset, f"{part}_labels"))
-    (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "facts.json").unlink(missing_ok=True)  # written last: it says that the others are whole
+        for part in _PARTS:
+            np.save(folder / f"{part}_images.npy", getattr(dataset, f"{part}_images"))
+            np.savez(folder / f"{part}_labels.npz", **getattr(dataset, f"{part}_labels"))
+        (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot take the data set ({error}). Free some space or choose another --out."
+        ) from error
     return read_mapped(folder, dataset.fingerprint)
 
 
@@ -38,11 +44,11 @@ def read_mapped(folder: Path, fingerprint: str) -> Dataset:
             # "c": pages are shared until someone writes, which nobody does; compiled code takes read-only arrays for
             # another type, and would be compiled anew
             arrays[f"{part}_images"] = np.asarray(np.load(folder / f"{part}_images.npy", mmap_mode="c"))
-            with np.load(folder / f"{part}_labels.npz") as labels:
+            with (folder / f"{part}_labels.npz").open("rb") as file, np.load(file) as labels:
                 arrays[f"{part}_labels"] = dict(labels)
         names = {kind: tuple(names) for kind, names in facts.pop("label_names").items()}
         dataset = Dataset(**facts, **arrays, label_names=names)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{folder} holds no whole data set ({error})") from error
     return _with_fingerprint(dataset, fingerprint)
 

@@ -76,7 +76,11 @@ def _accuracy(result: RunResult, epochs: int | None) -> float:
 
 
 def best_of(folder: Folder, candidates: Sequence[Candidate], fingerprint: str) -> Candidate | None:
-    """Return the candidate of the best score, the first of equal ones; None where none has one."""
+    """Return the candidate of the best score, the first of equal ones; None where none has one.
+
+    One that was pruned has none: its score is of fewer epochs than the others'.
+    """
+    candidates = [c for c in candidates if all(r.status != "pruned" for r in folder.known_of(c, fingerprint))]
     scores = [score(folder, candidate, fingerprint) for candidate in candidates]
     best = max(range(len(scores)), key=lambda i: -inf if isnan(scores[i]) else scores[i], default=None)
     return None if best is None or isnan(scores[best]) else candidates[best]

@@ -43,6 +43,7 @@ def as_csv(runs: Sequence[RunResult]) -> str:
     for run in runs:
         data = run.to_json()
         config = data["config"] | {"layers": "-".join(map(str, run.config.layers))}
+        config["max_epochs"] = config.pop("epochs")  # a figure has this name too
         rows.append({"run_id": run.run_id, "status": run.status, **config}
             | {name: data[name] for name in (*figures, "weights_sha256", "error")})  # fmt: skip
     text = io.StringIO()

@@ -4,7 +4,6 @@ A worker finds its data by the fingerprint: held in its process (a thread's pare
 from the sweep's work folder.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from fastmlp.sweep.board import Board, Reporter
 DATA, BOARD, CHECKPOINTS = "data", "board", "checkpoints"
 
 _held: dict[str, Dataset] = {}
-_parent: list[int] = []
 
 
 @dataclass(frozen=True)
@@ -54,16 +52,6 @@ def hold(dataset: Dataset) -> None:
     _held[dataset.fingerprint] = dataset
 
 
-def end_with_parent() -> None:
-    """Let this process give its run up when the process that started it is gone: the sweep may run again elsewhere."""
-    _parent[:] = [os.getppid()]
-
-
-def _give_up_orphan() -> None:
-    if _parent and os.getppid() != _parent[0]:
-        os._exit(1)
-
-
 def _dataset(job: Job) -> Dataset:
     if job.fingerprint not in _held:
         try:
@@ -83,16 +71,11 @@ def run(job: Job) -> RunResult:
         return run_one(job.config, dataset, until=job.until, test=job.test)
     board = Board.open(job.work / BOARD)
     reporter = Reporter(board.slot(job.slot))
-
-    def on_batch(images: int) -> None:
-        _give_up_orphan()
-        reporter.on_batch(images)
-
     return run_one(
         job.config,
         dataset,
         on_epoch=reporter.on_epoch,
-        on_batch=on_batch,
+        on_batch=reporter.on_batch,
         kept=job.checkpoint,
         until=job.until,
         stop=lambda: board.stops,

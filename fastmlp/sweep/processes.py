@@ -6,8 +6,11 @@ what one has compiled the next ones load.
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
+from types import TracebackType
 from typing import Any
 
 from loky import ProcessPoolExecutor
@@ -15,15 +18,27 @@ from loky import ProcessPoolExecutor
 from fastmlp.data.load import cache_dir
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+# How often a worker looks whether its parent is there: an idle one waits for jobs for ever and would not notice.
+ORPHAN_SECONDS = 1.0
 
 
-def _begin(threads: int) -> None:
+def _end_with(parent: int) -> None:
+    """End this process, whatever it does, once the one that started it is gone: the sweep may run again elsewhere."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(ORPHAN_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _begin(threads: int, parent: int) -> None:
     """Set a new worker up, and check that its limits hold."""
+    _end_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides what it means
-    from fastmlp.sweep.job import end_with_parent
     from fastmlp.threads import blas_info
 
-    end_with_parent()
     wrong = [library for library in blas_info() if library["num_threads"] > threads]
     if wrong:
         raise RuntimeError(f"{wrong[0]['internal_api']} took {wrong[0]['num_threads']} threads, not {threads}")
@@ -61,7 +76,11 @@ class Processes(Executor):
             self._drop(slot)
         if (pool := self._pools[slot]) is None:
             pool = self._pools[slot] = ProcessPoolExecutor(
-                max_workers=1, timeout=None, env=self._environment, initializer=_begin, initargs=(self._threads,)
+                max_workers=1,
+                timeout=None,
+                env=self._environment,
+                initializer=_begin,
+                initargs=(self._threads, os.getpid()),
             )
         return pool
 
@@ -81,3 +100,11 @@ class Processes(Executor):
             if pool is not None:
                 pool.shutdown(wait=wait)
         self._pools = [None] * len(self._pools)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the processes: once their jobs are done, or at once where something went wrong or was stopped."""
+        if kind is not None:
+            self.kill()
+        self.shutdown()

@@ -1,0 +1,54 @@
+"""The chaos script: what it finds wrong, and whom it kills."""
+
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+
+from bench import chaos
+
+RIGHT = [("a", "done", "1" * 64), ("b", "done", "2" * 64)]
+
+
+@pytest.mark.parametrize(
+    ("found", "sentences"),
+    [
+        (RIGHT, []),
+        (RIGHT[::-1], []),
+        (RIGHT[:1], ["run b is there 0 times"]),
+        ([*RIGHT, RIGHT[1]], ["run b is there 2 times"]),
+        ([*RIGHT, ("c", "done", "")], ["run c is none of the sweep's"]),
+        ([RIGHT[0], ("b", "done", "3" * 64)], ["run b is done with the weights 33333333"]),
+        ([RIGHT[0], ("b", "failed", "")], ["run b is failed with the weights "]),
+    ],
+)
+def test_every_way_to_differ_is_named(found: chaos.Hashes, sentences: list[str]) -> None:
+    assert chaos.differences(found, RIGHT) == sentences
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_are_told_from_other_children() -> None:
+    sleep = "import time; time.sleep(60)"
+    worker = subprocess.Popen([sys.executable, "-c", sleep, "loky.backend.popen_loky_posix"])
+    other = subprocess.Popen([sys.executable, "-c", sleep, "loky.backend.resource_tracker"])
+    try:
+        while worker.pid not in chaos.workers_of(os.getpid()):  # its command line is there once it has started
+            assert worker.poll() is None
+        assert other.pid not in chaos.workers_of(os.getpid())
+        assert chaos.workers_of(worker.pid) == []
+        worker.kill()
+        assert chaos.kill_sweep(other, random.Random(0)) == []  # noqa: S311
+        assert other.returncode == -9
+    finally:
+        for process in (worker, other):
+            process.kill()
+            process.wait()
+    assert chaos.alive(worker.pid) is None
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path, capsys) -> None:
+    (tmp_path / "file").touch()
+    assert chaos.main(["--out", str(tmp_path)]) == 2
+    assert "choose an empty folder" in capsys.readouterr().err

@@ -1,0 +1,306 @@
+"""The sweep's loop: the same bits however it is run, what a failure costs, going on, Ctrl-C, and killed workers."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.chaos import workers_of
+from fastmlp import checkpoint
+from fastmlp.errors import ConfigError
+from fastmlp.fit import State
+from fastmlp.results import RunResult
+from fastmlp.sweep import job as job_module
+from fastmlp.sweep import run_sweep
+from fastmlp.sweep.board import EPOCHS, Board
+from fastmlp.sweep.job import Job
+from fastmlp.sweep.loop import Quiet, Sweep
+from fastmlp.sweep.store import Store
+from samples import config, dataset
+
+ROOT = Path(__file__).parents[1]
+NOISE = dataset()
+CONFIGS = [
+    config(dataset="embedded", layers=(3072, units, 20), batch_size=64, epochs=3, seed=seed)
+    for units, seed in ((4, 0), (3, 0), (4, 1))
+]
+
+
+class Inline(Executor):
+    """Does each job as it is submitted, and counts; `dies` says for a job whether its worker is to die."""
+
+    def __init__(self, dies: Callable[[Job, int], bool] = lambda job, before: False) -> None:  # noqa: ARG005
+        self.jobs: list[Job] = []
+        self._dies = dies
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        [job] = args
+        before = sum(other.run_id == job.run_id for other in self.jobs)
+        self.jobs.append(job)
+        try:
+            if self._dies(job, before):
+                raise BrokenExecutor("killed")
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def hashes(results: list[RunResult]) -> list[str]:
+    return [result.weights_sha256 for result in results]
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> list[RunResult]:
+    """Give what the runs come to, one after the other in this process."""
+    results = run_sweep(CONFIGS, NOISE, executor=Inline())
+    assert [result.status for result in results] == ["done"] * 3
+    assert len(set(hashes(results))) == 3
+    assert all(len(text) == 64 for text in hashes(results))
+    return results
+
+
+def test_threads_give_the_same_bits_for_any_number_of_jobs_and_twice_in_a_row(undisturbed: list[RunResult]) -> None:
+    with ThreadPoolExecutor(2) as executor:
+        for jobs in (1, 2, 2, None):
+            results = run_sweep(CONFIGS, NOISE, executor=executor, jobs=jobs)
+            assert [result.config for result in results] == CONFIGS
+            assert hashes(results) == hashes(undisturbed)
+
+
+def test_processes_give_the_same_bits_for_any_number_of_jobs_and_twice_in_a_row(undisturbed: list[RunResult]) -> None:
+    for jobs in (1, 2, 2):
+        results = run_sweep(CONFIGS, NOISE, jobs=jobs)
+        assert [result.config for result in results] == CONFIGS
+        assert hashes(results) == hashes(undisturbed)
+        assert [r.test_accuracy for r in results] == [r.test_accuracy for r in undisturbed]
+
+
+def test_a_run_that_raises_is_failed_with_its_text_and_the_others_go_on(undisturbed: list[RunResult]) -> None:
+    bad = replace(CONFIGS[1], layers=(3072, 4, 7))  # the data has 20 classes
+    results = run_sweep([CONFIGS[0], bad, CONFIGS[2]], NOISE, executor=Inline(), jobs=1)
+    assert [result.status for result in results] == ["done", "failed", "done"]
+    assert results[1].config == bad
+    assert results[1].error.startswith("DataError: ")
+    assert "allowed is 0 to 6" in results[1].error
+    assert hashes(results)[::2] == hashes(undisturbed)[::2]
+    assert results[0].error == ""
+
+
+@pytest.mark.parametrize(("deaths", "status", "tries"), [(2, "done", 3), (3, "failed", 3)])
+def test_a_worker_that_dies_costs_a_restart_twice_and_then_the_run(
+    undisturbed: list[RunResult], deaths: int, status: str, tries: int
+) -> None:
+    unlucky = undisturbed[1].run_id
+    executor = Inline(lambda job, before: job.run_id == unlucky and before < deaths)
+    results = run_sweep(CONFIGS, NOISE, executor=executor, jobs=2)
+    assert [result.status for result in results] == ["done", status, "done"]
+    assert sum(job.run_id == unlucky for job in executor.jobs) == tries
+    assert len(executor.jobs) == tries + 2
+    assert hashes(results)[::2] == hashes(undisturbed)[::2]
+    if status == "done":
+        assert results[1].weights_sha256 == undisturbed[1].weights_sha256
+    else:
+        assert results[1].error == "its worker died 3 times: killed, or out of memory"
+
+
+def test_deaths_are_counted_for_each_run_by_itself(undisturbed: list[RunResult]) -> None:
+    executor = Inline(lambda job, before: before < 2)  # noqa: ARG005
+    assert hashes(run_sweep(CONFIGS, NOISE, executor=executor, jobs=2)) == hashes(undisturbed)
+    assert len(executor.jobs) == 9
+
+
+def test_at_most_so_many_runs_are_with_the_executor_and_each_has_a_slot_of_its_own(tmp_path: Path) -> None:
+    class Slow(Inline):
+        """Finishes a job only once it is asked for more than fit."""
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":  # noqa: ARG002
+            future: Future[Any] = Future()
+            submitted.append((args[0], future))
+            assert len({job.slot for job, _ in submitted}) == len(submitted) <= 2
+            return future
+
+    class Finisher(Quiet):
+        def look(self, board: Board, running: Sequence[Job]) -> None:  # noqa: ARG002
+            if submitted:
+                job, future = submitted.pop()  # the last first
+                future.set_result(run_sweep([job.config], NOISE, executor=Inline())[0])
+
+    submitted: list[tuple[Job, Future[Any]]] = []
+    results = run_sweep(CONFIGS, NOISE, executor=Slow(), jobs=2, out=tmp_path, watcher=Finisher())
+    assert [result.config for result in results] == CONFIGS
+
+
+def test_what_is_there_is_not_run_again(tmp_path: Path, undisturbed: list[RunResult]) -> None:
+    assert hashes(run_sweep(CONFIGS[:2], NOISE, executor=(first := Inline()), out=tmp_path)) == hashes(undisturbed[:2])
+    assert len(first.jobs) == 2
+    results = run_sweep(CONFIGS, NOISE, executor=(second := Inline()), out=tmp_path)
+    assert [job.config for job in second.jobs] == CONFIGS[2:]
+    assert hashes(results) == hashes(undisturbed)
+    third = run_sweep(list(reversed(CONFIGS)), NOISE, executor=(nothing := Inline()), out=tmp_path)
+    assert nothing.jobs == []
+    assert hashes(third) == hashes(undisturbed)[::-1]
+    assert len(Store(tmp_path / "runs.jsonl").load()[0]) == 3
+
+
+def test_failed_runs_are_run_anew_only_when_asked_for(tmp_path: Path, undisturbed: list[RunResult]) -> None:
+    unlucky = undisturbed[0].run_id
+    dies = Inline(lambda job, before: job.run_id == unlucky)  # noqa: ARG005
+    assert [r.status for r in run_sweep(CONFIGS, NOISE, executor=dies, out=tmp_path)] == ["failed", "done", "done"]
+    for retry in ((), ("diverged", "interrupted")):
+        results = run_sweep(CONFIGS, NOISE, executor=(idle := Inline()), out=tmp_path, retry=retry)
+        assert (results[0].status, idle.jobs) == ("failed", [])
+    results = run_sweep(CONFIGS, NOISE, executor=(again := Inline()), out=tmp_path, retry=("failed",))
+    assert [job.run_id for job in again.jobs] == [unlucky]
+    assert hashes(results) == hashes(undisturbed)
+    assert sum(result.run_id == unlucky for result in Store(tmp_path / "runs.jsonl").load()[0]) == 2
+
+
+def test_another_sweep_in_the_folder_is_refused_and_the_difference_named(tmp_path: Path) -> None:
+    run_sweep(CONFIGS[:1], NOISE, executor=Inline(), out=tmp_path)
+    other, idle = [replace(c, lr=0.25) for c in CONFIGS], Inline()
+    with pytest.raises(ConfigError, match=r"holds another sweep: lr is 0\.005 there and 0\.25 here\."):
+        run_sweep(other, NOISE, executor=idle, out=tmp_path)
+    with pytest.raises(ConfigError, match="its runs are of other data"):
+        run_sweep(CONFIGS, dataset(images=100), executor=idle, out=tmp_path)
+    assert idle.jobs == []
+
+
+def test_nothing_but_the_results_is_left_in_the_folder(tmp_path: Path) -> None:
+    run_sweep(CONFIGS, NOISE, executor=Inline(), out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".work"] == ["runs.jsonl"]
+    assert not [path for path in (tmp_path / ".work").rglob("*") if path.is_file() and path.name != "lock"]
+
+
+def test_a_result_is_kept_before_anybody_is_told_of_it(tmp_path: Path) -> None:
+    told: list[str] = []
+    kept: list[str] = []
+
+    class Told(Quiet):
+        def finish(self, result: RunResult) -> None:
+            assert result.run_id in kept
+            told.append(result.run_id)
+
+    job_module.hold(NOISE)
+    sweep = Sweep(Inline(), 1, NOISE.fingerprint, tmp_path, lambda result: kept.append(result.run_id), Told())
+    results = sweep.run(CONFIGS)
+    assert told == kept == [result.run_id for result in results]
+
+
+# Long enough that a look, four times a second, finds one of them at work.
+LONG = [
+    replace(CONFIGS[0], layers=(3072, 64, 20), batch_size=16, epochs=100, patience=100, seed=seed) for seed in (0, 1)
+]
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+
+if __name__ == "__main__":
+    from fastmlp.sweep import run_sweep
+    from fastmlp.sweep.loop import Quiet
+    from test_sweep_loop import LONG, NOISE
+
+    class CtrlC(Quiet):
+        sent = False
+
+        def look(self, board, running):
+            if not self.sent and running and board.slot(running[0].slot)[0] >= 2:
+                self.sent = True
+                os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        run_sweep(LONG, NOISE, jobs=2, out=Path(sys.argv[1]), watcher=CtrlC())
+    except KeyboardInterrupt:
+        print("KeyboardInterrupt", signal.getsignal(signal.SIGINT) is before)
+"""
+
+
+@pytest.fixture(scope="module")
+def long_undisturbed() -> list[str]:
+    return hashes(run_sweep(LONG, NOISE, executor=Inline()))
+
+
+def test_the_first_ctrl_c_saves_and_resumed_runs_have_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_undisturbed: list[str]
+) -> None:
+    script, out = tmp_path / "interrupted.py", tmp_path / "out"
+    script.write_text(INTERRUPTED)
+    paths = [str(ROOT / "tests"), str(ROOT / "kernels"), str(ROOT)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}  # for the workers
+    done = subprocess.run(
+        [sys.executable, str(script), str(out), *paths], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("KeyboardInterrupt True\n", "")
+    stopped, _ = Store(out / "runs.jsonl").load()
+    interrupted = {result.run_id: result for result in stopped if result.status == "interrupted"}
+    assert interrupted
+    assert all((out / ".work" / "checkpoints" / f"{name}.npz").exists() for name in interrupted)
+    loaded: list[int] = []
+
+    def load(path: Path, run_id: str) -> State | None:
+        if state := real_load(path, run_id):
+            loaded.append(len(state.history.val_loss))
+        return state
+
+    real_load = checkpoint.load
+    monkeypatch.setattr("fastmlp.checkpoint.load", load)
+    results = run_sweep(LONG, NOISE, executor=(rest := Inline()), out=out)
+    assert hashes(results) == long_undisturbed
+    done_before = {result.run_id for result in stopped if result.status == "done"}
+    assert {job.run_id for job in rest.jobs} == {result.run_id for result in results} - done_before
+    assert sorted(loaded) == sorted(result.epochs for result in interrupted.values())  # none was begun anew
+
+
+class Never(Inline):
+    """Its jobs come to no end."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":  # noqa: ARG002
+        self.jobs.append(args[0])
+        return Future()
+
+
+def test_the_second_ctrl_c_waits_for_nothing(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class TwoCtrlC(Quiet):
+        def look(self, board: Board, running: Sequence[Job]) -> None:  # noqa: ARG002
+            os.kill(os.getpid(), signal.SIGINT)
+
+        def tell(self, sentence: str) -> None:
+            told.append(sentence)
+
+    before = signal.getsignal(signal.SIGINT)
+    executor = Never()
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(LONG, NOISE, executor=executor, jobs=1, out=tmp_path, watcher=TwoCtrlC())
+    assert len(executor.jobs) == 1
+    assert [sentence.partition(":")[0] for sentence in told] == ["Stopping"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the worker in /proc")
+def test_a_killed_worker_process_costs_a_restart_and_no_bits(long_undisturbed: list[str]) -> None:
+    told: list[str] = []
+
+    class Kill(Quiet):
+        def look(self, board: Board, running: Sequence[Job]) -> None:
+            if not told and running and board.slot(running[0].slot)[EPOCHS] >= 2:
+                told.append("killed")
+                os.kill(workers_of(os.getpid())[0], signal.SIGKILL)
+
+        def tell(self, sentence: str) -> None:
+            told.append(sentence)
+
+    results = run_sweep(LONG, NOISE, jobs=1, watcher=Kill())
+    assert told == ["killed", "A worker died; its run starts again from its last checkpoint."]
+    assert hashes(results) == long_undisturbed
