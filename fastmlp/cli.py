@@ -9,8 +9,8 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -223,7 +223,8 @@ def _compile(configs: Sequence[RunConfig], executor: Executor, console: Console)
     start = time.perf_counter()
     kinds = {(c.activation, c.precision, c.matmul, len(c.layers) > 2): c for c in configs}
     for config in kinds.values():
-        executor.submit(compile_for, config).result()
+        with suppress(BrokenExecutor):  # killed: the run itself will compile it
+            executor.submit(compile_for, config).result()
     seconds = time.perf_counter() - start
     if seconds > 2:
         say(console, f"The kernels were compiled, or loaded, in {duration(seconds)}.")

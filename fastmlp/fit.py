@@ -106,7 +106,7 @@ def fit(
     patience : stop after so many consecutive epochs of rising validation loss
     rng : generator or seed of the shuffling: one permutation an epoch
     on_epoch(epoch, history) after each epoch, counted from 1; on_batch(images done in this epoch) after some batches
-    pause(state) after each epoch: True ends training for now. The state's arrays are the live ones
+    pause(state) before each epoch but the first: True ends training for now. The state's arrays are the live ones
     resume : such a state, to go on from with the same arguments, to the bits of training that was never paused
 
     A last, smaller batch is used as it is. Training that diverges ends early with that status; its history is kept.
@@ -124,6 +124,9 @@ def fit(
     status, before, start = "done", state.seconds, time.perf_counter()
     epoch = len(history.train_loss)
     while epoch < epochs and not stopping.stops:
+        if pause is not None and epoch > 0 and pause(state):  # one that is resumed may be there already
+            status = "paused"
+            break
         epoch += 1
         order = rng.permutation(len(inputs))
         loss, accuracy = model._train_epoch(inputs, labels, order, batch_size, optimizer, on_batch)
@@ -145,9 +148,6 @@ def fit(
         if validation is not None:
             stopping.take(val_loss)
         state.seconds, state.generator = before + time.perf_counter() - start, rng.bit_generator.state
-        if pause is not None and pause(state) and epoch < epochs and not stopping.stops:
-            status = "paused"
-            break
     seconds = before + time.perf_counter() - start
     if status != "paused":
         np.copyto(model.parameters, state.best)

@@ -67,7 +67,7 @@ def run_one(
 
     def pause(state: State) -> bool:
         nonlocal saved
-        pauses = stop() or len(state.history.train_loss) == until
+        pauses = stop() or (until is not None and len(state.history.train_loss) >= until)
         if kept is not None and (pauses or time.perf_counter() - saved > CHECKPOINT_SECONDS):
             checkpoint.save(kept, name, state)
             saved = time.perf_counter()
