@@ -232,11 +232,13 @@ def test_networks_in_threads_of_their_own_do_not_disturb_each_other():
 
 # Minutes of work: the images are few, their rows are many.
 ENDLESS = """
+import signal
 import numpy as np
 from fastmlp import MLP, SGD, ImageInput
 from fastmlp.fit import fit
 from fastmlp.threads import usable_cores
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have the tests' background job ignore it
 rng = np.random.default_rng(0)
 pixels, rows = rng.integers(0, 256, (512, 3072), np.uint8), rng.integers(0, 512, 4_000_000)
 inputs = ImageInput(pixels, np.full((512, 1), 128, np.float32), np.full((512, 1), 0.01, np.float32), rows)
