@@ -80,7 +80,7 @@ def _multiply(
             first = (task * blocks + j) * step
             depth = min(KC, units - j * KC)
             block = a[first : first + BLOCK]
-            macro_kernel(block, strides, rows[1] - rows[0], b, j * KC * NR, units * NR, c[member], n, depth, j > 0)
+            macro_kernel(block, strides, rows[1] - rows[0], b, j * KC * NR, units * NR, NR, c[member], n, depth, j > 0)
         store_rows(c[member], rows, out)
         task = next_task(sync)
 

@@ -33,6 +33,7 @@ from fastmlp.packed.state import (
     Rates,
     Space,
     bias_of,
+    block_rows,
     channels_of,
     output_of,
 )
@@ -47,8 +48,8 @@ from fastmlp_kernels._blocks import (
     multiply_rows,
     store_rows,
     units_of,
-    update_weights,
 )
+from fastmlp_kernels._columns import update_weights
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, item, pack_columns, pack_rows, per_unit
 from fastmlp_kernels.activations import activation_backward, bias_activation
@@ -69,14 +70,14 @@ class Batch(NamedTuple):
 
 @part
 def _rows(r: int, n: int) -> tuple[int, int]:
-    return r, min(r + MC, n)
+    return r, min(r + block_rows(n), n)
 
 
 @kernel
 def pack_images(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     data, index = batch.data, batch.rows
     depth, deep = data.x.shape[1], KC * per_unit(space.a)
-    for r in range(0, index.size, MC):
+    for r in range(0, index.size, block_rows(index.size)):
         rows = _rows(r, index.size)
         _take_moments(data.mean, data.inv_std, index, rows, space.center, space.scale)
         for k in range(0, depth, deep):
@@ -98,12 +99,14 @@ def multiply_images(network: Network, space: Space, rates: Rates, batch: Batch) 
     units, out = units_of(batch.data.x.shape[1], network.packed), output_of(network.layers, space.outputs, 0, n)
     sums = item(space.sums, 0)
     sum_blocks(network.block_sums, network.tasks, sums)
-    for r in range(0, n, MC):
+    for r in range(0, n, block_rows(n)):
         rows = _rows(r, n)
         for k in range(0, units, KC):
             at, depth, count = k * NR, min(KC, units - k), rows[1] - rows[0]
             strides, panel = (ROW_STRIDE, ONE), units * NR
-            macro_kernel(space.a[0], strides, count, network.packed, at, panel, space.c[0], out.shape[1], depth, k > 0)
+            macro_kernel(
+                space.a[0], strides, count, network.packed, at, panel, NR, space.c[0], out.shape[1], depth, k > 0
+            )
         _keep_product(space, sums, rows, out)
 
 
@@ -111,10 +114,10 @@ def multiply_images(network: Network, space: Space, rates: Rates, batch: Batch) 
 def first_product(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     data, index = batch.data, batch.rows
     out, sums = output_of(network.layers, space.outputs, 0, index.size), item(space.sums, 0)
-    for r in range(0, index.size, MC):
+    for r in range(0, index.size, block_rows(index.size)):
         rows = _rows(r, index.size)
         multiply_rows(
-            data.x, index, space.center, space.scale, rows, network.packed, ZERO, sums, space.a[0], space.c[0], out
+            data.x, index, space.center, space.scale, rows, network.packed, ZERO, NR, sums, space.a[0], space.c[0], out
         )
 
 
@@ -128,47 +131,47 @@ def activate(network: Network, space: Space, rates: Rates, batch: Batch) -> None
 def second_product(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     layers, n = network.layers, batch.rows.size
     x, out = output_of(layers, space.outputs, 0, n), output_of(layers, space.outputs, 1, n)
-    for r in range(0, n, MC):
+    for r in range(0, n, block_rows(n)):
         at = layers[1, PACKED]
-        multiply_rows(x, None, None, None, _rows(r, n), network.packed, at, None, space.a[0], space.c[0], out)
+        multiply_rows(x, None, None, None, _rows(r, n), network.packed, at, NR, None, space.a[0], space.c[0], out)
 
 
 @kernel
 def loss(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     n = batch.rows.size
-    for r in range(0, n, MC):
-        loss_of_rows(network, batch.labels, space, _rows(r, n), r // MC)
+    for r in range(0, n, block_rows(n)):
+        loss_of_rows(network, batch.labels, space, _rows(r, n), r // block_rows(n))
 
 
 @kernel
 def hand_down(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     layers, n = network.layers, batch.rows.size
     delta = output_of(layers, space.outputs, 1, n)
-    for r in range(0, n, MC):
+    for r in range(0, n, block_rows(n)):
         rows, at = _rows(r, n), layers[1, TURNED]
         _pack_delta(delta[r : rows[1]], rows, layers[1, DELTA], space)
-        multiply_rows(delta, None, None, None, rows, network.turned, at, None, space.a[0], space.c[0], batch.lower)
+        multiply_rows(delta, None, None, None, rows, network.turned, at, NR, None, space.a[0], space.c[0], batch.lower)
 
 
 @kernel
 def activate_backward(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     h = output_of(network.layers, space.outputs, 0, batch.rows.size)
-    for r in range(0, h.shape[0], MC):
+    for r in range(0, h.shape[0], block_rows(h.shape[0])):
         rows = _rows(r, h.shape[0])
-        dbias = bias_part(network.layers, space.dbias, 0, r // MC)
+        dbias = bias_part(network.layers, space.dbias, 0, r // block_rows(h.shape[0]))
         activation_backward(batch.lower[r : rows[1]], h[r : rows[1]], dbias, "tanh")
 
 
 @kernel
 def pack_delta(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     at, n = network.layers[0, DELTA], batch.rows.size
-    for r in range(0, n, MC):
+    for r in range(0, n, block_rows(n)):
         rows = _rows(r, n)
         delta = batch.lower[r : rows[1]]
         if space.correction is None:
             _pack_delta(delta, rows, at, space)
         else:
-            correction = item(space.correction, r // MC)
+            correction = item(space.correction, r // block_rows(n))
             _pack_scaled_delta(delta, rows, at, space.deltas, space.panel, space.center, space.scale, correction)
 
 
@@ -176,7 +179,7 @@ def pack_delta(network: Network, space: Space, rates: Rates, batch: Batch) -> No
 def pack_pixels(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     x, n, deep = batch.data.x, batch.rows.size, KC * per_unit(space.a)
     for c in range(0, x.shape[1], MC):
-        columns = _rows(c, x.shape[1])
+        columns = c, min(c + MC, x.shape[1])
         for k in range(0, n, deep):
             inner = (k, min(k + deep, n))
             pack_columns(
@@ -192,22 +195,28 @@ def multiply_pixels(network: Network, space: Space, rates: Rates, batch: Batch) 
         count = min(MC, batch.data.x.shape[1] - c)
         for k in range(0, units, KC):
             at, depth = first + k * NR, min(KC, units - k)
-            macro_kernel(space.a[0], strides, count, space.deltas, at, space.panel, space.c[0], h, depth, k > 0)
+            macro_kernel(space.a[0], strides, count, space.deltas, at, space.panel, NR, space.c[0], h, depth, k > 0)
 
 
 @kernel
 def update(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     w, v = batch.copies
     for r in range(0, w.shape[0], MC):
-        rows = _rows(r, w.shape[0])
-        update_weights(space.c[0], rows, w, v, rates.lr, rates.momentum, rates.weight_decay)
+        rows = r, min(r + MC, w.shape[0])
+        update_weights(space.c[0], rows, None, w, v, (rates.lr, rates.momentum, rates.weight_decay))
 
 
 @kernel
 def pack_again(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     for task in range(network.tasks.shape[0]):
         if network.tasks[task, LAYER] == 0:
-            pack_weights(network, channels_of(space.center), space.a[0], task)
+            pack_weights(network, channels_of(space.center), batch.data.batch, space.a[0], task)
+
+
+@part
+def _blocks(batch: Batch) -> int:
+    n = batch.rows.size
+    return (n + block_rows(n) - 1) // block_rows(n)
 
 
 def _weights(layer: int) -> Callable[..., None]:
@@ -215,7 +224,7 @@ def _weights(layer: int) -> Callable[..., None]:
     def weights(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
         for task in range(network.tasks.shape[0]):
             if network.tasks[task, LAYER] == layer:
-                weights_task(network, batch.data, batch.rows, space, rates, 0, task, True)
+                weights_task(network, batch.data, batch.rows, space, rates, 0, _blocks(batch), task, True)
 
     return weights
 
@@ -225,4 +234,4 @@ first_weights, second_weights = _weights(0), _weights(1)
 
 @kernel
 def biases(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
-    biases_task(network, space, rates, (batch.rows.size + MC - 1) // MC, True)
+    biases_task(network, space, rates, _blocks(batch), True)

@@ -125,9 +125,9 @@ def gradients_by_a_step(made: Made, inputs: Input, labels: np.ndarray, order: np
     return [*weights, *biases]
 
 
-def assert_gradients(made: Made, inputs: Input, x: np.ndarray, tolerance: float) -> None:
-    """Compare all gradients of a batch of 300 rows, out of order."""
-    labels, order = labels_of(), np.random.default_rng(1).permutation(ROWS)[:300]
+def assert_gradients(made: Made, inputs: Input, x: np.ndarray, tolerance: float, rows: int = 300) -> None:
+    """Compare all gradients of a batch of so many rows, out of order."""
+    labels, order = labels_of(), np.random.default_rng(1).permutation(ROWS)[:rows]
     _, _, dweights, dbiases = made.network.loss_and_gradients(x[order], labels[order])
     off = list(map(apart, gradients_by_a_step(made, inputs, labels, order), [*dweights, *dbiases]))
     assert max(off) < tolerance, off
@@ -259,3 +259,35 @@ def test_rows_of_any_kind_give_the_same_bits():
         logits = np.concatenate([part.copy() for _, part in made.engine.logits(inputs, 16)])
         results.append((totals, evaluated, logits.tobytes(), made.parameters.tobytes()))
     assert all(result == results[0] for result in results)
+
+
+# Few rows and layers whose units fill the micro-kernels' tiles take ways of their own: weights that are read as they
+# lie, a flat tile, and an update as the tiles leave the registers.
+@pytest.mark.parametrize("rows", [1, 4, 5, 16, 32, 33])
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", FLOAT32), ("bfloat16", BFLOAT16)])
+@pytest.mark.parametrize("hidden", [(128,), (64, 32), (128, 45)], ids=str)
+def test_gradients_of_few_rows_equal_the_reference(hidden, precision, tolerance, source, rows):
+    assert_gradients(make((D, *hidden, K), precision), *SOURCES[source](), tolerance, rows)
+
+
+@pytest.mark.parametrize("rows", [1, 16, 300])
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", FLOAT32), ("bfloat16", BFLOAT16)])
+def test_steps_with_decay_and_momentum_equal_the_reference(precision, tolerance, rows):
+    """Each way to take a step has its own code for the rule: two steps, the second from a velocity."""
+    made, (inputs, x) = make((D, 128, K), precision), images_of(3)
+    labels, order, optimizer = labels_of(), np.arange(rows), SGD(**SETTINGS)
+    velocity = [np.zeros(w.shape) for w in made.weights]
+    for _ in range(2):
+        _, _, dweights, _ = made.network.loss_and_gradients(x[order], labels[order])
+        before = [w.astype(np.float64) for w in made.weights]
+        made.engine.train(inputs, labels, order, rows, optimizer)
+        for i, (w, dw) in enumerate(zip(before, dweights, strict=True)):
+            velocity[i] = 0.9 * velocity[i] - 0.05 * (dw + 0.01 * w)
+            got = views(optimizer.velocity_of(made.parameters), (D, 128, K))[0][i]
+            assert apart(got, velocity[i]) < 2 * tolerance
+            # the weights are float32 of order 0.04, of which the step is a part: 6e-8 of them
+            assert np.abs(made.weights[i] - (w + got)).max() < 1e-7
+            velocity[i] = got.astype(np.float64)
+        made.network.weights[:] = [w.astype(np.float64) for w in made.weights]
+        made.network.biases[:] = [b.astype(np.float64) for b in made.biases]

@@ -10,7 +10,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.inputs import DirectInput, Input, Source
 from fastmlp.optimizer import SGD
 from fastmlp.packed.run import EVALUATE, FORWARD, GRADIENT, RUNS, TRAIN
-from fastmlp.packed.state import DELTA, OUTPUT, TURNED, WEIGHT, Data, Network, Rates, Space, empty_table
+from fastmlp.packed.state import BLOCKS, DELTA, OUTPUT, TURNED, WEIGHT, Data, Network, Rates, Space, empty_table
 from fastmlp_kernels._blocks import MC, a_elements, c_elements, padded
 from fastmlp_kernels._pack import NR
 from fastmlp_kernels._team import Team
@@ -87,7 +87,7 @@ class Packed:
         for i, h in enumerate(units):
             layers[i, DELTA] = deltas
             deltas += padded(h, NR) // NR * panel * (channels if raw and i == 0 else 1)
-        blocks = -(-n // MC)
+        blocks = max(-(-n // MC), BLOCKS)
         return Space(
             outputs=_floats(n * sum(units)),
             deltas=np.zeros(deltas, self._dtype),
@@ -102,6 +102,7 @@ class Packed:
             c=_floats(members, c_elements(widest)),
             delta=_floats(members, 2, MC * widest),
             sums=_floats(members, channels, first) if raw else None,
+            less=_floats(members, widest) if raw else None,
         )
 
     def _arrays(self, data: Data) -> tuple[Network, Space]:

@@ -5,13 +5,13 @@ import numpy as np
 from fastmlp.packed.state import (
     DELTA,
     OUTPUT,
-    PACKED,
     TURNED,
     UNITS,
     Data,
     Network,
     Space,
     bias_of,
+    forward_weights,
     output_of,
 )
 from fastmlp_kernels._blocks import multiply_rows, units_of
@@ -94,11 +94,13 @@ def forward_rows(
     _take_moments(data.mean, data.inv_std, index, rows, space.center, space.scale)
     out = output_of(layers, space.outputs, 0, n)
     sums = item(space.sums, member)
-    multiply_rows(data.x, index, space.center, space.scale, rows, network.packed, layers[0, PACKED], sums, a, c, out)
+    b, at, stride = forward_weights(network, ZERO, data.batch)
+    multiply_rows(data.x, index, space.center, space.scale, rows, b, at, stride, sums, a, c, out)
     for i in range(1, last + 1):
         bias_activation(out[rows[0] : rows[1]], bias_of(layers, network.parameters, i - 1), activation)
         following = output_of(layers, space.outputs, i, n)
-        multiply_rows(out, None, None, None, rows, network.packed, layers[i, PACKED], None, a, c, following)
+        b, at, stride = forward_weights(network, i, data.batch)
+        multiply_rows(out, None, None, None, rows, b, at, stride, None, a, c, following)
         out = following
 
 
@@ -142,6 +144,7 @@ def backward_rows(
             (ZERO, count),
             network.turned,
             layers[i, TURNED],
+            NR,
             None,
             space.a[member],
             space.c[member],

@@ -10,9 +10,8 @@ import math
 import numpy as np
 
 from fastmlp.packed.rows import backward_rows, forward_rows, loss_of_rows, sum_blocks
-from fastmlp.packed.state import Data, Network, Rates, Space, channels_of
+from fastmlp.packed.state import Data, Network, Rates, Space, block_rows, channels_of
 from fastmlp.packed.weights import biases_task, pack_weights, weights_task
-from fastmlp_kernels._blocks import MC
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._pack import item
 from fastmlp_kernels._team import barrier, next_task
@@ -42,7 +41,7 @@ def _run(
     taken, met = 0, 0  # tasks and barriers before this phase; each member asks once too often in each phase
     task = next_task(sync)
     while task < tasks:
-        pack_weights(network, channels, space.a[member], task)
+        pack_weights(network, channels, data.batch, space.a[member], task)
         task = next_task(sync)
     taken += tasks + members
     met += 1
@@ -53,11 +52,12 @@ def _run(
     for start in range(0, data.order.size, data.batch):
         index, labels = data.order[start : start + data.batch], data.labels[start : start + data.batch]
         n = index.size
-        blocks = (n + MC - 1) // MC
+        step = block_rows(n)
+        blocks = (n + step - 1) // step
         sum_blocks(network.block_sums, network.tasks, item(space.sums, member))
         block = next_task(sync) - taken
         while block < blocks:
-            rows = (block * MC, min((block + 1) * MC, n))
+            rows = (block * step, min((block + 1) * step, n))
             forward_rows(network, data, index, space, member, rows, activation)
             if work > FORWARD:
                 loss_of_rows(network, labels, space, rows, block)
@@ -77,7 +77,7 @@ def _run(
         if work > EVALUATE:
             task = next_task(sync) - taken
             while task < tasks:
-                weights_task(network, data, index, space, rates, member, task, work == TRAIN)
+                weights_task(network, data, index, space, rates, member, blocks, task, work == TRAIN)
                 task = next_task(sync) - taken
             if task == tasks:
                 biases_task(network, space, rates, blocks, work == TRAIN)

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numba.extending import overload
 
-from fastmlp_kernels._jit import part
-from fastmlp_kernels._pack import NR, Maybe
+from fastmlp_kernels._blocks import MC, MR
+from fastmlp_kernels._jit import PART, part
+from fastmlp_kernels._pack import NR, Maybe, per_unit
 
 # Columns of `Network.layers`: sizes, and where the layer's part begins. OUTPUT counts units, DELTA and the packed ones
 # elements.
@@ -64,6 +66,7 @@ class Space(NamedTuple):
     loss, correct : by block of rows
     a, c : (members, ...) blocks of the products; delta : (members, 2, ...) gradients of a block of rows
     sums : (members, C, H) column sums of the first layer's packed weights, or None
+    less : (members, H of the widest layer) what is subtracted from a gradient, or None
     """
 
     outputs: np.ndarray
@@ -79,6 +82,7 @@ class Space(NamedTuple):
     c: np.ndarray
     delta: np.ndarray
     sums: Maybe
+    less: Maybe
 
 
 class Rates(NamedTuple):
@@ -127,3 +131,45 @@ def empty_table(sizes: Sequence[int]) -> np.ndarray:
     table = np.zeros((len(sizes) - 1, DELTA + 1), np.int64)
     table[:, INPUTS], table[:, UNITS] = sizes[:-1], sizes[1:]
     return table
+
+
+# Rows of a batch up to which weights are multiplied as they lie: a copy in the order of the micro-kernel pays once many
+# tiles read it.
+FEW_ROWS = 4 * MR
+
+
+# Blocks that the rows of a batch are cut into at the least, so that a team has something to share: not by the team's
+# size, as sums over the blocks would then depend on it.
+BLOCKS = 4
+
+
+@part
+def block_rows(n: int) -> int:
+    """Return how many rows of a batch of n go through the layers together: a multiple of mr, at most mc."""
+    return min((n + BLOCKS * MR - 1) // (BLOCKS * MR) * MR, MC)
+
+
+@part
+def read_in_place(layers: np.ndarray, i: int, batch: int, packed: np.ndarray) -> bool:
+    """Whether layer i's forward product reads float32 weights as they lie, and needs no packed copy."""
+    return per_unit(packed) == 1 and batch <= FEW_ROWS and layers[i, UNITS] % NR == 0
+
+
+def _same_type(parameters: np.ndarray, packed: np.ndarray) -> np.ndarray:
+    return parameters if parameters.dtype == packed.dtype else packed
+
+
+@overload(_same_type, jit_options=PART)
+def _overload_same_type(parameters, packed):
+    if parameters.dtype == packed.dtype:
+        return lambda parameters, packed: parameters  # noqa: ARG005
+    return lambda parameters, packed: packed  # noqa: ARG005
+
+
+@part
+def forward_weights(network: Network, i: int, batch: int) -> tuple[np.ndarray, int, int]:
+    """Return layer i's weights for `multiply_rows`: the array, where they begin in it, and its stride."""
+    layers = network.layers
+    if read_in_place(layers, i, batch, network.packed):
+        return _same_type(network.parameters, network.packed), layers[i, WEIGHT], layers[i, UNITS]
+    return network.packed, layers[i, PACKED], NR

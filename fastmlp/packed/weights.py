@@ -21,9 +21,11 @@ from fastmlp.packed.state import (
     channel_elements,
     channels_of,
     output_of,
+    read_in_place,
     weight_of,
 )
-from fastmlp_kernels._blocks import MC, multiply_columns, store_rows, units_of, update_weights
+from fastmlp_kernels._blocks import store_rows, units_of
+from fastmlp_kernels._columns import begin_columns, end_columns, update_columns
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import NR, Maybe, add_column_sums, item, pack_panels, pack_panels_transposed
 from fastmlp_kernels.update import step_parameters
@@ -39,7 +41,7 @@ def _keep_sums(block_sums: Maybe, task: int, packed: np.ndarray, at: int, units:
 
 
 @part
-def pack_weights(network: Network, channels: int, strip: np.ndarray, task: int) -> None:
+def pack_weights(network: Network, channels: int, batch: int, strip: np.ndarray, task: int) -> None:
     """Pack the task's rows of its layer's weights for the forward product, and turned for the way back."""
     layers = network.layers
     i, channel = network.tasks[task, LAYER], network.tasks[task, CHANNEL]
@@ -49,7 +51,8 @@ def pack_weights(network: Network, channels: int, strip: np.ndarray, task: int) 
     depth = layers[i, INPUTS] // own
     units = units_of(depth, network.packed)  # of a channel: each is packed by itself, with padding of its own
     at = layers[i, PACKED] + (channel * units + units_of(rows[0] - channel * depth, network.packed)) * NR
-    pack_panels(weight, None, rows, network.packed, at, own * units)
+    if not read_in_place(layers, i, batch, network.packed):
+        pack_panels(weight, None, rows, network.packed, at, own * units)
     if i == 0:
         count = units_of(rows[1] - rows[0], network.packed)
         _keep_sums(network.block_sums, task, network.packed, at, count, own * units * NR)
@@ -59,56 +62,60 @@ def pack_weights(network: Network, channels: int, strip: np.ndarray, task: int) 
 
 
 @part
-def _subtract_correction(correction: Maybe, blocks: int, task: np.ndarray, c: np.ndarray, total: np.ndarray) -> None:
-    """Take the images' means out of a gradient block of the first layer; see `rows`."""
+def _sum_corrections(correction: Maybe, blocks: int, task: np.ndarray, less: Maybe) -> None:
+    """Add up what the images' means add to a gradient of the first layer, by unit; see `rows`."""
     if correction is not None:
-        width = correction.shape[2]
-        total[:width] = 0
-        for block in range(blocks):
-            for j in range(width):
-                total[j] += correction[block, task[CHANNEL], j]
-        count = task[LAST] - task[FIRST]
-        gradient = c[: count * width].reshape(count, width)
-        for r in range(count):
-            for j in range(width):
-                gradient[r, j] -= total[j]
+        less[:] = 0
+        if task[LAYER] == 0:
+            for block in range(blocks):
+                for j in range(correction.shape[2]):
+                    less[j] += correction[block, task[CHANNEL], j]
 
 
 @part
-def _gradient_block(
-    network: Network, data: Data, index: np.ndarray, space: Space, member: int, task: np.ndarray
-) -> None:
-    layers = network.layers
-    i, channel = task[LAYER], task[CHANNEL]
-    rows = task[FIRST], task[LAST]
-    a, c = space.a[member], space.c[member]
-    n, at, h = index.size, layers[i, DELTA], layers[i, UNITS]
-    if i > 0:
-        x = output_of(layers, space.outputs, i - 1, n)
-        multiply_columns(x, None, None, None, rows, n, space.deltas, at, space.panel, h, a, c)
-    else:
-        at += channel * channel_elements(space.correction, h, space.panel)
-        center, scale = item(space.center, channel), item(space.scale, channel)
-        multiply_columns(data.x, index, center, scale, rows, n, space.deltas, at, space.panel, h, a, c)
-        blocks = (n + MC - 1) // MC
-        _subtract_correction(space.correction, blocks, task, c, space.delta[member, 0])
+def _keep_gradient(c: np.ndarray, rows: tuple[int, int], less: Maybe, gradient: np.ndarray) -> None:
+    store_rows(c, rows, gradient)
+    if less is not None:
+        for r in range(rows[0], rows[1]):
+            for j in range(gradient.shape[1]):
+                gradient[r, j] -= less[j]
 
 
 @part
 def weights_task(
-    network: Network, data: Data, index: np.ndarray, space: Space, rates: Rates, member: int, task: int, train: bool
+    network: Network,
+    data: Data,
+    index: np.ndarray,
+    space: Space,
+    rates: Rates,
+    member: int,
+    blocks: int,
+    task: int,
+    train: bool,
 ) -> None:
-    """Form a block of a gradient; update the weights and pack them, or else keep the gradient."""
+    """Form a block of a gradient; update the weights and pack them, or else keep the gradient.
+
+    blocks : of rows, that the batch was cut into
+    """
     layers, row = network.layers, network.tasks[task]
-    i, rows = row[LAYER], (row[FIRST], row[LAST])
-    _gradient_block(network, data, index, space, member, row)
-    c = space.c[member]
+    i, channel, rows = row[LAYER], row[CHANNEL], (row[FIRST], row[LAST])
+    a, c, less = space.a[member], space.c[member], item(space.less, member)
+    n, at, h = index.size, layers[i, DELTA], layers[i, UNITS]
+    if i > 0:
+        x = output_of(layers, space.outputs, i - 1, n)
+        product = begin_columns(x, None, None, None, rows, n, space.deltas, at, space.panel, h, a, c)
+    else:
+        at += channel * channel_elements(space.correction, h, space.panel)
+        center, scale = item(space.center, channel), item(space.scale, channel)
+        product = begin_columns(data.x, index, center, scale, rows, n, space.deltas, at, space.panel, h, a, c)
+    _sum_corrections(space.correction, blocks, row, less)
     if train:
         weight, velocity = weight_of(layers, network.parameters, i), weight_of(layers, rates.velocity, i)
-        update_weights(c, rows, weight, velocity, rates.lr, rates.momentum, rates.weight_decay)
-        pack_weights(network, channels_of(space.center), space.a[member], task)
+        update_columns(product, rows, less, weight, velocity, (rates.lr, rates.momentum, rates.weight_decay), a, c)
+        pack_weights(network, channels_of(space.center), data.batch, a, task)
     else:
-        store_rows(c, rows, weight_of(layers, network.gradient, i))
+        end_columns(product, rows[1] - rows[0], h, a, c)
+        _keep_gradient(c, rows, less, weight_of(layers, network.gradient, i))
 
 
 @part

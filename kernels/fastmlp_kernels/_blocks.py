@@ -15,12 +15,12 @@ from typing import cast
 import numpy as np
 
 from fastmlp_kernels._jit import part
-from fastmlp_kernels._micro import micro_kernel
-from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, item, pack_columns, pack_rows, per_unit
+from fastmlp_kernels._micro import FLAT, flat_kernel, micro_kernel
+from fastmlp_kernels._pack import NR, ONE, Maybe, item, pack_rows, per_unit
 from fastmlp_kernels._target import TILE, cache_bytes
-from fastmlp_kernels.update import velocity1
 
 MR = TILE.mr
+FLAT_MR, FLAT_NR = cast("int", np.int64(FLAT.mr)), cast("int", np.int64(FLAT.nr))
 LINE = 16  # elements of 4 bytes in a cache line
 
 
@@ -65,6 +65,7 @@ def macro_kernel(
     b: np.ndarray,
     at: int,
     panel: int,
+    stride: int,
     c: np.ndarray,
     columns: int,
     depth: int,
@@ -73,7 +74,8 @@ def macro_kernel(
     """C (rows, columns padded to nr) <- A B, or C + A B where `add`.
 
     a : packed block, element (i, k) at i * strides[0] + k * strides[1]
-    b : packed panels from b[at] on, `panel` elements from one to the next; depth : units of the inner dimension
+    b : panels from b[at] on, `panel` elements from one to the next and `stride` from row to row
+    depth : units of the inner dimension
     """
     width = (columns + NR - 1) // NR * NR
     for j in range(0, columns, NR):
@@ -85,10 +87,33 @@ def macro_kernel(
                 strides[1],
                 b,
                 at + j // NR * panel,
-                NR,
+                stride,
                 c,
                 i * width + j,
                 width,
+                depth,
+                add,
+            )
+
+
+@part
+def _few_rows_kernel(
+    a: np.ndarray, rows: int, b: np.ndarray, at: int, c: np.ndarray, columns: int, depth: int, add: bool
+) -> None:
+    """C (rows, columns) <- A B, or C + A B, for packed rows A and rows of B as they lie, `columns` long."""
+    for j in range(0, columns, FLAT_NR):
+        for i in range(0, rows, FLAT_MR):
+            flat_kernel(
+                a,
+                i * ROW_STRIDE,
+                ROW_STRIDE,
+                ONE,
+                b,
+                at + j,
+                columns,
+                c,
+                i * columns + j,
+                columns,
                 depth,
                 add,
             )
@@ -134,6 +159,7 @@ def multiply_rows(
     rows: tuple[int, int],
     b: np.ndarray,
     at: int,
+    stride: int,
     sums: Maybe,
     a: np.ndarray,
     c: np.ndarray,
@@ -142,14 +168,16 @@ def multiply_rows(
     """Rows (at most mc) of out (N, H) <- X B, for X = (x[index] - center) * scale, normalised by channel.
 
     x : (M, K) float32 or uint8; index : (N,); center, scale : (C, N), a row a channel; or None
-    b : panels packed from b[at] on, each channel by itself; sums : (C, H padded to nr) column sums of B by channel, for
-        images that are multiplied as they are: sum_k s (x_k - m) B_kj = s (sum_k x_k B_kj - m sum_k B_kj)
+    b : from b[at] on, with stride nr: packed panels, each channel by itself; with stride H, a multiple of nr: rows of a
+        float32 matrix as they lie
+    sums : (C, H padded to nr) column sums of B by channel, for images that are multiplied as they are:
+        sum_k s (x_k - m) B_kj = s (sum_k x_k B_kj - m sum_k B_kj)
     """
     per = per_unit(b)
     channels = 1 if center is None else center.shape[0]
     depth = x.shape[1] // channels
     channel_units = units_of(depth, b)
-    panel = channels * channel_units * NR
+    panel = channels * channel_units * NR if stride == NR else NR
     columns = out.shape[1]
     count = rows[1] - rows[0]
     for channel in range(channels):
@@ -159,70 +187,23 @@ def multiply_rows(
             pack_rows(x, index, item(center, channel), item(scale, channel), rows, inner, a, ROW_STRIDE)
             first = channel * channel_units + (k - channel * depth) // per
             add = k > channel * depth or (channel > 0 and sums is None)
-            macro_kernel(
-                a,
-                (ROW_STRIDE, ONE),
-                count,
-                b,
-                at + first * NR,
-                panel,
-                c,
-                columns,
-                units_of(inner[1] - inner[0], b),
-                add,
-            )
+            if stride != NR and count <= MR // 2 and columns % FLAT_NR == 0:
+                _few_rows_kernel(a, count, b, at + first * stride, c, columns, inner[1] - inner[0], add)
+            else:
+                macro_kernel(
+                    a,
+                    (ROW_STRIDE, ONE),
+                    count,
+                    b,
+                    at + first * stride,
+                    panel,
+                    stride,
+                    c,
+                    columns,
+                    units_of(inner[1] - inner[0], b),
+                    add,
+                )
         if sums is not None:
             _normalize_product(c, item(center, channel), item(scale, channel), rows, sums[channel], channel > 0, out)
     if sums is None:
         store_rows(c, rows, out)
-
-
-@part
-def multiply_columns(
-    x: np.ndarray,
-    index: Maybe,
-    center: Maybe,
-    scale: Maybe,
-    columns: tuple[int, int],
-    n: int,
-    b: np.ndarray,
-    at: int,
-    panel: int,
-    width: int,
-    a: np.ndarray,
-    c: np.ndarray,
-) -> None:
-    """C <- rows `columns` (at most mc) of X^T B, for n rows of X as in `multiply_rows`, all of one channel."""
-    per = per_unit(b)
-    count = columns[1] - columns[0]
-    for k in range(0, n, KC * per):
-        inner = (k, min(k + KC * per, n))
-        pack_columns(x, index, center, scale, columns, inner, a, ZERO, COLUMN_STRIDE)
-        macro_kernel(
-            a,
-            (ONE, COLUMN_STRIDE),
-            count,
-            b,
-            at + k // per * NR,
-            panel,
-            c,
-            width,
-            units_of(inner[1] - inner[0], b),
-            k > 0,
-        )
-
-
-@part
-def update_weights(
-    c: np.ndarray, rows: tuple[int, int], w: np.ndarray, v: np.ndarray, lr: float, momentum: float, weight_decay: float
-) -> None:
-    """One step of `momentum_step` for `rows` of the weights w and velocities v (D, H), the block C their gradient."""
-    count, columns = rows[1] - rows[0], w.shape[1]
-    width = (columns + NR - 1) // NR * NR
-    rate, keep, decay = np.float32(lr), np.float32(momentum), np.float32(weight_decay)
-    block, weight, velocity = c[: count * width].reshape(count, width), w[rows[0] : rows[1]], v[rows[0] : rows[1]]
-    for r in range(count):
-        for j in range(columns):
-            step = velocity1(weight[r, j], velocity[r, j], block[r, j], rate, keep, decay)
-            velocity[r, j] = step
-            weight[r, j] += step

@@ -31,7 +31,7 @@ from fastmlp_kernels._llvm import (
     store,
     vector,
 )
-from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, TILE
+from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, TILE, Tile
 
 
 class Element(NamedTuple):
@@ -71,50 +71,65 @@ ELEMENTS = {
 }
 
 
-def _emit(builder: Builder, element: Element, mr: int, a: Any, b: Any, c: Any, k_end: Value, add: Value) -> None:
-    """Emit the loop. a: (pointer, row stride, k stride); b: (pointer, k stride); c: (pointer, row stride)."""
-    lanes, nv = TILE.lanes, TILE.nv
-    sums, row = vector(element.accumulator, lanes), vector(element.unit, lanes)
-    a_rows = [builder.gep(a[0], [builder.mul(a[1], I64(i))]) for i in range(mr)]
-    tile = [
-        builder.gep(c[0], [builder.add(builder.mul(c[1], I64(i)), I64(lanes * j))])
-        for i in range(mr)
-        for j in range(nv)
+class _Block(NamedTuple):
+    """A tile in registers: where its vectors lie in memory, row by row, and what they hold after the loop."""
+
+    pointers: list[Value]
+    sums: list[Value]
+
+
+def _vectors(builder: Builder, tile: Tile, first: Value, stride: Value) -> list[Value]:
+    """Return the addresses of a tile's vectors."""
+    return [
+        builder.gep(first, [builder.add(builder.mul(stride, I64(i)), I64(tile.lanes * j))])
+        for i in range(tile.mr)
+        for j in range(tile.nv)
     ]
+
+
+def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any) -> _Block:
+    """Emit the loop over the inner dimension; the arguments are those of `micro_kernel`."""
+    a, ao, ars, aks, b, bo, bks, c, co, cs, k_end, add = args
+    element, lanes = ELEMENTS[kinds[0].dtype], tile.lanes
+    sums, row = vector(element.accumulator, lanes), vector(element.unit, lanes)
+    a_first, b_first, c_first = (
+        element_pointer(context, builder, kinds[n], array, at) for n, array, at in ((0, a, ao), (4, b, bo), (7, c, co))
+    )
+    a_rows = [builder.gep(a_first, [builder.mul(ars, I64(i))]) for i in range(tile.mr)]
+    pointers = _vectors(builder, tile, c_first, cs)
 
     entry = builder.block
     resume, loop, done = (builder.append_basic_block(name) for name in ("resume", "k", "done"))
     builder.cbranch(add, resume, loop)
     builder.position_at_end(resume)
-    before = [load(builder, p, sums, 4) for p in tile]
+    before = [load(builder, p, sums, 4) for p in pointers]
     builder.branch(loop)
 
     # The accumulators are PHI nodes, not memory: so LLVM has no choice but to keep them in registers.
     builder.position_at_end(loop)
     zero = constant(element.accumulator, 0, lanes)
     k = builder.phi(I64)
-    acc = [builder.phi(sums) for _ in tile]
+    acc = [builder.phi(sums) for _ in pointers]
     for phi, start, other in ((k, I64(0), I64(0)), *zip(acc, [zero] * len(acc), before, strict=True)):
         phi.add_incoming(start, entry)
         phi.add_incoming(other, resume)
-    b_row = builder.gep(b[0], [builder.mul(k, b[1])])
-    b_vectors = [load(builder, builder.gep(b_row, [I64(lanes * j)]), row, 4) for j in range(nv)]
-    a_offset = builder.mul(k, a[2])
+    b_row = builder.gep(b_first, [builder.mul(k, bks)])
+    b_vectors = [load(builder, builder.gep(b_row, [I64(lanes * j)]), row, 4) for j in range(tile.nv)]
+    a_offset = builder.mul(k, aks)
     after = []
-    for i in range(mr):
+    for i in range(tile.mr):
         x = splat(builder, builder.load(builder.gep(a_rows[i], [a_offset])), lanes)
-        after += [element.multiply_add(builder, acc[i * nv + j], x, b_vectors[j]) for j in range(nv)]
+        after += [element.multiply_add(builder, acc[i * tile.nv + j], x, b_vectors[j]) for j in range(tile.nv)]
     following = builder.add(k, I64(1))
     for phi, value in ((k, following), *zip(acc, after, strict=True)):
         phi.add_incoming(value, loop)
     builder.cbranch(builder.icmp_signed("<", following, k_end), loop, done)
 
     builder.position_at_end(done)
-    for value, p in zip(after, tile, strict=True):
-        store(builder, value, p, 4)
+    return _Block(pointers, after)
 
 
-def _micro_kernel(mr: int) -> Any:
+def _micro_kernel(tile: Tile) -> Any:
     @intrinsic
     def micro(
         typingctx: Any,
@@ -135,15 +150,9 @@ def _micro_kernel(mr: int) -> Any:
         signature = types.void(a, i, i, i, b, i, i, c, i, i, i, types.boolean)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            a, ao, ars, aks, b, bo, bks, c, co, cs, k_end, add = args
-            kinds = signature.args
-            _emit(
-                builder, ELEMENTS[kinds[0].dtype], mr,
-                (element_pointer(context, builder, kinds[0], a, ao), ars, aks),
-                (element_pointer(context, builder, kinds[4], b, bo), bks),
-                (element_pointer(context, builder, kinds[7], c, co), cs),
-                k_end, add,
-            )  # fmt: skip
+            block = _multiply(context, builder, tile, signature.args, args)
+            for value, p in zip(block.sums, block.pointers, strict=True):
+                store(builder, value, p, 4)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -151,4 +160,67 @@ def _micro_kernel(mr: int) -> Any:
     return micro
 
 
-micro_kernel = _micro_kernel(TILE.mr)
+# C <- A B of one tile, or C + A B where `add`. The arguments are, for each operand, an array, the offset where its part
+# begins, and strides: A's by row and by k, B's by k, C's by row; then the end of k, at least 1, and `add`.
+micro_kernel = _micro_kernel(TILE)
+# The same for few rows, of which the other would compute some in vain.
+FLAT = Tile(TILE.lanes, max(TILE.mr // 4, 1), 2 * TILE.nv)
+flat_kernel = _micro_kernel(FLAT)
+
+
+@intrinsic
+def micro_update(
+    typingctx: Any,
+    a: Any,
+    ao: Any,
+    ars: Any,
+    aks: Any,
+    b: Any,
+    bo: Any,
+    bks: Any,
+    c: Any,
+    co: Any,
+    cs: Any,
+    k_end: Any,
+    add: Any,
+    w: Any,
+    v: Any,
+    wo: Any,
+    ws: Any,
+    less: Any,
+    lo: Any,
+    rate: Any,
+    keep: Any,
+    decay: Any,
+) -> Any:
+    """Multiply as `micro_kernel`; the sums less a row of values are a gradient, with which w and v take a step.
+
+    wo, ws : offset and row stride of the tile in the weights w and the velocities v; less, lo : a row and its offset,
+    or None
+    """
+    i, f = types.intp, types.float32
+    signature = types.void(a, i, i, i, b, i, i, c, i, i, i, types.boolean, w, v, i, i, less, i, f, f, f)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds, lanes = signature.args, TILE.lanes
+        w, v, wo, ws, less, lo, rate, keep, decay = args[12:]
+        gradient = _multiply(context, builder, TILE, kinds, args[:12]).sums
+        kind = vector(F32, lanes)
+        if not isinstance(kinds[16], types.NoneType):
+            first = element_pointer(context, builder, kinds[16], less, lo)
+            row = [load(builder, builder.gep(first, [I64(lanes * j)]), kind, 4) for j in range(TILE.nv)]
+            gradient = [builder.fsub(g, row[n % TILE.nv]) for n, g in enumerate(gradient)]
+        minus_rate, keep, decay = (splat(builder, x, lanes) for x in (builder.fneg(rate), keep, decay))
+        at_w, at_v = (
+            _vectors(builder, TILE, element_pointer(context, builder, kinds[n], array, wo), ws)
+            for n, array in ((12, w), (13, v))
+        )
+        for g, pw, pv in zip(gradient, at_w, at_v, strict=True):
+            weight = load(builder, pw, kind, 4)
+            kept = builder.fmul(keep, load(builder, pv, kind, 4))
+            step = multiply_add(builder, minus_rate, multiply_add(builder, decay, weight, g), kept)
+            store(builder, step, pv, 4)
+            store(builder, builder.fadd(weight, step), pw, 4)
+        return context.get_dummy_value()
+
+    return signature, codegen

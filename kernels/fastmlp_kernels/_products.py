@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp_kernels._blocks import multiply_columns, multiply_rows, store_rows, units_of, update_weights
+from fastmlp_kernels._blocks import multiply_rows, store_rows, units_of
+from fastmlp_kernels._columns import begin_columns, end_columns, update_columns
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, add_column_sums, item, pack_columns, pack_panels_transposed
 from fastmlp_kernels._team import barrier, next_task
@@ -92,17 +93,6 @@ def _channel_at(sums: Maybe, channel: int, panel: int) -> int:
     return ZERO if sums is None else channel * (sums.shape[1] // NR) * panel
 
 
-@part
-def _subtract_means(sums: Maybe, channel: int, rows: int, c: np.ndarray) -> None:
-    """Take the images' means out of a block of X^T B that was multiplied with raw pixels; see `gemm`."""
-    if sums is not None:
-        width = sums.shape[1]
-        block = c[: rows * width].reshape(rows, width)
-        for r in range(rows):
-            for j in range(width):
-                block[r, j] -= sums[channel, j]
-
-
 @kernel
 def matmul(
     member: int,
@@ -135,10 +125,11 @@ def matmul(
         block = _block(task, step, rows)
         if transposed[0]:
             panel = units_of(depth, work.packed) * NR
-            multiply_columns(a, None, None, None, block, depth, work.packed, ZERO, panel, columns, own_a, own_c)
+            product = begin_columns(a, None, None, None, block, depth, work.packed, ZERO, panel, columns, own_a, own_c)
+            end_columns(product, block[1] - block[0], columns, own_a, own_c)
             store_rows(own_c, block, out)
         else:
-            multiply_rows(a, None, None, None, block, work.packed, ZERO, None, own_a, own_c, out)
+            multiply_rows(a, None, None, None, block, work.packed, ZERO, NR, None, own_a, own_c, out)
         task = next_task(sync) - taken
 
 
@@ -169,7 +160,7 @@ def _dense_forward(activation: str) -> Callable[..., None]:
         while task * step < rows:
             block = _block(task, step, rows)
             own_a, own_c = work.a[member], work.c[member]
-            multiply_rows(x, index, center, scale, block, work.packed, ZERO, work.sums, own_a, own_c, out)
+            multiply_rows(x, index, center, scale, block, work.packed, ZERO, NR, work.sums, own_a, own_c, out)
             bias_activation(out[block[0] : block[1]], bias, activation)
             task = next_task(sync) - taken
 
@@ -211,9 +202,8 @@ def dense_update(
         channel, (first, last) = task // blocks, _block(task % blocks, step, depth)
         rows = (channel * depth + first, channel * depth + last)
         at = _channel_at(work.sums, channel, panel)
-        own_a, own_c = work.a[member], work.c[member]
         m, s = item(center, channel), item(scale, channel)
-        multiply_columns(x, index, m, s, rows, n, work.packed, at, panel, h, own_a, own_c)
-        _subtract_means(work.sums, channel, last - first, own_c)
-        update_weights(own_c, rows, weight, velocity, rates[0], rates[1], rates[2])
+        own_a, own_c = work.a[member], work.c[member]
+        product = begin_columns(x, index, m, s, rows, n, work.packed, at, panel, h, own_a, own_c)
+        update_columns(product, rows, item(work.sums, channel), weight, velocity, rates, own_a, own_c)
         task = next_task(sync) - taken

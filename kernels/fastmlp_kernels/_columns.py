@@ -1,0 +1,114 @@
+"""Gradients of weights, X^T B: products in two parts, so that the end can be the step that the weights take with them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, MR, macro_kernel, units_of
+from fastmlp_kernels._convert import prefetch
+from fastmlp_kernels._jit import part
+from fastmlp_kernels._micro import micro_update
+from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, pack_columns, per_unit
+from fastmlp_kernels.update import velocity1
+
+
+class Columns(NamedTuple):
+    """A product X^T B under way: all is in C but the last block along the inner dimension, of which A is packed.
+
+    b, at, panel : the right operand, as for `macro_kernel`; depth : units of the last block; add : whether C holds some
+    """
+
+    b: np.ndarray
+    at: int
+    panel: int
+    depth: int
+    add: bool
+
+
+@part
+def begin_columns(
+    x: np.ndarray,
+    index: Maybe,
+    center: Maybe,
+    scale: Maybe,
+    columns: tuple[int, int],
+    n: int,
+    b: np.ndarray,
+    at: int,
+    panel: int,
+    width: int,
+    a: np.ndarray,
+    c: np.ndarray,
+) -> Columns:
+    """Begin C <- rows `columns` (at most mc) of X^T B, for n rows of X as in `multiply_rows`, all of one channel."""
+    per = per_unit(b)
+    product = Columns(b, at, panel, ZERO, False)
+    for k in range(0, n, KC * per):
+        end_columns(product, columns[1] - columns[0], width, a, c)
+        inner = (k, min(k + KC * per, n))
+        pack_columns(x, index, center, scale, columns, inner, a, ZERO, COLUMN_STRIDE)
+        product = Columns(b, at + k // per * NR, panel, units_of(inner[1] - inner[0], b), k > 0)
+    return product
+
+
+@part
+def end_columns(product: Columns, rows: int, width: int, a: np.ndarray, c: np.ndarray) -> None:
+    """Finish the product: C (rows, width padded to nr) gets its last part, if there is one."""
+    b, at, panel, depth, add = product
+    if depth > 0:
+        macro_kernel(a, (ONE, COLUMN_STRIDE), rows, b, at, panel, NR, c, width, depth, add)
+
+
+@part
+def update_weights(
+    c: np.ndarray, rows: tuple[int, int], less: Maybe, w: np.ndarray, v: np.ndarray, rates: tuple[float, float, float]
+) -> None:
+    """One step of `momentum_step` for `rows` of w and v (D, H), with the block C less a row of values as gradient."""
+    count, columns = rows[1] - rows[0], w.shape[1]
+    width = (columns + NR - 1) // NR * NR
+    rate, keep, decay = np.float32(rates[0]), np.float32(rates[1]), np.float32(rates[2])
+    block, weight, velocity = c[: count * width].reshape(count, width), w[rows[0] : rows[1]], v[rows[0] : rows[1]]
+    for r in range(count):
+        for j in range(columns):
+            g = block[r, j]
+            if less is not None:
+                g -= less[j]
+            step = velocity1(weight[r, j], velocity[r, j], g, rate, keep, decay)
+            velocity[r, j] = step
+            weight[r, j] += step
+
+
+@part
+def update_columns(
+    product: Columns,
+    rows: tuple[int, int],
+    less: Maybe,
+    w: np.ndarray,
+    v: np.ndarray,
+    rates: tuple[float, float, float],
+    a: np.ndarray,
+    c: np.ndarray,
+) -> None:
+    """Finish the product and take it, less a row of values, as the gradient of `momentum_step`.
+
+    rows : of w and v (D, H); less : (H,) or longer, or None; rates : lr, momentum, weight decay
+    """
+    b, at, panel, depth, add = product
+    count, columns = rows[1] - rows[0], w.shape[1]
+    width = (columns + NR - 1) // NR * NR
+    # As the tiles leave the registers, where all are whole and the panels of B leave room in the L1 cache, so that the
+    # weights can be taken in the order they lie in.
+    if 0 < 2 * depth * width <= KC * NR and columns == width and count % MR == 0:
+        rate, keep, decay = np.float32(rates[0]), np.float32(rates[1]), np.float32(rates[2])
+        for i in range(0, count, MR):
+            for j in range(0, columns, NR):
+                following = (rows[0] + i + MR) * columns + j * MR
+                prefetch(w, following, NR * MR)
+                prefetch(v, following, NR * MR)
+                micro_update(
+                    a, i, ONE, COLUMN_STRIDE, b, at + j // NR * panel, NR, c, i * width + j, width, depth, add,
+                    w, v, (rows[0] + i) * columns + j, columns, less, j, rate, keep, decay,
+                )  # fmt: skip
+    else:
+        end_columns(product, count, columns, a, c)
+        update_weights(c, rows, less, w, v, rates)
