@@ -1,4 +1,4 @@
-"""Gradients of weights, X^T B: products in two parts, so that the end can be the step that the weights take with them."""
+"""Gradients of weights, X^T B: products in two parts, so that the end can be the step that the weights take."""
 
 from typing import NamedTuple
 
