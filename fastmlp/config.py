@@ -10,8 +10,10 @@ from fastmlp.data import NORMALIZATIONS
 from fastmlp.errors import ConfigError
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.precision import MATMULS, PRECISIONS
+from fastmlp.schedule import SCHEDULES
 
 LABELS = ("coarse", "fine")
+AUGMENTS = ("none", "mirror", "mirror-shift")
 INITS = ("auto", *(name for name in INITIALIZERS if name != "auto"))
 
 
@@ -56,6 +58,8 @@ _RULES: dict[str, _Rule] = {
     "precision": _one_of(PRECISIONS),
     "matmul": _one_of(MATMULS["float32"]),
     "threads": _COUNT,
+    "schedule": _one_of(tuple(SCHEDULES)),
+    "augment": _one_of(AUGMENTS),
     "validation_fraction": _Rule(lambda v: _real(v) and 0 < v < 1, "a number between 0 and 1"),
 }
 
@@ -73,7 +77,8 @@ class RunConfig:
 
     `dataset` is the name of the data set that was loaded, never "auto"; `layers` counts inputs, hidden units and
     classes; `matmul` and `threads` say how products are computed, and on how many threads: see
-    `fastmlp.MLP`. `weight_decay` is added to the gradient of the *mean* loss, so it
+    `fastmlp.MLP`. `schedule` and `augment` are keys of `fastmlp.schedule.SCHEDULES` and of
+    `fastmlp.augment.AUGMENTATIONS`, or "none". `weight_decay` is added to the gradient of the *mean* loss, so it
     does not depend on the batch size. Raises ConfigError for a value that is not allowed.
     """
 
@@ -94,6 +99,8 @@ class RunConfig:
     precision: str
     matmul: str
     threads: int
+    schedule: str = "constant"
+    augment: str = "none"
     validation_fraction: float = 0.2
 
     def __post_init__(self) -> None:

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from fastmlp.errors import ConfigError
-from fastmlp.inputs import Input
+from fastmlp.inputs import EpochInput, Input
 from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
+from fastmlp.schedule import SCHEDULES
 
 
 @dataclass
@@ -93,6 +95,7 @@ def fit(
     epochs: int = 100,
     batch_size: int = 1024,
     patience: int = 5,
+    schedule: str = "constant",
     rng: np.random.Generator | int = 0,
     on_epoch: Callable[[int, History], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
@@ -104,6 +107,7 @@ def fit(
     x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K)
     validation : such a pair, evaluated after each epoch; without it nothing stops early and the last weights stay
     patience : stop after so many consecutive epochs of rising validation loss
+    schedule : key of `fastmlp.schedule.SCHEDULES`: the optimiser's rate, epoch by epoch, as if all epochs were run
     rng : generator or seed of the shuffling: one permutation an epoch
     on_epoch(epoch, history) after each epoch, counted from 1; on_batch(images done in this epoch) after some batches
     pause(state) before each epoch but the first: True ends training for now. The state's arrays are the live ones
@@ -115,6 +119,8 @@ def fit(
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
         if not isinstance(value, int | np.integer) or value < 1:
             raise ConfigError(f"{name} is {value!r}, allowed is a whole number from 1 on")
+    if schedule not in SCHEDULES:
+        raise ConfigError(f"schedule is {schedule!r}, allowed: {', '.join(SCHEDULES)}")
     inputs, labels = model._checked_rows(x, labels)
     if validation is not None:
         validation = model._checked_rows(*validation)  # now, rather than after the first epoch
@@ -127,9 +133,12 @@ def fit(
         if pause is not None and epoch > 0 and pause(state):  # one that is resumed may be there already
             status = "paused"
             break
-        epoch += 1
         order = rng.permutation(len(inputs))
-        loss, accuracy = model._train_epoch(inputs, labels, order, batch_size, optimizer, on_batch)
+        if isinstance(inputs, EpochInput):
+            inputs.begin_epoch(rng)
+        with _at_rate(optimizer, optimizer.lr * SCHEDULES[schedule](epoch / epochs)):
+            loss, accuracy = model._train_epoch(inputs, labels, order, batch_size, optimizer, on_batch)
+        epoch += 1
         history.train_loss.append(loss)
         history.train_accuracy.append(accuracy)
         val_loss = loss
@@ -153,6 +162,15 @@ def fit(
         np.copyto(model.parameters, state.best)
     speed = epoch * len(inputs) / seconds
     return FitResult(history, _best_epoch(history, status), epoch, status, seconds, speed, state)
+
+
+@contextmanager
+def _at_rate(optimizer: SGD, lr: float) -> Iterator[None]:
+    before, optimizer.lr = optimizer.lr, lr
+    try:
+        yield
+    finally:
+        optimizer.lr = before
 
 
 def _first_state(model: MLP, optimizer: SGD, rng: np.random.Generator) -> State:

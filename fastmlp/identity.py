@@ -7,7 +7,7 @@ from dataclasses import fields
 from fastmlp.config import RunConfig
 
 # Counted up whenever a change of this package gives a config other results than before.
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 FLOATS = {field.name: field.type is float for field in fields(RunConfig)}
 
 

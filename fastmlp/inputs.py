@@ -49,6 +49,15 @@ class DirectInput(Input, Protocol):
         ...
 
 
+@runtime_checkable
+class EpochInput(Input, Protocol):
+    """Rows that are others in each epoch."""
+
+    def begin_epoch(self, rng: np.random.Generator) -> None:
+        """Draw the rows of the next epoch."""
+        ...
+
+
 class ArrayInput:
     """Rows of an array x (M, D) of real numbers, taken as they are.
 

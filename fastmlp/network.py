@@ -198,6 +198,7 @@ class MLP:
         epochs: int = 100,
         batch_size: int = 1024,
         patience: int = 5,
+        schedule: str = "constant",
         rng: np.random.Generator | int = 0,
         on_epoch: "Callable[[int, History], None] | None" = None,
     ) -> "FitResult":
@@ -205,7 +206,8 @@ class MLP:
         from fastmlp.fit import fit  # here, as fit knows the network
 
         optimizer = SGD() if optimizer is None else optimizer
-        options = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "on_epoch": on_epoch}
+        options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "patience": patience}
+        options |= {"schedule": schedule, "on_epoch": on_epoch}
         return fit(self, x, labels, validation=validation, optimizer=optimizer, rng=rng, **options)
 
     def _checked_rows(self, x: Input | np.ndarray, labels: np.ndarray) -> tuple[Input, np.ndarray]:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from fastmlp import __version__
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.config import INITS, LABELS
+from fastmlp.config import AUGMENTS, INITS, LABELS
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
 from fastmlp.experiments import BATCH_SIZE, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
 from fastmlp.precision import MATMULS, PRECISIONS
+from fastmlp.schedule import SCHEDULES
 from fastmlp.sweep.folder import RETRIES
 from fastmlp.sweep.search import PRESETS
 from fastmlp.threads import usable_cores
@@ -55,7 +56,7 @@ def _add_choice(parser: ArgumentParser) -> None:
     norms = _names("normalisation", NORMALIZATIONS)
     text = f"one or more of {', '.join(NORMALIZATIONS)} (default: image channel)"
     add("--normalize", nargs="+", type=norms, default=[["image", "channel"]], metavar="NAME", help=text)
-    text = "auto: CIFAR-100 where it lies already, else the embedded set (default: auto)"
+    text = "auto: CIFAR-100 if it is there, else embedded (default: auto)"
     add("--dataset", choices=DATASET_NAMES, default="auto", help=text)
     add(
         "--data-dir", type=Path, metavar="DIR", help="where the data lies, or is fetched to (default: the user's cache)"
@@ -71,7 +72,7 @@ def _add_search(parser: ArgumentParser) -> None:
     add("--grid", nargs="+", metavar="AXIS", help="every combination of these values; layers are joined: 3072-64-20")
     text = "N draws; an AXIS may be a range, log-uniform: lr=1e-4..1e-1"
     add("--random", nargs="+", metavar=("N", "AXIS"), help=text)
-    text = "keep the best 1/ETA at each rung of epochs, and go on with those alone (ETA: 3)"
+    text = "at each rung of epochs, go on with the best 1/ETA alone (3)"
     add("--halving", nargs="?", type=int, const=3, metavar="ETA", help=text)
     text = "report: the 16 runs of its results table; " + "; ".join(f"{n}: {p.description}" for n, p in PRESETS.items())
     add("--preset", choices=["report", *PRESETS], default="report", help=f"{text} (default: report)")
@@ -99,11 +100,15 @@ def _add_training(parser: ArgumentParser) -> None:
     add("--epochs", type=int, default=100, metavar="N", help="at most (default: %(default)s)")
     text = "stop after so many epochs of rising validation loss (default: %(default)s)"
     add("--patience", type=int, default=5, metavar="N", help=text)
-    text = "initial weights (default: the experiment's, mostly auto: by the activation; the table says which)"
+    text = "cosine: the learning rate falls to 0 (default: %(default)s)"
+    add("--schedule", choices=list(SCHEDULES), default="constant", help=text)
+    text = "change training images at random (default: %(default)s)"
+    add("--augment", choices=AUGMENTS, default="none", help=text)
+    text = "initial weights (default: as the table says)"
     add("--init", choices=INITS, help=text)
-    text = "bfloat16 rounds the operands of every product, and computes the rest in float32 (default: %(default)s)"
+    text = "bfloat16: products' operands, else float32 (default: %(default)s)"
     add("--precision", choices=PRECISIONS, default="float32", help=text)
-    text = "packed: this package's compiled steps; blas: numpy's products; auto: what measures faster (default: auto)"
+    text = "packed kernels, numpy's BLAS, or the faster one (default: auto)"
     add("--matmul", choices=("auto", *MATMULS["float32"]), default="auto", help=text)
 
 
@@ -113,24 +118,24 @@ def _add_work(parser: ArgumentParser) -> None:
     add("--threads", type=int, metavar="N", help=text)
     text = "runs at once; auto: as many as the cores take (default: auto)"
     add("--jobs", type=_jobs, default="auto", metavar="N", help=text)
-    text = "what does the runs: a worker process that is killed costs no other run (default: %(default)s)"
+    text = "a killed process costs no other run (default: %(default)s)"
     add("--workers", choices=WORKERS, default=WORKERS[0], help=text)
     add("--dry-run", action="store_true", help="list the runs with the time that each takes at most, then end")
 
 
 def _add_output(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("output").add_argument
-    text = "keep each run here as it ends, then tables; the same command goes on where an earlier one was stopped"
+    text = "keep each run here, and tables; the same command goes on"
     add("--out", type=Path, metavar="DIR", help=text)
-    text = f"run these of DIR anew: {', '.join(RETRIES)} (interrupted ones otherwise go on from their checkpoint)"
+    text = f"run these of DIR anew: {', '.join(RETRIES)}"
     add("--retry", type=_names("status", RETRIES), default=[], metavar="STATUS,...", help=text)
     add(
         "--config",
         type=Path,
         metavar="FILE",
-        help="take options from a TOML file, as DIR/sweep.toml is one; the command line's own win",
+        help="options from a TOML file, as DIR/sweep.toml is one",
     )
-    add("--quiet", action="store_true", help="print the table alone, no notices and no progress")
+    add("--quiet", action="store_true", help="print the table alone")
 
 
 def _names(what: str, known: Iterable[str]) -> Callable[[str], list[str]]:

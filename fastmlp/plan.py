@@ -16,7 +16,18 @@ from fastmlp.sweep.search import PRESETS, grid, label, parse_axis, sample
 from fastmlp.threads import check_threads, usable_cores
 
 _NETWORK = ("layers", "activation", "labels")
-_TRAINING = ("lr", "batch_size", "momentum", "weight_decay", "epochs", "patience", "init", "precision")
+_TRAINING = (
+    "lr",
+    "batch_size",
+    "momentum",
+    "weight_decay",
+    "epochs",
+    "patience",
+    "schedule",
+    "augment",
+    "init",
+    "precision",
+)
 
 
 @dataclass(frozen=True)

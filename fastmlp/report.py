@@ -212,6 +212,11 @@ def _facts(
         f"{each('batch_size')}, up to {each('epochs')} epochs, patience {each('patience')}, {each('precision')}, "
         f"products {each('matmul')}"
     )
+    training += "".join(
+        f", {text} {each(name)}"
+        for name, text, usual in (("schedule", "schedule", "constant"), ("augment", "images", "none"))
+        if any(getattr(run.config, name) != usual for run in runs)
+    )
     if wall_seconds is None:
         took = f"{duration(sum(run.seconds for run in runs))} of training and validation in all"
     else:

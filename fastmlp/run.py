@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp import checkpoint
+from fastmlp.augment import AUGMENTATIONS, AugmentedImages
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
 from fastmlp.fit import FitResult, History, State, fit
@@ -25,7 +26,7 @@ CHECKPOINT_SECONDS = 30.0
 
 
 class _Part(NamedTuple):
-    inputs: ImageInput
+    inputs: ImageInput | AugmentedImages
     labels: np.ndarray
 
 
@@ -82,6 +83,7 @@ def run_one(
         epochs=config.epochs,
         batch_size=config.batch_size,
         patience=config.patience,
+        schedule=config.schedule,
         rng=rng,
         on_epoch=on_epoch,
         on_batch=on_batch,
@@ -109,16 +111,22 @@ def compile_for(config: RunConfig) -> None:
 
 
 def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tuple[_Part, _Part, _Part]:
-    """Return the training, validation and test parts, none of which copies an image."""
+    """Return the training, validation and test parts; none copies an image, save for augmentation."""
     labels = dataset.train_labels[config.labels]
     train, validation = split_indices(len(labels), config.validation_fraction, rng)
-    moments, dtype = NORMALIZATIONS[config.normalize], np.float64 if config.precision == "float64" else np.float32
-    train_moments = moments(dataset.train_images, train, dataset.train_images, dtype)
-    test_moments = moments(dataset.train_images, train, dataset.test_images, dtype)
+    dtype = np.float64 if config.precision == "float64" else np.float32
+
+    def moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return NORMALIZATIONS[config.normalize](dataset.train_images, train, images, dtype)
+
+    own = moments(dataset.train_images)
+    inputs = ImageInput(dataset.train_images, *own, rows=train)
+    if config.augment != "none":
+        inputs = AugmentedImages(dataset.train_images, train, moments, AUGMENTATIONS[config.augment])
     return (
-        _Part(ImageInput(dataset.train_images, *train_moments, rows=train), labels[train]),
-        _Part(ImageInput(dataset.train_images, *train_moments, rows=validation), labels[validation]),
-        _Part(ImageInput(dataset.test_images, *test_moments), dataset.test_labels[config.labels]),
+        _Part(inputs, labels[train]),
+        _Part(ImageInput(dataset.train_images, *own, rows=validation), labels[validation]),
+        _Part(ImageInput(dataset.test_images, *moments(dataset.test_images)), dataset.test_labels[config.labels]),
     )
 
 

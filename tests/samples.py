@@ -28,6 +28,8 @@ FIELDS: dict[str, Any] = {
     "precision": "float32",
     "matmul": "packed",
     "threads": 1,
+    "schedule": "constant",
+    "augment": "none",
     "validation_fraction": 0.2,
 }
 

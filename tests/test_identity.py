@@ -33,6 +33,8 @@ OTHERS: dict[str, Any] = {
     "precision": "bfloat16",
     "matmul": "blas",
     "threads": 2,
+    "schedule": "cosine",
+    "augment": "mirror",
     "validation_fraction": 0.20000000000000004,
 }
 
@@ -69,4 +71,4 @@ def test_names_stay_what_they_were() -> None:
 
     Where that is right, because runs now end in other bits, count TRAINING_VERSION up and put the new name here.
     """
-    assert (identity.TRAINING_VERSION, run_id(config(), FINGERPRINT)) == (1, "f443e136212c9c21")
+    assert (identity.TRAINING_VERSION, run_id(config(), FINGERPRINT)) == (2, "e6d6a56edd08f7a9")

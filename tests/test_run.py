@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,17 @@ def test_all_ways_to_compute_learn_alike(precision: str, matmul: str) -> None:
     np.testing.assert_allclose(result.history["train_loss"], exact.history["train_loss"], rtol=tolerance)
     assert result.test_loss == pytest.approx(exact.test_loss, rel=tolerance)
     assert (result.config.matmul, result.precision) == (matmul, precision)
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_augmented_and_scheduled_training_goes_on_to_the_same_bits(epoch: int, tmp_path: Path) -> None:
+    """Both depend on the epoch: on the generator's state and on the share of the epochs that is done."""
+    made = small(epochs=5, augment="mirror-shift", schedule="cosine", normalize="channel")
+    whole = run_one(made, DATA)
+    assert run_one(made, DATA, kept=tmp_path / "run.npz", until=epoch).status == "interrupted"
+    assert run_one(made, DATA, kept=tmp_path / "run.npz").weights_sha256 == whole.weights_sha256
+    plain = run_one(replace(made, augment="none"), DATA), run_one(replace(made, schedule="constant"), DATA)
+    assert whole.weights_sha256 not in [result.weights_sha256 for result in plain]
 
 
 def test_another_seed_gives_other_numbers() -> None:
