@@ -32,16 +32,29 @@ from fastmlp.run import compile_for
 from fastmlp.sweep import file as sweep_file
 from fastmlp.sweep import hold
 from fastmlp.sweep.choose import best_of, search
+from fastmlp.sweep.cluster import Cluster
 from fastmlp.sweep.derived import Derived
 from fastmlp.sweep.folder import Folder, opened
 from fastmlp.sweep.job import DATA
-from fastmlp.sweep.loop import Sweep
+from fastmlp.sweep.loop import Sweep, Watcher
 from fastmlp.sweep.processes import Processes
 from fastmlp.sweep.search import PRESETS
 from fastmlp.threads import blas_threads
 
 # Options that do not say what a sweep is, only how and where it is worked on.
-_NOT_IN_FILE = ("config", "out", "jobs", "workers", "dry_run", "list", "quiet", "retry", "data_dir", "mirror")
+_NOT_IN_FILE = (
+    "config",
+    "out",
+    "jobs",
+    "workers",
+    "scheduler",
+    "dry_run",
+    "list",
+    "quiet",
+    "retry",
+    "data_dir",
+    "mirror",
+)
 
 
 def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int:
@@ -145,7 +158,8 @@ def _planned(plan: Plan, to_run: Sequence[RunConfig], dataset: Dataset) -> Table
 def _run(args: Namespace, console: Console, folder: Folder, dataset: Dataset, plan: Plan, began: float) -> int:
     """Train what is missing; print the table however it ends; return how many runs failed."""
     described = environment(dataset)
-    say(console, f"Machine: {machine(described)}. Jobs: {plan.jobs} of {plan.threads} threads.")
+    where = f"Scheduler: {args.scheduler}" if args.scheduler else f"Jobs: {plan.jobs} of {plan.threads} threads"
+    say(console, f"Machine: {machine(described)}. {where}.")
     derived = Derived(args.out, described) if args.out else None
     if args.out:
         settings = {name: value for name, value in vars(args).items() if name not in _NOT_IN_FILE}
@@ -163,12 +177,16 @@ def _run(args: Namespace, console: Console, folder: Folder, dataset: Dataset, pl
         missing = folder.missing(plan.configs, fingerprint, args.retry, test=not plan.search)
         progress = make_progress(console, None if plan.search else len(missing), quiet=args.quiet)
         if missing or plan.search:
-            with _executor(args, plan) as executor:
-                dataset = write_mapped(dataset, folder.work / DATA)
-                hold(dataset)
-                _compile(plan.configs, executor, console)
+            dataset = write_mapped(dataset, folder.work / DATA)
+            hold(dataset)
+            with _executor(args, plan, dataset, folder, progress) as executor:
+                jobs = plan.jobs
+                if isinstance(executor, Cluster):  # whose workers compile for themselves
+                    jobs = min(jobs, executor.slots)
+                else:
+                    _compile(plan.configs, executor, console)
                 with progress:
-                    sweep = Sweep(executor, plan.jobs, fingerprint, folder.work, keep, progress)
+                    sweep = Sweep(executor, jobs, fingerprint, folder.work, keep, progress)
                     if plan.search:
                         search(sweep, folder, candidates_of(plan.configs), args.retry, args.halving)
                     else:
@@ -203,15 +221,18 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _executor(args: Namespace, plan: Plan) -> "Iterator[Executor]":
+def _executor(args: Namespace, plan: Plan, dataset: Dataset, folder: Folder, watcher: Watcher) -> "Iterator[Executor]":
     """Yield what does the runs; a second Ctrl-C does not wait for them."""
-    executor = (
-        Processes(plan.jobs, plan.threads) if args.workers == "processes" else ThreadPoolExecutor(plan.jobs, "fastmlp")
-    )
+    if args.scheduler:
+        executor = Cluster(args.scheduler, dataset, folder.work, plan.threads, watcher.tell)
+    elif args.workers == "processes":
+        executor = Processes(plan.jobs, plan.threads)
+    else:
+        executor = ThreadPoolExecutor(plan.jobs, "fastmlp")
     try:
         yield executor
     except BaseException:
-        if isinstance(executor, Processes):
+        if isinstance(executor, Processes | Cluster):
             executor.kill()
         executor.shutdown(wait=False, cancel_futures=True)
         raise
@@ -221,7 +242,7 @@ def _executor(args: Namespace, plan: Plan) -> "Iterator[Executor]":
 def _compile(configs: Sequence[RunConfig], executor: Executor, console: Console) -> None:
     """Have the first worker compile what these runs need, so that no run's time holds it: the others load it."""
     start = time.perf_counter()
-    kinds = {(c.activation, c.precision, c.matmul, len(c.layers) > 2): c for c in configs}
+    kinds = {(c.activation, c.precision, c.matmul, len(c.layers) > 2, c.augment): c for c in configs}
     for config in kinds.values():
         with suppress(BrokenExecutor):  # killed: the run itself will compile it
             executor.submit(compile_for, config).result()

@@ -8,7 +8,7 @@ from fastmlp import __version__
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.config import AUGMENTS, INITS, LABELS
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
-from fastmlp.experiments import BATCH_SIZE, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
+from fastmlp.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
 from fastmlp.precision import MATMULS, PRECISIONS
 from fastmlp.schedule import SCHEDULES
 from fastmlp.sweep.folder import RETRIES
@@ -50,9 +50,9 @@ def build_parser() -> ArgumentParser:
 
 def _add_choice(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("what to run").add_argument
-    names = _names("experiment", [*EXPERIMENTS, "all"])
+    names = _names("experiment", [*EXPERIMENTS, "all", *BEST])
     add("--experiments", nargs="+", type=names, metavar="NAME", help="by name, or all (default: all)")
-    add("--list", action="store_true", help="list the experiments with their published figures, then end")
+    add("--list", action="store_true", help="list the experiments and their published figures")
     norms = _names("normalisation", NORMALIZATIONS)
     text = f"one or more of {', '.join(NORMALIZATIONS)} (default: image channel)"
     add("--normalize", nargs="+", type=norms, default=[["image", "channel"]], metavar="NAME", help=text)
@@ -74,7 +74,7 @@ def _add_search(parser: ArgumentParser) -> None:
     add("--random", nargs="+", metavar=("N", "AXIS"), help=text)
     text = "at each rung of epochs, go on with the best 1/ETA alone (3)"
     add("--halving", nargs="?", type=int, const=3, metavar="ETA", help=text)
-    text = "report: the 16 runs of its results table; " + "; ".join(f"{n}: {p.description}" for n, p in PRESETS.items())
+    text = "report: its 16 runs; " + "; ".join(f"{n}: {p.description}" for n, p in PRESETS.items())
     add("--preset", choices=["report", *PRESETS], default="report", help=f"{text} (default: report)")
 
 
@@ -83,7 +83,7 @@ def _add_network(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("network", text).add_argument
     add("--layers", type=_layers, metavar="N,N,...", help="inputs, hidden units, classes: 3072,256,20")
     add("--activation", choices=list(ACTIVATIONS), help="of the hidden units")
-    add("--labels", choices=LABELS, help="which classes: CIFAR-100 has 20 coarse and 100 fine ones")
+    add("--labels", choices=LABELS, help="which of CIFAR-100's: 20 coarse or 100 fine classes")
 
 
 def _add_training(parser: ArgumentParser) -> None:
@@ -120,6 +120,8 @@ def _add_work(parser: ArgumentParser) -> None:
     add("--jobs", type=_jobs, default="auto", metavar="N", help=text)
     text = "a killed process costs no other run (default: %(default)s)"
     add("--workers", choices=WORKERS, default=WORKERS[0], help=text)
+    text = "run on a dask cluster instead: tcp://host:8786"
+    add("--scheduler", metavar="URL", help=text)
     add("--dry-run", action="store_true", help="list the runs with the time that each takes at most, then end")
 
 

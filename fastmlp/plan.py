@@ -79,7 +79,7 @@ def make_plan(args: Namespace, dataset: Dataset) -> Plan:
         for candidate in _named(candidates, experiment.name, alone=len(experiments) == 1)
     ]
     configs = list(dict.fromkeys(configs))  # an axis of normalize makes the same runs for each --normalize
-    threads = args.threads or (1 if len(configs) > 1 else usable_cores())
+    threads = args.threads or (1 if len(configs) > 1 or args.scheduler else usable_cores())
     configs = [replace(config, threads=threads) for config in configs]
     return Plan(configs, _jobs(args, threads, len(configs)), threads, candidates is not None, left_out)
 
@@ -87,7 +87,8 @@ def make_plan(args: Namespace, dataset: Dataset) -> Plan:
 def _candidates(args: Namespace) -> list[dict[str, Any]] | None:
     """Return the settings of each candidate of a search, None where there is none."""
     asked = [f"--{name}" for name in ("grid", "random") if getattr(args, name)]
-    asked += [f"--preset {args.preset}"] if args.preset in PRESETS else []
+    preset_axes = PRESETS[args.preset].axes if args.preset in PRESETS else ()
+    asked += [f"--preset {args.preset}"] if preset_axes else []
     if len(asked) > 1:
         raise ConfigError(f"{' and '.join(asked)} are two searches; give one of them.")
     if args.halving is not None:
@@ -102,8 +103,8 @@ def _candidates(args: Namespace) -> list[dict[str, Any]] | None:
                 "--random 20 lr=1e-4..1e-1"
             )
         return sample([parse_axis(text) for text in axes], int(count), args.seed)
-    if args.preset in PRESETS:
-        return grid([parse_axis(text) for text in PRESETS[args.preset].axes])
+    if preset_axes:
+        return grid([parse_axis(text) for text in preset_axes])
     if args.halving is not None:
         raise ConfigError(
             "--halving needs candidates to choose from: add --grid, --random or a --preset that searches."
@@ -119,6 +120,8 @@ def _named(candidates: list[dict[str, Any]] | None, experiment: str, *, alone: b
 
 
 def _jobs(args: Namespace, threads: int, runs: int) -> int:
+    if args.scheduler:  # whose workers, not these cores, are the limit
+        return runs if args.jobs == "auto" else min(args.jobs, runs)
     cores = usable_cores()
     jobs = min(cores // threads if args.jobs == "auto" else args.jobs, runs)
     if jobs * threads > cores:

@@ -52,8 +52,13 @@ def hold(dataset: Dataset) -> None:
     _held[dataset.fingerprint] = dataset
 
 
+def holds(fingerprint: str) -> bool:
+    """Whether this process keeps the data set of this fingerprint."""
+    return fingerprint in _held
+
+
 def _dataset(job: Job) -> Dataset:
-    if job.fingerprint not in _held:
+    if not holds(job.fingerprint):
         try:
             hold(read_mapped(job.work / DATA, job.fingerprint))
         except DataError as error:

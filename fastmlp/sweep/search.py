@@ -33,7 +33,7 @@ class Axis:
 
 
 class Preset(NamedTuple):
-    """A search with a name: its axes as texts, and the defaults that it sets for options of the command."""
+    """A sweep with a name: the axes of its search as texts, if it is one, and the command's options that it sets."""
 
     description: str
     axes: tuple[str, ...]
@@ -45,9 +45,24 @@ class Preset(NamedTuple):
 # of the report's normalisation per channel.
 PRESETS: dict[str, Preset] = {
     "report-grid": Preset(
-        "the report's search, its section 6, for learning rate, batch size and lambda",
+        "its search for lr, batch size and lambda",
         ("lr=0.001,0.005,0.01", "batch_size=256,1024", "weight_decay=0.01,0.001,0.0001"),
         {"experiments": [["l2"]], "normalize": [["channel"]]},
+    ),
+    "best": Preset(
+        "the most accurate MLPs found",
+        (),
+        {
+            "experiments": [["best20", "best100"]],
+            "normalize": [["image"]],
+            "lr": 0.05,
+            "batch_size": 256,
+            "epochs": 100,
+            "patience": 100,
+            "schedule": "cosine",
+            "augment": "mirror-shift",
+            "precision": "bfloat16",
+        },
     ),
 }
 
