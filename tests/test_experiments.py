@@ -92,7 +92,7 @@ def test_all_is_all_eight(cifar100: Dataset) -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(cifar100: Dataset) -> None:
-    with pytest.raises(ConfigError, match=r"'rely'; there are momentum, l2, .*classes100, and all"):
+    with pytest.raises(ConfigError, match=r"'rely'; there are momentum, l2, .*classes100, best20, best100, and all"):
         select(["relu", "rely"], cifar100)
 
 

@@ -24,7 +24,7 @@ from test_sweep_loop import CONFIGS, NOISE, ROOT, Inline, hashes
 
 # Long enough that a look, four times a second, finds one of them at work.
 LONG = [
-    replace(CONFIGS[0], layers=(3072, 64, 20), batch_size=16, epochs=100, patience=100, seed=seed) for seed in (0, 1)
+    replace(CONFIGS[0], layers=(3072, 64, 20), batch_size=16, epochs=600, patience=600, seed=seed) for seed in (0, 1)
 ]
 INTERRUPTED = """
 import os, signal, sys

@@ -35,7 +35,7 @@ class _Wanted:
     fingerprint: str
     work: Path
     threads: int
-    version: tuple[str, int] = (__version__, TRAINING_VERSION)
+    version: tuple[str, int]
 
 
 def _set_up(wanted: _Wanted, sent: Dataset | None) -> dict[str, Any]:
@@ -110,7 +110,8 @@ class Cluster(Executor):
                 f"--scheduler is {address!r}, and no scheduler answers there ({error}). Start one with `dask "
                 "scheduler`, and give the address that it prints, as in tcp://host:8786."
             ) from error
-        self._wanted = _Wanted(dataset.name, dataset.fingerprint, work.resolve(), threads)
+        version = (__version__, TRAINING_VERSION)
+        self._wanted = _Wanted(dataset.name, dataset.fingerprint, work.resolve(), threads, version)
         self._dataset, self._tell = dataset, tell
         self._workers: dict[str, _Worker] = {}
         self._refused: dict[str, str] = {}  # why, by the worker's identity

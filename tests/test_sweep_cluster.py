@@ -1,0 +1,237 @@
+"""A sweep on dask.distributed: a real scheduler and real worker processes on this machine, one of them killed."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastmlp.cli import main
+from fastmlp.data import Dataset, load_dataset
+from fastmlp.errors import ConfigError
+from fastmlp.results import load_results
+from fastmlp.sweep import cluster as cluster_module
+from fastmlp.sweep import run_sweep
+from fastmlp.sweep.board import EPOCHS, Board
+from fastmlp.sweep.cluster import Cluster
+from fastmlp.sweep.job import Job
+from fastmlp.sweep.loop import Quiet
+from samples import config, dataset
+
+pytestmark = pytest.mark.cluster
+
+ROOT = Path(__file__).parents[1]
+SECONDS = 60  # to wait for what takes a few, before a test fails
+NOISE = dataset()
+# Long enough that a worker can be killed in the middle of one, a few seconds for all.
+CONFIGS = [
+    config(dataset="embedded", layers=(3072, 4, 20), batch_size=64, epochs=2500, patience=2500, seed=seed)
+    for seed in range(4)
+]
+
+
+def wait_until(holds: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+@dataclass
+class Processes:
+    """A scheduler and its workers. `log` holds what all of them said."""
+
+    address: str
+    folder: Path
+    log: Path
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        paths = os.pathsep.join(str(path) for path in (ROOT, ROOT / "kernels", ROOT / "tests"))
+        compiled = {"FASTMLP_NUMBA_CACHE": "1", "XDG_CACHE_HOME": str(self.folder.parent)}  # once for all tests
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "distributed.cli." + command[0], *command[1:], "--no-dashboard"],
+                env=os.environ | compiled | {"PYTHONPATH": paths},
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+            )
+        self.started.append(process)
+        return process
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        """Start one without the nanny that would start it again; return it once the scheduler knows it."""
+        before = self._registered()
+        process = self.start("dask_worker", self.address, "--nthreads", "1", "--no-nanny")
+        wait_until(lambda: self._registered() > before, "a worker")
+        return process
+
+    def _registered(self) -> int:
+        return self.log.read_text().count("Register worker")
+
+    def end(self) -> None:
+        for process in reversed(self.started):
+            process.kill()
+        for process in self.started:
+            process.wait(SECONDS)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def scheduler(folder: Path) -> Iterator[Processes]:
+    port = free_port()
+    processes = Processes(f"tcp://127.0.0.1:{port}", folder, folder / "log")
+    processes.log.touch()
+    try:
+        processes.start("dask_scheduler", "--host", "127.0.0.1", "--port", str(port))
+        wait_until(lambda: "Scheduler at" in processes.log.read_text(), "the scheduler")
+        yield processes
+    finally:
+        processes.end()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Processes]:
+    with scheduler(tmp_path) as processes:
+        yield processes
+
+
+class KillOne(Quiet):
+    """Kills a worker as soon as two runs have epochs behind them, each on its own worker."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.process, self.epochs, self.said = process, list[float](), list[str]()
+
+    def look(self, board: Board, running: Sequence[Job]) -> None:
+        epochs = [float(board.slot(job.slot)[EPOCHS]) for job in running]
+        if not self.epochs and len(epochs) == 2 and min(epochs) > 0 and max(epochs) < CONFIGS[0].epochs:
+            self.epochs = epochs
+            self.process.kill()
+
+    def tell(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+
+def test_a_worker_killed_while_it_works_changes_no_bit(cluster: Processes, tmp_path: Path) -> None:
+    here = run_sweep(CONFIGS, NOISE, jobs=2)
+    assert [result.status for result in here] == ["done"] * len(CONFIGS)
+    doomed, _ = cluster.worker(), cluster.worker()
+    watcher = KillOne(doomed)
+    with Cluster(cluster.address, NOISE, tmp_path, 1, watcher.tell) as executor:
+        assert executor.slots == 2
+        there = run_sweep(CONFIGS, NOISE, executor=executor, jobs=2, out=tmp_path / "out", watcher=watcher)
+        assert executor.slots == 1
+    assert watcher.epochs
+    assert [sentence.split()[-1] for sentence in watcher.said] == ["gone.", "checkpoint."]
+    assert [(r.run_id, r.weights_sha256, r.history) for r in there] == [
+        (r.run_id, r.weights_sha256, r.history) for r in here
+    ]
+    lines = (tmp_path / "out" / "runs.jsonl").read_text().splitlines()
+    assert len(lines) == len(CONFIGS)
+
+
+def sent_to(executor_of: Callable[[], Cluster], monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """Return the slots of a cluster, and how many workers the data were sent to."""
+    sent, ask = [], Cluster._ask
+
+    def spy(self: Cluster, address: str, data: Dataset | None) -> dict[str, Any]:
+        sent.append(data is not None)
+        return ask(self, address, data)
+
+    monkeypatch.setattr(Cluster, "_ask", spy)
+    with executor_of() as executor:
+        return executor.slots, sum(sent)
+
+
+def test_data_are_sent_to_a_worker_without_them_alone_and_once(
+    cluster: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.worker()
+    nowhere, drawn = tmp_path / "nowhere", load_dataset("embedded")
+    # It draws the embedded set itself; what bears that name and is another set is not taken for it.
+    assert sent_to(lambda: Cluster(cluster.address, drawn, nowhere, 1), monkeypatch) == (1, 0)
+    assert sent_to(lambda: Cluster(cluster.address, NOISE, nowhere, 1), monkeypatch) == (1, 1)
+    assert sent_to(lambda: Cluster(cluster.address, NOISE, nowhere, 1), monkeypatch) == (1, 0)
+    quick = [replace(CONFIGS[0], epochs=2)]
+    with Cluster(cluster.address, NOISE, nowhere, 1) as executor:
+        [there] = run_sweep(quick, NOISE, executor=executor)
+    [here] = run_sweep(quick, NOISE, jobs=1)
+    assert there.weights_sha256 == here.weights_sha256
+
+
+def test_a_worker_that_can_never_do_the_runs_is_refused_with_the_reason(
+    cluster: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=r"has no worker that can be used\. Start some with `dask worker tcp:"):
+        Cluster(cluster.address, NOISE, tmp_path, 1)
+    cluster.worker()
+    with pytest.raises(ConfigError, match=r"it may use \d+ cores, a run takes 1000 threads"):
+        Cluster(cluster.address, NOISE, tmp_path, 1000)
+    monkeypatch.setattr(cluster_module, "TRAINING_VERSION", -1)  # here, not there
+    with pytest.raises(ConfigError, match="install the same"):
+        Cluster(cluster.address, NOISE, tmp_path, 1)
+
+
+def test_a_runs_own_error_comes_back_and_the_worker_stays(cluster: Processes, tmp_path: Path) -> None:
+    cluster.worker()
+    with Cluster(cluster.address, NOISE, tmp_path, 1) as executor:
+        assert isinstance(executor.submit(int, "x").exception(SECONDS), ValueError)
+        assert executor.submit(int, "7").result(SECONDS) == 7
+        with pytest.raises(TypeError, match="by name are not taken: base"):
+            executor.submit(int, "7", base=8)
+
+
+def test_runs_wait_for_a_worker_and_end_with_the_scheduler(cluster: Processes, tmp_path: Path) -> None:
+    first, said = cluster.worker(), list[str]()
+    with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
+        first.kill()
+        wait_until(lambda: "No worker is left" in " ".join(said), "the loss of the only worker")
+        future = executor.submit(int, "7")
+        cluster.worker()
+        assert future.result(SECONDS) == 7
+        future = executor.submit(time.sleep, SECONDS)
+        wait_until(future.running, "a run under way")
+        cluster.end()
+        assert isinstance(future.exception(SECONDS), ConnectionError | BrokenExecutor)
+
+
+def test_the_command_runs_on_the_cluster(
+    cluster: Processes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.worker()
+    argv = ["--dataset", "embedded", "--experiments", "relu", "l2", "--normalize", "image", "--epochs", "2"]
+    there = ["--scheduler", cluster.address, "--out", str(tmp_path / "there")]
+    assert main([*argv, *there, "--matmul", "packed"]) == 0
+    assert f"Scheduler: {cluster.address}" in capsys.readouterr().err
+    assert main([*argv, "--threads", "1", "--out", str(tmp_path / "here"), "--matmul", "packed"]) == 0
+    runs = [load_results(tmp_path / where / "results.json")[1] for where in ("here", "there")]
+    assert len(runs[0]) == 2
+    assert [(r.run_id, r.weights_sha256) for r in runs[0]] == [(r.run_id, r.weights_sha256) for r in runs[1]]
+
+
+def test_an_address_without_a_scheduler_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 1)
+    with pytest.raises(ConfigError, match="no scheduler answers there"):
+        Cluster(f"tcp://127.0.0.1:{free_port()}", NOISE, tmp_path, 1)
+    with pytest.raises(ConfigError, match="as in tcp://host:8786"):
+        Cluster("what is this", NOISE, tmp_path, 1)
+
+
+def test_the_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ConfigError, match=r"pip install 'fastmlp\[cluster\]'"):
+        Cluster("tcp://127.0.0.1:8786", NOISE, tmp_path, 1)
