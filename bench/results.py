@@ -3,8 +3,8 @@
     python -m fastmlp.train --data-dir DATA --seeds 3 --out runs/report
     python -m bench.results runs/report --data-dir DATA
 
-Several folders are shown as one table: parts of a sweep may have been made apart. The reference's time is estimated:
-a few epochs of each network are timed and multiplied by the epochs that each run took.
+One folder's table is taken as it is. Several are shown as one: parts of a sweep may have been made apart. The
+reference's time is estimated: a few epochs of each network are timed and multiplied by the epochs that each run took.
 """
 
 import argparse
@@ -80,7 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     loaded = [load_results(folder / "results.json") for folder in args.folders]
     runs = [run for _, some in loaded for run in some]
-    block = results_table(runs, loaded[0][0]).markdown().strip()
+    if len(loaded) == 1:
+        block = (args.folders[0] / "table.md").read_text(encoding="utf-8").strip()
+    else:
+        block = results_table(runs, loaded[0][0]).markdown().strip()
     if args.data_dir:
         first = [run for run in runs if run.seed == runs[0].seed]
         block += "\n\n" + compare_with_reference(first, args.data_dir)

@@ -173,6 +173,7 @@ def _run(args: Namespace, console: Console, folder: Folder, dataset: Dataset, pl
             derived.now_and_then(folder.known_of(plan.configs, fingerprint))
 
     fingerprint, best = dataset.fingerprint, None
+    anew = not folder.known_of(plan.configs, fingerprint)
     try:
         missing = folder.missing(plan.configs, fingerprint, args.retry, test=not plan.search)
         progress = make_progress(console, None if plan.search else len(missing), quiet=args.quiet)
@@ -201,8 +202,11 @@ def _run(args: Namespace, console: Console, folder: Folder, dataset: Dataset, pl
         if left:
             say(console, f"{len(plan.configs) - left} of {len(plan.configs)} runs have finished.")
         if ended:
-            wall = time.perf_counter() - began
-            table = search_table(known, best, described) if plan.search else results_table(ended, described, wall)
+            wall = time.perf_counter() - began if anew else None
+            if plan.search:
+                table = search_table(known, best, described, wall)
+            else:
+                table = results_table(ended, described, wall)
             try:
                 if derived:
                     derived.write(known, table)

@@ -125,7 +125,12 @@ def plan_table(configs: Sequence[RunConfig], seconds: Sequence[float], jobs: int
     return Table([told], ["experiment", "normalisation", "seed", "network", "at most"], rows, words=4)
 
 
-def search_table(runs: Sequence[RunResult], best: Sequence[RunConfig] | None, environment: Mapping[str, Any]) -> Table:
+def search_table(
+    runs: Sequence[RunResult],
+    best: Sequence[RunConfig] | None,
+    environment: Mapping[str, Any],
+    wall_seconds: float | None = None,
+) -> Table:
     """Return one row a candidate, best validation accuracy first; best : the runs of the one that was tested."""
     groups: dict[tuple[str, str], list[RunResult]] = {}
     for run in runs:
@@ -146,7 +151,7 @@ def search_table(runs: Sequence[RunResult], best: Sequence[RunConfig] | None, en
         for (experiment, norm), some in ranked
     ]
     columns = ["candidate", "normalisation", "status", "validation", "test", "seeds", "epochs", "seconds"]
-    facts = _facts(runs, environment, None, list(dict.fromkeys(run.normalize for run in runs)))
+    facts = _facts(runs, environment, wall_seconds, list(dict.fromkeys(run.normalize for run in runs)))
     facts[1] = (
         "Figures: accuracy in %, with the weights of the lowest validation loss; candidates are compared on the "
         "validation images, and the best one alone is tested."

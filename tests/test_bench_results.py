@@ -32,6 +32,14 @@ def test_runs_of_several_folders_become_one_table_in_the_readme(folders, tmp_pat
     assert "old" not in text
 
 
+def test_the_table_of_one_folder_is_taken_as_it_is(folders, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("\n".join(markers("grid")), encoding="utf-8")
+    (tmp_path / "seed0" / "table.md").write_text("- Runs: 1, in 5 s of wall time.\n", encoding="utf-8")
+    assert results.main([folders[0], "--block", "grid", "--readme", str(readme)]) == 0
+    assert "\n- Runs: 1, in 5 s of wall time.\n" in readme.read_text(encoding="utf-8")
+
+
 def test_the_reference_is_timed_on_the_runs_own_network():
     run = result(layers=(3072, 4, 20), batch_size=64)
     assert results.reference_epoch_seconds(run, dataset("cifar100", images=100)) > 0
