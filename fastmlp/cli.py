@@ -203,10 +203,7 @@ def _run(args: Namespace, console: Console, folder: Folder, dataset: Dataset, pl
             say(console, f"{len(plan.configs) - left} of {len(plan.configs)} runs have finished.")
         if ended:
             wall = time.perf_counter() - began if anew else None
-            if plan.search:
-                table = search_table(known, best, described, wall)
-            else:
-                table = results_table(ended, described, wall)
+            table = search_table(known, best, described, wall) if plan.search else results_table(ended, described, wall)
             try:
                 if derived:
                     derived.write(known, table)
