@@ -147,10 +147,10 @@ class Cluster(Executor):
 
     def _look_for_workers(self) -> None:
         """Set up those that are new; forget those that are gone, and break the futures of what they did."""
-        there = {
-            f"{address} {about['id']}": (address, about)
-            for address, about in self._client.scheduler_info(n_workers=-1)["workers"].items()
-        }
+        # Not `scheduler_info()`: its answer is a cache that the client itself empties of workers every two seconds.
+        scheduler: Any = self._client.scheduler
+        known: Any = self._client.sync(scheduler.identity)
+        there = {f"{address} {about['id']}": (address, about) for address, about in known["workers"].items()}
         for name in [name for name in self._workers if name not in there]:
             self._lose(name)
         for name, (address, about) in there.items():
