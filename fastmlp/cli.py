@@ -170,7 +170,7 @@ def _run(args: Namespace, console: Console, folder: Folder, dataset: Dataset, pl
     def keep(result: Any) -> None:
         folder.keep(result)
         if derived:
-            derived.now_and_then(folder.known_of(plan.configs, fingerprint))
+            derived.now_and_then(lambda: folder.known_of(plan.configs, fingerprint))
 
     fingerprint, best = dataset.fingerprint, None
     anew = not folder.known_of(plan.configs, fingerprint)

@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ class Derived:
         self._folder, self._environment = folder, environment
         self._next = 0.0
 
-    def now_and_then(self, runs: Sequence[RunResult]) -> None:
-        """Write results.json, unless that was done a moment ago."""
+    def now_and_then(self, runs: Callable[[], Sequence[RunResult]]) -> None:
+        """Write results.json, unless that was done a moment ago; runs() returns those to write."""
         start = time.perf_counter()
         if start >= self._next:
-            write_results(self._folder / "results.json", self._environment, runs)
+            write_results(self._folder / "results.json", self._environment, runs())
             end = time.perf_counter()
             self._next = end + (end - start) / _SHARE
 
