@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from fastmlp.errors import FastMLPError as FastMLPError
     from fastmlp.inputs import ImageInput as ImageInput
     from fastmlp.layers import Dense as Dense
+    from fastmlp.model import Model as Model
+    from fastmlp.model_file import load_model as load_model
+    from fastmlp.model_file import save_model as save_model
     from fastmlp.network import MLP as MLP
     from fastmlp.optimizer import SGD as SGD
 
@@ -24,10 +27,13 @@ _HOME = {
     "Dense": "layers",
     "FastMLPError": "errors",
     "ImageInput": "inputs",
+    "Model": "model",
     "SGD": "optimizer",
+    "load_model": "model_file",
+    "save_model": "model_file",
 }
 
-__all__ = ["MLP", "SGD", "Dense", "FastMLPError", "ImageInput", "__version__"]
+__all__ = ["MLP", "SGD", "Dense", "FastMLPError", "ImageInput", "Model", "__version__", "load_model", "save_model"]
 
 
 def __getattr__(name: str) -> object:

@@ -22,6 +22,8 @@ from fastmlp.data.mapped import write_mapped
 from fastmlp.environment import environment
 from fastmlp.errors import ConfigError, FastMLPError
 from fastmlp.matmul import measured, resolve
+from fastmlp.model import Model
+from fastmlp.model_file import load_model
 from fastmlp.options import build_parser
 from fastmlp.plan import Plan, candidates_of, make_plan, settings_of
 from fastmlp.precision import MATMULS
@@ -102,7 +104,8 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
     with opened(args.out) as folder:
         with download_bar(console) as on_progress:
             dataset = load_dataset(args.dataset, args.data_dir, mirror=args.mirror, on_progress=on_progress)
-        plan, found = _resolved(args, make_plan(args, dataset), folder)
+        start = load_model(args.init_from) if args.init_from else None
+        plan, found = _resolved(args, make_plan(args, dataset, start), folder)
         folder.check_sweep(plan.configs, dataset.fingerprint)
         if args.halving is None and any(result.status == "pruned" for result in folder.known.values()):
             raise ConfigError(f"--out {args.out} holds a search by --halving. Give that too, or choose another --out.")
@@ -121,7 +124,7 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
         with blas_threads(plan.threads) as libraries:
             if not libraries:
                 say(console, "No BLAS was found whose threads can be set: --threads has no effect.")
-            failed = _run(args, console, folder, dataset, plan, began)
+            failed = _run(args, console, folder, dataset, plan, began, start)
         say(console, f"runs.jsonl and what is made of it are in {args.out}." if args.out else
             "Nothing was written; --out DIR keeps the results.")  # fmt: skip
         if failed:
@@ -155,7 +158,15 @@ def _planned(plan: Plan, to_run: Sequence[RunConfig], dataset: Dataset) -> Table
     return plan_table(plan.configs, seconds, plan.jobs)
 
 
-def _run(args: Namespace, console: Console, folder: Folder, dataset: Dataset, plan: Plan, began: float) -> int:
+def _run(
+    args: Namespace,
+    console: Console,
+    folder: Folder,
+    dataset: Dataset,
+    plan: Plan,
+    began: float,
+    start: Model | None,
+) -> int:
     """Train what is missing; print the table however it ends; return how many runs failed."""
     described = environment(dataset)
     where = f"Scheduler: {args.scheduler}" if args.scheduler else f"Jobs: {plan.jobs} of {plan.threads} threads"
@@ -187,7 +198,9 @@ def _run(args: Namespace, console: Console, folder: Folder, dataset: Dataset, pl
                 else:
                     _compile(plan.configs, executor, console)
                 with progress:
-                    sweep = Sweep(executor, jobs, fingerprint, folder.work, keep, progress)
+                    weights = None if start is None else start.parameters
+                    more = {"models": folder.models, "start": weights}
+                    sweep = Sweep(executor, jobs, fingerprint, folder.work, keep, progress, **more)
                     if plan.search:
                         search(sweep, folder, candidates_of(plan.configs), args.retry, args.halving)
                     else:

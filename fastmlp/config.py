@@ -1,8 +1,9 @@
 """Everything that decides a run, in one frozen record that goes to and from JSON."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, NamedTuple, Self
 
 from fastmlp.activations import ACTIVATIONS
@@ -61,6 +62,10 @@ _RULES: dict[str, _Rule] = {
     "schedule": _one_of(tuple(SCHEDULES)),
     "augment": _one_of(AUGMENTS),
     "validation_fraction": _Rule(lambda v: _real(v) and 0 < v < 1, "a number between 0 and 1"),
+    "init_from": _Rule(
+        lambda v: isinstance(v, str) and (not v or bool(re.fullmatch("[0-9a-f]{64}", v))),
+        "empty, or a SHA-256 of weights",
+    ),
 }
 
 
@@ -79,7 +84,8 @@ class RunConfig:
     classes; `matmul` and `threads` say how products are computed, and on how many threads: see
     `fastmlp.MLP`. `schedule` and `augment` are keys of `fastmlp.schedule.SCHEDULES` and of
     `fastmlp.augment.AUGMENTATIONS`, or "none". `weight_decay` is added to the gradient of the *mean* loss, so it
-    does not depend on the batch size. Raises ConfigError for a value that is not allowed.
+    does not depend on the batch size. `init_from` is the SHA-256 of the weights that training starts from, empty where
+    they are drawn. Raises ConfigError for a value that is not allowed.
     """
 
     experiment: str
@@ -102,6 +108,7 @@ class RunConfig:
     schedule: str = "constant"
     augment: str = "none"
     validation_fraction: float = 0.2
+    init_from: str = ""
 
     def __post_init__(self) -> None:
         check_fields({name: getattr(self, name) for name in _RULES})
@@ -115,10 +122,13 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the config that `to_json` gave; ConfigError for a key that is unknown or missing."""
+        """Return the config that `to_json` gave, here or by an older version that had fewer fields.
+
+        ConfigError for a key that is unknown, or missing and without a default.
+        """
         known = [field.name for field in fields(cls)]
         unknown = [key for key in data if key not in known]
-        missing = [key for key in known if key not in data]
+        missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in data]
         if unknown or missing:
             raise ConfigError(
                 f"A run's config has the keys {', '.join(known)}; "

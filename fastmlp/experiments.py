@@ -73,7 +73,7 @@ def published(config: RunConfig) -> float | None:
     Precision, initialisation, epochs, patience, threads and seed do not count: the report does not state them.
     """
     experiment = EXPERIMENTS.get(config.experiment)
-    if experiment is None or config.dataset != "cifar100" or config.labels != experiment.labels:
+    if experiment is None or config.init_from or (config.dataset, config.labels) != ("cifar100", experiment.labels):
         return None
     same = (
         config.layers[1:-1] == experiment.hidden

@@ -100,6 +100,7 @@ class MLP:
         own = [array.ravel() for layer in self.layers for array in (layer.weight, layer.bias)]
         self.parameters = np.concatenate(own)
         self.gradient = np.zeros_like(self.parameters)
+        self._began_with: np.ndarray | None = None  # the weights of the first `fit`
         self._slices = _Slices()
         self._engine = self._make_engine()
 
@@ -199,13 +200,22 @@ class MLP:
         batch_size: int = 1024,
         patience: int = 5,
         schedule: str = "constant",
+        warm_start: bool = False,
         rng: np.random.Generator | int = 0,
         on_epoch: "Callable[[int, History], None] | None" = None,
     ) -> "FitResult":
-        """Train with mini-batches; see `fastmlp.fit.fit` for the arguments. The optimiser is `SGD()` by default."""
+        """Train with mini-batches; see `fastmlp.fit.fit` for the arguments. The optimiser is `SGD()` by default.
+
+        warm_start : whether a second call trains on from the weights that are there; without it, it begins anew from
+            those that the first call began with
+        """
         from fastmlp.fit import fit  # here, as fit knows the network
 
         optimizer = SGD() if optimizer is None else optimizer
+        if self._began_with is None:
+            self._began_with = self.parameters.copy()
+        elif not warm_start:
+            np.copyto(self.parameters, self._began_with)
         options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "patience": patience}
         options |= {"schedule": schedule, "on_epoch": on_epoch}
         return fit(self, x, labels, validation=validation, optimizer=optimizer, rng=rng, **options)

@@ -55,12 +55,10 @@ def _add_choice(parser: ArgumentParser) -> None:
     add("--list", action="store_true", help="list the experiments and their published figures")
     norms = _names("normalisation", NORMALIZATIONS)
     text = f"one or more of {', '.join(NORMALIZATIONS)} (default: image channel)"
-    add("--normalize", nargs="+", type=norms, default=[["image", "channel"]], metavar="NAME", help=text)
+    add("--normalize", nargs="+", type=norms, metavar="NAME", help=text)
     text = "auto: CIFAR-100 if it is there, else embedded (default: auto)"
     add("--dataset", choices=DATASET_NAMES, default="auto", help=text)
-    add(
-        "--data-dir", type=Path, metavar="DIR", help="where the data lies, or is fetched to (default: the user's cache)"
-    )
+    add("--data-dir", type=Path, metavar="DIR", help="where the data lies (default: the user's cache)")
     add("--mirror", metavar="URL", help="fetch from this address instead of the public host")
     add("--seed", type=int, default=0, metavar="N", help="the first seed (default: %(default)s)")
     add("--seeds", type=_count, default=1, metavar="N", help="how many; several give mean and spread (default: 1)")
@@ -69,7 +67,7 @@ def _add_choice(parser: ArgumentParser) -> None:
 def _add_search(parser: ArgumentParser) -> None:
     text = "the best candidate on validation is then tested; an AXIS is a setting and its values, as in lr=0.001,0.01"
     add = parser.add_argument_group("search", text).add_argument
-    add("--grid", nargs="+", metavar="AXIS", help="every combination of these values; layers are joined: 3072-64-20")
+    add("--grid", nargs="+", metavar="AXIS", help="every combination; layers are joined: 3072-64-20")
     text = "N draws; an AXIS may be a range, log-uniform: lr=1e-4..1e-1"
     add("--random", nargs="+", metavar=("N", "AXIS"), help=text)
     text = "at each rung of epochs, go on with the best 1/ETA alone (3)"
@@ -98,14 +96,15 @@ def _add_training(parser: ArgumentParser) -> None:
         help=f"(default: the experiment's, {WEIGHT_DECAY} or, for momentum, 0)",
     )
     add("--epochs", type=int, default=100, metavar="N", help="at most (default: %(default)s)")
-    text = "stop after so many epochs of rising validation loss (default: %(default)s)"
+    text = "epochs of rising validation loss to stop after (default: %(default)s)"
     add("--patience", type=int, default=5, metavar="N", help=text)
-    text = "cosine: the learning rate falls to 0 (default: %(default)s)"
+    text = "cosine: lr falls to 0 (default: %(default)s)"
     add("--schedule", choices=list(SCHEDULES), default="constant", help=text)
     text = "change training images at random (default: %(default)s)"
     add("--augment", choices=AUGMENTS, default="none", help=text)
     text = "initial weights (default: as the table says)"
     add("--init", choices=INITS, help=text)
+    add("--init-from", type=Path, metavar="MODEL", help="train on from DIR/models/RUN_ID.npz")
     text = "bfloat16: products' operands, else float32 (default: %(default)s)"
     add("--precision", choices=PRECISIONS, default="float32", help=text)
     text = "packed kernels, numpy's BLAS, or the faster one (default: auto)"

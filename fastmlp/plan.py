@@ -10,6 +10,7 @@ from fastmlp.config import RunConfig, check_fields
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
 from fastmlp.experiments import CUSTOM, make_config, select
+from fastmlp.model import Model
 from fastmlp.precision import MATMULS
 from fastmlp.sweep.halving import rungs
 from fastmlp.sweep.search import PRESETS, grid, label, parse_axis, sample
@@ -60,28 +61,50 @@ def settings_of(args: Namespace) -> dict[str, Any]:
     return settings
 
 
-def make_plan(args: Namespace, dataset: Dataset) -> Plan:
-    """Return the runs that the options ask for. Raises ConfigError where they do not fit each other or the data.
+def make_plan(args: Namespace, dataset: Dataset, start: Model | None = None) -> Plan:
+    """Return the runs that the options ask for; start : the model that `--init-from` names.
 
+    Raises ConfigError where they do not fit each other or the data.
     Seeds are outermost: a sweep that is interrupted has the whole table of its first seeds.
     """
-    settings = settings_of(args) | {"threads": 1}
+    settings = _network_of(start) | settings_of(args) | {"threads": 1}
     candidates = _candidates(args)
     if args.experiments is None and any(name in settings for name in _NETWORK):
         experiments, left_out = [CUSTOM], ""
     else:
         experiments, left_out = select(chain.from_iterable(args.experiments or [["all"]]), dataset)
+    norms = args.normalize or [["image", "channel"] if start is None else [start.normalize]]
     configs = [
         make_config(experiment, dataset, normalize=normalize, seed=seed, settings=settings | candidate)
         for seed in range(args.seed, args.seed + args.seeds)
         for experiment in experiments
-        for normalize in dict.fromkeys(chain.from_iterable(args.normalize))
+        for normalize in dict.fromkeys(chain.from_iterable(norms))
         for candidate in _named(candidates, experiment.name, alone=len(experiments) == 1)
     ]
+    if start is not None:
+        _check_start(start, configs)
     configs = list(dict.fromkeys(configs))  # an axis of normalize makes the same runs for each --normalize
     threads = args.threads or (1 if len(configs) > 1 or args.scheduler else usable_cores())
     configs = [replace(config, threads=threads) for config in configs]
     return Plan(configs, _jobs(args, threads, len(configs)), threads, candidates is not None, left_out)
+
+
+def _network_of(start: Model | None) -> dict[str, Any]:
+    """Return the settings that a model to begin with gives; options that the command has count before them."""
+    if start is None:
+        return {}
+    settings = {"layers": start.layers, "activation": start.activation, "init_from": start.weights_sha256}
+    return settings | ({"labels": start.config.labels} if start.config is not None else {})
+
+
+def _check_start(start: Model, configs: Sequence[RunConfig]) -> None:
+    for config in configs:
+        if (config.layers, config.activation) != (start.layers, start.activation):
+            given, there = (f"{'-'.join(map(str, net.layers))} {net.activation}" for net in (config, start))
+            raise ConfigError(
+                f"--init-from has the network {there}, and {given} is to be trained. Leave --layers, --activation and "
+                "--labels away, or choose another model."
+            )
 
 
 def _candidates(args: Namespace) -> list[dict[str, Any]] | None:

@@ -113,12 +113,12 @@ def load_results(path: Path) -> tuple[dict[str, Any], list[RunResult]]:
         ) from error
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str | bytes) -> None:
     """Replace `path` by `text` in one step: a reader, or a crash, finds the old file or the new one, never a part."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with part.open("wb") as file:
+            file.write(text.encode() if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())  # or a power cut may leave the new name to an empty file
         part.replace(path)

@@ -14,9 +14,12 @@ from fastmlp import checkpoint
 from fastmlp.augment import AUGMENTATIONS, AugmentedImages
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
+from fastmlp.errors import ConfigError
 from fastmlp.fit import FitResult, History, State, fit
 from fastmlp.identity import run_id
 from fastmlp.inputs import ImageInput
+from fastmlp.model import Model
+from fastmlp.model_file import save_model
 from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
 from fastmlp.results import RunResult
@@ -40,6 +43,8 @@ def run_one(
     until: int | None = None,
     stop: Callable[[], bool] = lambda: False,
     test: bool = True,
+    start: np.ndarray | None = None,
+    model_file: Path | None = None,
 ) -> RunResult:
     """Train and test one network; `on_epoch` and `on_batch` are those of `fastmlp.fit.fit`.
 
@@ -47,6 +52,8 @@ def run_one(
         nothing is saved. Who keeps the result removes it
     until : epoch at whose end training is saved and interrupted; stop : looked at after each epoch, for the same
     test : whether to look at the test images, where training is done; if not, that end is saved too, for a later call
+    start : (P,) the weights to begin with, those that `config.init_from` is the hash of
+    model_file : where the network is saved once it was tested
 
     All random numbers come from one generator, in this order: the split, the weights, the shuffling. So runs of the
     same seed share their split. The test images are looked at once, with the weights of the best validation loss.
@@ -62,6 +69,8 @@ def run_one(
         threads=config.threads,
         rng=rng,
     )
+    if config.init_from:
+        _begin_with(model, start, config.init_from)
     name = run_id(config, dataset.fingerprint)
     optimizer = SGD(config.lr, config.momentum, config.weight_decay)
     saved = time.perf_counter()
@@ -90,13 +99,15 @@ def run_one(
         pause=pause,
         resume=checkpoint.load(kept, name) if kept is not None else None,
     )
-    tested = (math.nan, math.nan)
+    tested, weights = (math.nan, math.nan), hashlib.sha256(model.parameters.data).hexdigest()
     if fitted.status == "done":
         if test:
             tested = model.evaluate(*test_part)
+            if model_file is not None:
+                save_model(model_file, _model(config, dataset, model.parameters))
         elif kept is not None:
             checkpoint.save(kept, name, fitted.state)
-    return _result(config, name, fitted, hashlib.sha256(model.parameters.data).hexdigest(), tested)
+    return _result(config, name, fitted, weights, tested)
 
 
 def compile_for(config: RunConfig) -> None:
@@ -106,8 +117,8 @@ def compile_for(config: RunConfig) -> None:
     names = {config.labels: ("a", "b")}
     tiny = Dataset("tiny", images, labels, images, labels, names, source="random numbers")
     units = [min(h, 3) for h in config.layers[1:-1]]
-    small = {"layers": (config.layers[0], *units, classes), "batch_size": 4, "epochs": 1, "validation_fraction": 0.5}
-    run_one(replace(config, **small), tiny)
+    small = {"layers": (config.layers[0], *units, classes), "batch_size": 4, "epochs": 1, "init_from": ""}
+    run_one(replace(config, **small, validation_fraction=0.5), tiny)
 
 
 def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tuple[_Part, _Part, _Part]:
@@ -127,6 +138,36 @@ def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tup
         _Part(inputs, labels[train]),
         _Part(ImageInput(dataset.train_images, *own, rows=validation), labels[validation]),
         _Part(ImageInput(dataset.test_images, *moments(dataset.test_images)), dataset.test_labels[config.labels]),
+    )
+
+
+def _begin_with(model: MLP, start: np.ndarray | None, sha256: str) -> None:
+    if start is None or hashlib.sha256(np.ascontiguousarray(start).data).hexdigest() != sha256:
+        raise ConfigError(f"init_from is {sha256}, and the weights given are others, or none")
+    if start.shape != model.parameters.shape:
+        raise ConfigError(f"the weights to begin with are {start.size}, the network has {model.parameter_count}")
+    model.parameters[...] = start
+
+
+def _model(config: RunConfig, dataset: Dataset, parameters: np.ndarray) -> Model:
+    """Return what predicts as the run's network does: with its own moments where they are learnt."""
+    moments = None
+    if config.normalize == "dataset":
+        rows, _ = split_indices(
+            len(dataset.train_images), config.validation_fraction, np.random.default_rng(config.seed)
+        )
+        one = dataset.train_images[:1]
+        moments = np.vstack(NORMALIZATIONS["dataset"](dataset.train_images, rows, one, parameters.dtype))
+    return Model(
+        config.layers,
+        config.activation,
+        config.precision,
+        parameters,
+        config.normalize,
+        moments,
+        dataset.label_names[config.labels],
+        config,
+        dataset.fingerprint,
     )
 
 

@@ -76,6 +76,7 @@ def test_options_reach_the_config(tmp_path: Path) -> None:
         "layers": [3072, 7, 5, 100], "activation": "sigmoid", "init": "auto", "lr": 0.25, "momentum": 0.5,
         "weight_decay": 0.125, "batch_size": 128, "epochs": 1, "patience": 3, "seed": 9, "precision": "float64",
         "matmul": "blas", "threads": 1, "schedule": "cosine", "augment": "mirror-shift", "validation_fraction": 0.2,
+        "init_from": "",
     }  # fmt: skip
     assert made.to_json() == expected
 

@@ -13,7 +13,7 @@ from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError
 from fastmlp.identity import run_id
 from fastmlp.results import RunResult
-from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA
+from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, MODELS
 from fastmlp.sweep.lock import held
 from fastmlp.sweep.store import Store, newest
 
@@ -29,6 +29,7 @@ class Folder:
     def __init__(self, work: Path, out: Path | None) -> None:
         self.work, self.out, self.notes = work, out, list[str]()
         self.known: dict[str, RunResult] = {}
+        self.models = None if out is None else out / MODELS
         self._store = None if out is None else Store(out / "runs.jsonl")
         if self._store is not None:
             runs, self.notes = self._store.load()

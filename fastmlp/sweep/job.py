@@ -6,6 +6,10 @@ from the sweep's work folder.
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
@@ -17,6 +21,7 @@ from fastmlp.run import run_one
 from fastmlp.sweep.board import Board, Reporter
 
 DATA, BOARD, CHECKPOINTS = "data", "board", "checkpoints"
+MODELS = "models"
 
 _held: dict[str, Dataset] = {}
 
@@ -26,7 +31,8 @@ class Job:
     """A run, or a part of it.
 
     fingerprint : of its data; work : the sweep's work folder, which a worker on another machine may not see
-    slot : the row of the board that it writes to while it runs; until, test : as in `run_one`
+    slot : the row of the board that it writes to while it runs; until, test, start : as in `run_one`
+    models : folder in which its network is saved, None: nowhere
     """
 
     config: RunConfig
@@ -35,6 +41,8 @@ class Job:
     slot: int = 0
     until: int | None = None
     test: bool = True
+    start: np.ndarray | None = None
+    models: Path | None = None
 
     @property
     def run_id(self) -> str:
@@ -45,6 +53,18 @@ class Job:
     def checkpoint(self) -> Path:
         """Where the run's state is kept."""
         return self.work / CHECKPOINTS / f"{self.run_id}.npz"
+
+
+class Outcome(NamedTuple):
+    """What comes back: the result, and its model's file where the worker could not save it in the sweep's folder."""
+
+    result: RunResult
+    model: bytes = b""
+
+
+def model_path(models: Path, name: str) -> Path:
+    """Return where the network of the run of this name is saved."""
+    return models / f"{name}.npz"
 
 
 def hold(dataset: Dataset) -> None:
@@ -69,14 +89,17 @@ def _dataset(job: Job) -> Dataset:
     return _held[job.fingerprint]
 
 
-def run(job: Job) -> RunResult:
+def run(job: Job) -> Outcome:
     """Train the job's network in this process, from its checkpoint on, and tell of it on the board."""
     dataset = _dataset(job)
     if not (job.work / BOARD).exists():  # on another machine: nobody sees it, and nothing can be kept
-        return run_one(job.config, dataset, until=job.until, test=job.test)
+        with TemporaryDirectory(prefix="fastmlp-") as folder:
+            file = None if job.models is None else model_path(Path(folder), job.run_id)
+            result = run_one(job.config, dataset, until=job.until, test=job.test, start=job.start, model_file=file)
+            return Outcome(result, file.read_bytes() if file is not None and file.exists() else b"")
     board = Board.open(job.work / BOARD)
     reporter = Reporter(board.slot(job.slot))
-    return run_one(
+    result = run_one(
         job.config,
         dataset,
         on_epoch=reporter.on_epoch,
@@ -85,4 +108,7 @@ def run(job: Job) -> RunResult:
         until=job.until,
         stop=lambda: board.stops,
         test=job.test,
+        start=job.start,
+        model_file=None if job.models is None else model_path(job.models, job.run_id),
     )
+    return Outcome(result)

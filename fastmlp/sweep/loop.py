@@ -12,15 +12,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.mapped import write_mapped
-from fastmlp.results import RunResult, failed_result
+from fastmlp.results import RunResult, failed_result, write_whole
 from fastmlp.sweep.board import Board
 from fastmlp.sweep.folder import opened
-from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, Job, hold, run
+from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, Job, Outcome, hold, model_path, run
 from fastmlp.sweep.processes import Processes
 from fastmlp.threads import usable_cores
 
@@ -93,7 +95,8 @@ class Sweep:
     """Runs of one data set by one executor, `jobs` at a time.
 
     work : folder for the board and the checkpoints; keep(result) : called for each result, before anything else is done
-    with it
+    with it; models : folder in which the network of each tested run is saved, None: they are not; start : weights to
+    begin all runs with
     """
 
     def __init__(
@@ -104,9 +107,14 @@ class Sweep:
         work: Path,
         keep: Callable[[RunResult], None],
         watcher: Watcher,
+        *,
+        models: Path | None = None,
+        start: np.ndarray | None = None,
     ) -> None:
         self._executor, self._jobs, self.fingerprint, self._work = executor, jobs, fingerprint, work
-        self._keep, self._watcher = keep, watcher
+        self._keep, self._watcher, self._models, self._start = keep, watcher, models, start
+        if models is not None:
+            models.mkdir(parents=True, exist_ok=True)
         (work / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         self._board = Board.create(work / BOARD, jobs)
 
@@ -116,10 +124,13 @@ class Sweep:
         A run that raises, or whose worker dies too often, has the status "failed". The first Ctrl-C lets the epochs
         under way end and be saved, and then raises KeyboardInterrupt; the second raises it at once.
         """
-        waiting = deque(Job(c, self.fingerprint, self._work, until=until, test=test) for c in configs)
+        every: dict[str, Any] = {"until": until, "test": test, "start": self._start, "models": self._models}
+        waiting = deque(Job(config, self.fingerprint, self._work, **every) for config in configs)
         order, results = [job.run_id for job in waiting], {}
         with _stop_on_signals() as stop:
-            for result in self._results(waiting, stop):
+            for result, model in self._outcomes(waiting, stop):
+                if model and self._models is not None:
+                    write_whole(model_path(self._models, result.run_id), model)
                 self._keep(result)
                 results[result.run_id] = result
                 self._watcher.finish(result)
@@ -127,8 +138,8 @@ class Sweep:
                 raise KeyboardInterrupt
         return [results[name] for name in order]
 
-    def _results(self, waiting: deque[Job], stop: _Stop) -> Iterator[RunResult]:
-        free, running, deaths = list(range(self._jobs)), dict[Future[RunResult], Job](), Counter[str]()
+    def _outcomes(self, waiting: deque[Job], stop: _Stop) -> Iterator[Outcome]:
+        free, running, deaths = list(range(self._jobs)), dict[Future[Outcome], Job](), Counter[str]()
         while running or (waiting and not stop.asked):
             while waiting and free and not stop.asked:
                 job = replace(waiting.popleft(), slot=free.pop(0))
@@ -154,7 +165,7 @@ class Sweep:
                 raise KeyboardInterrupt
 
 
-def _outcome(future: "Future[RunResult]", job: Job) -> RunResult:
+def _outcome(future: "Future[Outcome]", job: Job) -> Outcome:
     error = future.exception()
     if error is None:
         return future.result()
@@ -162,7 +173,7 @@ def _outcome(future: "Future[RunResult]", job: Job) -> RunResult:
         text = f"its worker died {MOST_RESTARTS + 1} times: killed, or out of memory"
     else:
         text = f"{type(error).__name__}: {error}"
-    return failed_result(job.config, job.run_id, text)
+    return Outcome(failed_result(job.config, job.run_id, text))
 
 
 def run_sweep(
@@ -174,6 +185,7 @@ def run_sweep(
     out: Path | None = None,
     retry: Collection[str] = (),
     watcher: Watcher | None = None,
+    start: np.ndarray | None = None,
 ) -> list[RunResult]:
     """Train and test a network for each config; return the results in the order of the configs.
 
@@ -181,9 +193,9 @@ def run_sweep(
         other machines they call `fastmlp.sweep.hold(dataset)` first. None: processes on this machine
     jobs : runs at a time; by default as many as their threads fit on this machine's cores, or all of them at once where
         an executor is given
-    out : folder that keeps each result in `runs.jsonl`; runs that are there already are not run again, save those whose
-        status is one of `retry`: "failed", "diverged", "interrupted"
-    watcher : told of what goes on
+    out : folder that keeps each result in `runs.jsonl`, and each network in `models/RUN_ID.npz`; runs that are there
+        already are not run again, save those whose status is one of `retry`: "failed", "diverged", "interrupted"
+    watcher : told of what goes on; start : (P,) weights to begin with, of which each config has the hash in `init_from`
 
     Raises ConfigError where `out` holds another sweep, or another sweep holds it. After Ctrl-C the epochs under way
     end and are saved, and KeyboardInterrupt is raised.
@@ -199,6 +211,7 @@ def run_sweep(
             if executor is None:
                 executor = stack.enter_context(Processes(min(jobs, len(missing)), threads))
             hold(write_mapped(dataset, folder.work / DATA))
-            Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet()).run(missing)
+            more = {"models": folder.models, "start": start}
+            Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet(), **more).run(missing)
             folder.clean()
         return folder.known_of(configs, fingerprint)
