@@ -1,4 +1,4 @@
-"""Image files as the rows that a network takes: any picture that Pillow reads, of any size, and arrays in .npy files."""
+"""Image files as the rows that a network takes: pictures of any size and kind, and arrays in .npy files."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ class Rows:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """Return the files, folders replaced by the pictures and arrays anywhere in them; DataError where one is missing."""
+    """Return the files, and all pictures and arrays in the folders; DataError where one is not there."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():

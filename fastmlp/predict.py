@@ -166,14 +166,14 @@ def class_table(predictor: Predictor, dataset: Dataset, kind: str) -> Table:
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
     first, among = best[:, 0] == labels, (best == labels[:, None]).any(axis=1)
     groups = [("all", np.ones(len(labels), bool)), *((n, labels == k) for k, n in enumerate(model.names()))]
+    network = f"{'-'.join(map(str, model.layers))} {model.activation}"
     rows = [
         [name, str(int(group.sum())), *(f"{100 * hit[group].mean():.2f}" for hit in (first, among))]
         for name, group in groups
         if group.any()
     ]
     facts = [
-        f"Model: {'-'.join(map(str, model.layers))} {model.activation}, {model.precision}, normalisation "
-        f"{model.normalize}, weights {model.weights_sha256[:16]}.",
+        f"Model: {network}, {model.precision}, normalisation {model.normalize}, weights {model.weights_sha256[:16]}.",
         f"Data set: {dataset.name} ({dataset.source}; fingerprint {dataset.fingerprint}), {kind} labels, test images.",
         "Figures: accuracy in %, and the share whose class is among the five most probable.",
     ]

@@ -15,7 +15,7 @@ def test_json_gives_the_same_config_again() -> None:
 
 
 def test_json_has_every_field() -> None:
-    assert config().to_json() == FIELDS | {"layers": [3072, 128, 20]}
+    assert config().to_json() == FIELDS | {"layers": [3072, 128, 20], "init_from": ""}
 
 
 def test_unknown_keys_are_named_with_the_allowed_ones() -> None:
@@ -27,8 +27,8 @@ def test_unknown_keys_are_named_with_the_allowed_ones() -> None:
 
 def test_missing_keys_are_named() -> None:
     data = config().to_json()
-    del data["lr"], data["validation_fraction"]
-    with pytest.raises(ConfigError, match="unknown: none; missing: lr, validation_fraction"):
+    del data["lr"], data["momentum"], data["init_from"]  # the last was not there from the beginning
+    with pytest.raises(ConfigError, match="unknown: none; missing: lr, momentum"):
         RunConfig.from_json(data)
 
 

@@ -1,0 +1,55 @@
+"""The exported graph gives this package's probabilities."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from fastmlp import export, save_model
+from fastmlp.errors import OutputError
+from models import KINDS, rows_for, small_model
+
+
+@pytest.mark.parametrize(("normalize", "precision"), KINDS)
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "identity"])
+def test_onnxruntime_gives_the_same_probabilities(normalize, precision, activation):
+    model = small_model(normalize, precision, activation=activation)
+    found = export.check(export.to_onnx(model), model, rows_for(model, 300))
+    assert found.difference <= export.TOLERANCES[precision]
+    assert found.agreement > 0.99
+
+
+def test_a_network_without_hidden_layers_is_exported():
+    model = small_model(layers=(48, 3))
+    assert export.check(export.to_onnx(model), model, rows_for(model)).difference < 1e-4
+
+
+def test_the_command_writes_a_file_that_tells_its_classes(tmp_path, capsys):
+    save_model(tmp_path / "m.npz", small_model())
+    assert export.main([str(tmp_path / "m.npz"), str(tmp_path / "m.onnx")]) == 0
+    assert "random images: probabilities differ by at most" in " ".join(capsys.readouterr().err.split())
+    proto = onnx.load(tmp_path / "m.onnx")
+    props = {entry.key: json.loads(entry.value) for entry in proto.metadata_props}
+    assert props["classes"] == list(small_model().class_names)
+
+
+def test_the_other_format_is_written_too(tmp_path):
+    save_model(tmp_path / "m.npz", small_model())
+    assert export.main([str(tmp_path / "m.npz"), str(tmp_path / "m.safetensors")]) == 0
+    assert export.main([str(tmp_path / "m.safetensors"), str(tmp_path / "b.npz")]) == 0
+    assert (tmp_path / "b.npz").read_bytes() == (tmp_path / "m.npz").read_bytes()
+
+
+def test_another_suffix_is_refused(tmp_path, capsys):
+    save_model(tmp_path / "m.npz", small_model())
+    assert export.main([str(tmp_path / "m.npz"), str(tmp_path / "m.pt")]) == 2
+    assert "ends in none of .onnx, .npz, .safetensors" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_graph_that_differs_is_not_written(tmp_path, monkeypatch):
+    model = small_model()
+    monkeypatch.setattr(export, "check", lambda *_: export.Check(20, float("nan"), 0.0))
+    with pytest.raises(OutputError, match="was not written"):
+        export.export_onnx(tmp_path / "m.onnx", model, rows_for(model))
+    assert not np.any([p.suffix == ".onnx" for p in tmp_path.iterdir()])

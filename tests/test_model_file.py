@@ -1,0 +1,125 @@
+"""A model comes back from its file as it was, and no other file is taken for one."""
+
+import io
+import json
+import tracemalloc
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fastmlp import FastMLPError, load_model, save_model
+from fastmlp.errors import DataError, OutputError
+from models import KINDS, small_model
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize(("normalize", "precision"), KINDS)
+def test_a_model_comes_back_as_it_was(tmp_path, suffix, normalize, precision):
+    model = small_model(normalize, precision)
+    save_model(tmp_path / f"m{suffix}", model)
+    back = load_model(tmp_path / f"m{suffix}")
+    np.testing.assert_array_equal(back.parameters, model.parameters)
+    assert back.parameters.dtype == model.parameters.dtype
+    assert (back.moments is None) == (model.moments is None)
+    if model.moments is not None:
+        np.testing.assert_array_equal(back.moments, model.moments)
+    assert replace(back, parameters=model.parameters, moments=model.moments).__dict__ == model.__dict__
+    assert [p.name for p in tmp_path.iterdir()] == [f"m{suffix}"]
+
+
+def test_the_same_model_makes_the_same_file_and_numpy_reads_it(tmp_path):
+    model = small_model()
+    save_model(tmp_path / "a.npz", model)
+    save_model(tmp_path / "b.npz", model)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as parts:
+        np.testing.assert_array_equal(parts["weight_2"], model.arrays()[1][0])
+        assert json.loads(parts["facts.json"])["class_names"] == list(model.class_names)
+
+
+def rewritten(path, *, facts=None, drop=(), add=None, compressed=False):
+    """Write the model's file anew with something changed."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if name not in drop}
+    if facts is not None:
+        members["facts.json"] = json.dumps(json.loads(members["facts.json"]) | facts).encode()
+    way = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", way) as archive:
+        for name, data in (members | (add or {})).items():
+            archive.writestr(name, data)
+
+
+def npy(array) -> bytes:
+    data = io.BytesIO()
+    np.save(data, array)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"facts": {"version": 2}}, "has version 2, this one reads 1"),
+        ({"facts": {"format": "other"}}, "do not say 'fastmlp model'"),
+        ({"facts": {"extra": 1}}, "unknown or missing keys: extra"),
+        ({"facts": {"activation": "gelu"}}, "activation is gelu"),
+        ({"facts": {"layers": [48, 7, -5, 3]}}, "layers is"),
+        ({"facts": {"layers": [48, True, 5, 3]}}, "layers is"),
+        ({"facts": {"layers": [48, 7, 5, 5, 3], "class_names": []}}, "not those of its layers"),
+        ({"facts": {"dtype": "float64"}}, "dtype is float64"),
+        ({"facts": {"class_names": ["a"]}}, "class_names is"),
+        ({"facts": {"normalize": "dataset"}}, "moments is None"),
+        ({"facts": {"config": {"experiment": "x"}}}, "missing"),
+        ({"facts": {"weights_sha256": "00"}}, "hash"),
+        ({"drop": ("bias_2.npy",)}, "not those of its layers"),
+        ({"add": {"evil.npy": b"x"}}, "not those of its layers"),
+        ({"add": {"weight_1.npy": npy(np.zeros((7, 48), np.float32))}}, "shape"),
+        ({"add": {"weight_1.npy": npy(np.zeros((48, 7), np.float32).T.copy().T)}}, "shape"),
+        ({"add": {"weight_1.npy": npy(np.full((48, 7), np.nan, np.float32))}}, "NaN"),
+        ({"add": {"weight_1.npy": b"\x93NUMPY"}}, "too small"),
+        ({"add": {"weight_1.npy": npy(np.zeros((48, 7), np.float32)), "facts.json": b"[" * 100_000}}, "no model"),
+        ({"add": {"padding": b"0" * 99999}, "compressed": True}, "more than it does"),
+    ],
+)
+def test_what_is_not_known_is_refused(tmp_path, change, told):
+    path = tmp_path / "m.npz"
+    save_model(path, small_model())
+    rewritten(path, **change)
+    with pytest.raises(DataError, match=told):
+        load_model(path)
+
+
+def test_layers_that_the_file_cannot_hold_take_no_memory(tmp_path):
+    path = tmp_path / "m.npz"
+    save_model(path, small_model())
+    rewritten(path, facts={"layers": [3 << 20, 1 << 20, 5, 3]})
+    tracemalloc.start()
+    with pytest.raises(DataError, match="too small for its shape"):
+        load_model(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_a_damaged_file_is_refused_wherever_it_is_cut_or_changed(tmp_path, suffix):
+    path = tmp_path / f"m{suffix}"
+    save_model(path, small_model())
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 97):
+        for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :]):
+            path.write_bytes(damaged)
+            try:
+                back = load_model(path)
+            except DataError:
+                continue
+            assert back.weights_sha256 == small_model().weights_sha256  # a byte that means nothing, such as a date
+
+
+def test_a_file_that_is_not_there_or_of_another_kind_is_told(tmp_path):
+    with pytest.raises(DataError, match="is not there"):
+        load_model(tmp_path / "none.npz")
+    with pytest.raises(FastMLPError, match=r"end in \.npz or \.safetensors"):
+        load_model(tmp_path / "model.pkl")
+    with pytest.raises(OutputError, match="could not be written"):
+        save_model(tmp_path / "no" / "m.npz", small_model())

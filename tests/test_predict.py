@@ -1,0 +1,124 @@
+"""The command that predicts: pictures of every kind, arrays, folders, a data set; and what it does with bad ones."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastmlp import load_model, predict, save_model
+from fastmlp.data import load_dataset
+from fastmlp.images import read_picture
+from models import small_model
+
+
+@pytest.fixture
+def model(tmp_path):
+    save_model(tmp_path / "m.npz", small_model(layers=(3072, 4, 3)))
+    return tmp_path / "m.npz"
+
+
+def test_a_picture_of_the_right_size_is_taken_as_it_is(tmp_path, rng):
+    pixels = rng.integers(0, 256, (32, 32, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png").reshape(3, 32, 32), pixels.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_every_kind_of_picture_is_read(tmp_path, mode):
+    picture = (
+        Image.new("I;16", (70, 40), 255 << 8) if mode == "I;16" else Image.new("RGB", (70, 40), "white").convert(mode)
+    )
+    picture.save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif"), 255)
+
+
+def test_transparency_is_white_and_exif_turns(tmp_path):
+    Image.new("RGBA", (32, 32), (255, 0, 0, 0)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), 255)
+    picture = Image.new("RGB", (32, 32))
+    picture.paste((255, 255, 255), (0, 0, 32, 16))  # the upper half
+    exif = picture.getexif()
+    exif[0x0112] = 6  # the camera was turned: the left half of the scene is stored on top
+    picture.save(tmp_path / "b.png", exif=exif)
+    right = read_picture(tmp_path / "b.png").reshape(3, 32, 32)[0][:, 16:]
+    np.testing.assert_array_equal(right, 255)
+
+
+def answers(capsys, *arguments):
+    """Run the command for CSV; return its status, its rows and what it said."""
+    status = predict.main([*map(str, arguments), "--format", "csv"])
+    told = capsys.readouterr()
+    return status, list(csv.DictReader(io.StringIO(told.out))), " ".join(told.err.split())
+
+
+def test_pictures_arrays_and_folders_in_their_order(tmp_path, model, capsys, rng):
+    inside = tmp_path / "in" / "deep"
+    inside.mkdir(parents=True)
+    pixels = rng.integers(0, 256, (5, 32, 32, 3), np.uint8)
+    np.save(inside / "all.npy", pixels)
+    for i, one in enumerate(pixels):
+        Image.fromarray(one).save(inside / f"{i}.png")
+    status, rows, _ = answers(capsys, model, tmp_path / "in", inside / "3.png")
+    assert status == 0
+    assert [row["source"].rsplit("/", 1)[-1] for row in rows] == [
+        *(f"{i}.png" for i in range(5)), *["all.npy"] * 5, "3.png",
+    ]  # fmt: skip
+    told = [[row[f"class_{i}"] for i in (1, 2, 3)] + [float(row["probability_1"])] for row in rows]
+    assert told[:5] == told[5:10]  # a picture and the same in an array
+    loaded = load_model(model)
+    expected = loaded.predict_proba(pixels.transpose(0, 3, 1, 2).reshape(5, -1))
+    assert [t[0] for t in told[:5]] == [loaded.class_names[k] for k in expected.argmax(1)]
+    np.testing.assert_allclose([t[3] for t in told[:5]], expected.max(1), rtol=1e-5)  # six digits are printed
+
+
+def test_what_cannot_be_read_is_told_and_left_out(tmp_path, model, capsys):
+    Image.new("RGB", (9, 9)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    np.save(tmp_path / "objects.npy", np.array([None]), allow_pickle=True)
+    np.save(tmp_path / "wide.npy", np.zeros((2, 9), np.uint8))
+    files = [tmp_path / name for name in ("bad.png", "good.png", "objects.npy", "wide.npy")]
+    status, rows, told = answers(capsys, model, *files)
+    assert status == 1
+    assert [row["source"] for row in rows] == [str(tmp_path / "good.png")]
+    assert "bad.png: it cannot be read as a picture" in told
+    assert "objects.npy: it is no .npy file that can be read" in told
+    assert "wide.npy: it holds uint8 of shape (2, 9)" in told
+
+
+def test_json_and_table(tmp_path, model, capsys):
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "a.png")
+    assert predict.main([str(model), str(tmp_path / "a.png"), "--format", "json", "--top", "2"]) == 0
+    [one] = json.loads(capsys.readouterr().out)
+    assert len(one["top"]) == 2
+    assert one["top"][0]["probability"] >= one["top"][1]["probability"]
+    assert predict.main([str(model), str(tmp_path / "a.png")]) == 0
+    assert capsys.readouterr().out.startswith("| image | 1 | 2 | 3 |\n")
+
+
+def test_a_data_sets_test_images_by_class(tmp_path, capsys):
+    dataset = load_dataset("embedded")
+    names = dataset.label_names["coarse"]
+    made = small_model(layers=(3072, 4, len(names)))
+    save_model(tmp_path / "m.npz", replace(made, class_names=names))
+    assert predict.main([str(tmp_path / "m.npz"), "--dataset", "embedded"]) == 0
+    expected = made.predict_proba(dataset.test_images).argmax(1) == dataset.test_labels["coarse"]
+    assert f"| all | {len(expected)} | {100 * expected.mean():.2f} |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "Give images or --dataset"),
+        (["--dataset", "embedded"], "are not those of embedded"),
+        (["none.png"], "is not there"),
+        (["m.npz", "--top", "0"], "--top is 0"),
+    ],
+)
+def test_what_cannot_be_done_is_told(model, monkeypatch, capsys, arguments, told):
+    monkeypatch.chdir(model.parent)
+    assert predict.main(["m.npz", *arguments]) == 2
+    assert told in " ".join(capsys.readouterr().err.split())
