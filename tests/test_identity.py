@@ -36,6 +36,7 @@ OTHERS: dict[str, Any] = {
     "schedule": "cosine",
     "augment": "mirror",
     "validation_fraction": 0.20000000000000004,
+    "init_from": "ab" * 32,
 }
 
 

@@ -67,12 +67,12 @@ def test_pictures_arrays_and_folders_in_their_order(tmp_path, model, capsys, rng
     assert [row["source"].rsplit("/", 1)[-1] for row in rows] == [
         *(f"{i}.png" for i in range(5)), *["all.npy"] * 5, "3.png",
     ]  # fmt: skip
-    told = [[row[f"class_{i}"] for i in (1, 2, 3)] + [float(row["probability_1"])] for row in rows]
+    told = [(row["class_1"], float(row["probability_1"]), row["class_2"], row["class_3"]) for row in rows]
     assert told[:5] == told[5:10]  # a picture and the same in an array
     loaded = load_model(model)
     expected = loaded.predict_proba(pixels.transpose(0, 3, 1, 2).reshape(5, -1))
     assert [t[0] for t in told[:5]] == [loaded.class_names[k] for k in expected.argmax(1)]
-    np.testing.assert_allclose([t[3] for t in told[:5]], expected.max(1), rtol=1e-5)  # six digits are printed
+    np.testing.assert_allclose([t[1] for t in told[:5]], expected.max(1), rtol=1e-5)  # six digits are printed
 
 
 def test_what_cannot_be_read_is_told_and_left_out(tmp_path, model, capsys):
