@@ -21,8 +21,8 @@ from bench.readme import README, write_block
 from fastmlp import reference
 from fastmlp.data import NORMALIZATIONS, Dataset, load_dataset, split_indices
 from fastmlp.initializers import initial_weight, resolve
-from fastmlp.report import duration, results_table
 from fastmlp.results import RunResult, load_results
+from fastmlp.tables import duration, results_table
 from fastmlp.threads import blas_threads
 
 EPOCHS = 3

@@ -28,7 +28,6 @@ from fastmlp.options import build_parser
 from fastmlp.plan import Plan, candidates_of, make_plan, settings_of
 from fastmlp.precision import MATMULS
 from fastmlp.progress import download_bar, make_progress, say
-from fastmlp.report import Table, duration, experiments_table, machine, plan_table, results_table, search_table
 from fastmlp.results import check_folder
 from fastmlp.run import compile_for
 from fastmlp.sweep import file as sweep_file
@@ -41,6 +40,7 @@ from fastmlp.sweep.job import DATA
 from fastmlp.sweep.loop import Sweep, Watcher
 from fastmlp.sweep.processes import Processes
 from fastmlp.sweep.search import PRESETS
+from fastmlp.tables import Table, duration, experiments_table, machine, plan_table, results_table, search_table
 from fastmlp.threads import blas_threads
 
 # Options that do not say what a sweep is, only how and where it is worked on.

@@ -18,7 +18,7 @@ from fastmlp.images import Rows, find, read_all
 from fastmlp.model import AS_THEY_ARE, Model
 from fastmlp.model_file import load_model
 from fastmlp.progress import say
-from fastmlp.report import Table
+from fastmlp.tables import Table
 
 FORMATS = ("table", "json", "csv")
 _EXAMPLES = """examples:

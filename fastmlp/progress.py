@@ -17,10 +17,10 @@ from rich.text import Text
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Progress as Download
-from fastmlp.report import duration
 from fastmlp.results import RunResult
 from fastmlp.sweep.board import BEGAN, EPOCHS, IMAGES, IN_EPOCH, TRAIN_LOSS, VAL_LOSS, Board
 from fastmlp.sweep.job import Job
+from fastmlp.tables import duration
 
 
 class Silent:

@@ -31,6 +31,7 @@ FIELDS: dict[str, Any] = {
     "schedule": "constant",
     "augment": "none",
     "validation_fraction": 0.2,
+    "init_from": "",
 }
 
 ENVIRONMENT: dict[str, Any] = {

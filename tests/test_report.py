@@ -1,211 +1,130 @@
-import io
-import math
+"""The page of a sweep: every figure is there, a real browser shows all of it, and it needs nothing else."""
+
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from rich.console import Console
 
-from fastmlp.experiments import EXPERIMENTS
-from fastmlp.initializers import resolve
-from fastmlp.report import Table, duration, experiments_table, machine, plan_table, results_table, search_table
-from fastmlp.results import RunResult
-from samples import ENVIRONMENT, config, result
+from fastmlp import report
+from fastmlp.cli import main
+from fastmlp.results import load_results
+from fastmlp.sweep.store import Store
 
-
-def columns(table: Table, row: int = 0) -> dict[str, str]:
-    return dict(zip(table.columns, table.rows[row], strict=True))
-
-
-def pair(**changes: Any) -> list:
-    return [result(0.342, normalize="image", **changes), result(0.293, epochs=30, normalize="channel", **changes)]
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SMALL = ["--dataset", "embedded", "--layers", "3072,4,20", "--epochs", "3", "--workers", "threads", "--quiet"]
+# Of a browser that is not to talk to anybody; --no-sandbox as tests may run as root.
+ALONE = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+ALONE += ["--disable-component-update", "--disable-sync", "--disable-quic", "--disable-dev-shm-usage"]
 
 
-def test_one_row_has_both_normalisations_beside_the_published_figures() -> None:
-    table = results_table(pair(), ENVIRONMENT, 12.5)
-    assert columns(table) == {
-        "experiment": "relu",
-        "row": "e_ReLU",
-        "network": "3072-128-20 relu",
-        "init": resolve("auto", "relu"),
-        "image": "34.20",
-        "image, report": "32.37",
-        "channel": "29.30",
-        "channel, report": "27.84",
-        "best epoch": "2 / 29",
-        "epochs": "3 / 30",
-        "seconds": "6.2 / 6.2",
-    }
+@pytest.fixture(scope="module")
+def table_sweep(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table")
+    assert main([*SMALL, "--seeds", "2", "--out", str(folder)]) == 0
+    assert report.main([str(folder)]) == 0
+    return folder
 
 
-def test_rows_stand_in_the_order_of_the_runs() -> None:
-    runs = [result(experiment="l2", activation="tanh"), *pair(), result(experiment="momentum", weight_decay=0.0)]
-    table = results_table(runs, ENVIRONMENT, 1)
-    assert [row[0] for row in table.rows] == ["l2", "relu", "momentum"]
-    assert columns(table, 2)["network"] == "3072-128-20 relu, no weight decay"
+@pytest.fixture(scope="module")
+def grid_sweep(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("grid")
+    axes = ["--grid", "lr=0.001,0.01", "batch_size=256,1024", "weight_decay=0,0.01"]
+    assert main([*SMALL, *axes, "--normalize", "image", "--out", str(folder)]) == 0
+    assert report.main([str(folder)]) == 0
+    return folder
 
 
-def test_several_seeds_give_mean_and_standard_deviation() -> None:
-    runs = [result(accuracy, seed=seed) for seed, accuracy in enumerate((0.30, 0.32, 0.34))]
-    table = results_table(runs, ENVIRONMENT, 1)
-    assert columns(table)["image"] == "32.00 ± 2.00"
-    assert any("seed 0 and 1 and 2; mean ± standard deviation" in fact for fact in table.facts)
-    assert not any("±" in fact for fact in results_table(runs[:1], ENVIRONMENT, 1).facts)
+def figures(folder):
+    return {path.name for path in (folder / "figures").iterdir()}
 
 
-def test_diverged_runs_are_marked_and_left_out_of_the_mean() -> None:
-    lost = result(math.nan, status="diverged", seed=9)
-    assert columns(results_table([lost], ENVIRONMENT, 1))["image"] == "diverged"
-    mixed = [result(0.30), result(0.32, seed=1), lost]
-    assert columns(results_table(mixed, ENVIRONMENT, 1))["image"] == "31.00 ± 1.41 (1 of 3 diverged)"
+def test_each_figure_is_there_in_both_forms(table_sweep):
+    runs = load_results(table_sweep / "results.json")[1]
+    names = ["times", "all-loss", "all-accuracy", "confusion", "mistakes", "weights", "classes-coarse"]
+    names += [f"curves-{run.run_id}" for run in runs]
+    assert figures(table_sweep) == {f"{name}.{form}" for name in names for form in ("svg", "png")}
+    for path in (table_sweep / "figures").iterdir():
+        assert path.stat().st_size > 1000
+        if path.suffix == ".svg":
+            ET.fromstring(path.read_text(encoding="utf-8"))  # noqa: S314 - our own file
 
 
-def test_a_normalisation_that_has_not_run_yet_is_a_dash() -> None:
-    runs = [*pair(), result(experiment="l2", activation="tanh")]
-    row = columns(results_table(runs, ENVIRONMENT, 1), 1)
-    assert (row["channel"], row["channel, report"], row["epochs"]) == ("-", "-", "3")
+def test_a_search_has_its_figures_too(grid_sweep):
+    assert {"grid.svg", "effects.svg", "parallel.svg"} <= figures(grid_sweep)
 
 
-def test_published_figures_are_for_cifar100_only() -> None:
-    table = results_table(pair(dataset="embedded"), ENVIRONMENT, 1)
-    assert not any("report" in column for column in table.columns)
-    assert any("are for CIFAR-100" in fact for fact in table.facts)
+@pytest.mark.parametrize("name", ["table_sweep", "grid_sweep"])
+def test_the_page_needs_nothing_else(name, request):
+    html = (request.getfixturevalue(name) / "report.html").read_text(encoding="utf-8")
+    outside = re.findall(
+        r"""(?:src|href)=["'](?!#|data:)[^"']*["']|url\((?!["']?#)[^)]*\)|<script|<link rel="style""", html
+    )
+    assert outside == []
+    assert "seed 0" in html
+    assert "fingerprint" in html
+    assert "python -m fastmlp.reproduce . " in html
+    ids = re.findall(r'\sid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))  # one figure's clip path must not serve another
 
 
-def test_published_figures_are_for_the_reports_settings_only() -> None:
-    runs = [*pair(), result(experiment="custom", layers=(3072, 7, 20)), result(normalize="dataset")]
-    table = results_table(runs, ENVIRONMENT, 1)
-    assert (columns(table)["image, report"], columns(table, 1)["image, report"]) == ("32.37", "-")
-    assert columns(table, 1)["row"] == "-"
-    assert "dataset, report" not in table.columns
-    assert any("left out where" in fact for fact in table.facts)
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
+@pytest.mark.parametrize("name", ["table_sweep", "grid_sweep"])
+def test_a_browser_draws_all_of_it_from_a_copied_folder(name, request, tmp_path):
+    copied = shutil.copytree(request.getfixturevalue(name), tmp_path / "copy")
+    page = copied / "report.html"
+    # The page has no script of its own: this one, added to the copy, writes down what the browser made of it.
+    look = """<script>addEventListener("load", () => {
+      document.querySelectorAll("details").forEach(d => d.open = true);
+      const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+      const flat = [...document.querySelectorAll("figure svg")].filter(s => s.getBoundingClientRect().height < 50);
+      const images = [...document.querySelectorAll("image")].filter(i => i.getBBox().width < 1);
+      document.body.dataset.found = [document.querySelectorAll("figure svg").length, flat.length, images.length, wide];
+    });</script>"""
+    page.write_text(page.read_text(encoding="utf-8").replace("</body>", look + "</body>"), encoding="utf-8")
+    command = [str(BROWSER), *ALONE, f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"]
+    command += ["--window-size=400,800", "--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    count, flat, unseen, too_wide = map(int, re.findall(r'data-found="([\d,-]+)"', done.stdout)[0].split(","))
+    assert count == len(figures(copied)) // 2
+    assert (flat, unseen, too_wide) == (0, 0, 0)
+    assert "CONSOLE" not in done.stderr
 
 
-def test_facts_state_data_settings_and_machine() -> None:
-    facts = "\n".join(results_table(pair(), ENVIRONMENT, 192).facts)
-    for text in (
-        "cifar100 (official files; fingerprint 0123456789abcdef)",
-        "50,000 training images, 20% of them for validation",
-        "lr 0.005, momentum 0.9, weight decay 0.01, batch 1024, up to 100 epochs, patience 5, float32, products packed",
-        "Some CPU, 2 of 4 cores, Linux 6 x86_64, Python 3.12.1, numpy 2.4.6",
-        "openblas 0.3.31 (SkylakeX kernels); threads a run: 1",
-        "Runs: 2, in 3 min 12 s of wall time",
-    ):
-        assert text in facts
-    assert "no BLAS found" in machine(ENVIRONMENT | {"blas": None})
+def test_a_sweep_that_is_half_done_has_its_page(table_sweep, tmp_path):
+    copied = shutil.copytree(table_sweep, tmp_path / "half")
+    (copied / "report.html").unlink()
+    shutil.rmtree(copied / "models")
+    [first, second, *_] = load_results(copied / "results.json")[1]
+    (copied / "runs.jsonl").unlink()
+    store = Store(copied / "runs.jsonl")
+    store.append(first)
+    store.append(replace(second, status="interrupted", test_accuracy=float("nan"), test_loss=float("nan")))
+    with (copied / "runs.jsonl").open("ab") as file:
+        file.write(b'{"length": 12')  # a line that is being written
+    before = (copied / "runs.jsonl").read_bytes()
+    assert report.main([str(copied)]) == 0
+    html = (copied / "report.html").read_text(encoding="utf-8")
+    assert "1 runs are not done" in html
+    assert "No network is saved" in html
+    assert (copied / "runs.jsonl").read_bytes() == before
 
 
-def test_markdown_is_a_list_and_a_table() -> None:
-    table = Table(["One.", "Two."], ["name", "figure"], [["a", "1"], ["b", "2"]], words=1)
-    assert table.markdown() == ("- One.\n- Two.\n\n| name | figure |\n| :--- | ---: |\n| a | 1 |\n| b | 2 |\n")
+def test_data_that_are_not_found_are_told(table_sweep, tmp_path, capsys):
+    copied = shutil.copytree(table_sweep, tmp_path / "other")
+    results = copied / "results.json"
+    fingerprint = load_results(results)[0]["dataset"]["fingerprint"]
+    results.write_text(results.read_text(encoding="utf-8").replace(fingerprint, "f" * 16), encoding="utf-8")
+    capsys.readouterr()
+    assert report.main([str(copied)]) == 0
+    assert "The confusion matrix and the mistakes are left out" in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
-def test_a_terminal_of_any_width_shows_every_cell(width: int) -> None:
-    table = results_table(pair(), ENVIRONMENT, 1)
-    parts = table.rich(width)
-    console = Console(width=width, file=io.StringIO())
-    console.print(*parts)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert max(map(len, shown.splitlines())) <= width
-    words = " ".join([*table.columns, *table.rows[0]]).split()
-    assert set(words) <= set(shown.split())
-    assert all(part.columns[0].header == "experiment" for part in parts)
-    assert (len(parts) == 1) == (width == 200)
-
-
-def test_the_list_of_experiments_is_whole() -> None:
-    table = experiments_table()
-    assert [row[0] for row in table.rows] == list(EXPERIMENTS)
-    assert table.rows[0] == ["momentum", "c", "3072-128-20 tanh, no weight decay", "24.46", "29.17"]
-    assert table.rows[-1] == ["classes100", "g", "3072-256-100 relu", "17.55", "20.83"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0.04, "0.0 s"),
-        (9.96, "10.0 s"),
-        (59.4, "59.4 s"),
-        (59.6, "1 min 0 s"),
-        (3599, "59 min 59 s"),
-        (7320, "2 h 2 min"),
-    ],
-)
-def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
-
-
-def test_a_plan_has_a_row_a_run_with_the_time_that_it_takes_at_most() -> None:
-    configs = [config(), config(seed=3, normalize="channel"), config(experiment="momentum", weight_decay=0.0)]
-    table = plan_table(configs, [90.0, 0.0, 30.5], jobs=2)
-    assert table.columns == ["experiment", "normalisation", "seed", "network", "at most"]
-    assert table.rows == [
-        ["relu", "image", "0", "3072-128-20 relu", "1 min 30 s"],
-        ["relu", "channel", "3", "3072-128-20 relu", "finished"],
-        ["momentum", "image", "0", "3072-128-20 relu, no weight decay", "30.5 s"],
-    ]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "jobs", "told"),
-    [
-        ([30.0, 30.0, 30.0, 30.0], 2, "Runs: 4, 4 of them to do, 2 at a time: 1 min 0 s at most."),
-        ([30.0, 0.0], 1, "Runs: 2, 1 of them to do, 1 at a time: 30.0 s at most."),
-        ([50.0, 10.0], 2, "Runs: 2, 2 of them to do, 2 at a time: 50.0 s at most."),  # no sooner than the longest
-        ([0.0, 0.0], 2, "Runs: 2, 0 of them to do, 2 at a time: 0.0 s at most."),
-    ],
-)
-def test_a_plan_tells_the_time_of_the_whole(seconds: list[float], jobs: int, told: str) -> None:
-    assert plan_table([config(seed=i) for i in range(len(seconds))], seconds, jobs).facts == [told]
-
-
-def candidate(lr: float, accuracies: list[float], tested: float = math.nan, **changes: Any) -> list[RunResult]:
-    """The runs of one candidate of a search, a seed for each validation accuracy."""
-    usual: dict[str, Any] = {"experiment": f"lr {lr}", "lr": lr} | changes
-    return [
-        replace(result(tested, seed=seed, **usual), val_accuracy=accuracy) for seed, accuracy in enumerate(accuracies)
-    ]
-
-
-def test_candidates_are_ranked_by_validation_and_the_best_alone_is_tested() -> None:
-    poor, good = candidate(0.1, [0.20, 0.24]), candidate(0.2, [0.30, 0.32], 0.31)
-    fair = candidate(0.3, [0.25, 0.31], status="pruned", epochs=12)
-    runs = [run for trio in zip(poor, good, fair, strict=True) for run in trio]  # as they come: seeds outermost
-    table = search_table(runs, [run.config for run in good], ENVIRONMENT)
-    assert table.columns == [
-        "candidate", "normalisation", "status", "validation", "test", "seeds", "epochs", "seconds"
-    ]  # fmt: skip
-    assert table.rows == [
-        ["lr 0.2 **(best)**", "image", "done", "31.00 ± 1.41", "31.00 ± 0.00", "2", "3", "12.5"],
-        ["lr 0.3", "image", "pruned", "28.00 ± 4.24", "-", "2", "12", "12.5"],
-        ["lr 0.1", "image", "done", "22.00 ± 2.83", "-", "2", "3", "12.5"],
-    ]
-
-
-def test_a_search_says_what_its_figures_are_and_what_was_tried() -> None:
-    runs = [*candidate(0.1, [0.2]), *candidate(0.2, [0.3], 0.31)]
-    facts = search_table(runs, [runs[1].config], ENVIRONMENT).facts
-    assert facts[0].startswith("Data set: cifar100")
-    assert "compared on the validation images, and the best one alone is tested" in facts[1]
-    assert not any(fact.startswith("Figures: test accuracy") for fact in facts)
-    assert any("lr 0.1 and 0.2" in fact for fact in facts)
-
-
-def test_a_candidate_under_two_normalisations_is_two() -> None:
-    runs = [*candidate(0.1, [0.2]), *candidate(0.1, [0.3], 0.31, normalize="channel")]
-    table = search_table(runs, [runs[1].config], ENVIRONMENT)
-    assert [row[:2] for row in table.rows] == [["lr 0.1 **(best)**", "channel"], ["lr 0.1", "image"]]
-
-
-def test_a_candidate_without_a_figure_stands_last() -> None:
-    lost = candidate(0.9, [0.4, math.nan], status="diverged")
-    table = search_table([*lost, *candidate(0.1, [0.2]), *candidate(0.2, [0.3])], None, ENVIRONMENT)
-    assert [row[0] for row in table.rows] == ["lr 0.2", "lr 0.1", "lr 0.9"]
-    assert columns(table, 2)["validation"] == "-"
-
-
-def test_the_statuses_of_a_candidates_seeds_are_told() -> None:
-    runs = candidate(0.1, [0.2, 0.3, 0.4])
-    runs[1] = replace(runs[1], status="interrupted")
-    assert columns(search_table(runs, None, ENVIRONMENT))["status"] == "done interrupted"
+def test_a_folder_without_runs_is_refused(tmp_path, capsys):
+    assert report.main([str(tmp_path)]) == 2
+    assert report.main([str(tmp_path / "none")]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "holds no run yet" in told
+    assert "is no folder" in told

@@ -13,7 +13,7 @@ from fastmlp.results import RunResult
 from fastmlp.sweep import job as job_module
 from fastmlp.sweep import run_sweep
 from fastmlp.sweep.board import Board
-from fastmlp.sweep.job import Job
+from fastmlp.sweep.job import Job, Outcome
 from fastmlp.sweep.loop import Quiet, Sweep
 from fastmlp.sweep.store import Store
 from samples import config, dataset
@@ -125,7 +125,7 @@ def test_at_most_so_many_runs_are_with_the_executor_and_each_has_a_slot_of_its_o
         def look(self, board: Board, running: Sequence[Job]) -> None:  # noqa: ARG002
             if submitted:
                 job, future = submitted.pop()  # the last first
-                future.set_result(run_sweep([job.config], NOISE, executor=Inline())[0])
+                future.set_result(Outcome(run_sweep([job.config], NOISE, executor=Inline())[0]))
 
     submitted: list[tuple[Job, Future[Any]]] = []
     results = run_sweep(CONFIGS, NOISE, executor=Slow(), jobs=2, out=tmp_path, watcher=Finisher())
@@ -169,7 +169,8 @@ def test_another_sweep_in_the_folder_is_refused_and_the_difference_named(tmp_pat
 
 def test_nothing_but_the_results_is_left_in_the_folder(tmp_path: Path) -> None:
     run_sweep(CONFIGS, NOISE, executor=Inline(), out=tmp_path)
-    assert [path.name for path in tmp_path.iterdir() if path.name != ".work"] == ["runs.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".work", "models", "runs.jsonl"]
+    assert len(list((tmp_path / "models").iterdir())) == len(CONFIGS)
     assert not [path for path in (tmp_path / ".work").rglob("*") if path.is_file() and path.name != "lock"]
 
 

@@ -45,8 +45,8 @@ def test_ranges(text: str, bounds: tuple[float, float]) -> None:
     assert [type(value) for value in axis.bounds or ()] == [type(value) for value in bounds]
 
 
-def test_every_field_but_four_is_an_axis_whose_values_make_a_config() -> None:
-    assert set(get_type_hints(RunConfig)) - set(FIELDS) == {"experiment", "dataset", "seed", "threads"}
+def test_every_field_but_five_is_an_axis_whose_values_make_a_config() -> None:
+    assert set(get_type_hints(RunConfig)) - set(FIELDS) == {"experiment", "dataset", "seed", "threads", "init_from"}
     for field in FIELDS:
         value = VALUES[field]
         text = "-".join(map(str, value)) if isinstance(value, tuple) else value

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastmlp.report import Table
 from fastmlp.results import RunResult, write_results, write_whole
+from fastmlp.tables import Table
 
 # Writing all results again may take this share of a sweep's time.
 _SHARE = 0.02

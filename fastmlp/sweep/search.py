@@ -12,7 +12,7 @@ from fastmlp.config import RunConfig, check_fields
 from fastmlp.errors import ConfigError
 
 # The other fields say which run it is and where, not how it trains.
-_FIXED = ("experiment", "dataset", "seed", "threads")
+_FIXED = ("experiment", "dataset", "seed", "threads", "init_from")
 FIELDS: dict[str, Any] = {name: kind for name, kind in get_type_hints(RunConfig).items() if name not in _FIXED}
 
 _FORM = "An axis is FIELD=VALUE,VALUE,... (layers=3072-128-20,3072-256-20) or, of numbers, FIELD=LOW..HIGH."

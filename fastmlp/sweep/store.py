@@ -55,10 +55,11 @@ class Store:
                 "command again: it runs what is missing."
             ) from error
 
-    def load(self) -> tuple[list[RunResult], list[str]]:
+    def load(self, *, mend: bool = True) -> tuple[list[RunResult], list[str]]:
         """Return the runs of all whole lines, in order, and sentences on what was damaged and where it is now.
 
-        Damaged lines are moved to a file beside this one. Raises DataError for a file that cannot be read or whose
+        Damaged lines are moved to a file beside this one; if not `mend`, as for one who only reads while a sweep may
+        write, they are passed over. Raises DataError for a file that cannot be read or whose
         lines are whole but of another version, and OutputError where the damage cannot be set aside; the file is then
         as it was.
         """
@@ -80,7 +81,7 @@ class Store:
                 whole.append(line[len(before) :])
             if before:
                 damaged.append(before)
-        return runs, [self._set_aside(damaged, whole)] if damaged else []
+        return runs, [self._set_aside(damaged, whole)] if damaged and mend else []
 
     def _read(self, line: bytes) -> tuple[bytes, RunResult | None]:
         """Return what is damaged at the beginning of the line, up to all of it, and the run in the rest."""

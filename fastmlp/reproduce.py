@@ -1,0 +1,113 @@
+"""`python -m fastmlp.reproduce DIR RUN_ID`: train a run of a sweep once more, and compare its weights and figures."""
+
+import argparse
+from collections.abc import Sequence
+from math import isnan
+from pathlib import Path
+
+from rich.console import Console
+
+from fastmlp.data import load_dataset
+from fastmlp.environment import environment
+from fastmlp.errors import ConfigError, DataError, FastMLPError
+from fastmlp.model_file import load_model
+from fastmlp.progress import say, title
+from fastmlp.results import RunResult, load_results
+from fastmlp.run import compile_for, run_one
+from fastmlp.sweep.store import Store, newest
+from fastmlp.tables import Table
+from fastmlp.threads import blas_threads
+
+_FIGURES = ("test_accuracy", "test_loss", "val_accuracy", "best_epoch", "epochs")
+# What may make other bits of the same config: the parts of `fastmlp.environment` that compute.
+_COMPUTES = ("cpu", "fastmlp", "numpy", "numba", "llvmlite", "bfloat16")
+_EXAMPLES = """examples:
+  python -m fastmlp.reproduce runs/all 7a720ad8d66dcbb5
+  python -m fastmlp.reproduce runs/all 7a7 --data-dir DIR      the first letters do, where they are one run's
+
+Exit status: 0 where the weights are the same bits, 1 where they are not, 2 where it could not be tried."""
+
+
+def find(runs: Sequence[RunResult], name: str) -> RunResult:
+    """Return the run whose id begins with `name`; ConfigError where that is none, or several."""
+    found = [run for run in runs if run.run_id.startswith(name)]
+    if len(found) != 1:
+        several = f"; {len(found)} begin so" if found else ""
+        known = ", ".join(run.run_id for run in (found or runs)[:8])
+        raise ConfigError(f"No single run is called {name!r}{several}; there are {known}{' ...' * (len(runs) > 8)}.")
+    if found[0].status != "done":
+        raise ConfigError(f"Run {found[0].run_id} is {found[0].status}; only one that is done can be compared.")
+    return found[0]
+
+
+def compared(before: RunResult, now: RunResult) -> Table:
+    """Return hash and figures of both, side by side."""
+    pairs = [("weights_sha256", before.weights_sha256[:16], now.weights_sha256[:16])]
+    pairs += [(name, f"{getattr(before, name):.6g}", f"{getattr(now, name):.6g}") for name in _FIGURES]
+    rows = [[name, old, new, "same" if old == new else "differs"] for name, old, new in pairs]
+    return Table(
+        [f"Run {before.run_id}: {title(before.config)}."], ["figure", "before", "now", "verdict"], rows, words=4
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    errors = Console(stderr=True)
+    args = _parser().parse_args(argv)
+    try:
+        return _command(args, errors)
+    except FastMLPError as error:
+        say(errors, f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say(errors, "Stopped by Ctrl-C; the folder is as it was.")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fastmlp.reproduce",
+        description="Train a run of a sweep once more and compare its weights, bit for bit, and its figures.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder that --out named")
+    parser.add_argument("run_id", metavar="RUN_ID", help="its id, or the first letters")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data lies (default: the user's cache)")
+    parser.add_argument("--init-from", type=Path, metavar="MODEL", help="what the run began with, if it did")
+    return parser
+
+
+def _command(args: argparse.Namespace, errors: Console) -> int:
+    runs, _ = Store(args.folder / "runs.jsonl").load(mend=False)
+    if not runs:
+        raise DataError(f"{args.folder} holds no runs; give the folder that --out of a sweep named.")
+    before = find(list(newest(runs).values()), args.run_id)
+    config, there = before.config, load_results(args.folder / "results.json")[0]
+    dataset = load_dataset(config.dataset, args.data_dir)
+    if dataset.fingerprint != there["dataset"]["fingerprint"]:
+        raise DataError(
+            f"The {dataset.name} found here has fingerprint {dataset.fingerprint}, the sweep's had "
+            f"{there['dataset']['fingerprint']}; --data-dir names another place."
+        )
+    here = environment(dataset)
+    for name in _COMPUTES:
+        if here[name] != there[name]:
+            say(errors, f"{name} is {here[name]} here and was {there[name]}: other bits are possible.")
+    start = load_model(args.init_from).parameters if args.init_from else None
+    with blas_threads(config.threads), errors.status("Compiling") as status:
+        compile_for(config)
+
+        def told(epoch: int, history: object) -> None:  # noqa: ARG001 - as run_one calls it
+            status.update(f"{title(config)}: epoch {epoch} of at most {config.epochs}, {before.epochs} before")
+
+        now = run_one(config, dataset, on_epoch=told, start=start)
+    print(compared(before, now).markdown(), end="")
+    same = now.weights_sha256 == before.weights_sha256 and not isnan(now.test_accuracy)
+    say(errors, "The same bits." if same else "The weights are others.")
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

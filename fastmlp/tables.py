@@ -1,0 +1,266 @@
+"""The results table, as the report prints it, with its published figure beside each of ours."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite
+from statistics import fmean, stdev
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table as RichTable
+
+from fastmlp.config import RunConfig
+from fastmlp.experiments import CUSTOM, EXPERIMENTS, published
+from fastmlp.initializers import resolve
+from fastmlp.results import RunResult
+
+_NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text under lines of `facts`; its first `words` columns are words, the rest numbers."""
+
+    facts: list[str]
+    columns: list[str]
+    rows: list[list[str]]
+    words: int
+
+    def markdown(self) -> str:
+        """Return the facts as a list and the table under it, ready to paste."""
+        facts = [f"- {fact}" for fact in self.facts]
+        rules = [":---" if i < self.words else "---:" for i in range(len(self.columns))]
+        lines = [f"| {' | '.join(cells)} |" for cells in (self.columns, rules, *self.rows)]
+        return "\n".join([*facts, "", *lines, ""])
+
+    def rich(self, width: int) -> list[RichTable]:
+        """Return the table, without the facts, for a terminal of this width.
+
+        Where it is too wide it comes in several parts, each of them with the first column again.
+        """
+        parts = [[0]]
+        for i in range(1, len(self.columns)):
+            if sum(map(self._width, [*parts[-1], i])) > width:
+                parts.append([0])
+            parts[-1].append(i)
+        return [self._part(part) for part in parts]
+
+    def _width(self, i: int) -> int:
+        """Return the least width of a column: headers and words wrap at spaces, numbers do not."""
+        cells = [row[i] for row in self.rows]
+        pieces = self.columns[i].split() + (" ".join(cells).split() if i < self.words else cells)
+        return max(map(len, pieces)) + 2
+
+    def _part(self, part: list[int]) -> RichTable:
+        table = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
+        for i in part:
+            is_word = i < self.words
+            header = self.columns[i].replace(" ", "\n")
+            table.add_column(header, justify="left" if is_word else "right", vertical="top", no_wrap=not is_word)
+        for row in self.rows:
+            table.add_row(*(row[i] for i in part))
+        return table
+
+
+def experiments_table() -> Table:
+    """Return the report's experiments with their published figures."""
+    rows = [
+        [
+            experiment.name,
+            experiment.row,
+            "-".join(["3072", *map(str, experiment.hidden), "100" if experiment.labels == "fine" else "20"])
+            + _kind(experiment.activation, experiment.weight_decay),
+            *(_percent(figure) for figure in experiment.published.values()),
+        ]
+        for experiment in EXPERIMENTS.values()
+    ]
+    facts = ["The report's figures: test accuracy in % on CIFAR-100 under each of its normalisations."]
+    return Table(facts, ["experiment", "row", "network", "channel, report", "image, report"], rows, words=3)
+
+
+def _kind(activation: str, weight_decay: float) -> str:
+    return f" {activation}" + ("" if weight_decay else ", no weight decay")
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"
+
+
+def results_table(
+    runs: Sequence[RunResult], environment: Mapping[str, Any], wall_seconds: float | None = None
+) -> Table:
+    """Return one row an experiment with ours, and the report's figure, under each normalisation.
+
+    `runs` are the finished ones, at least one; `environment` is that of `fastmlp.environment`; `wall_seconds` is the
+    time that the whole command took, where one command made them all.
+    """
+    norms = list(dict.fromkeys(run.normalize for run in runs))
+    with_report = {norm for norm in norms if any(published(run.config) for run in runs if run.normalize == norm)}
+    columns = ["experiment", "row", "network"]
+    for norm in norms:
+        columns += [norm, f"{norm}, report"] if norm in with_report else [norm]
+    columns += ["init", "best epoch", "epochs", "seconds"]
+    rows = []
+    for name in dict.fromkeys(run.experiment for run in runs):
+        groups = [[run for run in runs if run.experiment == name and run.normalize == norm] for norm in norms]
+        rows.append(_row(name, dict(zip(norms, groups, strict=True)), with_report))
+    return Table(_facts(runs, environment, wall_seconds, norms), columns, rows, words=3)
+
+
+def plan_table(configs: Sequence[RunConfig], seconds: Sequence[float], jobs: int) -> Table:
+    """Return one row a run with the time that it takes at most, 0 for one that is finished; jobs : runs at a time."""
+    rows = [
+        [
+            config.experiment,
+            config.normalize,
+            str(config.seed),
+            "-".join(map(str, config.layers)) + _kind(config.activation, config.weight_decay),
+            "finished" if at_most == 0 else duration(at_most),
+        ]
+        for config, at_most in zip(configs, seconds, strict=True)
+    ]
+    missing = sum(at_most > 0 for at_most in seconds)
+    whole = max([sum(seconds) / jobs, *seconds])
+    told = f"Runs: {len(configs)}, {missing} of them to do, {jobs} at a time: {duration(whole)} at most."
+    return Table([told], ["experiment", "normalisation", "seed", "network", "at most"], rows, words=4)
+
+
+def search_table(
+    runs: Sequence[RunResult],
+    best: Sequence[RunConfig] | None,
+    environment: Mapping[str, Any],
+    wall_seconds: float | None = None,
+) -> Table:
+    """Return one row a candidate, best validation accuracy first; best : the runs of the one that was tested."""
+    groups: dict[tuple[str, str], list[RunResult]] = {}
+    for run in runs:
+        groups.setdefault((run.experiment, run.normalize), []).append(run)
+    chosen = {(config.experiment, config.normalize) for config in best or ()}
+    ranked = sorted(groups.items(), key=lambda group: -_validation(group[1]))
+    rows = [
+        [
+            experiment + (" **(best)**" if (experiment, norm) in chosen else ""),
+            norm,
+            " ".join(dict.fromkeys(run.status for run in some)),
+            _spread([100 * run.val_accuracy for run in some]),
+            _spread([100 * run.test_accuracy for run in some]),
+            str(len(some)),
+            format(fmean(run.epochs for run in some), ".0f"),
+            format(sum(run.seconds for run in some), ".1f"),
+        ]
+        for (experiment, norm), some in ranked
+    ]
+    columns = ["candidate", "normalisation", "status", "validation", "test", "seeds", "epochs", "seconds"]
+    facts = _facts(runs, environment, wall_seconds, list(dict.fromkeys(run.normalize for run in runs)))
+    facts[1] = (
+        "Figures: accuracy in %, with the weights of the lowest validation loss; candidates are compared on the "
+        "validation images, and the best one alone is tested."
+    )
+    return Table(facts, columns, rows, words=3)
+
+
+def _validation(runs: Sequence[RunResult]) -> float:
+    mean = fmean(run.val_accuracy for run in runs)
+    return mean if isfinite(mean) and all(run.status != "diverged" for run in runs) else -inf
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Return mean and standard deviation; a dash where one of them is missing."""
+    if not all(map(isfinite, values)):
+        return _NOTHING
+    return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def _row(name: str, by_norm: Mapping[str, Sequence[RunResult]], with_report: set[str]) -> list[str]:
+    config = next(runs[0].config for runs in by_norm.values() if runs)
+    network = "-".join(map(str, config.layers)) + _kind(config.activation, config.weight_decay)
+    cells = [name, EXPERIMENTS.get(name, CUSTOM).row, network]
+    for norm, runs in by_norm.items():
+        cells.append(_accuracy(runs))
+        if norm in with_report:
+            figure = published(runs[0].config) if runs else None
+            cells.append(_NOTHING if figure is None else _percent(figure))
+    cells.append(resolve(config.init, config.activation))
+    for field, form in (("best_epoch", ".0f"), ("epochs", ".0f"), ("seconds", ".1f")):
+        means = [format(fmean(getattr(run, field) for run in runs), form) for runs in by_norm.values() if runs]
+        cells.append(" / ".join(means))
+    return cells
+
+
+def _accuracy(runs: Sequence[RunResult]) -> str:
+    """Return the test accuracy in %, with its spread where there are several seeds, and the runs that diverged."""
+    if not runs:
+        return _NOTHING
+    done = [100 * run.test_accuracy for run in runs if run.status == "done"]
+    lost = len(runs) - len(done)
+    if not done:
+        return "diverged"
+    mean = f"{fmean(done):.2f}" + (f" ± {stdev(done):.2f}" if len(done) > 1 else "")
+    return mean + (f" ({lost} of {len(runs)} diverged)" if lost else "")
+
+
+def _facts(
+    runs: Sequence[RunResult], environment: Mapping[str, Any], wall_seconds: float | None, norms: Sequence[str]
+) -> list[str]:
+    def each(field: str) -> str:
+        values = dict.fromkeys(getattr(run.config, field) for run in runs)
+        return " and ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+
+    data, config = environment["dataset"], runs[0].config
+    spread = "; mean ± standard deviation over the seeds" if len({run.seed for run in runs}) > 1 else ""
+    images = (
+        f"{data['train_images']:,} training images, {config.validation_fraction:.0%} of them for validation, and "
+        f"{data['test_images']:,} test images"
+    )
+    training = (
+        f"SGD, lr {each('lr')}, momentum {each('momentum')}, weight decay {each('weight_decay')}, batch "
+        f"{each('batch_size')}, up to {each('epochs')} epochs, patience {each('patience')}, {each('precision')}, "
+        f"products {each('matmul')}"
+    )
+    training += "".join(
+        f", {text} {each(name)}"
+        for name, text, usual in (("schedule", "schedule", "constant"), ("augment", "images", "none"))
+        if any(getattr(run.config, name) != usual for run in runs)
+    )
+    if wall_seconds is None:
+        took = f"{duration(sum(run.seconds for run in runs))} of training and validation in all"
+    else:
+        took = f"in {duration(wall_seconds)} of wall time with loading and compilation"
+    return [
+        f"Data set: {data['name']} ({data['source']}; fingerprint {data['fingerprint']}): {images}.",
+        f"Figures: test accuracy in %, with the weights of the lowest validation loss; seed {each('seed')}{spread}.",
+        f"Normalisation: {' / '.join(norms)}, in this order also under best epoch, epochs and seconds (of one run).",
+        f"Training: {training}.",
+        *_about_published(runs),
+        f"Machine: {machine(environment)}; threads a run: {each('threads')}.",
+        f"Runs: {len(runs)}, {took}.",
+    ]
+
+
+def _about_published(runs: Sequence[RunResult]) -> list[str]:
+    if runs[0].dataset != "cifar100":
+        fetch = "`python -m fastmlp.data fetch cifar100` fetches it"
+        return [f"The report's figures are for CIFAR-100 and so are not shown here; {fetch}."]
+    if all(published(run.config) for run in runs):
+        return []
+    return ["The report's figure is left out where the report did not run these settings."]
+
+
+def machine(environment: Mapping[str, Any]) -> str:
+    """Return the machine and its libraries in one line."""
+    blas = environment["blas"]
+    libraries = ", ".join(f"{name} {environment[name]}" for name in ("numpy", "numba", "fastmlp"))
+    return (
+        f"{environment['cpu']}, {environment['usable_cores']} of {environment['cores']} cores, {environment['os']}, "
+        f"Python {environment['python']}, {libraries}, "
+        + (f"{blas['name']} {blas['version']} ({blas['kernels']} kernels)" if blas else "no BLAS found")
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
