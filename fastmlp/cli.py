@@ -26,6 +26,7 @@ from fastmlp.model import Model
 from fastmlp.model_file import load_model
 from fastmlp.options import build_parser
 from fastmlp.plan import Plan, candidates_of, make_plan, settings_of
+from fastmlp.plots.style import styled
 from fastmlp.precision import MATMULS
 from fastmlp.progress import download_bar, make_progress, say
 from fastmlp.results import check_folder
@@ -53,6 +54,7 @@ _NOT_IN_FILE = (
     "dry_run",
     "list",
     "quiet",
+    "report",
     "retry",
     "data_dir",
     "mirror",
@@ -99,6 +101,8 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
     for note in notes:
         say(console, note)
     settings_of(args)
+    if args.report:
+        _check_report(args)
     if args.out:
         check_folder(args.out)
     with opened(args.out) as folder:
@@ -127,11 +131,23 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
             failed = _run(args, console, folder, dataset, plan, began, start)
         say(console, f"runs.jsonl and what is made of it are in {args.out}." if args.out else
             "Nothing was written; --out DIR keeps the results.")  # fmt: skip
+        if args.report:
+            from fastmlp.report import make_report  # here: matplotlib, which only this needs
+
+            say(console, f"The page is {make_report(args.out, args.data_dir, lambda words: say(console, words))}.")
         if failed:
             again = f"{shlex.join(argv)} --retry failed"
             say(Console(stderr=True), f"error: {failed} runs failed; their lines above say why. "
                 f"Once that is mended: python -m fastmlp.train {again}")  # fmt: skip
         return 1 if failed else 0
+
+
+def _check_report(args: Namespace) -> None:
+    """Refuse --report before training takes its time, where it could not be written."""
+    if args.out is None:
+        raise ConfigError("--report writes its page into the folder of --out, which is missing; give --out DIR too.")
+    with styled():  # raises where matplotlib is not installed
+        pass
 
 
 def _resolved(args: Namespace, plan: Plan, folder: Folder) -> tuple[Plan, list[str]]:

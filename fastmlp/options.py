@@ -136,6 +136,7 @@ def _add_output(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="options from a TOML file, as DIR/sweep.toml is one",
     )
+    add("--report", action="store_true", help="then draw it all on a page, DIR/report.html")
     add("--quiet", action="store_true", help="print the table alone")
 
 

@@ -128,3 +128,11 @@ def test_a_folder_without_runs_is_refused(tmp_path, capsys):
     told = " ".join(capsys.readouterr().err.split())
     assert "holds no run yet" in told
     assert "is no folder" in told
+
+
+def test_a_sweep_can_end_with_its_page(tmp_path, capsys):
+    assert main([*SMALL, "--normalize", "image", "--out", str(tmp_path), "--report"]) == 0
+    assert (tmp_path / "report.html").exists()
+    assert "report =" not in (tmp_path / "sweep.toml").read_text(encoding="utf-8")
+    assert main([*SMALL, "--report"]) == 2
+    assert "give --out DIR too" in " ".join(capsys.readouterr().err.split())
