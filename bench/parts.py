@@ -140,7 +140,7 @@ def second_product(network: Network, space: Space, rates: Rates, batch: Batch) -
 def loss(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     n = batch.rows.size
     for r in range(0, n, block_rows(n)):
-        loss_of_rows(network, batch.labels, space, _rows(r, n), r // block_rows(n))
+        loss_of_rows(network, batch.labels, None, space, _rows(r, n), r // block_rows(n))
 
 
 @kernel

@@ -33,10 +33,12 @@ class Engine(Protocol):
         batch_size: int,
         optimizer: SGD,
         loss: float = 0.0,
+        weights: np.ndarray | None = None,
     ) -> Totals:
         """Take a step on each batch of the rows `order`; end after one whose loss is not finite, and return that loss.
 
         loss : what to add the losses to, so that the total has the same bits in one call as in many
+        weights : of the rows of `inputs`, in the network's dtype, of mean 1; None: all count the same
         """
         ...
 
@@ -49,9 +51,15 @@ class Engine(Protocol):
         ...
 
     def evaluate(
-        self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, loss: float = 0.0
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        loss: float = 0.0,
+        weights: np.ndarray | None = None,
     ) -> Totals:
-        """Go through the rows `order` without learning; loss as for `train`."""
+        """Go through the rows `order` without learning; loss and weights as for `train`."""
         ...
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -117,11 +125,11 @@ class Blas:
         self._layers[-1].product(x, buffers.h[-1])
         return buffers.h[-1]
 
-    def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+    def gradients(self, x: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, int]:
         """Forward and backward over one batch; see `Engine`."""
         layers, buffers = self._layers, self.buffers(len(x))
         delta = self._forward(x, buffers)
-        loss, correct = jit.softmax_cross_entropy(delta, layers[-1].bias, labels, layers[-1].dbias)
+        loss, correct = jit.softmax_cross_entropy(delta, layers[-1].bias, labels, layers[-1].dbias, weights)
         for i in range(len(layers) - 1, 0, -1):
             layers[i].weight_gradient(buffers.h[i - 1], delta)
             layers[i].input_gradient(delta, buffers.delta[i - 1])
@@ -130,9 +138,11 @@ class Blas:
         layers[0].weight_gradient(x, delta)
         return loss, correct
 
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
+    def step(
+        self, x: np.ndarray, labels: np.ndarray, optimizer: SGD, weights: np.ndarray | None = None
+    ) -> tuple[float, int]:
         """Take a step on one batch; see `Engine`."""
-        result = self.gradients(x, labels)
+        result = self.gradients(x, labels, weights)
         optimizer.step(self._parameters, self._gradient, self._parts)
         return result
 
@@ -144,6 +154,7 @@ class Blas:
         batch_size: int,
         optimizer: SGD,
         loss: float = 0.0,
+        weights: np.ndarray | None = None,
     ) -> Totals:
         """Take a step on each batch; see `Engine`."""
         total, correct = loss, 0
@@ -152,7 +163,7 @@ class Blas:
             buffers = self.buffers(len(index))
             inputs.gather(index, buffers.x)
             np.take(labels, index, out=buffers.labels, mode="clip")
-            mean, right = self.step(buffers.x, buffers.labels, optimizer)
+            mean, right = self.step(buffers.x, buffers.labels, optimizer, None if weights is None else weights[index])
             total += mean * len(index)
             correct += right
             if not math.isfinite(mean):
@@ -160,13 +171,20 @@ class Blas:
         return Totals(total, correct, len(order))
 
     def evaluate(
-        self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, loss: float = 0.0
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        loss: float = 0.0,
+        weights: np.ndarray | None = None,
     ) -> Totals:
         """Go through the rows; see `Engine`."""
         correct = 0
         for start, logits in self._logits(inputs, order, batch_size):
-            part = labels[order[start : start + len(logits)]]
-            mean, right = jit.softmax_cross_entropy_eval(logits, self._layers[-1].bias, part)
+            index = order[start : start + len(logits)]
+            part = None if weights is None else weights[index]
+            mean, right = jit.softmax_cross_entropy_eval(logits, self._layers[-1].bias, labels[index], part)
             loss += mean * len(logits)
             correct += right
         return Totals(loss, correct, len(order))

@@ -9,12 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastmlp.errors import ConfigError
 from fastmlp.inputs import EpochInput, Input
 from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
 from fastmlp.schedule import SCHEDULES
+
+# Inputs, labels and, if wanted, weights, as for `fit` itself.
+Validation = tuple[Input | np.ndarray, np.ndarray] | tuple[Input | np.ndarray, np.ndarray, npt.ArrayLike]
 
 
 @dataclass
@@ -90,7 +94,8 @@ def fit(
     x: Input | np.ndarray,
     labels: np.ndarray,
     *,
-    validation: tuple[Input | np.ndarray, np.ndarray] | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+    validation: Validation | None = None,
     optimizer: SGD,
     epochs: int = 100,
     batch_size: int = 1024,
@@ -105,7 +110,9 @@ def fit(
     """Train the network in place and leave it with the weights of its best validation loss.
 
     x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K)
-    validation : such a pair, evaluated after each epoch; without it nothing stops early and the last weights stay
+    sample_weight : (M,) numbers from 0 on, how much each row counts in the loss; scaled to a mean of 1
+    validation : such a pair, or with its weights three, evaluated after each epoch; without it nothing stops early and
+        the last weights stay
     patience : stop after so many consecutive epochs of rising validation loss
     schedule : key of `fastmlp.schedule.SCHEDULES`: the optimiser's rate, epoch by epoch, as if all epochs were run
     rng : generator or seed of the shuffling: one permutation an epoch
@@ -121,9 +128,10 @@ def fit(
             raise ConfigError(f"{name} is {value!r}, allowed is a whole number from 1 on")
     if schedule not in SCHEDULES:
         raise ConfigError(f"schedule is {schedule!r}, allowed: {', '.join(SCHEDULES)}")
-    inputs, labels = model._checked_rows(x, labels)
+    inputs, labels, weights = model._checked_rows(x, labels, sample_weight)
+    held = None  # checked now, rather than after the first epoch
     if validation is not None:
-        validation = model._checked_rows(*validation)  # now, rather than after the first epoch
+        held = model._checked_rows(validation[0], validation[1], validation[2] if len(validation) == 3 else None)
     rng = np.random.default_rng(rng)
     state = _first_state(model, optimizer, rng) if resume is None else _resumed(model, optimizer, rng, resume)
     history, stopping = state.history, EarlyStopping(patience, state.history.val_loss)
@@ -137,14 +145,15 @@ def fit(
         if isinstance(inputs, EpochInput):
             inputs.begin_epoch(rng)
         with _at_rate(optimizer, optimizer.lr * SCHEDULES[schedule](epoch / epochs)):
-            loss, accuracy = model._train_epoch(inputs, labels, order, batch_size, optimizer, on_batch)
+            loss, accuracy = model._train_epoch(inputs, labels, order, batch_size, optimizer, on_batch, weights)
         epoch += 1
         history.train_loss.append(loss)
         history.train_accuracy.append(accuracy)
         val_loss = loss
-        if validation is not None:
-            finite = math.isfinite(loss)
-            val_loss, val_accuracy = model.evaluate(*validation, batch_size) if finite else (math.nan, math.nan)
+        if held is not None:
+            val_loss, val_accuracy = math.nan, math.nan
+            if math.isfinite(loss):
+                val_loss, val_accuracy = model.evaluate(*held[:2], batch_size, sample_weight=held[2])
             history.val_loss.append(val_loss)
             history.val_accuracy.append(val_accuracy)
         if on_epoch is not None:
@@ -152,9 +161,9 @@ def fit(
         if not math.isfinite(val_loss):
             status = "diverged"
             break
-        if validation is None or val_loss < min(history.val_loss[:-1], default=math.inf):
+        if held is None or val_loss < min(history.val_loss[:-1], default=math.inf):
             np.copyto(state.best, model.parameters)
-        if validation is not None:
+        if held is not None:
             stopping.take(val_loss)
         state.seconds, state.generator = before + time.perf_counter() - start, rng.bit_generator.state
     seconds = before + time.perf_counter() - start

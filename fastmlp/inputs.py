@@ -7,6 +7,7 @@ compiled code without a call for each batch.
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from fastmlp.errors import ConfigError, DataError
 from fastmlp_kernels import jit
@@ -178,3 +179,19 @@ def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:
         at = int(np.argmax(wrong))
         raise DataError(f"labels[{at}] is {labels[at]}, allowed is 0 to {classes - 1}: one class an output unit")
     return labels
+
+
+def checked_weights(weights: npt.ArrayLike, rows: int, dtype: np.dtype) -> np.ndarray:
+    """Return the weights (rows,) in this dtype, scaled to a mean of 1: the mean of a loss is then a weighted mean.
+
+    Raises DataError unless they are `rows` finite numbers, none negative, not all zero.
+    """
+    given = np.asarray(weights)
+    if given.shape != (rows,) or given.dtype.kind not in "fiub":
+        raise DataError(f"sample_weight is {given.dtype} of shape {given.shape}, expected {rows} numbers")
+    scaled = given.astype(np.float64)
+    least, most = scaled.min(), scaled.max()
+    if not (least >= 0 and 0 < most < np.inf):
+        raise DataError(f"sample_weight holds {least} to {most}, allowed are finite numbers from 0 on, not all 0")
+    scaled /= most  # so that their sum cannot overflow
+    return (scaled / scaled.mean()).astype(dtype)

@@ -7,11 +7,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastmlp.activations import activation_named
 from fastmlp.blas import Blas, Engine, Totals
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.inputs import Input, as_input, checked_labels, checked_rows
+from fastmlp.inputs import Input, as_input, checked_labels, checked_rows, checked_weights
 from fastmlp.layers import Dense
 from fastmlp.optimizer import SGD
 from fastmlp.precision import MATMULS, PRECISIONS
@@ -19,7 +20,7 @@ from fastmlp.threads import check_threads, usable_cores
 from fastmlp_kernels import jit
 
 if TYPE_CHECKING:
-    from fastmlp.fit import FitResult, History
+    from fastmlp.fit import FitResult, History, Validation
 
 # Seconds between looks at Ctrl-C and the progress bar: short for a person, long against a call's own cost.
 SLICE = 0.1
@@ -162,7 +163,7 @@ class MLP:
         Returns (mean loss in nats, accuracy as a fraction), each batch before its step. A batch whose loss is not
         finite is the last one. Raises DataError or ConfigError where the arguments do not fit.
         """
-        inputs, labels = self._checked_rows(x, labels)
+        inputs, labels, _ = self._checked_rows(x, labels)
         self._check_batch_size(batch_size)
         order = checked_rows("order", order, len(inputs))
         return self._train_epoch(inputs, labels, order, batch_size, optimizer)
@@ -175,11 +176,12 @@ class MLP:
         batch_size: int,
         optimizer: SGD,
         on_batch: Callable[[int], None] | None = None,
+        weights: np.ndarray | None = None,
     ) -> tuple[float, float]:
         """`train_epoch` of arguments that were checked; on_batch(rows done) several times."""
 
         def train(rows: np.ndarray, loss: float) -> Totals:
-            return self._engine.train(inputs, labels, rows, batch_size, optimizer, loss)
+            return self._engine.train(inputs, labels, rows, batch_size, optimizer, loss, weights)
 
         totals = Totals(0.0, 0, 0)
         for totals in self._slices.run("train", train, order, batch_size):
@@ -194,7 +196,8 @@ class MLP:
         x: "Input | np.ndarray",
         labels: np.ndarray,
         *,
-        validation: "tuple[Input | np.ndarray, np.ndarray] | None" = None,
+        sample_weight: npt.ArrayLike | None = None,
+        validation: "Validation | None" = None,
         optimizer: SGD | None = None,
         epochs: int = 100,
         batch_size: int = 1024,
@@ -218,11 +221,16 @@ class MLP:
             np.copyto(self.parameters, self._began_with)
         options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "patience": patience}
         options |= {"schedule": schedule, "on_epoch": on_epoch}
-        return fit(self, x, labels, validation=validation, optimizer=optimizer, rng=rng, **options)
+        options |= {"sample_weight": sample_weight, "validation": validation}
+        return fit(self, x, labels, optimizer=optimizer, rng=rng, **options)
 
-    def _checked_rows(self, x: Input | np.ndarray, labels: np.ndarray) -> tuple[Input, np.ndarray]:
+    def _checked_rows(
+        self, x: Input | np.ndarray, labels: np.ndarray, weights: npt.ArrayLike | None = None
+    ) -> tuple[Input, np.ndarray, np.ndarray | None]:
         inputs = self._checked_input(x)
-        return inputs, checked_labels(labels, len(inputs), self.sizes[-1])
+        if weights is not None:
+            weights = checked_weights(weights, len(inputs), self.dtype)
+        return inputs, checked_labels(labels, len(inputs), self.sizes[-1]), weights
 
     def _checked_input(self, x: Input | np.ndarray) -> Input:
         inputs = as_input(x)
@@ -236,16 +244,24 @@ class MLP:
         if not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size!r}, allowed is a whole number from 1 on")
 
-    def evaluate(self, x: Input | np.ndarray, labels: np.ndarray, batch_size: int = 1024) -> tuple[float, float]:
+    def evaluate(
+        self,
+        x: Input | np.ndarray,
+        labels: np.ndarray,
+        batch_size: int = 1024,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> tuple[float, float]:
         """Mean cross-entropy in nats and accuracy as a fraction, over all rows of x.
 
         x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K)
+        sample_weight : (M,) numbers from 0 on: the loss is the weighted mean; the accuracy is not weighted
         """
-        inputs, labels = self._checked_rows(x, labels)
+        inputs, labels, weights = self._checked_rows(x, labels, sample_weight)
         self._check_batch_size(batch_size)
 
         def evaluate(rows: np.ndarray, loss: float) -> Totals:
-            return self._engine.evaluate(inputs, labels, rows, batch_size, loss)
+            return self._engine.evaluate(inputs, labels, rows, batch_size, loss, weights)
 
         *_, totals = self._slices.run("evaluate", evaluate, np.arange(len(inputs)), batch_size)
         return totals.loss / totals.rows, totals.correct / totals.rows

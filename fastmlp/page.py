@@ -18,11 +18,12 @@ body { margin: 0 auto; max-width: 62rem; padding: 1rem; color: var(--ink); backg
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.5rem 0 .3rem; }
 nav a { margin-right: 1rem; white-space: nowrap; } a { color: inherit; }
-figure { margin: .5rem 0 1.5rem; } figure svg { display: block; max-width: 100%; height: auto; width: 100%; }
+figure { margin: .5rem 0 1.5rem; overflow-x: auto; }
+figure svg { display: block; height: auto; width: 100%; min-width: 34rem; }
 figcaption, .facts { color: var(--soft); font-size: .85rem; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; overflow-wrap: normal; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
+td.number, th.number { text-align: right; }
 pre, code { background: var(--code); font-size: .85rem; } pre { padding: .6rem; overflow-x: auto; }
 summary { cursor: pointer; padding: .25rem 0; }
 """

@@ -73,18 +73,24 @@ def softmax(logits: Array, bias: Array) -> Array:
     return e / e.sum(axis=1, keepdims=True)
 
 
-def softmax_cross_entropy(logits: Array, bias: Array, labels: Array) -> tuple[float, int, Array, Array]:
-    """(mean loss, correct, dlogits (N, K), dbias (K,)) of softmax(logits + bias) against labels (N,) of 0..K-1."""
+def softmax_cross_entropy(
+    logits: Array, bias: Array, labels: Array, weights: Array | None = None
+) -> tuple[float, int, Array, Array]:
+    """(mean loss, correct, dlogits (N, K), dbias (K,)) of softmax(logits + bias) against labels (N,) of 0..K-1.
+
+    weights (N,): what each row's loss is multiplied by before the mean is taken.
+    """
     rows = np.arange(len(labels))
+    weights = np.ones(len(labels)) if weights is None else weights
     z = logits + bias
     z = z - z.max(axis=1, keepdims=True)
     e = np.exp(z)
     total = e.sum(axis=1)
-    loss = np.mean(np.log(total) - z[rows, labels])
+    loss = np.mean(weights * (np.log(total) - z[rows, labels]))
     correct = np.sum(z.argmax(axis=1) == labels)
     dlogits = e / total[:, None]
     dlogits[rows, labels] -= 1
-    dlogits = dlogits / len(labels)
+    dlogits = dlogits * weights[:, None] / len(labels)
     return float(loss), int(correct), dlogits, dlogits.sum(axis=0)
 
 

@@ -16,7 +16,7 @@ class ScriptedEngine(Blas):
         super().__init__(model.layers, model.parameters, model.gradient)
         self._model = model
 
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:  # noqa: ARG002
+    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD, weights: Any = None) -> tuple[float, int]:  # noqa: ARG002
         return self._model.scripted_step(x, labels)
 
 
@@ -36,7 +36,7 @@ class Scripted(MLP):
             array += 1
         return next(self.train_losses, 1.0), 1
 
-    def evaluate(self, x: Any, labels: np.ndarray, batch_size: int = 1024) -> tuple[float, float]:  # noqa: ARG002
+    def evaluate(self, x: Any, labels: np.ndarray, batch_size: int = 1024, **_: Any) -> tuple[float, float]:  # noqa: ARG002
         return next(self.val_losses), 0.25
 
 

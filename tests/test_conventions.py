@@ -69,7 +69,7 @@ print(len(kernels), sum(len(f.signatures) for f in kernels))
 def test_the_reference_imports_numpy_alone_and_stays_short():
     reference = PACKAGE / "reference.py"
     assert {name.split(".")[0] for name in imported_names(reference)} == {"collections", "numpy"}
-    assert len(reference.read_text(encoding="utf-8").splitlines()) < 200
+    assert len(reference.read_text(encoding="utf-8").splitlines()) < 250
 
 
 def test_the_fast_path_never_imports_the_reference():

@@ -66,6 +66,34 @@ def test_without_a_gradient_the_figures_are_the_same_and_nothing_is_written(dtyp
             np.testing.assert_array_equal(array, same)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_multiply_each_row_s_loss_and_gradient(dtype, rng):
+    eps = float(np.finfo(dtype).eps)
+    for logits, bias, labels in logit_batches(rng, dtype):
+        n, classes = logits.shape
+        weights = rng.integers(0, 4, n).astype(dtype)
+        out, dbias = logits.copy(), np.empty_like(bias)
+        loss, correct = fastmlp_kernels.softmax_cross_entropy(out, bias, labels, dbias, weights)
+        want_loss, _, want, want_dbias = reference.softmax_cross_entropy(*shifted(logits, bias), labels, weights)
+        # as without weights, each row's error times its weight, of at most 3; the product rounds once more
+        row = 3 * (classes / 2 + 5) * eps
+        assert_within(np.array(loss), np.array(want_loss), row + (eps + n * 2.3e-16) * want_loss)
+        at_label = np.arange(classes) == labels[:, None]
+        assert_within(out, want, row * np.where(at_label, 1 / n, np.abs(want)) + np.finfo(dtype).tiny)
+        assert_within(dbias, want_dbias, row + n * eps * np.abs(want).sum(axis=0))
+        assert not out[weights == 0].any()
+        assert fastmlp_kernels.softmax_cross_entropy_eval(logits, bias, labels, weights) == (loss, correct)
+
+
+def test_weights_of_one_change_no_more_than_the_order_of_rounding(rng):
+    for logits, bias, labels in logit_batches(rng, np.float32):
+        plain = cross_entropy(logits, bias, labels)
+        out, dbias = logits.copy(), np.empty_like(bias)
+        loss, _ = fastmlp_kernels.softmax_cross_entropy(out, bias, labels, dbias, np.ones(len(labels), np.float32))
+        assert loss == pytest.approx(plain[0], rel=1e-12)  # a logarithm a row, in place of one of a product
+        np.testing.assert_array_equal(out, plain[2])
+
+
 def test_arrays_that_are_only_read_may_be_read_only(rng):
     logits, bias, labels = next(logit_batches(rng, np.float32))
     wanted = fastmlp_kernels.softmax_cross_entropy_eval(logits, bias, labels)

@@ -123,28 +123,42 @@ class Packed:
         team = self._team if flop >= TEAM_FLOP else self._alone
         return Totals(*team.run(self._compiled, work, network, data, space, rates))
 
-    def _data(self, source: Source, labels: np.ndarray, order: np.ndarray, batch_size: int) -> Data:
+    def _data(
+        self,
+        source: Source,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        weights: np.ndarray | None = None,
+    ) -> Data:
         if source.mean is not None and source.mean.dtype != np.float32:
             raise ConfigError(
                 f"the network computes in float32, the images' mean and inv_std are {source.mean.dtype}: "
                 "make them with the network's dtype"
             )
         index = order if source.rows is None else source.rows[order]
-        return Data(source.x, source.mean, source.inv_std, index, labels[order], batch_size)
+        given = None if weights is None else weights[order]
+        return Data(source.x, source.mean, source.inv_std, index, labels[order], batch_size, given)
 
     def _parts(
-        self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        weights: np.ndarray | None = None,
     ) -> Iterator[tuple[int, Data]]:
         """Yield (rows done before, data): all at once where compiled code can read the rows, else batch by batch."""
         source = inputs.source() if isinstance(inputs, DirectInput) else None
         if source is not None:
-            yield 0, self._data(source, labels, order, batch_size)
+            yield 0, self._data(source, labels, order, batch_size, weights)
             return
         x = np.empty((min(batch_size, len(order)), self._sizes[0]), np.float32)
         for start in range(0, len(order), batch_size):
             index = order[start : start + batch_size]
             inputs.gather(index, x[: len(index)])
-            yield start, Data(x, None, None, np.arange(len(index)), labels[index], batch_size)
+            given = None if weights is None else weights[index]
+            yield start, Data(x, None, None, np.arange(len(index)), labels[index], batch_size, given)
 
     def train(
         self,
@@ -154,9 +168,11 @@ class Packed:
         batch_size: int,
         optimizer: SGD,
         loss: float = 0.0,
+        weights: np.ndarray | None = None,
     ) -> Totals:
         """Take a step on each batch; see `fastmlp.blas.Engine`."""
-        return self._sum(TRAIN, self._parts(inputs, labels, order, batch_size), self._rates(optimizer), loss)
+        parts = self._parts(inputs, labels, order, batch_size, weights)
+        return self._sum(TRAIN, parts, self._rates(optimizer), loss)
 
     def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
         """Take a step on one batch; see `fastmlp.blas.Engine`."""
@@ -184,10 +200,16 @@ class Packed:
         return totals.loss / len(x), totals.correct
 
     def evaluate(
-        self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, loss: float = 0.0
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        loss: float = 0.0,
+        weights: np.ndarray | None = None,
     ) -> Totals:
         """Go through the rows; see `fastmlp.blas.Engine`."""
-        return self._sum(EVALUATE, self._parts(inputs, labels, order, batch_size), loss=loss)
+        return self._sum(EVALUATE, self._parts(inputs, labels, order, batch_size, weights), loss=loss)
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield logits batch by batch; see `fastmlp.blas.Engine`."""

@@ -16,7 +16,7 @@ from fastmlp.packed.state import (
 )
 from fastmlp_kernels._blocks import multiply_rows, units_of
 from fastmlp_kernels._jit import part
-from fastmlp_kernels._pack import NR, ZERO, Maybe, add_column_sums, item, pack_panels
+from fastmlp_kernels._pack import NR, ZERO, Maybe, add_column_sums, item, pack_panels, span
 from fastmlp_kernels.activations import activation_backward, bias_activation
 from fastmlp_kernels.loss import cross_entropy_of_rows
 
@@ -105,14 +105,16 @@ def forward_rows(
 
 
 @part
-def loss_of_rows(network: Network, labels: np.ndarray, space: Space, rows: tuple[int, int], block: int) -> None:
+def loss_of_rows(
+    network: Network, labels: np.ndarray, weights: Maybe, space: Space, rows: tuple[int, int], block: int
+) -> None:
     """Keep these rows' share of the loss and their correct answers; the logits become the loss's gradient."""
     last = network.layers.shape[0] - 1
     logits = output_of(network.layers, space.outputs, last, labels.size)[rows[0] : rows[1]]
     dbias = bias_part(network.layers, space.dbias, last, block)
-    loss, correct = cross_entropy_of_rows(
-        logits, bias_of(network.layers, network.parameters, last), labels[rows[0] : rows[1]], dbias, labels.size
-    )
+    bias = bias_of(network.layers, network.parameters, last)
+    mine = span(weights, rows[0], rows[1])
+    loss, correct = cross_entropy_of_rows(logits, bias, labels[rows[0] : rows[1]], mine, dbias, labels.size)
     space.loss[block] = loss
     space.correct[block] = correct
 

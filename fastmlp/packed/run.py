@@ -13,7 +13,7 @@ from fastmlp.packed.rows import backward_rows, forward_rows, loss_of_rows, sum_b
 from fastmlp.packed.state import Data, Network, Rates, Space, block_rows, channels_of
 from fastmlp.packed.weights import biases_task, pack_weights, weights_task
 from fastmlp_kernels._jit import kernel, part
-from fastmlp_kernels._pack import item
+from fastmlp_kernels._pack import item, span
 from fastmlp_kernels._team import barrier, next_task
 
 # What is done with each batch: logits alone; the loss; also the gradient; also the update.
@@ -60,7 +60,8 @@ def _run(
             rows = (block * step, min((block + 1) * step, n))
             forward_rows(network, data, index, space, member, rows, activation)
             if work > FORWARD:
-                loss_of_rows(network, labels, space, rows, block)
+                weights = span(data.weights, start, start + n)
+                loss_of_rows(network, labels, weights, space, rows, block)
             if work > EVALUATE:
                 backward_rows(network, n, space, member, rows, block, activation)
             block = next_task(sync) - taken

@@ -44,6 +44,7 @@ class Network(NamedTuple):
 class Data(NamedTuple):
     """Rows to work on: x (M, D); mean, inv_std (M, C) of images, or None; order (n,) of rows, and their labels.
 
+    weights : (n,) float32, what each row's loss counts, by its place in `order`; None: once
     loss : sum of the losses of the rows before these, so that the total has the same bits in one call as in many
     """
 
@@ -53,6 +54,7 @@ class Data(NamedTuple):
     order: np.ndarray
     labels: np.ndarray
     batch: int
+    weights: Maybe = None
     loss: float = 0.0
 
 

@@ -87,7 +87,8 @@ class Processes(Executor):
     def _drop(self, slot: int) -> None:
         pool, self._pools[slot] = self._pools[slot], None
         if pool is not None:
-            pool.shutdown(wait=False, kill_workers=True)
+            # waits for loky's thread, which must not meet the end of the interpreter while it takes semaphores down
+            pool.shutdown(wait=True, kill_workers=True)
 
     def kill(self) -> None:
         """End all processes at once, whatever they do."""

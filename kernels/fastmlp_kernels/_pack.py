@@ -61,6 +61,23 @@ def item(array: Maybe, i: int) -> Maybe:
     return _item(array, i)
 
 
+def _span(array: Maybe, start: int, stop: int) -> Maybe:
+    return None if array is None else array[start:stop]
+
+
+@overload(_span, jit_options=PART)
+def _overload_span(array, start, stop):
+    if isinstance(array, types.NoneType):
+        return lambda array, start, stop: None  # noqa: ARG005
+    return lambda array, start, stop: array[start:stop]
+
+
+@part
+def span(array: Maybe, start: int, stop: int) -> Maybe:
+    """Return array[start:stop], or None of None."""
+    return _span(array, start, stop)
+
+
 @part
 def _row(index: Maybe, i: int) -> int:
     return i if index is None else index[i]

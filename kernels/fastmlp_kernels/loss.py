@@ -7,6 +7,7 @@ block as one long run, so that vectors are full whatever K is.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from fastmlp_kernels._jit import kernel, part, reduction
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels.elementary import exp1, key_of, value_of_key
 
+# An array, or None: numba compiles a form of its own for each, in which `is None` takes no time.
+Maybe = Any
 # elements in a block: 16 KiB of float32, half of a small L1 cache
 BLOCK = SIZE // 2
 # The logarithm of a product of row sums replaces a logarithm a row; each sum lies in [1, K], so this never overflows.
@@ -70,10 +73,11 @@ def _block_rows(classes: int) -> int:
 
 @part
 def cross_entropy_of_rows(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray | None, batch: int
+    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe, dbias: Maybe, batch: int
 ) -> tuple[float, int]:
     """Return the share of these rows in the mean loss of a batch of so many, and the number of correct rows."""
-    # dbias None asks for no gradient: numba leaves out those branches, so that read-only logits compile
+    # weights None: each row counts once. dbias None asks for no gradient. numba leaves out the branches of what is
+    # None, so that read-only logits compile, and rows without weights pay for none.
     t = logits.dtype.type
     n, classes = logits.shape
     rows = _block_rows(classes)
@@ -88,19 +92,27 @@ def cross_entropy_of_rows(
         e = scratch[: label.size]
         _shifted_rows(block, bias, e)
         for r in range(label.size):
-            loss -= np.float64(e[r, label[r]])  # said aloud for plain Python, under NUMBA_DISABLE_JIT=1
+            lost = -np.float64(e[r, label[r]])  # said aloud for plain Python, under NUMBA_DISABLE_JIT=1
+            if weights is not None:
+                lost *= np.float64(weights[start + r])
+            loss += lost
             correct += _is_first_zero(e[r], label[r])
         _exponentials(e)
         for r in range(label.size):
             row, out = e[r], block[r]
             total = _sum(row)
-            product *= np.float64(total)
-            if not product < PRODUCT_LIMIT:
-                loss += math.log(product)
-                product = 1.0
+            if weights is not None:
+                loss += np.float64(weights[start + r]) * math.log(np.float64(total))
+            else:
+                product *= np.float64(total)
+                if not product < PRODUCT_LIMIT:
+                    loss += math.log(product)
+                    product = 1.0
             if dbias is not None:
                 row[label[r]] -= total  # before scaling: p - 1 of a sure answer keeps its precision
                 scale = t(1) / (total * t(batch))
+                if weights is not None:
+                    scale *= weights[start + r]
                 for k in range(classes):
                     out[k] = row[k] * scale
                     dbias[k] += row[k] * scale
@@ -109,14 +121,16 @@ def cross_entropy_of_rows(
 
 @kernel
 def _softmax_cross_entropy(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray
+    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray, weights: Maybe = None
 ) -> tuple[float, int]:
-    return cross_entropy_of_rows(logits, bias, labels, dbias, len(logits))
+    return cross_entropy_of_rows(logits, bias, labels, weights, dbias, len(logits))
 
 
 @kernel
-def _softmax_cross_entropy_eval(logits: np.ndarray, bias: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-    return cross_entropy_of_rows(logits, bias, labels, None, len(logits))
+def _softmax_cross_entropy_eval(
+    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe = None
+) -> tuple[float, int]:
+    return cross_entropy_of_rows(logits, bias, labels, weights, None, len(logits))
 
 
 @kernel
@@ -149,8 +163,13 @@ def _check_labels(labels: np.ndarray, logits: np.ndarray) -> None:
     _check.in_range("labels", labels, logits.shape[1])
 
 
+def _check_weights(weights: np.ndarray | None, logits: np.ndarray) -> None:
+    if weights is not None:
+        _check.array("weights", weights, (logits.dtype,), (len(logits),))
+
+
 def softmax_cross_entropy(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray
+    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[float, int]:
     """Mean cross-entropy of softmax(logits + bias), and in place: logits <- its gradient (softmax - onehot) / N.
 
@@ -158,6 +177,8 @@ def softmax_cross_entropy(
     bias : (K,) of the same dtype
     labels : (N,) int64, each in [0, K)
     dbias : (K,) of the same dtype, overwritten with the gradient's column sums
+    weights : (N,) of the same dtype, or None: what each row's loss and gradient are multiplied by; the sums are still
+        divided by N, so that weights of mean 1 give a weighted mean
 
     Returns (mean loss in nats, number of rows whose largest logit is the label's; of equal ones the first counts).
     The largest logit is subtracted first, so that logits of any finite size neither overflow nor lose the loss of an
@@ -166,23 +187,29 @@ def softmax_cross_entropy(
     """
     _check_logits(logits, bias, writes=True)
     _check_labels(labels, logits)
+    _check_weights(weights, logits)
     _check.array("dbias", dbias, (logits.dtype,), bias.shape, writes=True)
-    _check.apart(logits=logits, bias=bias, labels=labels, dbias=dbias)
-    return _softmax_cross_entropy(logits, bias, labels, dbias)
+    given = {} if weights is None else {"weights": weights}
+    _check.apart(logits=logits, bias=bias, labels=labels, dbias=dbias, **given)
+    return _softmax_cross_entropy(logits, bias, labels, dbias, weights)
 
 
-def softmax_cross_entropy_eval(logits: np.ndarray, bias: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+def softmax_cross_entropy_eval(
+    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[float, int]:
     """Mean cross-entropy of softmax(logits + bias) and count of correct rows, without a gradient; writes nothing.
 
     logits : (N, K) float32 or float64, C-contiguous, without the bias, N > 0
     bias : (K,) of the same dtype
     labels : (N,) int64, each in [0, K)
+    weights : (N,) of the same dtype, or None
 
     Returns (mean loss in nats, correct), as `softmax_cross_entropy` does. Raises the same errors.
     """
     _check_logits(logits, bias, writes=False)
     _check_labels(labels, logits)
-    return _softmax_cross_entropy_eval(logits, bias, labels)
+    _check_weights(weights, logits)
+    return _softmax_cross_entropy_eval(logits, bias, labels, weights)
 
 
 def softmax(logits: np.ndarray, bias: np.ndarray) -> None:
