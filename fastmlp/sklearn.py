@@ -33,11 +33,11 @@ except ImportError as error:
 
 
 class _Rows(NamedTuple):
-    """Checked rows X (M, D), labels y (M,) as they were given, and weights (M,) or None."""
+    """Checked rows X (M, D), labels y (M,) as they were given or encoded, and weights (M,) float64 above 0."""
 
     X: np.ndarray
     y: np.ndarray
-    weights: np.ndarray | None
+    weights: np.ndarray
 
 
 class FastMLPClassifier(ClassifierMixin, BaseEstimator):
@@ -138,15 +138,9 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> Self:
+        self, X: Any, y: Any, sample_weight: Any = None, *,
+        X_val: Any = None, y_val: Any = None, sample_weight_val: Any = None,
+    ) -> Self:  # fmt: skip
         """Train on rows X (M, D) with labels y (M,); return the estimator.
 
         sample_weight : (M,) numbers from 0 on, how much each row counts in the loss; those of weight 0 are left out
@@ -213,11 +207,10 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
             return np.log(self.predict_proba(X))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_lock"}
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._lock = Lock()
+        self.__dict__.update(state, _lock=Lock())
 
     def _dtype(self, goes_on: bool) -> Any:
         if goes_on:
@@ -230,31 +223,28 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=reset)
         check_classification_targets(y)
         if sample_weight is None:
-            return _Rows(X, y, None)
-        weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+            return _Rows(X, y, np.ones(len(y)))
+        weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
         if weights.shape != y.shape:
             raise DataError(f"sample_weight has shape {weights.shape}, expected {y.shape}")
         if weights.min() < 0 or not weights.any():
             raise DataError("sample_weight holds a negative number or only zeros, allowed are numbers from 0 on")
-        kept = weights > 0  # so that a class or a batch may not consist of rows that do not count
+        kept = weights > 0  # so that no class and no batch is of rows alone that do not count
         return _Rows(X, y, weights) if kept.all() else _Rows(X[kept], y[kept], weights[kept])
 
-    def _class_factors(self, classes: np.ndarray, rows: _Rows) -> np.ndarray | None:
+    def _class_factors(self, classes: np.ndarray, rows: _Rows) -> np.ndarray:
         if len(classes) < 2:
             raise DataError(f"there is only 1 class, {classes[0]!r}: a classifier needs rows of two or more classes")
         if self.class_weight is None:
-            return None
+            return np.ones(len(classes))
         return compute_class_weight(self.class_weight, classes=classes, y=rows.y, sample_weight=rows.weights)
 
     def _begin(self, X: np.ndarray, classes: np.ndarray, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
+        sizes = [X.shape[1], *map(int, np.atleast_1d(self.hidden_layer_sizes)), len(classes)]
+        precision = X.dtype.name if self.precision == "auto" else self.precision
         self.network_ = MLP(
-            [X.shape[1], *map(int, np.atleast_1d(self.hidden_layer_sizes)), len(classes)],
-            self.activation,
-            init=self.init,
-            precision=X.dtype.name if self.precision == "auto" else self.precision,
-            threads=self.threads,
-            rng=self._rng,
+            sizes, self.activation, init=self.init, precision=precision, threads=self.threads, rng=self._rng
         )
         self._velocity = np.zeros_like(self.network_.parameters)
         self._lock = Lock()
@@ -265,19 +255,11 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         optimizer = SGD(self.learning_rate_init, self.momentum, self.weight_decay)
         velocity = optimizer.velocity_of(self.network_.parameters)
         velocity[...] = self._velocity
+        batch_size = min(200 if self.batch_size == "auto" else self.batch_size, len(train.y))
         result = fit(
-            self.network_,
-            train.X,
-            train.y,
-            sample_weight=train.weights,
-            validation=held,
-            optimizer=optimizer,
-            epochs=int(epochs),
-            batch_size=min(200 if self.batch_size == "auto" else int(self.batch_size), len(train.y)),
-            patience=int(patience),
-            schedule=self.schedule,
-            rng=self._rng,
-        )
+            self.network_, train.X, train.y, sample_weight=train.weights, validation=held, optimizer=optimizer,
+            epochs=epochs, batch_size=batch_size, patience=patience, schedule=self.schedule, rng=self._rng,
+        )  # fmt: skip
         self.loss_curve_ += result.history.train_loss
         self.validation_loss_curve_ += result.history.val_loss
         self.validation_scores_ += result.history.val_accuracy
@@ -293,16 +275,14 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         self._velocity = velocity
 
 
-def _encoded(rows: _Rows, classes: np.ndarray, factors: np.ndarray | None) -> _Rows:
+def _encoded(rows: _Rows, classes: np.ndarray, factors: np.ndarray) -> _Rows:
     """Return the rows with labels that are indices of `classes`, and with the factors of these in their weights."""
     codes = LabelEncoder().fit(classes).transform(rows.y)
-    if factors is None:
-        return rows._replace(y=codes)
-    return _Rows(rows.X, codes, factors[codes] * (1 if rows.weights is None else rows.weights))
+    return _Rows(rows.X, codes, rows.weights * factors[codes])
 
 
 def _split(rows: _Rows, fraction: float, seed: int) -> tuple[_Rows, _Rows]:
     """Return the rows to train on and those that are held out."""
     parts = train_test_split(np.arange(len(rows.y)), test_size=fraction, stratify=rows.y, random_state=seed)
-    train, held = (_Rows(*(None if a is None else a[part] for a in rows)) for part in parts)
+    train, held = (_Rows(*(array[part] for array in rows)) for part in parts)
     return train, held
