@@ -77,12 +77,12 @@ def render(fits: dict[Key, Fits], head: str) -> str:
     repeats = len(fits[ours[0]])
     settings = "; ".join(
         f"{fits[case, ours[0][1], 'fastmlp'][0]['network']}: batch {c.batch}, learning rate {c.lr:g}, weight decay "
-        f"{c.weight_decay:g}"
+        f"{c.weight_decay:g}, in scikit-learn alpha {c.weight_decay * c.batch:g}"
         for case, c in CASES.items()
     )
     text = (
-        f"{head} ReLU, momentum 0.9 without Nesterov, float32, no early stopping; {settings}, as `alpha` times the "
-        f"batch. Medians of {repeats} fits in turns, seeds 0 to {repeats - 1}, each in a new process; in brackets that "
+        f"{head} ReLU, momentum 0.9 without Nesterov, float32, no early stopping; {settings}. "
+        f"Medians of {repeats} fits in turns, seeds 0 to {repeats - 1}, each in a new process; in brackets that "
         "time over ours. Memory: the most that the process held during the fit, with the rows, and what of it the fit "
         f"added. Test accuracy in %; each begins with its own kind of random weights. Loading our compiled code took "
         f"{in_units(loading)} a process and is not in the times."
@@ -114,8 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data-dir", type=Path, help="where CIFAR-100 lies")
     parser.add_argument("--threads", type=int, nargs="+", help="(default: 1, and all cores)")
-    parser.add_argument("--repeats", type=int, default=3, help="fits of each (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, help="(default: 30 on the table, 4 on the images)")
+    parser.add_argument("--repeats", type=int, default=5, help="fits of each (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, help="(default: 50 on the table, 4 on the images)")
     parser.add_argument("--readme", type=Path, default=README, help="the file with the markers (default: README.md)")
     args = parser.parse_args(argv)
     coretype.apply()  # so that the kernels that are named are the ones that the fits used

@@ -43,6 +43,18 @@ def test_a_copy_is_equal_and_trains_by_itself(duplicate, matmul, threads, monkey
 
 
 @pytest.mark.parametrize("matmul", ["packed", "blas"])
+def test_a_copy_whose_arrays_came_read_only_predicts_and_trains(matmul):
+    model, other = MLP([12, 5, 3], matmul=matmul), MLP([12, 5, 3], matmul=matmul, rng=1)
+    state = copy.deepcopy(model.__getstate__())
+    for array in (state["parameters"], state["gradient"]):
+        array.flags.writeable = False
+    other.__setstate__(state)
+    np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
+    assert other.train_step(X, LABELS, SGD()) == model.train_step(X, LABELS, SGD())
+    np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("matmul", ["packed", "blas"])
 def test_a_network_copied_with_its_optimizer_goes_on_alike(matmul):
     model, optimizer = MLP([12, 5, 3], matmul=matmul), SGD()
     model.train_epoch(X, LABELS, optimizer, np.arange(50), 16)
