@@ -127,7 +127,7 @@ def store_rows(c: np.ndarray, rows: tuple[int, int], out: np.ndarray) -> None:
     block, target = c[: count * width].reshape(count, width), out[rows[0] : rows[1]]
     for r in range(count):
         for j in range(columns):
-            target[r, j] = block[r, j]
+            target[r, j] = np.float32(block[r, j])
 
 
 @part

@@ -1,0 +1,297 @@
+"""Packing for products of 8-bit integers: four neighbours along the inner dimension in one uint32, the first lowest.
+
+The left operand is uint8 images, as they are: rows are copied, columns woven together from four rows. The right operand
+is float32, and each of its columns is divided by a step of its own and rounded to the nearest integer, ties to even:
+with peak_j the largest magnitude of column j, its step is peak_j / 127, and no rounded value exceeds 127. Signed bytes
+are kept as their two's complement.
+
+Where a column holds NaN or infinity its peak is NaN or infinite, and so is its step: what is scaled by it is not finite.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from fastmlp_kernels._convert import prefetch, runs
+from fastmlp_kernels._jit import part
+from fastmlp_kernels._llvm import (
+    F32,
+    I8,
+    I16,
+    I32,
+    I64,
+    Builder,
+    Value,
+    constant,
+    element_pointer,
+    intrinsic,
+    load,
+    splat,
+    store,
+    vector,
+)
+from fastmlp_kernels._micro import ELEMENTS
+from fastmlp_kernels._pack import AHEAD, NR, Maybe, row_of
+from fastmlp_kernels._target import TILE
+
+QUAD = 4
+# The largest magnitude of a signed byte, the same on both sides of zero.
+MOST = 127
+# A product of at most so many pairs cannot leave the range of a 32-bit sum: 255 * 127 * 66,311 < 2^31.
+EXACT_DEPTH = (2**31 - 1) // (255 * MOST)
+# 1.5 * 2^23: a float32 of magnitude up to 2^22 that is added to it is rounded to an integer, which are its lowest bits.
+_ROUNDER = 12582912.0
+# Columns below this count as zero: 127 divided by much less is infinite.
+LEAST_PEAK = 1e-30
+
+
+def _interleave(builder: Builder, a: Value, b: Value) -> Value:
+    lanes = a.type.count
+    order = [i + half * lanes for i in range(lanes) for half in (0, 1)]
+    return builder.shuffle_vector(a, b, ir.Constant(vector(I32, 2 * lanes), order))
+
+
+@intrinsic
+def _weave(typingctx: Any, x: Any, at: Any, at2: Any, at3: Any, at4: Any, out: Any, to: Any, count: Any) -> Any:
+    """Out[to + i] <- the bytes x.flat[at + i], x.flat[at2 + i], x.flat[at3 + i], x.flat[at4 + i]."""
+    i = types.intp
+    signature = types.void(x, i, i, i, i, out, i, i)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, *starts, out, to, count = args
+        rows = [element_pointer(context, builder, signature.args[0], x, at) for at in starts]
+        first = element_pointer(context, builder, signature.args[5], out, to)
+
+        def body(offset: Value, lanes: int) -> None:
+            a, b, c, d = (load(builder, builder.gep(row, [offset]), vector(I8, lanes), 1) for row in rows)
+            low, high = (
+                builder.bitcast(_interleave(builder, *pair), vector(I16, lanes)) for pair in ((a, b), (c, d))
+            )
+            store(builder, _interleave(builder, low, high), builder.gep(first, [offset]), 4)
+
+        runs(builder, count, body, (4 * TILE.lanes, 4, 1))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def _copy(typingctx: Any, x: Any, at: Any, out: Any, to: Any, count: Any) -> Any:
+    """Copy `count` bytes from x.flat[at] on to the units of `out` from `to` on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, at, out, to, count = args
+        source = element_pointer(context, builder, signature.args[0], x, at)
+        target = builder.bitcast(element_pointer(context, builder, signature.args[2], out, to), I8.as_pointer())
+        cgutils.raw_memcpy(builder, target, source, count, 1)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, out, types.intp, types.intp), codegen
+
+
+@intrinsic
+def _round_four(
+    typingctx: Any,
+    x: Any,
+    at: Any,
+    scale: Any,
+    at2: Any,
+    scale2: Any,
+    at3: Any,
+    scale3: Any,
+    at4: Any,
+    scale4: Any,
+    inverse: Any,
+    io: Any,
+    out: Any,
+    to: Any,
+    count: Any,
+) -> Any:
+    """Round `count` elements of four rows, each times its row's scale and its column's inverse, to bytes in out[to:]."""
+    i, f = types.intp, types.float32
+    signature = types.void(x, i, f, i, f, i, f, i, f, inverse, i, out, i, i)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = signature.args
+        rows = [(element_pointer(context, builder, kinds[0], args[0], args[n]), args[n + 1]) for n in (1, 3, 5, 7)]
+        columns = element_pointer(context, builder, kinds[9], args[9], args[10])
+        first = element_pointer(context, builder, kinds[11], args[11], args[12])
+
+        def body(offset: Value, lanes: int) -> None:
+            kind, units = vector(F32, lanes), vector(I32, lanes)
+            inverse = load(builder, builder.gep(columns, [offset]), kind, 4)
+            unit = constant(I32, 0, lanes)
+            for n, (row, scale) in enumerate(rows):
+                value = load(builder, builder.gep(row, [offset]), kind, 4)
+                value = builder.fmul(builder.fmul(value, splat(builder, scale, lanes)), inverse)
+                bits = builder.bitcast(builder.fadd(value, constant(F32, _ROUNDER, lanes)), units)
+                byte = builder.and_(bits, constant(I32, 0xFF, lanes))
+                unit = builder.or_(unit, builder.shl(byte, constant(I32, 8 * n, lanes)))
+            store(builder, unit, builder.gep(first, [offset]), 4)
+
+        runs(builder, args[13], body)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def _sum_panel(typingctx: Any, packed: Any, at: Any, units: Any, sums: Any, so: Any) -> Any:
+    """Sums[so : so + nr] += the columns of one panel, as int32: its product with ones."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        packed, at, units, sums, so = args
+        kind, element = vector(I32, TILE.lanes), ELEMENTS[types.uint32]
+        ones = constant(I32, 0x01010101, TILE.lanes)
+        source = element_pointer(context, builder, signature.args[0], packed, at)
+        target = element_pointer(context, builder, signature.args[3], sums, so)
+        targets = [builder.gep(target, [I64(TILE.lanes * j)]) for j in range(TILE.nv)]
+        totals = [cgutils.alloca_once_value(builder, load(builder, p, kind, 4)) for p in targets]
+        with cgutils.for_range_slice(builder, I64(0), builder.mul(units, I64(TILE.nr)), I64(TILE.nr), inc=True) as (k, _):
+            for j, total in enumerate(totals):
+                b = load(builder, builder.gep(source, [builder.add(k, I64(TILE.lanes * j))]), kind, 4)
+                builder.store(element.multiply_add(builder, builder.load(total), ones, b), total)
+        for p, total in zip(targets, totals, strict=True):
+            store(builder, builder.load(total), p, 4)
+        return context.get_dummy_value()
+
+    return types.void(packed, types.intp, types.intp, sums, types.intp), codegen
+
+
+@part
+def copy_rows(
+    x: np.ndarray, index: Maybe, rows: tuple[int, int], inner: tuple[int, int], out: np.ndarray, stride: int
+) -> None:
+    """Pack rows of uint8 x, the inner dimension along each row; the bytes after a row's last unit's are left as is."""
+    first, count = inner[0], inner[1] - inner[0]
+    for r in range(rows[0], rows[1]):
+        if r + AHEAD < rows[1]:
+            prefetch(x, row_of(index, r + AHEAD) * x.shape[1] + first, count)
+        _copy(x, row_of(index, r) * x.shape[1] + first, out, (r - rows[0]) * stride, count)
+
+
+@part
+def weave_columns(
+    x: np.ndarray,
+    index: Maybe,
+    columns: tuple[int, int],
+    inner: tuple[int, int],
+    out: np.ndarray,
+    stride: int,
+) -> None:
+    """Pack columns of uint8 x, the inner dimension from row to row; the last unit repeats its last row."""
+    width, last = x.shape[1], inner[1] - 1
+    first, count = columns[0], columns[1] - columns[0]
+    to = 0
+    for k in range(inner[0], inner[1], QUAD):
+        at = row_of(index, k) * width + first
+        at2 = row_of(index, min(k + 1, last)) * width + first
+        at3 = row_of(index, min(k + 2, last)) * width + first
+        at4 = row_of(index, min(k + 3, last)) * width + first
+        for ahead in range(AHEAD, AHEAD + QUAD):
+            if k + ahead <= last:
+                prefetch(x, row_of(index, k + ahead) * width + first, count)
+        _weave(x, at, at2, at3, at4, out, to, count)
+        to += stride
+
+
+@part
+def _scale_of(scale: Maybe, k: int, last: int) -> float:
+    """Return what row k is multiplied by, 0 behind the last one."""
+    if k > last:
+        return np.float32(0)
+    return np.float32(1) if scale is None else scale[k]
+
+
+@part
+def round_panels(
+    x: np.ndarray,
+    scale: Maybe,
+    inverse: np.ndarray,
+    inner: tuple[int, int],
+    out: np.ndarray,
+    to: int,
+    units: int,
+) -> None:
+    """Pack rows `inner` of the right operand x (K, N), rounded: out[to + (panel * units + unit) * nr + column].
+
+    scale : (K,) for the rows, or None; inverse : (N,) 127 / peak. A last unit that is not full gets zeros; columns
+    beyond N are left as they are.
+    """
+    n, last = x.shape[1], inner[1] - 1
+    flat = x.reshape(x.size)
+    for column in range(0, n, NR):
+        count = min(NR, n - column)
+        at = to
+        for k in range(inner[0], inner[1], QUAD):
+            _round_four(
+                flat,
+                k * n + column,
+                _scale_of(scale, k, last),
+                min(k + 1, last) * n + column,
+                _scale_of(scale, k + 1, last),
+                min(k + 2, last) * n + column,
+                _scale_of(scale, k + 2, last),
+                min(k + 3, last) * n + column,
+                _scale_of(scale, k + 3, last),
+                inverse,
+                column,
+                out,
+                at,
+                count,
+            )
+            at += NR
+        to += units * NR
+
+
+@part
+def raise_peaks(x: np.ndarray, scale: Maybe, peaks: np.ndarray) -> None:
+    """Raise peaks (N,) to the largest magnitudes of x (K, N), each row times its scale, as the bits of a float32.
+
+    By bits, because integers are compared in vector lanes and a NaN, larger than infinity, is never passed over.
+    """
+    for r in range(x.shape[0]):
+        row = x[r]
+        s = np.float32(1) if scale is None else scale[r]
+        for j in range(row.size):
+            bits = np.float32(row[j] * s).view(np.int32) & np.int32(0x7FFFFFFF)
+            peaks[j] = max(peaks[j], bits)
+
+
+@part
+def set_steps(peaks: np.ndarray, steps: np.ndarray, inverse: np.ndarray) -> None:
+    """Steps <- peak / 127 and inverse <- 127 / peak, both zero for a column that is zero; peaks (N,) are bits."""
+    for j in range(peaks.size):
+        peak = np.int32(peaks[j]).view(np.float32)
+        zero = peak < np.float32(LEAST_PEAK)
+        steps[j] = np.float32(0) if zero else peak / np.float32(MOST)
+        inverse[j] = np.float32(0) if zero else np.float32(MOST) / peak
+
+
+@part
+def add_panel_sums(packed: np.ndarray, at: int, units: int, sums: np.ndarray, so: int) -> None:
+    """Add to int32 sums[so : so + nr] the columns of one panel from packed[at] on."""
+    _sum_panel(packed, at, units, sums, so)
+
+
+@part
+def add_weighted_sums(packed: np.ndarray, at: int, units: int, weight: np.ndarray, sums: np.ndarray) -> None:
+    """Add to sums (nr,) the columns of one panel from packed[at] on, row k times weight[k]."""
+    panel = packed[at : at + units * NR].reshape(units, NR)
+    last = weight.size - 1
+    for unit in range(units):
+        k = unit * QUAD
+        # where there is no such row, its byte is zero
+        w, w2, w3, w4 = weight[k], weight[min(k + 1, last)], weight[min(k + 2, last)], weight[min(k + 3, last)]
+        row = panel[unit]
+        for c in range(NR):
+            bits = np.int32(row[c])
+            sums[c] += (
+                w * np.float32(np.int32(bits << np.int32(24)) >> np.int32(24))
+                + w2 * np.float32(np.int32(bits << np.int32(16)) >> np.int32(24))
+                + w3 * np.float32(np.int32(bits << np.int32(8)) >> np.int32(24))
+                + w4 * np.float32(bits >> np.int32(24))
+            )
