@@ -29,7 +29,7 @@ SPAN = max(EXACT_DEPTH // (KC * QUAD), 1) * KC * QUAD
 
 
 @part
-def _add_scaled(
+def add_scaled(
     c: np.ndarray, rows: tuple[int, int], center: Maybe, scale: Maybe, steps: Maybe, sums: Maybe, add: bool, out: np.ndarray
 ) -> None:
     """Rows of out <- or += scale_i * steps_j * (c_ij - center_i * sums_j); what is None is left out."""
@@ -85,9 +85,9 @@ def multiply_images(
             macro_kernel(a, (ROW_STRIDE, ONE), count, b, at, panel, NR, c, columns, deep, k % SPAN > 0)
             if inner[1] == depth:
                 add = channel > 0 or k >= SPAN
-                _add_scaled(c, rows, center[channel], scale[channel], steps, sums[channel], add, out)
+                add_scaled(c, rows, center[channel], scale[channel], steps, sums[channel], add, out)
             elif inner[1] % SPAN == 0:
-                _add_scaled(c, rows, None, scale[channel], steps, None, channel > 0 or k >= SPAN, out)
+                add_scaled(c, rows, None, scale[channel], steps, None, channel > 0 or k >= SPAN, out)
 
 
 @part

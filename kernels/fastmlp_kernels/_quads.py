@@ -34,7 +34,7 @@ from fastmlp_kernels._llvm import (
     vector,
 )
 from fastmlp_kernels._micro import ELEMENTS
-from fastmlp_kernels._pack import AHEAD, NR, Maybe, row_of
+from fastmlp_kernels._pack import AHEAD, NR, ZERO, Maybe, row_of
 from fastmlp_kernels._target import TILE
 
 QUAD = 4
@@ -182,7 +182,7 @@ def weave_columns(
     out: np.ndarray,
     stride: int,
 ) -> None:
-    """Pack columns of uint8 x, the inner dimension from row to row; the last unit repeats its last row."""
+    """Pack columns of bytes x, the inner dimension from row to row; the last unit repeats its last row."""
     width, last = x.shape[1], inner[1] - 1
     first, count = columns[0], columns[1] - columns[0]
     to = 0
@@ -196,6 +196,19 @@ def weave_columns(
                 prefetch(x, row_of(index, k + ahead) * width + first, count)
         _weave(x, at, at2, at3, at4, out, to, count)
         to += stride
+
+
+@part
+def pack_bytes(x: np.ndarray, columns: tuple[int, int], out: np.ndarray, to: int) -> None:
+    """Pack one panel of the right operand x (K, N) int8; a last unit that is not full gets zeros."""
+    depth = x.shape[0]
+    units = (depth + QUAD - 1) // QUAD
+    panel = out[to : to + units * NR]
+    weave_columns(x, None, columns, (ZERO, depth), panel, NR)
+    if depth % QUAD:
+        kept = np.uint32((1 << 8 * (depth % QUAD)) - 1)
+        for c in range((units - 1) * NR, units * NR):
+            panel[c] &= kept
 
 
 @part
