@@ -247,8 +247,16 @@ class Packed:
 
     def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Forward and backward over one batch; see `fastmlp.blas.Engine`."""
-        totals = self._run(GRADIENT, Data(x, None, None, np.arange(len(x)), labels, len(x)))
-        return totals.loss / len(x), totals.correct
+        return self._gradients(Data(x, None, None, np.arange(len(x)), labels, len(x)))
+
+    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
+        """Forward and backward over all rows of the inputs; see `fastmlp.blas.Engine`."""
+        ((_, data),) = self._parts(inputs, labels, np.arange(len(inputs)), len(inputs))
+        return self._gradients(data)
+
+    def _gradients(self, data: Data) -> tuple[float, int]:
+        totals = self._run(GRADIENT, data)
+        return totals.loss / data.batch, totals.correct
 
     def evaluate(
         self,
