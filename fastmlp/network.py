@@ -61,7 +61,7 @@ class MLP:
         float32 (weights, sums, activations, loss, update), or "int8": the first layer's products are of uint8 pixels
         as they are and of operands rounded to 8 bits, all the rest float32; for an `ImageInput` alone
     matmul : "packed", whole steps in this package's compiled code, or "blas", numpy's products; float64 is always
-        "blas", bfloat16 and int8 always "packed". None: "packed" where there is the choice; `fastmlp.matmul` measures it
+        "blas", bfloat16 and int8 "packed". None: "packed" where there is the choice; `fastmlp.matmul` measures it
     threads : of a packed network; all usable cores where None. BLAS takes its own, see `fastmlp.threads`
     rng : generator or seed for the initial weights
 

@@ -42,9 +42,7 @@ def gradient_errors(config: RunConfig, dataset: Dataset, start: Model | None = N
     """
     if config.precision == "float64":
         raise ConfigError("precision is float64, which the others are compared with; give --precision another one")
-    train, _ = split_indices(
-        len(dataset.train_images), config.validation_fraction, np.random.default_rng(config.seed)
-    )
+    train, _ = split_indices(len(dataset.train_images), config.validation_fraction, np.random.default_rng(config.seed))
     model, exact = _network(config, start), _network(replace(config, precision="float64", matmul="blas"), start)
     exact.parameters[...] = model.parameters
     for network in (model, exact):

@@ -26,7 +26,7 @@ def operands(rng, m, n, k):
     return rng.integers(0, 256, (m, k), np.uint8), rng.integers(-128, 128, (k, n), np.int8)
 
 
-def product(a, b, dtype=np.int32, threads=1, *, transposed=False):
+def product(a, b, dtype: type = np.int32, threads=1, *, transposed=False):
     """Return A B, each array between fences; A is stored transposed where asked for."""
     stored = np.ascontiguousarray(a.T if transposed else a)
     with fenced(stored, b, np.full((len(a), b.shape[1]), -77, dtype)) as (left, right, out):

@@ -23,7 +23,8 @@ from fastmlp_kernels._bytes import begin_woven_columns, multiply_images
 from fastmlp_kernels._columns import end_columns, keep_gradient, update_weights
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import NR, Maybe
-from fastmlp_kernels._quads import add_panel_sums, add_weighted_sums, raise_peaks, round_panels, set_steps
+from fastmlp_kernels._quad_runs import sum_panel
+from fastmlp_kernels._quads import add_weighted_sums, raise_peaks, round_panels, set_steps
 from fastmlp_kernels._team import barrier, next_task
 
 
@@ -37,7 +38,7 @@ def keep_peaks(rounded: Maybe, task: int, weight: np.ndarray) -> None:
 
 @part
 def _merge_peaks(peaks: np.ndarray, steps: np.ndarray) -> None:
-    """Steps (2, H) <- the steps, and their inverses, of columns with these peaks (parts, H)."""
+    """Set steps (2, H) to the steps, and their inverses, of columns with these peaks (parts, H)."""
     top = steps[0].view(np.int32)
     top[:] = peaks[0]
     for i in range(1, peaks.shape[0]):
@@ -61,7 +62,7 @@ def _round_task(rounded: Maybe, network: Network, channels: int, steps: np.ndarr
         sums[:] = 0
         for j in range(0, sums.size, NR):
             panel = at + j * channels * units
-            add_panel_sums(packed, panel, units_of(rows[1] - rows[0], packed), sums, j)
+            sum_panel(packed, panel, units_of(rows[1] - rows[0], packed), sums, j)
         for j in range(sums.size):
             floats[j] = np.float32(sums[j])  # exact: below 2^24
 
@@ -86,13 +87,11 @@ def round_weights(
 def multiply_rounded(
     rounded: Maybe, x: np.ndarray, index: np.ndarray, space: Space, member: int, rows: tuple[int, int], out: np.ndarray
 ) -> None:
-    """The first layer's product for `rows` of the batch."""
+    """Form the first layer's product for `rows` of the batch."""
     if rounded is not None:
         a, c = space.a[member].view(np.uint32), space.c[member].view(np.int32)
         steps = rounded.steps[member, 0]
-        multiply_images(
-            x, index, space.center, space.scale, rows, rounded.packed, steps, space.sums[member], a, c, out
-        )
+        multiply_images(x, index, space.center, space.scale, rows, rounded.packed, steps, space.sums[member], a, c, out)
 
 
 @part

@@ -1,4 +1,4 @@
-"""Products of uint8 images with a rounded operand, summed in int32: the loops around the micro-kernel, and what they mean.
+"""Products of uint8 images with a rounded operand, summed in int32: the loops, and what they stand for.
 
 With w_kj near q_j W_kj and s_i d_ij near r_j E_ij, where W and E are integers from -127 to 127 (see `_quads`), and an
 image normalised by its mean m_i and inverse deviation s_i, channel by channel:
@@ -6,8 +6,9 @@ image normalised by its mean m_i and inverse deviation s_i, channel by channel:
     sum_k s_i (x_ik - m_i) w_kj  ~  s_i q_j (sum_k x_ik W_kj - m_i sum_k W_kj)
     sum_i s_i (x_ik - m_i) d_ij  ~  r_j (sum_i x_ik E_ij - sum_i m_i E_ij)
 
-The sums over pixels are exact integers; float32 holds them to 2^-24 of their size. What remains is the rounding of W and
-E: at most half a step each, q_j / 2 = max_k |w_kj| / 254, so that with z the normalised image (of mean square 1)
+The sums over pixels are exact integers; float32 holds them to 2^-24 of their size. What remains is the rounding of
+W and E: at most half a step each, q_j / 2 = max_k |w_kj| / 254, so that, with z the normalised image,
+whose mean square is 1,
 
     |error of the sum over k|  <=  |z_i|_1 q_j / 2  <=  K max_k |w_kj| / 254,
 
@@ -30,7 +31,14 @@ SPAN = max(EXACT_DEPTH // (KC * QUAD), 1) * KC * QUAD
 
 @part
 def add_scaled(
-    c: np.ndarray, rows: tuple[int, int], center: Maybe, scale: Maybe, steps: Maybe, sums: Maybe, add: bool, out: np.ndarray
+    c: np.ndarray,
+    rows: tuple[int, int],
+    center: Maybe,
+    scale: Maybe,
+    steps: Maybe,
+    sums: Maybe,
+    add: bool,
+    out: np.ndarray,
 ) -> None:
     """Rows of out <- or += scale_i * steps_j * (c_ij - center_i * sums_j); what is None is left out."""
     columns = out.shape[1]

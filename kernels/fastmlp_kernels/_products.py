@@ -156,7 +156,7 @@ def matmul_int8(
     span: int,
     work: Work,
 ) -> None:
-    """Out <- A B for uint8 A, which is a or its transpose, and int8 b; after `span` of the inner dimension, out += c."""
+    """Out <- A B for int8 b and uint8 A, a or its transpose; every `span` of the inner dimension, out += c."""
     (rows, columns), depth = out.shape, b.shape[0]
     own_a, own_c, units = work.a[member], work.c[member], units_of(depth, work.packed)
     panels = _panels(columns)

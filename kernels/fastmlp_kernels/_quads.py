@@ -5,160 +5,23 @@ is float32, and each of its columns is divided by a step of its own and rounded 
 with peak_j the largest magnitude of column j, its step is peak_j / 127, and no rounded value exceeds 127. Signed bytes
 are kept as their two's complement.
 
-Where a column holds NaN or infinity its peak is NaN or infinite, and so is its step: what is scaled by it is not finite.
+Where a column holds NaN or infinity, so does its peak, and its step: what is scaled by it is not finite.
 """
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
 
-from fastmlp_kernels._convert import prefetch, runs
+from fastmlp_kernels._convert import prefetch
 from fastmlp_kernels._jit import part
-from fastmlp_kernels._llvm import (
-    F32,
-    I8,
-    I16,
-    I32,
-    I64,
-    Builder,
-    Value,
-    constant,
-    element_pointer,
-    intrinsic,
-    load,
-    splat,
-    store,
-    vector,
-)
-from fastmlp_kernels._micro import ELEMENTS
 from fastmlp_kernels._pack import AHEAD, NR, ZERO, Maybe, row_of
-from fastmlp_kernels._target import TILE
+from fastmlp_kernels._quad_runs import copy_run, round_four_runs, weave_run
 
 QUAD = 4
 # The largest magnitude of a signed byte, the same on both sides of zero.
 MOST = 127
 # A product of at most so many pairs cannot leave the range of a 32-bit sum: 255 * 127 * 66,311 < 2^31.
 EXACT_DEPTH = (2**31 - 1) // (255 * MOST)
-# 1.5 * 2^23: a float32 of magnitude up to 2^22 that is added to it is rounded to an integer, which are its lowest bits.
-_ROUNDER = 12582912.0
 # Columns below this count as zero: 127 divided by much less is infinite.
 LEAST_PEAK = 1e-30
-
-
-def _interleave(builder: Builder, a: Value, b: Value) -> Value:
-    lanes = a.type.count
-    order = [i + half * lanes for i in range(lanes) for half in (0, 1)]
-    return builder.shuffle_vector(a, b, ir.Constant(vector(I32, 2 * lanes), order))
-
-
-@intrinsic
-def _weave(typingctx: Any, x: Any, at: Any, at2: Any, at3: Any, at4: Any, out: Any, to: Any, count: Any) -> Any:
-    """Out[to + i] <- the bytes x.flat[at + i], x.flat[at2 + i], x.flat[at3 + i], x.flat[at4 + i]."""
-    i = types.intp
-    signature = types.void(x, i, i, i, i, out, i, i)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x, *starts, out, to, count = args
-        rows = [element_pointer(context, builder, signature.args[0], x, at) for at in starts]
-        first = element_pointer(context, builder, signature.args[5], out, to)
-
-        def body(offset: Value, lanes: int) -> None:
-            a, b, c, d = (load(builder, builder.gep(row, [offset]), vector(I8, lanes), 1) for row in rows)
-            low, high = (
-                builder.bitcast(_interleave(builder, *pair), vector(I16, lanes)) for pair in ((a, b), (c, d))
-            )
-            store(builder, _interleave(builder, low, high), builder.gep(first, [offset]), 4)
-
-        runs(builder, count, body, (4 * TILE.lanes, 4, 1))
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@intrinsic
-def _copy(typingctx: Any, x: Any, at: Any, out: Any, to: Any, count: Any) -> Any:
-    """Copy `count` bytes from x.flat[at] on to the units of `out` from `to` on."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x, at, out, to, count = args
-        source = element_pointer(context, builder, signature.args[0], x, at)
-        target = builder.bitcast(element_pointer(context, builder, signature.args[2], out, to), I8.as_pointer())
-        cgutils.raw_memcpy(builder, target, source, count, 1)
-        return context.get_dummy_value()
-
-    return types.void(x, types.intp, out, types.intp, types.intp), codegen
-
-
-@intrinsic
-def _round_four(
-    typingctx: Any,
-    x: Any,
-    at: Any,
-    scale: Any,
-    at2: Any,
-    scale2: Any,
-    at3: Any,
-    scale3: Any,
-    at4: Any,
-    scale4: Any,
-    inverse: Any,
-    io: Any,
-    out: Any,
-    to: Any,
-    count: Any,
-) -> Any:
-    """Round `count` elements of four rows, each times its row's scale and its column's inverse, to bytes in out[to:]."""
-    i, f = types.intp, types.float32
-    signature = types.void(x, i, f, i, f, i, f, i, f, inverse, i, out, i, i)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds = signature.args
-        rows = [(element_pointer(context, builder, kinds[0], args[0], args[n]), args[n + 1]) for n in (1, 3, 5, 7)]
-        columns = element_pointer(context, builder, kinds[9], args[9], args[10])
-        first = element_pointer(context, builder, kinds[11], args[11], args[12])
-
-        def body(offset: Value, lanes: int) -> None:
-            kind, units = vector(F32, lanes), vector(I32, lanes)
-            inverse = load(builder, builder.gep(columns, [offset]), kind, 4)
-            unit = constant(I32, 0, lanes)
-            for n, (row, scale) in enumerate(rows):
-                value = load(builder, builder.gep(row, [offset]), kind, 4)
-                value = builder.fmul(builder.fmul(value, splat(builder, scale, lanes)), inverse)
-                bits = builder.bitcast(builder.fadd(value, constant(F32, _ROUNDER, lanes)), units)
-                byte = builder.and_(bits, constant(I32, 0xFF, lanes))
-                unit = builder.or_(unit, builder.shl(byte, constant(I32, 8 * n, lanes)))
-            store(builder, unit, builder.gep(first, [offset]), 4)
-
-        runs(builder, args[13], body)
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@intrinsic
-def _sum_panel(typingctx: Any, packed: Any, at: Any, units: Any, sums: Any, so: Any) -> Any:
-    """Sums[so : so + nr] += the columns of one panel, as int32: its product with ones."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        packed, at, units, sums, so = args
-        kind, element = vector(I32, TILE.lanes), ELEMENTS[types.uint32]
-        ones = constant(I32, 0x01010101, TILE.lanes)
-        source = element_pointer(context, builder, signature.args[0], packed, at)
-        target = element_pointer(context, builder, signature.args[3], sums, so)
-        targets = [builder.gep(target, [I64(TILE.lanes * j)]) for j in range(TILE.nv)]
-        totals = [cgutils.alloca_once_value(builder, load(builder, p, kind, 4)) for p in targets]
-        with cgutils.for_range_slice(builder, I64(0), builder.mul(units, I64(TILE.nr)), I64(TILE.nr), inc=True) as (k, _):
-            for j, total in enumerate(totals):
-                b = load(builder, builder.gep(source, [builder.add(k, I64(TILE.lanes * j))]), kind, 4)
-                builder.store(element.multiply_add(builder, builder.load(total), ones, b), total)
-        for p, total in zip(targets, totals, strict=True):
-            store(builder, builder.load(total), p, 4)
-        return context.get_dummy_value()
-
-    return types.void(packed, types.intp, types.intp, sums, types.intp), codegen
 
 
 @part
@@ -170,7 +33,7 @@ def copy_rows(
     for r in range(rows[0], rows[1]):
         if r + AHEAD < rows[1]:
             prefetch(x, row_of(index, r + AHEAD) * x.shape[1] + first, count)
-        _copy(x, row_of(index, r) * x.shape[1] + first, out, (r - rows[0]) * stride, count)
+        copy_run(x, row_of(index, r) * x.shape[1] + first, out, (r - rows[0]) * stride, count)
 
 
 @part
@@ -194,7 +57,7 @@ def weave_columns(
         for ahead in range(AHEAD, AHEAD + QUAD):
             if k + ahead <= last:
                 prefetch(x, row_of(index, k + ahead) * width + first, count)
-        _weave(x, at, at2, at3, at4, out, to, count)
+        weave_run(x, at, at2, at3, at4, out, to, count)
         to += stride
 
 
@@ -212,7 +75,7 @@ def pack_bytes(x: np.ndarray, columns: tuple[int, int], out: np.ndarray, to: int
 
 
 @part
-def _scale_of(scale: Maybe, k: int, last: int) -> float:
+def _scale_of(scale: Maybe, k: int, last: int) -> np.float32:
     """Return what row k is multiplied by, 0 behind the last one."""
     if k > last:
         return np.float32(0)
@@ -240,7 +103,7 @@ def round_panels(
         count = min(NR, n - column)
         at = to
         for k in range(inner[0], inner[1], QUAD):
-            _round_four(
+            round_four_runs(
                 flat,
                 k * n + column,
                 _scale_of(scale, k, last),
@@ -276,18 +139,12 @@ def raise_peaks(x: np.ndarray, scale: Maybe, peaks: np.ndarray) -> None:
 
 @part
 def set_steps(peaks: np.ndarray, steps: np.ndarray, inverse: np.ndarray) -> None:
-    """Steps <- peak / 127 and inverse <- 127 / peak, both zero for a column that is zero; peaks (N,) are bits."""
+    """Set steps <- peak / 127 and inverse <- 127 / peak, both zero for a column that is zero; peaks (N,) are bits."""
     for j in range(peaks.size):
         peak = np.int32(peaks[j]).view(np.float32)
         zero = peak < np.float32(LEAST_PEAK)
         steps[j] = np.float32(0) if zero else peak / np.float32(MOST)
         inverse[j] = np.float32(0) if zero else np.float32(MOST) / peak
-
-
-@part
-def add_panel_sums(packed: np.ndarray, at: int, units: int, sums: np.ndarray, so: int) -> None:
-    """Add to int32 sums[so : so + nr] the columns of one panel from packed[at] on."""
-    _sum_panel(packed, at, units, sums, so)
 
 
 @part

@@ -1,4 +1,4 @@
-"""Matrix products in float32, bfloat16 and 8-bit integers, by themselves or as a dense layer's way forward and its update.
+"""Matrix products in float32, bfloat16 and int8, by themselves or as a dense layer's way forward and its update.
 
     matmul          out <- A B, with either operand transposed
     matmul_int8     out <- A B for uint8 A and int8 B, summed in 32-bit integers
@@ -179,9 +179,7 @@ def matmul(
         _run(members, _matmul, a, b, (bool(transpose_a), bool(transpose_b)), out, step, work)
 
 
-def matmul_int8(
-    a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: bool = False, threads: int = 1
-) -> None:
+def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: bool = False, threads: int = 1) -> None:
     """Out <- A B, where A is a or its transpose.
 
     a : (M, K) uint8, or (K, M) with transpose_a; b : (K, N) int8; all C-contiguous. Any size may be 0
@@ -198,7 +196,9 @@ def matmul_int8(
     _check.array("b", b, (np.dtype(np.int8),), ndim=2)
     rows, depth = a.shape[:: -1 if transpose_a else 1]
     if depth != len(b):
-        raise ValueError(f"inner dimensions differ: A is {(rows, depth)}, transposed where asked for, and B is {b.shape}")
+        raise ValueError(
+            f"inner dimensions differ: A is {(rows, depth)}, transposed where asked for, and B is {b.shape}"
+        )
     _check.array("out", out, (np.dtype(np.int32), np.dtype(np.float32)), (rows, b.shape[1]), writes=True)
     if out.dtype == np.int32 and depth > EXACT_DEPTH:
         raise ValueError(f"K is {depth:,}, allowed for an int32 result is at most {EXACT_DEPTH:,}: give a float32 out")

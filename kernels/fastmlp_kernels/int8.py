@@ -14,7 +14,7 @@ def warn_where_slow() -> None:
     if not INT8_IN_HARDWARE:
         warnings.warn(
             "this CPU has no instructions for products of 8-bit integers (AVX512-VNNI, AVX-VNNI), or numba may not use"
-            " them: products in int8 run in 32-bit integer arithmetic, which gives the same bits but is slower than float32",
+            " them: products in int8 run in 32-bit integer arithmetic, with the same result, slower than in float32",
             RuntimeWarning,
             stacklevel=3,
         )
