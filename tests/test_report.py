@@ -107,7 +107,7 @@ def test_a_sweep_that_is_half_done_has_its_page(table_sweep, tmp_path):
     before = (copied / "runs.jsonl").read_bytes()
     assert report.main([str(copied)]) == 0
     html = (copied / "report.html").read_text(encoding="utf-8")
-    assert "1 runs are not done" in html
+    assert "Not done: 1 of 2 runs" in html
     assert "No network is saved" in html
     assert (copied / "runs.jsonl").read_bytes() == before
 
