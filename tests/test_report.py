@@ -76,12 +76,15 @@ def test_a_browser_draws_all_of_it_from_a_copied_folder(name, request, tmp_path)
     copied = shutil.copytree(request.getfixturevalue(name), tmp_path / "copy")
     page = copied / "report.html"
     # The page has no script of its own: this one, added to the copy, writes down what the browser made of it.
-    look = """<script>addEventListener("load", () => {
+    look = """<script>
+    const images = [...document.querySelectorAll("image")];
+    const copies = images.map(image => Object.assign(new Image(), {src: image.href.baseVal}));  // "load" awaits them
+    addEventListener("load", () => {
       document.querySelectorAll("details").forEach(d => d.open = true);
       const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
       const flat = [...document.querySelectorAll("figure svg")].filter(s => s.getBoundingClientRect().height < 50);
-      const images = [...document.querySelectorAll("image")].filter(i => i.getBBox().width < 1);
-      document.body.dataset.found = [document.querySelectorAll("figure svg").length, flat.length, images.length, wide];
+      const bad = images.filter((one, i) => one.getBBox().width < 1 || !copies[i].naturalWidth);
+      document.body.dataset.found = [document.querySelectorAll("figure svg").length, flat.length, bad.length, wide];
     });</script>"""
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", look + "</body>"), encoding="utf-8")
     command = [str(BROWSER), *ALONE, f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"]

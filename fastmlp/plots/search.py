@@ -114,13 +114,13 @@ def parallel_coordinates(runs: Sequence[RunResult]) -> "Figure":
     for i, (name, values) in enumerate(axes.items()):
         place.axvline(i, color=INK, linewidth=0.8)
         for height, value in zip(places[name], values, strict=True):
-            place.text(i - 0.03, height, text_of(value), fontsize=8, va="center", ha="right")
+            place.text(i + 0.02, height + 0.04, text_of(value), fontsize=8, va="bottom")
     place.axvline(len(axes), color=INK, linewidth=0.8)
     for share in (0, 0.5, 1):
         place.text(len(axes) + 0.03, share, f"{low + share * (high - low):.1f}", fontsize=8, va="center")
     place.set_xticks(range(len(axes) + 1), [*axes, "validation\naccuracy in %"])
     place.set_yticks([])
-    place.set(xlim=(-0.35, len(axes) + 0.35), ylim=(-0.06, 1.06))
+    place.set(xlim=(-0.1, len(axes) + 0.35), ylim=(-0.06, 1.13))
     for side in ("left", "bottom"):
         place.spines[side].set_visible(False)
     return figure

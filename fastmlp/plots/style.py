@@ -22,7 +22,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER = "#2288CC", "#D55E00", "#009E73", "#CC7
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)
 MAP = "cividis"  # even in lightness, and the same to all eyes
 
-_LETTER = 0.066  # inches that a letter of a caption takes
+_LETTER = 0.06  # inches that a letter of a caption takes
 
 _STYLE: Any = {
     "font.family": "sans-serif",
