@@ -85,7 +85,7 @@ def axis_effects(runs: Sequence[RunResult]) -> "Figure":
     for place, (name, values) in zip(places, axes.items(), strict=True):
         for i, value in enumerate(values):
             found = [100 * r.val_accuracy for r in runs if getattr(r.config, name) == value]
-            place.plot([i] * len(found), found, "o", color=BLUE, alpha=0.5, markersize=4)
+            place.plot([i] * len(found), found, "o", color=BLUE, alpha=0.7, markersize=4)
             place.plot([i - 0.25, i + 0.25], [np.nanmean(found)] * 2, color=INK, linewidth=2)
         place.set_xticks(range(len(values)), [text_of(v) for v in values], rotation=30 if len(values) > 4 else 0)
         place.set_xlabel(name)
