@@ -125,6 +125,8 @@ class MLP:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        for name in ("parameters", "gradient"):  # joblib may hand them over as read-only memory maps
+            setattr(self, name, np.require(state[name], requirements=["W", "ENSUREARRAY"]))
         self._engine = self._make_engine()
 
     @property
