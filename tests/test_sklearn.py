@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_it_works_in_pipelines_searches_clones_and_pickles(digits):
     best = search.best_estimator_
     again = pickle.loads(pickle.dumps(best))
     np.testing.assert_array_equal(again.predict_proba(x_test), best.predict_proba(x_test))
-    fresh = clone(best[-1])
+    fresh: Any = clone(best[-1])
     assert not hasattr(fresh, "network_")
     assert fresh.get_params() == best[-1].get_params()
 
