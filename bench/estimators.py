@@ -143,8 +143,8 @@ def render(data_dir: Path | None, names: Sequence[str] = tuple(TASKS), repeats: 
         )
     header = ["rows; network", "threads", "estimator", "fit", "memory of fit", "test accuracy", "first small fit"]
     head = (
-        f"{cpu_model()}; float32, seed 0; medians over {repeats} fits, each in a new process. Memory: what fitting adds "
-        "to the process. The first fit, of two batches, compiles."
+        f"{cpu_model()}; float32, seed 0; medians over {repeats} fits, each in a new process. Memory: what fitting "
+        "adds to the process. The first fit, of two batches, compiles."
     )
     return f"{head}\n\n{markdown(header, lines)}"
 

@@ -23,8 +23,8 @@ def _network(config: RunConfig, start: Model | None) -> MLP:
 
 
 def _gradients(model: MLP, config: RunConfig, dataset: Dataset, train: np.ndarray, rows: np.ndarray) -> None:
-    moments = NORMALIZATIONS[config.normalize](dataset.train_images, train, dataset.train_images, model.dtype)
-    inputs = ImageInput(dataset.train_images, *moments, rows=rows)
+    images = dataset.train_images[rows]
+    inputs = ImageInput(images, *NORMALIZATIONS[config.normalize](dataset.train_images, train, images, model.dtype))
     model.loss_and_gradients(inputs, dataset.train_labels[config.labels][rows])
 
 
