@@ -59,7 +59,7 @@ def rows(name: str, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray, np.n
 
         shape: dict[str, Any] = {"n_informative": 40, "n_classes": 10, "class_sep": 2.0, "random_state": 0}
         x, y = make_classification(20_000, 100, **shape)
-        x = x.astype(np.float32)
+        x, y = np.asarray(x, np.float32), np.asarray(y)
         return x[:10_000], y[:10_000], x[10_000:], y[10_000:], TASKS[name].title
     data = load_dataset("auto", data_dir, download=False)
     parts = []

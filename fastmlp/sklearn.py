@@ -255,7 +255,8 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         optimizer = SGD(self.learning_rate_init, self.momentum, self.weight_decay)
         velocity = optimizer.velocity_of(self.network_.parameters)
         velocity[...] = self._velocity
-        batch_size = min(200 if self.batch_size == "auto" else self.batch_size, len(train.y))
+        batch_size = 200 if isinstance(self.batch_size, str) else self.batch_size  # a string is "auto"
+        batch_size = min(batch_size, len(train.y))
         result = fit(
             self.network_, train.X, train.y, sample_weight=train.weights, validation=held, optimizer=optimizer,
             epochs=epochs, batch_size=batch_size, patience=patience, schedule=self.schedule, rng=self._rng,

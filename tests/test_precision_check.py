@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from command import embedded_made_once as embedded_made_once  # a fixture
 from command import run, table_rows
 from fastmlp.config import RunConfig
 from fastmlp.data import load_dataset
