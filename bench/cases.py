@@ -108,7 +108,7 @@ CASES: dict[str, Callable[[str, tuple[int, int], np.random.Generator], Case]] = 
     **{f"{name}_backward": _backward for name in reference.ACTIVATIONS},
     "softmax_cross_entropy": _loss,
     "softmax_cross_entropy_eval": _loss,
-    "softmax": _forward,
+    "bias_softmax": _forward,
     "momentum_step": _update,
     "image_moments": _moments,
     "gather_normalize": _gather,

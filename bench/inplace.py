@@ -98,7 +98,7 @@ def softmax_cross_entropy_eval(logits: Array, bias: Array, labels: Array, s: Scr
     return _loss(logits, bias, labels, s.full, s)
 
 
-def softmax(logits: Array, bias: Array, s: Scratch) -> None:
+def bias_softmax(logits: Array, bias: Array, s: Scratch) -> None:
     np.add(logits, bias, out=logits)
     np.max(logits, axis=1, out=s.column)
     np.subtract(logits, s.column[:, None], out=logits)

@@ -89,7 +89,7 @@ def softmax_cross_entropy_eval(logits: Array, bias: Array, labels: Array, s: Scr
     return _loss(logits, bias, labels, s)[:2]
 
 
-def softmax(logits: Array, bias: Array, s: Scratch) -> None:
+def bias_softmax(logits: Array, bias: Array, s: Scratch) -> None:
     z, e, axis = _exponentials(logits, bias, s)
     np.exp(z, out=e)
     np.matmul(s.ones_h, e, out=s.column) if axis == 0 else np.matmul(e, s.ones_h, out=s.column)

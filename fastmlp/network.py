@@ -277,7 +277,7 @@ class MLP:
         self._check_batch_size(batch_size)
         out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
         for start, logits in self._engine.logits(inputs, batch_size):
-            jit.softmax(logits, self.layers[-1].bias)
+            jit.bias_softmax(logits, self.layers[-1].bias)
             out[start : start + len(logits)] = logits
         return out
 
