@@ -36,12 +36,18 @@ def test_options(name):
 on_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names of x86's instructions")
 # float32 widened to float64 where it is meant: the loss adds each row's share in float64, one element at a time.
 WIDENED = {"softmax_cross_entropy": {"cvtss2sd"}, "softmax_cross_entropy_eval": {"cvtss2sd"}}
+# So are sums of exponentials, a piece of a row at a time, and the accurate sums, in whole vectors.
+WIDENED |= dict.fromkeys(("bias_softmax", "softmax", "log_softmax", "logsumexp"), {"cvtss2sd"})
+WIDENED |= dict.fromkeys(("accurate_sum", "accurate_mean"), {"cvtss2sd", "cvtps2pd"})
 # What each loop does with whole vectors; pslld makes a power of two, in exp and tanh.
 PACKED = {
     **dict.fromkeys(("bias_identity", "bias_relu", "identity_backward"), ("addps",)),
     **dict.fromkeys(("bias_tanh", "bias_sigmoid"), ("addps", "mulps", "divps", "pslld")),
     **dict.fromkeys(("tanh_backward", "sigmoid_backward", "relu_backward", "momentum_step"), ("addps", "mulps")),
-    **dict.fromkeys(("softmax", "softmax_cross_entropy", "softmax_cross_entropy_eval"), ("addps", "mulps", "pslld")),
+    **dict.fromkeys(("softmax_cross_entropy", "softmax_cross_entropy_eval"), ("addps", "mulps", "pslld")),
+    **dict.fromkeys(("bias_softmax", "softmax"), ("addps", "mulps", "pslld")),
+    **dict.fromkeys(("log_softmax", "logsumexp"), ("addps", "mulps", "pslld", "cmpneqps")),
+    **dict.fromkeys(("accurate_sum", "accurate_mean"), ("addpd", "cvtps2pd")),
     "gather_normalize": ("cvtdq2ps", "mulps"),
     "image_moments": ("paddd",),
 }
@@ -116,6 +122,15 @@ def user_others(z, bias, dbias):
 
 
 @njit
+def user_rows(x, out, sums):
+    jit.softmax(x, out)
+    jit.log_softmax(out, out)
+    jit.logsumexp(x, sums[0])
+    jit.accurate_sum(x, sums[1])
+    jit.accurate_mean(x, sums[2])
+
+
+@njit
 def user_scalars(x):
     return jit.exp1(x) + jit.tanh1(x) * jit.sigmoid1(x)
 
@@ -150,6 +165,15 @@ def test_images_inside_a_users_jitted_function(rng):
     out = np.empty((20, 48), np.float32)
     fastmlp_kernels.gather_normalize(pixels, index, mean, inv_std, out)
     assert_same(user_images(pixels, index), out)
+
+
+def test_the_last_axis_inside_a_users_jitted_function(rng):
+    x = normal(rng, (19, 23), np.float32)
+    out, sums = np.empty_like(x), np.empty((3, 19), np.float32)
+    user_rows(x, out, sums)
+    assert_same(out, fastmlp_kernels.log_softmax(fastmlp_kernels.softmax(x)))
+    wanted = fastmlp_kernels.logsumexp(x), fastmlp_kernels.accurate_sum(x, -1), fastmlp_kernels.accurate_mean(x, -1)
+    assert_same(sums, np.stack(wanted))
 
 
 def test_the_other_kernels_and_scalars_inside_a_users_jitted_function(rng):

@@ -56,9 +56,7 @@ def of_rows(name: str, value: np.ndarray) -> np.ndarray:
     return value.reshape(-1, value.shape[-1])
 
 
-def result(
-    out: np.ndarray | None, shape: tuple[int, ...], x: np.ndarray, *, in_place: bool = False
-) -> np.ndarray:
+def result(out: np.ndarray | None, shape: tuple[int, ...], x: np.ndarray, *, in_place: bool = False) -> np.ndarray:
     """Return `out`, checked, or a new array of this shape and the dtype of x where it is None.
 
     in_place : whether out may be the memory of x itself; it may never overlap x otherwise
