@@ -1,8 +1,8 @@
 """One table of kernels for the benchmarks: what each one is called with, what it is compared with, what it moves.
 
 Every case does the same work several ways: the compiled kernel, careful in-place numpy (`bench.inplace`), tuned numpy
-where that is another form (`bench.tuned`), scipy where it has the function, and the plain float64 reference. All but the last work in place on the same
-float32 buffers; `restore` gives these their first values again, outside the time that counts.
+where that is another form (`bench.tuned`), scipy where it has the function, and the plain float64 reference. All but
+the last work on the same float32 buffers; `restore` gives these their first values again, outside the time that counts.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Every kernel, on one thread, against in-place numpy, tuned numpy, scipy (all float32) and the plain float64 reference.
+"""Every kernel, on one thread, against in-place and tuned numpy, scipy (all float32) and the plain float64 reference.
 
 All take turns within a run, so that a slow moment of the machine meets all of them. Buffers that a call
 overwrites get their first values back before the next one, outside the time that counts.

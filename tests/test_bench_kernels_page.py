@@ -47,9 +47,7 @@ def test_the_speed_table_has_every_rival_and_when_compiling_has_paid():
     assert "| 0.50 s |" in table
 
 
-@pytest.mark.parametrize(
-    ("seconds", "calls"), [(2e-3, "250"), (1e-3, "never"), (0.5e-3, "never"), (1.3e-3, "834")]
-)
+@pytest.mark.parametrize(("seconds", "calls"), [(2e-3, "250"), (1e-3, "never"), (0.5e-3, "never"), (1.3e-3, "834")])
 def test_break_even_is_counted_against_the_fastest_rival(seconds, calls):
     taken = {"fastmlp": 1e-3, "numpy_inplace": seconds, "scipy": 5e-3}
     assert kernels_page.break_even(0.25, taken) == calls
