@@ -101,6 +101,20 @@ def bias_softmax(logits: Array, bias: Array, s: Scratch) -> None:
         np.multiply(e, s.column[:, None], out=logits)
 
 
+def softmax(x: Array, out: Array, s: Scratch) -> None:
+    np.copyto(out, x)
+    bias_softmax(out, s.zeros_h, s)
+
+
+def accurate_sum(x: Array, out: Array, s: Scratch) -> None:
+    np.matmul(x, s.ones_h, out=out)  # in float32: fast, and less accurate
+
+
+def accurate_mean(x: Array, out: Array, s: Scratch) -> None:
+    accurate_sum(x, out, s)
+    np.divide(out, np.float32(x.shape[1]), out=out)
+
+
 def image_moments(images: Array, channels: int, mean: Array, inv_std: Array, s: Scratch) -> None:
     np.copyto(s.full, images)
     pixels = s.full.reshape(-1, images.shape[1] // channels)

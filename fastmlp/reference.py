@@ -81,7 +81,7 @@ def logsumexp(x: Array) -> Array:
 
 
 def log_softmax(x: Array) -> Array:
-    """x - logsumexp(x) along the last axis, from x less the row's largest, so that nothing cancels."""
+    """Subtract logsumexp(x) along the last axis, after the row's largest, so that nothing cancels."""
     z = x - x.max(axis=-1, keepdims=True)
     return z - logsumexp(z)[..., None]
 

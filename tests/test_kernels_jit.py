@@ -37,8 +37,8 @@ on_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reaso
 # float32 widened to float64 where it is meant: the loss adds each row's share in float64, one element at a time.
 WIDENED = {"softmax_cross_entropy": {"cvtss2sd"}, "softmax_cross_entropy_eval": {"cvtss2sd"}}
 # So are sums of exponentials, a piece of a row at a time, and the accurate sums, in whole vectors.
-WIDENED |= dict.fromkeys(("bias_softmax", "softmax", "log_softmax", "logsumexp"), {"cvtss2sd"})
-WIDENED |= dict.fromkeys(("accurate_sum", "accurate_mean"), {"cvtss2sd", "cvtps2pd"})
+WIDENED |= {name: {"cvtss2sd"} for name in ("bias_softmax", "softmax", "log_softmax", "logsumexp")}
+WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("accurate_sum", "accurate_mean")}
 # What each loop does with whole vectors; pslld makes a power of two, in exp and tanh.
 PACKED = {
     **dict.fromkeys(("bias_identity", "bias_relu", "identity_backward"), ("addps",)),

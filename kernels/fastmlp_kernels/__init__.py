@@ -3,8 +3,8 @@
 Each function here checks its arguments and calls a compiled loop; the loops themselves, unchecked, for use inside other
 jitted functions, are in `fastmlp_kernels.jit`. Sizes in all docstrings: `N` rows of a batch, `D` inputs, `H` hidden
 units, `K` classes. Arrays are C-contiguous, float32 or float64. Functions that work in place return no array.
-Those with `out=None` (`softmax`, `log_softmax`, `logsumexp`, `accurate_sum`, `accurate_mean`) work along the last axis of
-arrays of any number of dimensions and return their result, as numpy's own functions do.
+Those with `out=None` (`softmax`, `log_softmax`, `logsumexp`, `accurate_sum`, `accurate_mean`) work along the last axis
+of arrays of any number of dimensions and return their result, as numpy's own functions do.
 Nothing compiles at import; `warmup()` compiles all. Matrix products, float32 and bfloat16, are a module of their own,
 `fastmlp_kernels.gemm`, and rounding to bfloat16 is in `fastmlp_kernels.bfloat16`; these compile at their first call.
 """

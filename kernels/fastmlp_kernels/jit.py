@@ -3,7 +3,8 @@
 Called with a wrong shape, a label outside [0, K) or overlapping arrays they read and write out of bounds: check once,
 outside the loop. Arguments are those of the public functions of the same name in `fastmlp_kernels`; arrays must be
 C-contiguous and share one dtype, float32 or float64. Those that work along the last axis (`softmax`, `log_softmax`,
-`logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions. `exp1`, `tanh1` and `sigmoid1` take one element.
+`logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions. `exp1`, `tanh1` and `sigmoid1` take
+one element.
 """
 
 from fastmlp_kernels.activations import _bias_identity as bias_identity

@@ -1,10 +1,12 @@
 """softmax, log_softmax and logsumexp along the last axis, in float32 and float64.
 
-A row's largest element is subtracted, so that no exponential overflows. Its own exponential, which is 1, stays out of the
-sum of the others, and the logarithm is log1p of that sum: where one element dominates, the others' share is kept
+A row's largest element is subtracted, so that no exponential overflows. Its own exponential, which is 1, stays out of
+the sum of the others, and the logarithm is log1p of that sum: where one element dominates, the others' share is kept
 however small it is. See P. Blanchard, D. J. Higham, N. J. Higham, "Accurately computing the log-sum-exp and softmax
 functions", IMA Journal of Numerical Analysis 41 (2021).
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from fastmlp_kernels.loss import BLOCK, softmax_of_rows
 
 
 @part
-def _shift_of(row: np.ndarray) -> float:
+def _shift_of(row: np.ndarray) -> Any:
     """Return the largest element, or 0 where it is infinite or NaN: then x - shift keeps what makes the result so."""
     top = key_of(row[0])
     for k in range(row.size):
@@ -114,7 +116,7 @@ def log_softmax(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     return out
 
 
-def logsumexp(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+def logsumexp(x: np.ndarray, out: np.ndarray | None = None) -> Any:
     """log(sum(exp(x))) along the last axis; returns `out`, or a new array (a scalar for one row) where it is None.
 
     x : (..., K) float32 or float64, C-contiguous, K > 0

@@ -1,9 +1,12 @@
 """Sum and mean of float32 and float64 arrays, as accurate as memory is fast.
 
 Blocks are summed in float64, in vector lanes; the blocks' sums are added with Knuth's TwoSum, which keeps what each
-addition rounds off (T. Ogita, S. M. Rump, S. Oishi, "Accurate sum and dot product", SIAM Journal on Scientific Computing
-26 (2005)). No element goes through more than some fifty roundings, however many there are.
+addition rounds off (T. Ogita, S. M. Rump, S. Oishi, "Accurate sum and dot product", SIAM Journal on Scientific
+Computing 26 (2005)). No element goes through more than some fifty roundings, however many there are.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +49,9 @@ def _accurate_mean(x: np.ndarray, out: np.ndarray) -> None:
         out[i] = out.dtype.type(_sum(x[i]) / np.float64(x.shape[1]))
 
 
-def _reduce(body, x: np.ndarray, axis: int | None, out: np.ndarray | None) -> np.ndarray | float:
+def _reduce(
+    body: Callable[[np.ndarray, np.ndarray], None], x: np.ndarray, axis: int | None, out: np.ndarray | None
+) -> Any:
     rows = _check.of_rows("x", x)
     if axis is None:
         if out is not None:
@@ -61,7 +66,7 @@ def _reduce(body, x: np.ndarray, axis: int | None, out: np.ndarray | None) -> np
     return result if out is not None or result.ndim else result[()]
 
 
-def accurate_sum(x: np.ndarray, axis: int | None = None, out: np.ndarray | None = None) -> np.ndarray | float:
+def accurate_sum(x: np.ndarray, axis: int | None = None, out: np.ndarray | None = None) -> Any:
     """Sum of all elements (axis None, as a float of 64 bits) or along the last axis (axis -1, in the dtype of x).
 
     x : (..., K) float32 or float64, C-contiguous, K > 0
@@ -73,7 +78,7 @@ def accurate_sum(x: np.ndarray, axis: int | None = None, out: np.ndarray | None 
     return _reduce(_accurate_sum, x, axis, out)
 
 
-def accurate_mean(x: np.ndarray, axis: int | None = None, out: np.ndarray | None = None) -> np.ndarray | float:
+def accurate_mean(x: np.ndarray, axis: int | None = None, out: np.ndarray | None = None) -> Any:
     """Mean of all elements (axis None, as a float of 64 bits) or along the last axis (axis -1, in the dtype of x).
 
     x : (..., K) float32 or float64, C-contiguous, K > 0
