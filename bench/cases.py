@@ -1,8 +1,8 @@
 """One table of kernels for the benchmarks: what each one is called with, what it is compared with, what it moves.
 
 Every case does the same work several ways: the compiled kernel, careful in-place numpy (`bench.inplace`), tuned numpy
-where that is another form (`bench.tuned`), and the plain float64 reference. All but the last work in place on the same
-float32 buffers; `restore` gives these their first values again, outside the time that counts.
+where that is another form (`bench.tuned`), scipy where it has the function, and the plain float64 reference. All but
+the last work on the same float32 buffers; `restore` gives these their first values again, outside the time that counts.
 """
 
 from collections.abc import Callable
@@ -103,12 +103,44 @@ def _gather(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case
     return Case(calls, (out,), out.size + out.nbytes)
 
 
+def _scipy(name: str, x: np.ndarray, out: np.ndarray) -> dict[str, Callable[[], Any]]:
+    try:
+        from scipy import special
+    except ImportError:  # comes with the extra `peers`, as scikit-learn's
+        return {}
+    function = getattr(special, name, None)
+    # the copy is so that its result is checked with the others'; it takes a hundredth of the time
+    return {"scipy": lambda: np.copyto(out, function(x, axis=-1))} if function else {}
+
+
+def _last_axis(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    x = _normal(rng, *shape)
+    out = np.empty_like(x) if name.endswith("softmax") else np.empty(shape[0], np.float32)
+    axis = (-1,) if name.startswith("accurate_") else ()
+    fast, careful = getattr(fastmlp_kernels, name), getattr(inplace, name)
+    (plain,), scratch = _wide(x), inplace.Scratch(shape)
+
+    def call() -> None:  # what it returns is out
+        fast(x, *axis, out)
+
+    calls = {
+        "fastmlp": call,
+        "numpy_inplace": lambda: careful(x, out, scratch),
+        "numpy": lambda: getattr(reference, name)(plain, *axis),
+        **_scipy(name, x, out),
+    }
+    if hasattr(tuned, name):
+        calls["numpy_tuned"] = lambda: getattr(tuned, name)(x, out, scratch)
+    return Case(calls, (out,), x.nbytes + out.nbytes)
+
+
 CASES: dict[str, Callable[[str, tuple[int, int], np.random.Generator], Case]] = {
     **{f"bias_{name}": _forward for name in reference.ACTIVATIONS},
     **{f"{name}_backward": _backward for name in reference.ACTIVATIONS},
     "softmax_cross_entropy": _loss,
     "softmax_cross_entropy_eval": _loss,
-    "softmax": _forward,
+    "bias_softmax": _forward,
+    **dict.fromkeys(("softmax", "log_softmax", "logsumexp", "accurate_sum", "accurate_mean"), _last_axis),
     "momentum_step": _update,
     "image_moments": _moments,
     "gather_normalize": _gather,

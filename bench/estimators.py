@@ -1,128 +1,172 @@
-"""Write the README's block on scikit-learn: FastMLPClassifier against MLPClassifier, equal settings, in turns.
+"""Write the README's block on estimators: FastMLPClassifier beside scikit-learn's MLPClassifier, with equal settings.
 
-    python -m bench.estimators --data-dir DATA
+    python -m bench.estimators --data-dir DATA --readme README.md      (without --readme the table is printed)
 
-Each fit has a process of its own (`bench.fit_once`); a repeat has the next seed. Without CIFAR-100 in DATA the images
-are the embedded set's.
+Each fit has a process of its own, in which a fit of two batches went before; the two take turns, and medians are shown.
+scikit-learn's alpha is the weight decay times the batch size, its momentum is not Nesterov's, and no one stops early.
+Both get the same float32 rows, those of images normalised beforehand. Take a quiet machine.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
-import tempfile
+import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-from bench.fit_once import CASES, ESTIMATORS
-from bench.measured import in_units, plural
-from bench.readme import README, markdown, write_block
-from bench.worker import THREADS
-from fastmlp import coretype
-from fastmlp.threads import usable_cores
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from bench.readme import markdown, write_block
+from bench.rounds import peak_memory, reset_peak_memory
+from fastmlp import reference
+from fastmlp.data import NORMALIZATIONS, load_dataset
+from fastmlp.environment import cpu_model
+from fastmlp.threads import blas_threads, usable_cores
 
 BLOCK = "estimators"
-NAMES = {"fastmlp": "**FastMLPClassifier**", "sklearn": "MLPClassifier"}
-Fits = list[dict[str, Any]]
-Key = tuple[str, int, str]  # case, threads, estimator
+MOMENTUM, REPEATS = 0.9, 3
+ESTIMATORS = {"fastmlp": "FastMLPClassifier", "sklearn": "MLPClassifier"}
 
 
-def fit_once(key: Key, seed: int, cache: str, data_dir: Path | None, epochs: int | None) -> dict[str, Any]:
-    """Return the figures of one fit in a new process; cache : folder of this package's compiled code."""
-    case, threads, estimator = key
-    command = [sys.executable, "-m", "bench.fit_once", estimator, case, "--threads", str(threads), "--seed", str(seed)]
+class Task(NamedTuple):
+    """What is fitted: rows by name, hidden units, activation, and the settings of both."""
+
+    title: str
+    hidden: int
+    activation: str
+    lr: float
+    weight_decay: float
+    batch: int
+    epochs: int
+
+
+TASKS = {
+    "tabular": Task("10,000 x 100, 10 classes, made up", 100, "relu", 0.05, 1e-4, 200, 30),
+    "images": Task("images x 3072, 20 classes", 128, "tanh", 0.005, 0.01, 1024, 5),
+}
+
+
+def rows(name: str, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, str]:
+    """Return float32 rows and labels to fit, the same to test on, and what they are."""
+    if name == "tabular":
+        from sklearn.datasets import make_classification
+
+        shape: dict[str, Any] = {"n_informative": 40, "n_classes": 10, "class_sep": 2.0, "random_state": 0}
+        x, y = make_classification(20_000, 100, **shape)
+        x, y = np.asarray(x, np.float32), np.asarray(y)
+        return x[:10_000], y[:10_000], x[10_000:], y[10_000:], TASKS[name].title
+    data = load_dataset("auto", data_dir, download=False)
+    parts = []
+    for images, labels in ((data.train_images, data.train_labels), (data.test_images, data.test_labels)):
+        moments = NORMALIZATIONS["image"](images, np.arange(len(images)), images, np.float32)
+        parts += [reference.normalize(images, *moments), next(iter(labels.values()))]
+    x, y, x_test, y_test = parts
+    return x, y, x_test, y_test, f"{len(x):,} {TASKS[name].title.replace('images', f'images of {data.name}')}"
+
+
+def estimator(kind: str, task: Task, threads: int) -> Any:
+    """Return the estimator, not fitted."""
+    if kind == "fastmlp":
+        from fastmlp.sklearn import FastMLPClassifier
+
+        return FastMLPClassifier(
+            (task.hidden,), task.activation, learning_rate_init=task.lr, momentum=MOMENTUM, random_state=0,
+            weight_decay=task.weight_decay, batch_size=task.batch, max_iter=task.epochs, threads=threads,
+        )  # fmt: skip
+    from sklearn.neural_network import MLPClassifier
+
+    size: dict[str, Any] = {"batch_size": task.batch}
+    return MLPClassifier(
+        (task.hidden,), activation=task.activation, solver="sgd", learning_rate_init=task.lr, momentum=MOMENTUM,
+        nesterovs_momentum=False, alpha=task.weight_decay * task.batch, max_iter=task.epochs,
+        n_iter_no_change=task.epochs, random_state=0, **size,
+    )  # fmt: skip
+
+
+def measured(kind: str, name: str, threads: int, data_dir: Path | None) -> dict[str, Any]:
+    """Fit in this process; return seconds, peak memory in bytes, test accuracy, and what was fitted."""
+    task, (x, y, x_test, y_test, about) = TASKS[name], rows(name, data_dir)
+    few = 2 * task.batch
+    with blas_threads(threads), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, of epochs that were not enough
+        began = time.perf_counter()
+        estimator(kind, task._replace(epochs=1), threads).fit(x[:few], np.arange(few) % (y.max() + 1))
+        first = time.perf_counter() - began
+        reset_peak_memory()
+        before, model = peak_memory(), estimator(kind, task, threads)
+        began = time.perf_counter()
+        model.fit(x, y)
+        seconds = time.perf_counter() - began
+        return {
+            "about": about,
+            "first": first,
+            "seconds": seconds,
+            "bytes": peak_memory() - before,
+            "accuracy": float(model.score(x_test, y_test)),
+        }
+
+
+def _in_a_process(kind: str, name: str, threads: int, data_dir: Path | None) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.estimators", "--one", kind, name, str(threads)]
     command += ["--data-dir", str(data_dir)] if data_dir else []
-    command += ["--epochs", str(epochs)] if epochs else []
-    environment = os.environ | dict.fromkeys(THREADS, str(threads))
-    environment |= {"FASTMLP_NUMBA_CACHE": "1", "NUMBA_CACHE_DIR": cache}
-    done = subprocess.run(command, env=environment, cwd=README.parent, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(threads: Sequence[int], repeats: int, data_dir: Path | None, epochs: int | None) -> dict[Key, Fits]:
-    """Return all fits; in each repeat the estimators take turns, after one that fills the cache of compiled code."""
-    keys = [(case, n, estimator) for case in CASES for n in threads for estimator in ESTIMATORS]
-    fits: dict[Key, Fits] = {key: [] for key in keys}
-    with tempfile.TemporaryDirectory() as cache:
-        for case in CASES:
-            fit_once((case, threads[0], "fastmlp"), 0, cache, data_dir, 1)
-        for seed in range(repeats):
-            for key in keys:
-                fits[key].append(fit_once(key, seed, cache, data_dir, epochs))
-                print(f"{seed} {key}: {fits[key][-1]['seconds']:.2f} s", file=sys.stderr, flush=True)
-    return fits
-
-
-def render(fits: dict[Key, Fits], head: str) -> str:
-    """Return the block: a row an estimator, network and number of threads; `head` says what was used."""
-
-    def over(key: Key, name: str) -> float:
-        return median(fit[name] for fit in fits[key])
-
+def render(data_dir: Path | None, names: Sequence[str] = tuple(TASKS), repeats: int = REPEATS) -> str:
+    """Measure; return the block."""
+    counts = sorted({1, usable_cores()})
+    cases = [(name, n, kind) for _ in range(repeats) for name in names for n in counts for kind in ESTIMATORS]
+    found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    for case in track(cases, "Fits", console=Console(stderr=True)):
+        name, threads, kind = case
+        found.setdefault(case, []).append(_in_a_process(kind, name, threads, data_dir))
+    middle = {
+        case: {key: median(result[key] for result in results) for key in ("first", "seconds", "bytes", "accuracy")}
+        for case, results in found.items()
+    }
     lines = []
-    for case, threads, estimator in fits:
-        key = (case, threads, estimator)
-        first, ratio = fits[key][0], over(key, "seconds") / over((case, threads, "fastmlp"), "seconds")
-        beside = "" if estimator == "fastmlp" else f" ({ratio:.2f}x)"
-        lines.append([
-            f"{first['data']}, {first['rows']:,} rows", f"{first['network']}, {first['epochs']} epochs", str(threads),
-            NAMES[estimator], in_units(over(key, "seconds")) + beside, f"{over(key, 'peak') / 1e6:,.0f} MB",
-            f"{over(key, 'added') / 1e6:,.0f} MB", f"{100 * over(key, 'accuracy'):.2f}",
-        ])  # fmt: skip
-    ours = [key for key in fits if key[2] == "fastmlp"]
-    loading = max(over(key, "loading") for key in ours)
-    repeats = len(fits[ours[0]])
-    settings = "; ".join(
-        f"{fits[case, ours[0][1], 'fastmlp'][0]['network']}: batch {c.batch}, learning rate {c.lr:g}, weight decay "
-        f"{c.weight_decay:g}, in scikit-learn alpha {c.weight_decay * c.batch:g}"
-        for case, c in CASES.items()
+    for (name, threads, kind), row in middle.items():
+        ratio = row["seconds"] / middle[name, threads, "fastmlp"]["seconds"]
+        task, about = TASKS[name], found[name, threads, kind][0]["about"]
+        settings = f"{task.hidden} {task.activation}, batch {task.batch}, {task.epochs} epochs"
+        times = f"{row['seconds']:.2f} s" + ("" if kind == "fastmlp" else f" ({ratio:.2f}x)")
+        memory, accuracy = f"{row['bytes'] / 1e6:,.0f} MB", f"{100 * row['accuracy']:.2f} %"
+        lines.append(
+            [f"{about}; {settings}", str(threads), ESTIMATORS[kind], times, memory, accuracy, f"{row['first']:.1f} s"]
+        )
+    header = ["rows; network", "threads", "estimator", "fit", "memory of fit", "test accuracy", "first small fit"]
+    head = (
+        f"{cpu_model()}; float32, seed 0; medians over {repeats} fits, each in a new process. Memory: what fitting "
+        "adds to the process. The first fit, of two batches, compiles."
     )
-    text = (
-        f"{head} ReLU, momentum 0.9 without Nesterov, float32, no early stopping; {settings}. "
-        f"Medians of {repeats} fits in turns, seeds 0 to {repeats - 1}, each in a new process; in brackets that "
-        "time over ours. Memory: the most that the process held during the fit, with the rows, and what of it the fit "
-        f"added. Test accuracy in %; each begins with its own kind of random weights. Loading our compiled code took "
-        f"{in_units(loading)} a process and is not in the times."
-    )
-    header = ["data", "network", "threads", "estimator", "fit", "memory", "added", "accuracy"]
-    return f"{text}\n\n{markdown(header, lines)}"
-
-
-def describe() -> str:
-    """Return the machine and the libraries in one sentence; call it before others load numpy, or with its kernels."""
-    import numba
-    import numpy as np
-    import sklearn
-
-    from fastmlp.environment import cpu_model
-    from fastmlp.threads import blas_info
-
-    kernels = next((library.get("architecture") for library in blas_info()), None)
-    return (
-        f"{cpu_model()}, {plural(usable_cores()).replace('thread', 'core')}; scikit-learn {sklearn.__version__}, numpy "
-        f"{np.__version__}{f' with BLAS kernels {kernels}' if kernels else ''}, numba {numba.__version__}."
-    )
+    return f"{head}\n\n{markdown(header, lines)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and write the block; return the exit status."""
+    """Print or write the table; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.estimators", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data-dir", type=Path, help="where CIFAR-100 lies")
-    parser.add_argument("--threads", type=int, nargs="+", help="(default: 1, and all cores)")
-    parser.add_argument("--repeats", type=int, default=5, help="fits of each (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, help="(default: 50 on the table, 4 on the images)")
-    parser.add_argument("--readme", type=Path, default=README, help="the file with the markers (default: README.md)")
+    parser.add_argument("--data-dir", type=Path, help="where CIFAR-100 lies; else the embedded images are taken")
+    parser.add_argument("--readme", type=Path, help="the file with the markers; without it the table is printed")
+    parser.add_argument("--one", nargs=3, metavar=("ESTIMATOR", "TASK", "THREADS"), help="one fit, as JSON")
     args = parser.parse_args(argv)
-    coretype.apply()  # so that the kernels that are named are the ones that the fits used
-    data_dir = args.data_dir and args.data_dir.resolve()
-    threads = args.threads or sorted({1, usable_cores()})
-    fits = measure(threads, args.repeats, data_dir, args.epochs)
-    write_block(args.readme, BLOCK, render(fits, describe()))
+    if args.one:
+        kind, name, threads = args.one
+        print(json.dumps(measured(kind, name, int(threads), args.data_dir)))
+        return 0
+    block = render(args.data_dir)
+    if args.readme is None:
+        print(block)
+    else:
+        write_block(args.readme, BLOCK, block)
     return 0
 
 

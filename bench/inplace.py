@@ -98,13 +98,50 @@ def softmax_cross_entropy_eval(logits: Array, bias: Array, labels: Array, s: Scr
     return _loss(logits, bias, labels, s.full, s)
 
 
-def softmax(logits: Array, bias: Array, s: Scratch) -> None:
+def bias_softmax(logits: Array, bias: Array, s: Scratch) -> None:
     np.add(logits, bias, out=logits)
     np.max(logits, axis=1, out=s.column)
     np.subtract(logits, s.column[:, None], out=logits)
     np.exp(logits, out=logits)
     np.add.reduce(logits, axis=1, out=s.column)
     np.divide(logits, s.column[:, None], out=logits)
+
+
+def _shifted_exponentials(x: Array, z: Array, s: Scratch) -> None:
+    """Set z to x less each row's largest, s.full to its exponentials, s.column to their sums."""
+    np.max(x, axis=1, out=s.column)
+    np.subtract(x, s.column[:, None], out=z)
+    np.exp(z, out=s.full)
+    np.add.reduce(s.full, axis=1, out=s.column)
+
+
+def softmax(x: Array, out: Array, s: Scratch) -> None:
+    _shifted_exponentials(x, s.full, s)
+    np.divide(s.full, s.column[:, None], out=out)
+
+
+def log_softmax(x: Array, out: Array, s: Scratch) -> None:
+    _shifted_exponentials(x, out, s)
+    np.log(s.column, out=s.column)
+    np.subtract(out, s.column[:, None], out=out)
+
+
+def logsumexp(x: Array, out: Array, s: Scratch) -> None:
+    np.max(x, axis=1, out=out)
+    np.subtract(x, out[:, None], out=s.full)
+    np.exp(s.full, out=s.full)
+    np.add.reduce(s.full, axis=1, out=s.column)
+    np.log(s.column, out=s.column)
+    np.add(out, s.column, out=out)
+
+
+def accurate_sum(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
+    np.copyto(out, np.add.reduce(x, axis=1, dtype=np.float64), casting="same_kind")  # of float64's accuracy, as ours
+
+
+def accurate_mean(x: Array, out: Array, s: Scratch) -> None:
+    accurate_sum(x, out, s)
+    np.divide(out, np.float32(x.shape[1]), out=out)
 
 
 def momentum_step(w: Array, v: Array, g: Array, lr: float, momentum: float, weight_decay: float, s: Scratch) -> None:

@@ -203,7 +203,7 @@ def update(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     w, v = batch.copies
     for r in range(0, w.shape[0], MC):
         rows = r, min(r + MC, w.shape[0])
-        update_weights(space.c[0], rows, None, w, v, (rates.lr, rates.momentum, rates.weight_decay))
+        update_weights(space.c[0], rows, None, None, w, v, (rates.lr, rates.momentum, rates.weight_decay))
 
 
 @kernel

@@ -89,7 +89,7 @@ def softmax_cross_entropy_eval(logits: Array, bias: Array, labels: Array, s: Scr
     return _loss(logits, bias, labels, s)[:2]
 
 
-def softmax(logits: Array, bias: Array, s: Scratch) -> None:
+def bias_softmax(logits: Array, bias: Array, s: Scratch) -> None:
     z, e, axis = _exponentials(logits, bias, s)
     np.exp(z, out=e)
     np.matmul(s.ones_h, e, out=s.column) if axis == 0 else np.matmul(e, s.ones_h, out=s.column)
@@ -99,6 +99,20 @@ def softmax(logits: Array, bias: Array, s: Scratch) -> None:
         np.copyto(logits, e.T)
     else:
         np.multiply(e, s.column[:, None], out=logits)
+
+
+def softmax(x: Array, out: Array, s: Scratch) -> None:
+    np.copyto(out, x)
+    bias_softmax(out, s.zeros_h, s)
+
+
+def accurate_sum(x: Array, out: Array, s: Scratch) -> None:
+    np.matmul(x, s.ones_h, out=out)  # in float32: fast, and less accurate
+
+
+def accurate_mean(x: Array, out: Array, s: Scratch) -> None:
+    accurate_sum(x, out, s)
+    np.divide(out, np.float32(x.shape[1]), out=out)
 
 
 def image_moments(images: Array, channels: int, mean: Array, inv_std: Array, s: Scratch) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from fastmlp import coretype
 
 DEFAULT_BLAS = "numpy_default_blas"  # the rival for whom OPENBLAS_CORETYPE stays unset
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class TookTooLong(Exception):  # noqa: N818 - a rival's property rather than an error
@@ -30,7 +30,7 @@ class Worker:
     """
 
     def __init__(self, kind: str, rival: str, threads: int, cache: Path) -> None:
-        environment = os.environ | dict.fromkeys(THREADS, str(threads)) | {"JAX_PLATFORMS": "cpu"}
+        environment = os.environ | dict.fromkeys(_THREADS, str(threads)) | {"JAX_PLATFORMS": "cpu"}
         environment |= {"FASTMLP_NUMBA_CACHE": "1", "NUMBA_CACHE_DIR": str(cache)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.worker", kind, rival, str(threads)],

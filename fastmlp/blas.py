@@ -50,6 +50,10 @@ class Engine(Protocol):
         """Fill each layer's dweight and dbias for one batch x (N, D); return its mean loss and correct answers."""
         ...
 
+    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
+        """`gradients` of all rows of the inputs, as one batch."""
+        ...
+
     def evaluate(
         self,
         inputs: Input,
@@ -145,6 +149,12 @@ class Blas:
         result = self.gradients(x, labels, weights)
         optimizer.step(self._parameters, self._gradient, self._parts)
         return result
+
+    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
+        """Forward and backward over all rows of the inputs; see `Engine`."""
+        x = self.buffers(len(inputs)).x
+        inputs.gather(np.arange(len(inputs)), x)
+        return self.gradients(x, labels)
 
     def train(
         self,

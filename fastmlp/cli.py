@@ -52,6 +52,7 @@ _NOT_IN_FILE = (
     "workers",
     "scheduler",
     "dry_run",
+    "check_precision",
     "list",
     "quiet",
     "report",
@@ -126,6 +127,11 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
             _print(_planned(plan, to_run, dataset))
             return 0
         with blas_threads(plan.threads) as libraries:
+            if args.check_precision:
+                from fastmlp.precision_check import precision_table  # here: only this needs it
+
+                _print(precision_table(plan.configs, dataset, start))
+                return 0
             if not libraries:
                 say(console, "No BLAS was found whose threads can be set: --threads has no effect.")
             failed = _run(args, console, folder, dataset, plan, began, start)

@@ -120,6 +120,18 @@ class RunConfig:
         """Return the fields as values that JSON knows."""
         return asdict(self) | {"layers": list(self.layers)}
 
+    def to_sklearn(self, parameters: Any = None) -> Any:
+        """Return the same network as scikit-learn's `MLPClassifier`; see `fastmlp.translate.to_sklearn`."""
+        from fastmlp.translate import to_sklearn  # here, as it knows this class
+
+        return to_sklearn(self, parameters)
+
+    def to_torch(self, parameters: Any = None) -> tuple[Any, Any]:
+        """Return the same network in PyTorch, and its optimiser; see `fastmlp.translate.to_torch`."""
+        from fastmlp.translate import to_torch
+
+        return to_torch(self, parameters)
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return the config that `to_json` gave, here or by an older version that had fewer fields.

@@ -23,7 +23,7 @@ OPSET, IR_VERSION = 18, 9  # of 2022: old enough for any runtime in use
 # The graph computes in the same precision, in another order: sums of a few thousand float32 products differ by some
 # 1e-6 of their size, and logits are of the size of ten. In bfloat16 such a difference can move a hidden value to the
 # neighbouring number, 2^-8 of it away.
-TOLERANCES = {"float32": 1e-4, "float64": 1e-12, "bfloat16": 1e-2}
+TOLERANCES = {"float32": 1e-4, "float64": 1e-12, "bfloat16": 1e-2, "int8": 1e-4}
 _EXAMPLES = """examples:
   python -m fastmlp.export runs/all/models/RUN_ID.npz model.onnx
   python -m fastmlp.export model.npz model.safetensors
@@ -90,7 +90,11 @@ def to_onnx(model: Model) -> Any:
         # Of images, the pixels themselves are what is multiplied, and bfloat16 holds these as they are.
         if rounds and not (images and i == 1):
             h = rounded(h)
-        weights = constant(f"weight_{i}", _bfloat16(weight) if rounds else weight)
+        if rounds:
+            weight = _bfloat16(weight)
+        elif model.precision == "int8" and i == 1:
+            weight = _int8(weight)
+        weights = constant(f"weight_{i}", weight)
         h = node("Gemm", h, weights, constant(f"bias_{i}", bias))
         if i < len(layers) and activation:
             h = node(activation, h)
@@ -198,6 +202,12 @@ def _rows(model: Model, data_dir: Path | None) -> tuple[np.ndarray, str]:
     if model.normalize != AS_THEY_ARE:
         return rng.integers(0, 256, shape, np.uint8), "random images"
     return rng.standard_normal(shape).astype(model.parameters.dtype), "rows of random numbers"
+
+
+def _int8(weight: np.ndarray) -> np.ndarray:
+    """Return the weights as a product of bytes sees them: whole steps, 127 of which are the column's largest."""
+    steps = np.abs(weight).max(axis=0) / np.float32(127)
+    return np.rint(weight / np.where(steps, steps, 1)) * steps
 
 
 def _bfloat16(weight: np.ndarray) -> np.ndarray:

@@ -57,10 +57,11 @@ class MLP:
     layers : sizes from input to output, such as [3072, 128, 20]: two weight layers
     activation : of the hidden layers, a key of `fastmlp.activations.ACTIVATIONS`
     init : "auto" (He for ReLU, LeCun otherwise) or a key of `fastmlp.initializers.INITIALIZERS`
-    precision : "float32", "float64", or "bfloat16": both operands of every product rounded to bfloat16, all the rest in
-        float32 (weights, sums, activations, loss, update)
+    precision : "float32", "float64", "bfloat16": both operands of every product rounded to bfloat16, all the rest in
+        float32 (weights, sums, activations, loss, update), or "int8": the first layer's products are of uint8 pixels
+        as they are and of operands rounded to 8 bits, all the rest float32; for an `ImageInput` alone
     matmul : "packed", whole steps in this package's compiled code, or "blas", numpy's products; float64 is always
-        "blas", bfloat16 always "packed". None: "packed" where there is the choice; `fastmlp.matmul` measures it
+        "blas", bfloat16 and int8 "packed". None: "packed" where there is the choice; `fastmlp.matmul` measures it
     threads : of a packed network; all usable cores where None. BLAS takes its own, see `fastmlp.threads`
     rng : generator or seed for the initial weights
 
@@ -141,12 +142,14 @@ class MLP:
             raise DataError(f"batch has dtype {x.dtype}, this network computes in {self.dtype}: use .astype")
         return np.ascontiguousarray(x), checked_labels(labels, len(x), self.sizes[-1])
 
-    def loss_and_gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+    def loss_and_gradients(self, x: Input | np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Forward and backward over one batch; leaves the gradients in each layer's `dweight` and `dbias`.
 
-        x : (N, D) of the network's dtype; labels : (N,) integers in [0, K)
+        x : (N, D) of the network's dtype, or an `ImageInput`; labels : (N,) integers in [0, K)
         Returns (mean cross-entropy in nats, number of correct answers). Raises DataError where they do not fit.
         """
+        if isinstance(x, Input):
+            return self._engine.input_gradients(*self._checked_rows(x, labels)[:2])
         return self._engine.gradients(*self._checked_batch(x, labels))
 
     def train_step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
@@ -274,7 +277,7 @@ class MLP:
         self._check_batch_size(batch_size)
         out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
         for start, logits in self._engine.logits(inputs, batch_size):
-            jit.softmax(logits, self.layers[-1].bias)
+            jit.bias_softmax(logits, self.layers[-1].bias)
             out[start : start + len(logits)] = logits
         return out
 

@@ -105,7 +105,7 @@ def _add_training(parser: ArgumentParser) -> None:
     text = "initial weights (default: as the table says)"
     add("--init", choices=INITS, help=text)
     add("--init-from", type=Path, metavar="MODEL", help="train on from DIR/models/RUN_ID.npz")
-    text = "bfloat16: products' operands, else float32 (default: %(default)s)"
+    text = "bfloat16: products' operands, int8: the first layer's; else float32 (default: %(default)s)"
     add("--precision", choices=PRECISIONS, default="float32", help=text)
     text = "packed kernels, numpy's BLAS, or the faster one (default: auto)"
     add("--matmul", choices=("auto", *MATMULS["float32"]), default="auto", help=text)
@@ -122,6 +122,8 @@ def _add_work(parser: ArgumentParser) -> None:
     text = "run on a dask cluster instead: tcp://host:8786"
     add("--scheduler", metavar="URL", help=text)
     add("--dry-run", action="store_true", help="list the runs with the time that each takes at most, then end")
+    text = "compare the first batch's gradients with float64, layer by layer, then end"
+    add("--check-precision", action="store_true", help=text)
 
 
 def _add_output(parser: ArgumentParser) -> None:

@@ -1,5 +1,9 @@
 """One HTML file that needs nothing else: figures inside, no script, no network; for light and dark, wide and narrow."""
 
+import csv
+import io
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -21,7 +25,8 @@ nav a { margin-right: 1rem; white-space: nowrap; } a { color: inherit; }
 figure { margin: .5rem 0 1.5rem; overflow-x: auto; }
 figure svg { display: block; height: auto; width: 100%; min-width: 34rem; }
 figcaption, .facts { color: var(--soft); font-size: .85rem; }
-.table { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+.table { overflow-x: auto; margin-bottom: 1rem; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
 td.number, th.number { text-align: right; }
 pre, code { background: var(--code); font-size: .85rem; } pre { padding: .6rem; overflow-x: auto; }
@@ -70,7 +75,7 @@ def code(words: str) -> str:
 def figure(picture: Picture) -> str:
     """Return a figure with its heading and caption."""
     caption = f"<figcaption>{escape(picture.caption)}</figcaption>"
-    return f"<h3>{escape(picture.title)}</h3>\n<figure>\n{picture.svg}\n{caption}\n</figure>"
+    return f"<h3>{escape(picture.title)}</h3>\n<figure>\n{picture.inline}\n{caption}\n</figure>"
 
 
 def folded(summary: str, blocks: Sequence[str]) -> str:
@@ -80,20 +85,37 @@ def folded(summary: str, blocks: Sequence[str]) -> str:
 
 def table(markdown: str) -> str:
     """Return a Markdown table, and the list of facts above it, as HTML."""
-    facts, rows = [], []
-    for given in markdown.splitlines():
-        if given.startswith("- "):
-            facts.append(f"<li>{escape(given[2:])}</li>")
-        elif given.startswith("|"):
-            rows.append([cell.strip() for cell in given.strip().strip("|").split("|")])
-    head, rules, *body = rows
+    facts, head, rules, body = _parts(markdown)
     kinds = [' class="number"' if rule.endswith(":") else "" for rule in rules]
 
     def line(tag: str, cells: Sequence[str]) -> str:
-        told = (cell.replace("**", "").replace("`", "") for cell in cells)
-        pairs = zip(kinds, told, strict=True)
+        pairs = zip(kinds, cells, strict=True)
         return "<tr>" + "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in pairs) + "</tr>"
 
     lines = "\n".join([line("th", head), *(line("td", cells) for cells in body)])
-    listed = f'<ul class="facts">{"".join(facts)}</ul>\n' if facts else ""
+    items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    listed = f'<ul class="facts">{items}</ul>\n' if facts else ""
     return f'{listed}<div class="table"><table>\n{lines}\n</table></div>'
+
+
+def in_forms(markdown: str) -> dict[str, str]:
+    """Return a Markdown table as the text of a file for each suffix: .md, .csv, and .json, a list of objects."""
+    _, head, _, rows = _parts(markdown)
+    body = [[re.sub(r"(?<=\d),(?=\d{3})", "", cell) for cell in row] for row in rows]  # 50,000 is a number
+    csv_text = io.StringIO()
+    csv.writer(csv_text, lineterminator="\n").writerows([head, *body])
+    objects = [dict(zip(head, cells, strict=True)) for cells in body]
+    return {".md": markdown.rstrip() + "\n", ".csv": csv_text.getvalue(), ".json": json.dumps(objects, indent=1) + "\n"}
+
+
+def _parts(markdown: str) -> tuple[list[str], list[str], list[str], list[list[str]]]:
+    """Return the facts above a Markdown table, its head, its rule and its rows, without what stresses words."""
+    facts, rows = [], []
+    for given in markdown.splitlines():
+        if given.startswith("- "):
+            facts.append(given[2:])
+        elif given.startswith("|"):
+            plain = given.replace("**", "").replace("`", "")
+            rows.append([cell.strip() for cell in plain.strip().strip("|").split("|")])
+    head, rules, *body = rows
+    return facts, head, rules, body

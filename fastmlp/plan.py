@@ -9,7 +9,7 @@ from typing import Any
 from fastmlp.config import RunConfig, check_fields
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
-from fastmlp.experiments import CUSTOM, make_config, select
+from fastmlp.experiments import CUSTOM, Experiment, make_config, select
 from fastmlp.model import Model
 from fastmlp.precision import MATMULS
 from fastmlp.sweep.halving import rungs
@@ -82,7 +82,7 @@ def make_plan(args: Namespace, dataset: Dataset, start: Model | None = None) -> 
         for candidate in _named(candidates, experiment.name, alone=len(experiments) == 1)
     ]
     if start is not None:
-        _check_start(start, configs)
+        _check_start(start, configs, experiments)
     configs = list(dict.fromkeys(configs))  # an axis of normalize makes the same runs for each --normalize
     threads = args.threads or (1 if len(configs) > 1 or args.scheduler else usable_cores())
     configs = [replace(config, threads=threads) for config in configs]
@@ -97,7 +97,13 @@ def _network_of(start: Model | None) -> dict[str, Any]:
     return settings | ({"labels": start.config.labels} if start.config is not None else {})
 
 
-def _check_start(start: Model, configs: Sequence[RunConfig]) -> None:
+def _check_start(start: Model, configs: Sequence[RunConfig], experiments: Sequence[Experiment]) -> None:
+    for one in experiments:
+        if one is not CUSTOM and (one.hidden, one.activation) != (start.layers[1:-1], start.activation):
+            raise ConfigError(
+                f"--init-from has the network {'-'.join(map(str, start.layers))} {start.activation}, which is not that "
+                f"of --experiments {one.name}. Leave --experiments away, or choose another model."
+            )
     for config in configs:
         if (config.layers, config.activation) != (start.layers, start.activation):
             given, there = (f"{'-'.join(map(str, net.layers))} {net.activation}" for net in (config, start))

@@ -4,6 +4,7 @@ import argparse
 import csv
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -98,6 +99,8 @@ def _command(args: argparse.Namespace, errors: Console) -> int:
         raise ConfigError("Give images or --dataset, one of them; --help has examples.")
     if args.top < 1:
         raise ConfigError(f"--top is {args.top}; allowed is a whole number from 1 on.")
+    # Pillow refuses what is twice as large as this; cameras do make pictures that it only warns of.
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     model = load_model(args.model)
     predictor = Predictor(model, args.top, args.threads)
     if args.dataset:
@@ -122,7 +125,7 @@ def _predictions(
 ) -> Iterator[Prediction]:
     """Yield all predictions, in order; files that cannot be read are added to `wrong`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True, disable=quiet) as bar:
+    with Progress(*columns, console=errors, transient=True, disable=quiet or not errors.is_terminal) as bar:
         task = bar.add_task("files", total=len(files))
         pictures = predictor.model.normalize != AS_THEY_ARE
         waiting: list[Rows] = []

@@ -5,6 +5,7 @@ own. Tests compare the fast path with it and benchmarks are timed against it; th
 function for each kernel, then the network. Weights are (D, H), biases (H,), activations (N, H), logits (N, K).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,11 +67,38 @@ ACTIVATIONS = {
 }
 
 
-def softmax(logits: Array, bias: Array) -> Array:
-    """Class probabilities (N, K): exp(z) / sum exp(z) a row, z = logits + bias less the row's largest."""
-    z = logits + bias
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+def softmax(x: Array) -> Array:
+    """exp(x) / sum exp(x) along the last axis; the row's largest is subtracted first, which changes nothing."""
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def logsumexp(x: Array) -> Array:
+    """log(sum(exp(x))) along the last axis: log1p of the others' sum beside the largest, which counts 1."""
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    np.put_along_axis(e, x.argmax(axis=-1)[..., None], 0, axis=-1)
+    return x.max(axis=-1) + np.log1p(e.sum(axis=-1))
+
+
+def log_softmax(x: Array) -> Array:
+    """Subtract logsumexp(x) along the last axis, after the row's largest, so that nothing cancels."""
+    z = x - x.max(axis=-1, keepdims=True)
+    return z - logsumexp(z)[..., None]
+
+
+def bias_softmax(logits: Array, bias: Array) -> Array:
+    """Class probabilities (N, K): softmax(logits + bias)."""
+    return softmax(logits + bias)
+
+
+def accurate_sum(x: Array, axis: int | None = None) -> Array | float:
+    """Exactly rounded sum of all elements, or of each row of x (N, K) for axis -1."""
+    return math.fsum(x.ravel()) if axis is None else np.array([math.fsum(row) for row in x])
+
+
+def accurate_mean(x: Array, axis: int | None = None) -> Array | float:
+    """Mean of all elements, or of each row of x (N, K) for axis -1."""
+    return accurate_sum(x, axis) / (x.size if axis is None else x.shape[-1])
 
 
 def softmax_cross_entropy(

@@ -20,7 +20,7 @@ from fastmlp.threads import blas_threads
 
 _FIGURES = ("test_accuracy", "test_loss", "val_accuracy", "best_epoch", "epochs")
 # What may make other bits of the same config: the parts of `fastmlp.environment` that compute.
-_COMPUTES = ("cpu", "fastmlp", "numpy", "numba", "llvmlite", "bfloat16")
+_COMPUTES = ("cpu", "fastmlp", "numpy", "numba", "llvmlite", "bfloat16", "int8")
 _EXAMPLES = """examples:
   python -m fastmlp.reproduce runs/all 7a720ad8d66dcbb5
   python -m fastmlp.reproduce runs/all 7a7 --data-dir DIR      the first letters do, where they are one run's

@@ -106,7 +106,7 @@ def load_results(path: Path) -> tuple[dict[str, Any], list[RunResult]]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         return document["environment"], [RunResult.from_json(run) for run in document["runs"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is not a results file of this version ({error}). Allowed is a results.json as "
             "`python -m fastmlp.train --out DIR` writes it; run that again."

@@ -143,7 +143,10 @@ def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tup
 
 def _begin_with(model: MLP, start: np.ndarray | None, sha256: str) -> None:
     if start is None or hashlib.sha256(np.ascontiguousarray(start).data).hexdigest() != sha256:
-        raise ConfigError(f"init_from is {sha256}, and the weights given are others, or none")
+        raise ConfigError(
+            f"The run began with weights of SHA-256 {sha256}, and those given are others, or none; give the model that "
+            "has them by --init-from."
+        )
     if start.shape != model.parameters.shape:
         raise ConfigError(f"the weights to begin with are {start.size}, the network has {model.parameter_count}")
     model.parameters[...] = start

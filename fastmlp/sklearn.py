@@ -63,8 +63,8 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
     warm_start : whether `fit` goes on with the network of the call before, its layers, classes and precision, with no
         velocity; `partial_fit` always goes on, with its velocity
     precision : "auto": that of X, so float32 stays float32, and all that is not is float64, which this package leaves
-        to numpy's BLAS: its own kernels, several times as fast, are for float32 and bfloat16. Any of
-        `fastmlp.precision.PRECISIONS` converts X. `predict_proba` gives what the network computes in: float32 for
+        to numpy's BLAS: its own kernels, several times as fast, are for float32 and bfloat16. "float32", "float64" or
+        "bfloat16" converts X. `predict_proba` gives what the network computes in: float32 for
         float32 and bfloat16
     threads : of those kernels; None for all cores. One by default, as a search with `n_jobs` keeps the cores busy
 
@@ -93,7 +93,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         "random_state": ["random_state"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "warm_start": ["boolean"],
-        "precision": [StrOptions({"auto", *PRECISIONS})],
+        "precision": [StrOptions({"auto", *PRECISIONS} - {"int8"})],  # int8 is for images alone
         "threads": [Interval(Integral, 1, None, closed="left"), None],
     }
 
@@ -255,7 +255,8 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         optimizer = SGD(self.learning_rate_init, self.momentum, self.weight_decay)
         velocity = optimizer.velocity_of(self.network_.parameters)
         velocity[...] = self._velocity
-        batch_size = min(200 if isinstance(self.batch_size, str) else self.batch_size, len(train.y))
+        batch_size = 200 if isinstance(self.batch_size, str) else self.batch_size  # a string is "auto"
+        batch_size = min(batch_size, len(train.y))
         result = fit(
             self.network_, train.X, train.y, sample_weight=train.weights, validation=held, optimizer=optimizer,
             epochs=epochs, batch_size=batch_size, patience=patience, schedule=self.schedule, rng=self._rng,

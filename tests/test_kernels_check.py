@@ -32,13 +32,20 @@ PIXELS = {"images": np.zeros((N, D), np.uint8)}
 RATES = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0}
 FORWARD = ("bias_tanh", "bias_sigmoid", "bias_relu", "bias_identity")
 BACKWARD = ("tanh_backward", "sigmoid_backward", "relu_backward", "identity_backward")
+SUMS = ("accurate_sum", "accurate_mean")
+LAST_AXIS = ("softmax", "log_softmax", "logsumexp", *SUMS)
 # Good arguments of every function, by name and in order.
 GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     **dict.fromkeys(FORWARD, lambda: dict(zip(("z", "bias"), _two(N, H), strict=True))),
     **dict.fromkeys(BACKWARD, _backward),
     "softmax_cross_entropy": lambda: _loss() | {"dbias": np.ones(H, np.float32)},
     "softmax_cross_entropy_eval": _loss,
-    "softmax": lambda: dict(zip(("logits", "bias"), _two(N, H), strict=True)),
+    "bias_softmax": lambda: dict(zip(("logits", "bias"), _two(N, H), strict=True)),
+    **dict.fromkeys(
+        ("softmax", "log_softmax"), lambda: dict(zip(("x", "out"), (*_two(N, H)[:1], *_two(N, H)[:1]), strict=True))
+    ),
+    "logsumexp": lambda: {"x": _two(N, H)[0], "out": np.zeros(N, np.float32)},
+    **dict.fromkeys(SUMS, lambda: {"x": _two(N, H)[0], "axis": -1, "out": np.zeros(N, np.float32)}),
     "momentum_step": lambda: {name: np.ones((N, H), np.float32) for name in "wvg"} | RATES,
     "image_moments": lambda: {k: v.copy() for k, v in PIXELS.items()} | {"channels": C} | _moments(),
     "gather_normalize": lambda: (
@@ -53,7 +60,8 @@ WRITTEN = {
     **dict.fromkeys(BACKWARD, ("delta", "dbias")),
     "softmax_cross_entropy": ("logits", "dbias"),
     "softmax_cross_entropy_eval": (),
-    "softmax": ("logits",),
+    "bias_softmax": ("logits",),
+    **dict.fromkeys(LAST_AXIS, ("out",)),
     "momentum_step": ("w", "v"),
     "image_moments": ("mean", "inv_std"),
     "gather_normalize": ("out",),
@@ -79,8 +87,9 @@ FAULTS = {
     "rank": (lambda a: a[None], ValueError, r"{name} has shape \(1, .*expected"),
     "strided": (_every_other, ValueError, r"{name} is not C-contiguous: pass np.ascontiguousarray\({name}\)"),
 }  # fmt: skip
-# A 1-d w is as good as a 2-d one, and swapping the bytes of a byte changes nothing.
+# A 1-d w is as good as a 2-d one, swapping the bytes of a byte changes nothing, and no out asks for a new array.
 FITS = {("momentum_step", "w", "rank"), *((f, "images", "swapped") for f in ("image_moments", "gather_normalize"))}
+FITS |= {(f, "out", "none") for f in LAST_AXIS}
 ARRAYS = [(f, name) for f, good in GOOD.items() for name, value in good().items() if isinstance(value, np.ndarray)]
 
 
@@ -112,7 +121,10 @@ def test_each_fault_of_each_array_is_named(function, name, fault):
     spoil, error, message = FAULTS[fault]
     arguments = GOOD[function]()
     arguments[name] = spoil(arguments[name])
-    others = "|".join([name, "v"] if function == "momentum_step" else [name])
+    # x of any number of dimensions is right: it is out that does not fit it then
+    also = {"momentum_step": "v"} | dict.fromkeys(LAST_AXIS, "out" if fault == "rank" else name)
+    others = "|".join([name, also.get(function, name)])
+    message = message.replace(r"\(1, ", r"\(") if others.endswith("|out") else message
     assert_refused(function, arguments, error, message.replace("{name}", f"({others})"))
 
 
@@ -125,7 +137,8 @@ def test_float32_and_float64_do_not_mix(function, name):
 
 @pytest.mark.parametrize(("function", "name"), ARRAYS)
 def test_a_wrong_size_is_told_with_the_expected_shape(function, name):
-    arguments = GOOD[function]()
+    if (name, arguments := GOOD[function]())[0] == "x" and "out" in arguments and arguments["out"].ndim == 1:
+        return  # a longer row has a sum too
     good = arguments[name]
     arguments[name] = np.zeros((*good.shape[:-1], good.shape[-1] + 1), good.dtype)
     assert_refused(function, arguments, ValueError, r"has shape \(.*\), expected \(|channels is 2, allowed")
@@ -191,7 +204,7 @@ def test_an_index_out_of_range_is_told_with_place_value_and_range(at, value):
 
 
 @pytest.mark.parametrize("shape", [(0, H), (N, 0)])
-@pytest.mark.parametrize("function", ["softmax_cross_entropy", "softmax_cross_entropy_eval", "softmax"])
+@pytest.mark.parametrize("function", ["softmax_cross_entropy", "softmax_cross_entropy_eval", "bias_softmax"])
 def test_a_loss_of_nothing_is_refused(function, shape):
     arguments = GOOD[function]()
     arguments["logits"] = np.zeros(shape, np.float32)

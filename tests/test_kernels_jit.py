@@ -36,12 +36,18 @@ def test_options(name):
 on_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names of x86's instructions")
 # float32 widened to float64 where it is meant: the loss adds each row's share in float64, one element at a time.
 WIDENED = {"softmax_cross_entropy": {"cvtss2sd"}, "softmax_cross_entropy_eval": {"cvtss2sd"}}
+# So are sums of exponentials, a piece of a row at a time, and the accurate sums, in whole vectors.
+WIDENED |= {name: {"cvtss2sd"} for name in ("bias_softmax", "softmax", "log_softmax", "logsumexp")}
+WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("accurate_sum", "accurate_mean")}
 # What each loop does with whole vectors; pslld makes a power of two, in exp and tanh.
 PACKED = {
     **dict.fromkeys(("bias_identity", "bias_relu", "identity_backward"), ("addps",)),
     **dict.fromkeys(("bias_tanh", "bias_sigmoid"), ("addps", "mulps", "divps", "pslld")),
     **dict.fromkeys(("tanh_backward", "sigmoid_backward", "relu_backward", "momentum_step"), ("addps", "mulps")),
-    **dict.fromkeys(("softmax", "softmax_cross_entropy", "softmax_cross_entropy_eval"), ("addps", "mulps", "pslld")),
+    **dict.fromkeys(("softmax_cross_entropy", "softmax_cross_entropy_eval"), ("addps", "mulps", "pslld")),
+    **dict.fromkeys(("bias_softmax", "softmax"), ("addps", "mulps", "pslld")),
+    **dict.fromkeys(("log_softmax", "logsumexp"), ("addps", "mulps", "pslld", "cmpneqps")),
+    **dict.fromkeys(("accurate_sum", "accurate_mean"), ("addpd", "cvtps2pd")),
     "gather_normalize": ("cvtdq2ps", "mulps"),
     "image_moments": ("paddd",),
 }
@@ -112,7 +118,16 @@ def user_others(z, bias, dbias):
     jit.identity_backward(z, z, dbias)
     jit.bias_sigmoid(z, bias)
     jit.sigmoid_backward(z, z, dbias)
-    jit.softmax(z, bias)
+    jit.bias_softmax(z, bias)
+
+
+@njit
+def user_rows(x, out, sums):
+    jit.softmax(x, out)
+    jit.log_softmax(out, out)
+    jit.logsumexp(x, sums[0])
+    jit.accurate_sum(x, sums[1])
+    jit.accurate_mean(x, sums[2])
 
 
 @njit
@@ -152,6 +167,15 @@ def test_images_inside_a_users_jitted_function(rng):
     assert_same(user_images(pixels, index), out)
 
 
+def test_the_last_axis_inside_a_users_jitted_function(rng):
+    x = normal(rng, (19, 23), np.float32)
+    out, sums = np.empty_like(x), np.empty((3, 19), np.float32)
+    user_rows(x, out, sums)
+    assert_same(out, fastmlp_kernels.log_softmax(fastmlp_kernels.softmax(x)))
+    wanted = fastmlp_kernels.logsumexp(x), fastmlp_kernels.accurate_sum(x, -1), fastmlp_kernels.accurate_mean(x, -1)
+    assert_same(sums, np.stack(wanted))
+
+
 def test_the_other_kernels_and_scalars_inside_a_users_jitted_function(rng):
     z, bias = normal(rng, (19, 23), np.float32), normal(rng, (23,), np.float32)
     inside, dbias, want_dbias = z.copy(), np.empty_like(bias), np.empty_like(bias)
@@ -160,7 +184,7 @@ def test_the_other_kernels_and_scalars_inside_a_users_jitted_function(rng):
         getattr(fastmlp_kernels, f"bias_{name}")(z, bias)
         # the same array as gradient and output: a user's own risk, which the checked function does not take
         getattr(fastmlp_kernels, f"{name}_backward")(z, z.copy(), want_dbias)
-    fastmlp_kernels.softmax(z, bias)
+    fastmlp_kernels.bias_softmax(z, bias)
     assert_same(inside, z)
     assert_same(dbias, want_dbias)
     one = np.float32(1)

@@ -1,5 +1,6 @@
 """The page of a sweep: every figure is there, a real browser shows all of it, and it needs nothing else."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -76,12 +77,15 @@ def test_a_browser_draws_all_of_it_from_a_copied_folder(name, request, tmp_path)
     copied = shutil.copytree(request.getfixturevalue(name), tmp_path / "copy")
     page = copied / "report.html"
     # The page has no script of its own: this one, added to the copy, writes down what the browser made of it.
-    look = """<script>addEventListener("load", () => {
+    look = """<script>
+    const images = [...document.querySelectorAll("image")];
+    const copies = images.map(image => Object.assign(new Image(), {src: image.href.baseVal}));  // "load" awaits them
+    addEventListener("load", () => {
       document.querySelectorAll("details").forEach(d => d.open = true);
       const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
       const flat = [...document.querySelectorAll("figure svg")].filter(s => s.getBoundingClientRect().height < 50);
-      const images = [...document.querySelectorAll("image")].filter(i => i.getBBox().width < 1);
-      document.body.dataset.found = [document.querySelectorAll("figure svg").length, flat.length, images.length, wide];
+      const bad = images.filter((one, i) => one.getBBox().width < 1 || !copies[i].naturalWidth);
+      document.body.dataset.found = [document.querySelectorAll("figure svg").length, flat.length, bad.length, wide];
     });</script>"""
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", look + "</body>"), encoding="utf-8")
     command = [str(BROWSER), *ALONE, f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"]
@@ -107,9 +111,40 @@ def test_a_sweep_that_is_half_done_has_its_page(table_sweep, tmp_path):
     before = (copied / "runs.jsonl").read_bytes()
     assert report.main([str(copied)]) == 0
     html = (copied / "report.html").read_text(encoding="utf-8")
-    assert "1 runs are not done" in html
+    assert "Not done: 1 of 2 runs" in html
     assert "No network is saved" in html
     assert (copied / "runs.jsonl").read_bytes() == before
+
+
+def test_a_folder_that_lost_a_part_is_told(table_sweep, tmp_path, capsys):
+    copied = shutil.copytree(table_sweep, tmp_path / "lost")
+    for path in (copied / "models").iterdir():
+        path.write_bytes(path.read_bytes()[:999])
+    assert report.main([str(copied)]) == 0
+    assert "The best network's figures are left out" in " ".join(capsys.readouterr().err.split())
+    (copied / "rivals.json").write_text("{}")
+    assert report.main([str(copied)]) == 2
+    assert "rivals.json cannot be read" in " ".join(capsys.readouterr().err.split())
+    (copied / "results.json").unlink()
+    assert report.main([str(copied)]) == 2
+    assert "is not a results file" in " ".join(capsys.readouterr().err.split())
+
+
+def test_each_file_of_a_figure_says_what_it_shows(table_sweep):
+    for path in (table_sweep / "figures").glob("*.svg"):
+        words = " ".join(" ".join(ET.fromstring(path.read_text(encoding="utf-8")).itertext()).split())  # noqa: S314
+        assert re.search(r"embedded, seed (0|1|0, 1), float32\.", words)
+        assert "seed 0, 1" not in words or not path.name.startswith(("curves", "confusion"))
+
+
+def test_the_tables_are_files_of_three_forms(table_sweep):
+    names = ["classes-coarse", "splits", "normalisation", "gradients", "directions"]
+    there = {path.name for path in (table_sweep / "tables").iterdir()}
+    assert there == {f"{name}{form}" for name in names for form in (".md", ".csv", ".json")}
+    rows = json.loads((table_sweep / "tables" / "splits.json").read_text(encoding="utf-8"))
+    [last] = (table_sweep / "tables" / "splits.csv").read_text(encoding="utf-8").splitlines()[-1:]
+    assert last == ",".join(rows[-1].values())
+    assert sum(int(row["images"]) for row in rows[:-1]) == int(rows[-1]["images"])
 
 
 def test_data_that_are_not_found_are_told(table_sweep, tmp_path, capsys):

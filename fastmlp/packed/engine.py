@@ -10,11 +10,26 @@ from fastmlp.errors import ConfigError
 from fastmlp.inputs import DirectInput, Input, Source
 from fastmlp.optimizer import SGD
 from fastmlp.packed.run import EVALUATE, FORWARD, GRADIENT, RUNS, TRAIN
-from fastmlp.packed.state import BLOCKS, DELTA, OUTPUT, TURNED, WEIGHT, Data, Network, Rates, Space, empty_table
+from fastmlp.packed.state import (
+    BLOCKS,
+    DELTA,
+    OUTPUT,
+    TURNED,
+    WEIGHT,
+    Data,
+    Network,
+    Rates,
+    RoundedErrors,
+    RoundedWeights,
+    Space,
+    empty_table,
+)
 from fastmlp_kernels._blocks import MC, a_elements, c_elements, padded
 from fastmlp_kernels._pack import NR
+from fastmlp_kernels._quads import EXACT_DEPTH, QUAD
 from fastmlp_kernels._team import Team
 from fastmlp_kernels.bfloat16 import warn_where_slow
+from fastmlp_kernels.int8 import warn_where_slow as warn_where_bytes_are_slow
 
 # Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
 TEAM_FLOP = 2e7
@@ -46,8 +61,11 @@ class Packed:
         self._compiled = RUNS[activation]
         if precision == "bfloat16":
             warn_where_slow()
-        self._per = {"float32": 1, "bfloat16": 2}[precision]
-        self._dtype = {"float32": np.float32, "bfloat16": np.int32}[precision]
+        if precision == "int8":
+            warn_where_bytes_are_slow()
+        self._rounds = precision == "int8"  # the first layer; the others compute in float32
+        self._per = {"float32": 1, "bfloat16": 2, "int8": 1}[precision]
+        self._dtype = {"float32": np.float32, "bfloat16": np.int32, "int8": np.float32}[precision]
         self._parameters, self._gradient = parameters, gradient
         self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
 
@@ -64,7 +82,8 @@ class Packed:
             layers[i, WEIGHT : TURNED + 1] = parameters, parameters + d * h, units, packed, turned
             parameters += d * h + h
             units += h
-            packed += padded(h, NR) * own * self._units(depth)
+            if i or not self._rounds:
+                packed += padded(h, NR) * own * self._units(depth)
             turned += padded(d, NR) * self._units(h) if i else 0
             starts = [(c * depth, k) for c in range(own) for k in range(0, depth, MC)]
             tasks += [(i, at // depth, at + k, at + min(k + MC, depth)) for at, k in starts]
@@ -77,6 +96,28 @@ class Packed:
             packed=np.zeros(packed, self._dtype),
             turned=np.zeros(turned, self._dtype),
             block_sums=_floats(of_first, padded(self._sizes[1], NR)) if raw else None,
+            rounded=self._rounded_weights(channels, of_first) if self._rounds else None,
+        )
+
+    def _rounded_weights(self, channels: int, tasks: int) -> RoundedWeights:
+        d, h = self._sizes[:2]
+        return RoundedWeights(
+            packed=np.zeros(channels * -(-(d // channels) // QUAD) * padded(h, NR), np.uint32),
+            peaks=np.zeros((tasks, h), np.int32),
+            steps=_floats(self._team.members, 2, h),
+        )
+
+    def _rounded_errors(self, n: int, channels: int, blocks: int) -> RoundedErrors:
+        h, members = self._sizes[1], self._team.members
+        panel = padded(n, QUAD) // QUAD * NR
+        return RoundedErrors(
+            values=_floats(n * h),
+            peaks=np.zeros((blocks, channels, h), np.int32),
+            steps=_floats(members, channels, 2, h),
+            packed=np.zeros(channels * padded(h, NR) // NR * panel, np.uint32),
+            panel=panel,
+            less=_floats(-(-n // MC), channels, padded(h, NR)),
+            total=_floats(members, padded(h, NR)),
         )
 
     def _space(self, layers: np.ndarray, n: int, channels: int, image: bool, raw: bool) -> Space:
@@ -86,6 +127,8 @@ class Packed:
         deltas = 0
         for i, h in enumerate(units):
             layers[i, DELTA] = deltas
+            if i == 0 and self._rounds:
+                continue
             deltas += padded(h, NR) // NR * panel * (channels if raw and i == 0 else 1)
         blocks = max(-(-n // MC), BLOCKS)
         return Space(
@@ -95,23 +138,31 @@ class Packed:
             center=_floats(channels, n) if image else None,
             scale=_floats(channels, n) if image else None,
             dbias=_floats(blocks, sum(units)),
-            correction=_floats(blocks, channels, first) if raw else None,
+            correction=_floats(blocks, channels, first) if raw and not self._rounds else None,
             loss=np.zeros(blocks),
             correct=np.zeros(blocks, np.int64),
             a=np.zeros((members, a_elements()), self._dtype),
             c=_floats(members, c_elements(widest)),
             delta=_floats(members, 2, MC * widest),
             sums=_floats(members, channels, first) if raw else None,
-            less=_floats(members, widest) if raw else None,
+            less=_floats(members, widest) if raw and not self._rounds else None,
+            errors=self._rounded_errors(n, channels, blocks) if self._rounds else None,
         )
 
     def _arrays(self, data: Data) -> tuple[Network, Space]:
         """Return the arrays for such data, made anew only where it is of another kind or its batch larger."""
         image = data.mean is not None
+        if self._rounds and not image:
+            raise ConfigError(
+                "precision int8 multiplies images of uint8 pixels as they are, and this input is an array of numbers: "
+                "give an ImageInput, or make the network with precision float32 or bfloat16"
+            )
+        if self._rounds and min(data.batch, data.order.size) > EXACT_DEPTH:
+            raise ConfigError(f"batch_size is {data.batch}, allowed with precision int8 is at most {EXACT_DEPTH:,}")
         kind = (data.mean.shape[1] if data.mean is not None else 1, image)
         n = min(data.batch, data.order.size)
         if self._made is None or self._made[0] != kind or self._made[1] < n:
-            raw = image and self._per > 1
+            raw = image and (self._per > 1 or self._rounds)
             network = self._network(kind[0], raw)
             self._made = kind, n, network, self._space(network.layers, n, *kind, raw)
         return self._made[2:]
@@ -196,8 +247,16 @@ class Packed:
 
     def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Forward and backward over one batch; see `fastmlp.blas.Engine`."""
-        totals = self._run(GRADIENT, Data(x, None, None, np.arange(len(x)), labels, len(x)))
-        return totals.loss / len(x), totals.correct
+        return self._gradients(Data(x, None, None, np.arange(len(x)), labels, len(x)))
+
+    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
+        """Forward and backward over all rows of the inputs; see `fastmlp.blas.Engine`."""
+        ((_, data),) = self._parts(inputs, labels, np.arange(len(inputs)), len(inputs))
+        return self._gradients(data)
+
+    def _gradients(self, data: Data) -> tuple[float, int]:
+        totals = self._run(GRADIENT, data)
+        return totals.loss / data.batch, totals.correct
 
     def evaluate(
         self,

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastmlp.packed.rounded import keep_errors, multiply_rounded
 from fastmlp.packed.state import (
     DELTA,
     OUTPUT,
@@ -94,8 +95,11 @@ def forward_rows(
     _take_moments(data.mean, data.inv_std, index, rows, space.center, space.scale)
     out = output_of(layers, space.outputs, 0, n)
     sums = item(space.sums, member)
-    b, at, stride = forward_weights(network, ZERO, data.batch)
-    multiply_rows(data.x, index, space.center, space.scale, rows, b, at, stride, sums, a, c, out)
+    if network.rounded is None:
+        b, at, stride = forward_weights(network, ZERO, data.batch)
+        multiply_rows(data.x, index, space.center, space.scale, rows, b, at, stride, sums, a, c, out)
+    else:
+        multiply_rounded(network.rounded, data.x, index, space, member, rows, out)
     for i in range(1, last + 1):
         bias_activation(out[rows[0] : rows[1]], bias_of(layers, network.parameters, i - 1), activation)
         following = output_of(layers, space.outputs, i, n)
@@ -155,7 +159,9 @@ def backward_rows(
         below = output_of(layers, space.outputs, i - 1, n)[rows[0] : rows[1]]
         activation_backward(lower, below, bias_part(layers, space.dbias, i - 1, block), activation)
         delta = lower
-    if space.correction is None:
+    if space.errors is not None:
+        keep_errors(space.errors, delta, rows, space.scale, block)
+    elif space.correction is None:
         _pack_delta(delta, rows, layers[0, DELTA], space)
     else:
         correction = item(space.correction, block)

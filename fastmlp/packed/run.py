@@ -1,14 +1,15 @@
 """Any number of training steps, or of batches to evaluate, in one compiled call that a team of threads shares.
 
 A step has two phases, each a list of tasks with a barrier after it: blocks of rows (`rows`), then blocks of weights
-(`weights`). Nothing is allocated. Sums over tasks are taken in the order of the tasks, so that the result does not
-depend on the number of threads.
+(`weights`); where the first layer multiplies bytes, two more (`rounded`). Nothing is allocated. Sums over tasks are
+taken in the order of the tasks, so that the result does not depend on the number of threads.
 """
 
 import math
 
 import numpy as np
 
+from fastmlp.packed.rounded import round_errors, round_weights
 from fastmlp.packed.rows import backward_rows, forward_rows, loss_of_rows, sum_blocks
 from fastmlp.packed.state import Data, Network, Rates, Space, block_rows, channels_of
 from fastmlp.packed.weights import biases_task, pack_weights, weights_task
@@ -47,6 +48,9 @@ def _run(
     met += 1
     if not barrier(sync, members, met):
         return math.nan, 0, 0
+    taken, met, all_came = round_weights(network.rounded, network, channels, member, members, sync, taken, met)
+    if not all_came:
+        return math.nan, 0, 0
 
     total, correct = data.loss, 0
     for start in range(0, data.order.size, data.batch):
@@ -76,6 +80,9 @@ def _run(
             correct += space.correct[block]
         total += loss * n
         if work > EVALUATE:
+            taken, met, all_came = round_errors(space.errors, n, blocks, space, member, members, sync, taken, met)
+            if not all_came:
+                return math.nan, 0, 0
             task = next_task(sync) - taken
             while task < tasks:
                 weights_task(network, data, index, space, rates, member, blocks, task, work == TRAIN)
@@ -87,8 +94,12 @@ def _run(
         met += 1
         if not barrier(sync, members, met):
             return math.nan, 0, 0
-        if work == TRAIN and not math.isfinite(loss):
-            return loss, correct, start + n
+        if work == TRAIN:
+            if not math.isfinite(loss):
+                return loss, correct, start + n
+            taken, met, all_came = round_weights(network.rounded, network, channels, member, members, sync, taken, met)
+            if not all_came:
+                return math.nan, 0, 0
     return total, correct, data.order.size
 
 

@@ -22,6 +22,39 @@ INPUTS, UNITS, WEIGHT, BIAS, OUTPUT, PACKED, TURNED, DELTA = range(8)
 LAYER, CHANNEL, FIRST, LAST = range(4)
 
 
+class RoundedWeights(NamedTuple):
+    """The first layer's weights, rounded to bytes for images that are multiplied as they are: see `_bytes`.
+
+    packed : uint32, as right operand of the forward product
+    peaks : (tasks of the first layer, H) int32, largest magnitudes by task, as the bits of a float32
+    steps : (members, 2, H) for each member its own: steps, and their inverses
+    """
+
+    packed: np.ndarray
+    peaks: np.ndarray
+    steps: np.ndarray
+
+
+class RoundedErrors(NamedTuple):
+    """The gradient by the first layer's sums, rounded to bytes once all of a batch's is there: see `_bytes`.
+
+    values : flat float32, (N, H)
+    peaks : (blocks of rows, C, H) int32, largest magnitudes of scale * value by block, as the bits of a float32
+    steps : (members, C, 2, H) for each member its own: steps, and their inverses
+    packed : uint32, as right operand, a part a channel of `panel` elements a panel
+    panel : elements
+    less : (blocks of mc rows, C, H padded to nr) sums of center * rounded value; total : (members, ...) their sums
+    """
+
+    values: np.ndarray
+    peaks: np.ndarray
+    steps: np.ndarray
+    packed: np.ndarray
+    panel: int
+    less: np.ndarray
+    total: np.ndarray
+
+
 class Network(NamedTuple):
     """A network's parameters and their packed copies.
 
@@ -30,6 +63,7 @@ class Network(NamedTuple):
     packed : weights as right operands of the forward product; turned : of all but the first layer, transposed, for the
         way back; float32, or int32 for pairs of bfloat16
     block_sums : (tasks of the first layer, H) column sums of its packed weights by task, or None: see `gemm`
+    rounded : the first layer's weights where they are rounded to bytes, else None; `packed` then is of the others
     """
 
     layers: np.ndarray
@@ -39,6 +73,7 @@ class Network(NamedTuple):
     packed: np.ndarray
     turned: np.ndarray
     block_sums: Maybe
+    rounded: Maybe
 
 
 class Data(NamedTuple):
@@ -69,6 +104,7 @@ class Space(NamedTuple):
     a, c : (members, ...) blocks of the products; delta : (members, 2, ...) gradients of a block of rows
     sums : (members, C, H) column sums of the first layer's packed weights, or None
     less : (members, H of the widest layer) what is subtracted from a gradient, or None
+    errors : the first layer's gradient where it is rounded to bytes, else None; `deltas` then are of the others
     """
 
     outputs: np.ndarray
@@ -85,6 +121,7 @@ class Space(NamedTuple):
     delta: np.ndarray
     sums: Maybe
     less: Maybe
+    errors: Maybe
 
 
 class Rates(NamedTuple):

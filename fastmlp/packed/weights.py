@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastmlp.packed.rounded import keep_peaks, rounded_task
 from fastmlp.packed.rows import bias_part
 from fastmlp.packed.state import (
     CHANNEL,
@@ -24,16 +25,18 @@ from fastmlp.packed.state import (
     read_in_place,
     weight_of,
 )
-from fastmlp_kernels._blocks import store_rows, units_of
-from fastmlp_kernels._columns import begin_columns, end_columns, update_columns
+from fastmlp_kernels._blocks import units_of
+from fastmlp_kernels._columns import begin_columns, end_columns, keep_gradient, update_columns
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import NR, Maybe, add_column_sums, item, pack_panels, pack_panels_transposed
 from fastmlp_kernels.update import step_parameters
 
 
 @part
-def _keep_sums(block_sums: Maybe, task: int, packed: np.ndarray, at: int, units: int, panel: int) -> None:
-    if block_sums is not None:
+def _keep_sums(
+    rounded: Maybe, block_sums: Maybe, task: int, packed: np.ndarray, at: int, units: int, panel: int
+) -> None:
+    if rounded is None and block_sums is not None:
         for j in range(0, block_sums.shape[1], NR):
             sums = block_sums[task, j : j + NR]
             sums[:] = 0
@@ -51,11 +54,13 @@ def pack_weights(network: Network, channels: int, batch: int, strip: np.ndarray,
     depth = layers[i, INPUTS] // own
     units = units_of(depth, network.packed)  # of a channel: each is packed by itself, with padding of its own
     at = layers[i, PACKED] + (channel * units + units_of(rows[0] - channel * depth, network.packed)) * NR
-    if not read_in_place(layers, i, batch, network.packed):
+    if i == 0 and network.rounded is not None:
+        keep_peaks(network.rounded, task, weight[rows[0] : rows[1]])
+    elif not read_in_place(layers, i, batch, network.packed):
         pack_panels(weight, None, rows, network.packed, at, own * units)
     if i == 0:
         count = units_of(rows[1] - rows[0], network.packed)
-        _keep_sums(network.block_sums, task, network.packed, at, count, own * units * NR)
+        _keep_sums(network.rounded, network.block_sums, task, network.packed, at, count, own * units * NR)
     else:
         turned = units_of(layers[i, UNITS], network.turned)
         pack_panels_transposed(weight, rows, strip, network.turned, layers[i, TURNED], turned)
@@ -70,15 +75,6 @@ def _sum_corrections(correction: Maybe, blocks: int, task: np.ndarray, less: May
             for block in range(blocks):
                 for j in range(correction.shape[2]):
                     less[j] += correction[block, task[CHANNEL], j]
-
-
-@part
-def _keep_gradient(c: np.ndarray, rows: tuple[int, int], less: Maybe, gradient: np.ndarray) -> None:
-    store_rows(c, rows, gradient)
-    if less is not None:
-        for r in range(rows[0], rows[1]):
-            for j in range(gradient.shape[1]):
-                gradient[r, j] -= less[j]
 
 
 @part
@@ -97,6 +93,24 @@ def weights_task(
 
     blocks : of rows, that the batch was cut into
     """
+    if network.rounded is not None and network.tasks[task, LAYER] == 0:
+        rounded_task(network.rounded, space.errors, network, data, index, space, rates, member, task, train)
+    else:
+        _floats_task(network, data, index, space, rates, member, blocks, task, train)
+
+
+@part
+def _floats_task(
+    network: Network,
+    data: Data,
+    index: np.ndarray,
+    space: Space,
+    rates: Rates,
+    member: int,
+    blocks: int,
+    task: int,
+    train: bool,
+) -> None:
     layers, row = network.layers, network.tasks[task]
     i, channel, rows = row[LAYER], row[CHANNEL], (row[FIRST], row[LAST])
     a, c, less = space.a[member], space.c[member], item(space.less, member)
@@ -115,7 +129,7 @@ def weights_task(
         pack_weights(network, channels_of(space.center), data.batch, a, task)
     else:
         end_columns(product, rows[1] - rows[0], h, a, c)
-        _keep_gradient(c, rows, less, weight_of(layers, network.gradient, i))
+        keep_gradient(c, rows, less, None, weight_of(layers, network.gradient, i))
 
 
 @part

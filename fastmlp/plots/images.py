@@ -89,9 +89,11 @@ def _pictures(pictures: Sequence[NDArray[np.uint8]], texts: Sequence[str], colum
     from matplotlib.figure import Figure
 
     columns = max(1, min(columns, len(pictures)))
-    told = ["\n".join(wrap(text, 150 // columns)) for text in texts]
-    lines = 1 + max((text.count("\n") for text in told), default=0)
     width, rows = 8.5, max(1, -(-len(pictures) // columns))
+    told = [
+        "\n".join(wrap(text, int(width / columns / 0.066), break_long_words=False)) for text in texts
+    ]  # inches that a letter takes
+    lines = 1 + max((text.count("\n") for text in told), default=0)
     side, words = width / columns, 0.135 * lines + 0.05
     height = rows * (side + words)
     figure = Figure(figsize=(width, height))  # placed by hand: the solver of layouts takes seconds for so many axes

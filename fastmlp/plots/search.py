@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastmlp.config import RunConfig
-from fastmlp.plots.style import BLUE, INK, MAP, new_figure
+from fastmlp.plots.style import BLUE, INK, MAP, ORANGE, new_figure
 from fastmlp.results import RunResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOST_PANELS = 6
 # Not settings that one searches over, or only the names of them.
 _NOT_AXES = ("experiment", "dataset", "seed", "matmul", "threads", "init_from")
 
@@ -43,7 +45,8 @@ def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig]) -> "Figure
     axes = axes_of(configs)
     down, across = sorted(axes, key=lambda name: -len(axes[name]))[:2]
     others = [name for name in axes if name not in (down, across)]
-    panels = sorted({tuple(getattr(c, name) for name in others) for c in configs}, key=str)[:6]
+    met = {tuple(getattr(c, name) for name in others) for c in configs}
+    panels = [panel for panel in product(*(axes[name] for name in others)) if panel in met][:MOST_PANELS]
     width = 1.4 + len(panels) * max(2.2, 0.75 * len(axes[across]))
     figure, places = new_figure(1, len(panels), width=width, height=1.3 + 0.45 * len(axes[down]), sharey=True)
     means = [[[_mean(runs, {down: d, across: a, **dict(zip(others, panel, strict=True))})
@@ -82,7 +85,7 @@ def axis_effects(runs: Sequence[RunResult]) -> "Figure":
     for place, (name, values) in zip(places, axes.items(), strict=True):
         for i, value in enumerate(values):
             found = [100 * r.val_accuracy for r in runs if getattr(r.config, name) == value]
-            place.plot([i] * len(found), found, "o", color=BLUE, alpha=0.5, markersize=4)
+            place.plot([i] * len(found), found, "o", color=BLUE, alpha=0.7, markersize=4)
             place.plot([i - 0.25, i + 0.25], [np.nanmean(found)] * 2, color=INK, linewidth=2)
         place.set_xticks(range(len(values)), [text_of(v) for v in values], rotation=30 if len(values) > 4 else 0)
         place.set_xlabel(name)
@@ -93,28 +96,31 @@ def axis_effects(runs: Sequence[RunResult]) -> "Figure":
 
 def parallel_coordinates(runs: Sequence[RunResult]) -> "Figure":
     """Draw each run as a line through its settings to its validation accuracy, which is its colour too."""
-    import matplotlib as mpl
+    from matplotlib.colors import LinearSegmentedColormap
 
+    # Lines have no ground of their own, so that each colour must stand out on white and on black.
+    colours = LinearSegmentedColormap.from_list("", [BLUE, "#8a8a8a", ORANGE])
     axes = axes_of([run.config for run in runs])
     scores = np.array([100 * run.val_accuracy for run in runs])
     low, high = np.nanmin(scores), max(np.nanmax(scores), np.nanmin(scores) + 1e-9)
-    figure, [place] = new_figure(width=2.0 + 1.6 * len(axes), height=3.4)
+    figure, [place] = new_figure(width=max(5.0, 2.0 + 1.6 * len(axes)), height=3.4)
     place.grid(visible=False)
     places = {name: np.linspace(0, 1, len(values)) for name, values in axes.items()}
     for run, score in sorted(zip(runs, scores, strict=True), key=lambda pair: pair[1]):
-        heights = [places[name][values.index(getattr(run.config, name))] for name, values in axes.items()]
         share = (score - low) / (high - low)
-        place.plot(range(len(axes) + 1), [*heights, share], color=mpl.colormaps[MAP](share), linewidth=1.3, alpha=0.9)
+        aside = 0.06 * (share - 0.5)  # lines of the same settings lie side by side, the better ones above
+        heights = [places[name][values.index(getattr(run.config, name))] + aside for name, values in axes.items()]
+        place.plot(range(len(axes) + 1), [*heights, share], color=colours(share), linewidth=1.3)
     for i, (name, values) in enumerate(axes.items()):
         place.axvline(i, color=INK, linewidth=0.8)
         for height, value in zip(places[name], values, strict=True):
-            place.text(i + 0.03, height, text_of(value), fontsize=7.5, va="bottom")
+            place.text(i + 0.02, height + 0.04, text_of(value), fontsize=8, va="bottom")
     place.axvline(len(axes), color=INK, linewidth=0.8)
     for share in (0, 0.5, 1):
-        place.text(len(axes) + 0.03, share, f"{low + share * (high - low):.1f}", fontsize=7.5, va="bottom")
+        place.text(len(axes) + 0.03, share, f"{low + share * (high - low):.1f}", fontsize=8, va="center")
     place.set_xticks(range(len(axes) + 1), [*axes, "validation\naccuracy in %"])
     place.set_yticks([])
-    place.set(xlim=(-0.1, len(axes) + 0.35), ylim=(-0.05, 1.12))
+    place.set(xlim=(-0.1, len(axes) + 0.35), ylim=(-0.06, 1.13))
     for side in ("left", "bottom"):
         place.spines[side].set_visible(False)
     return figure

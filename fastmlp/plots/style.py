@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.errors import MissingExtraError
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
 # Lines and words are drawn in this colour; on a page they take that of the page's own text.
 INK = "#1c2430"
 # Okabe and Ito's colours, that those who do not see red or green tell apart (Color Universal Design, 2008), without
-# yellow and black, which one of the backgrounds swallows.
-BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
+# yellow and black, which one of the backgrounds swallows, and with a blue that is light enough for a dark one.
+BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER = "#2288CC", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER)
 MAP = "cividis"  # even in lightness, and the same to all eyes
+
+_LETTER = 0.06  # inches that a letter of a caption takes
 
 _STYLE: Any = {
     "font.family": "sans-serif",
@@ -45,15 +48,17 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as it is shown: svg, whose ink is the page's text colour; png, on white.
+    """A figure as it is shown.
 
     name : of its files; title, caption : in words
+    inline : SVG for a page, whose text colour it takes; svg, png : files, on white, with title and caption under them
     """
 
     name: str
     title: str
     caption: str
-    svg: str
+    inline: str
+    svg: bytes
     png: bytes
 
 
@@ -87,15 +92,21 @@ def blank(axes: "Axes") -> None:
 def drawn(name: str, title: str, caption: str, figure: "Figure") -> Picture:
     """Return the figure as a picture; to be called within `styled`."""
     import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    svg, png = io.StringIO(), io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": name}):  # the same figure is the same file
-        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None, "Title": title})
-    FigureCanvasAgg(figure)
-    figure.savefig(png, format="png", facecolor="white", metadata={"Software": None, "Title": title})
-    return Picture(name, title, caption, _for_page(svg.getvalue(), name, title), png.getvalue())
+    def saved(form: str, said: dict[str, None], **options: Any) -> bytes:
+        file = io.BytesIO()
+        figure.savefig(file, format=form, facecolor="white", metadata={"Title": title, **said}, **options)
+        return file.getvalue()
+
+    undated = {"Date": None, "Creator": None}  # the same figure is the same file
+    with mpl.rc_context({"svg.hashsalt": name}):
+        inline = _for_page(saved("svg", undated).decode(), name, title)
+        figure.set_layout_engine("none")  # or the words under the figure would shrink it
+        letters = int(figure.get_figwidth() / _LETTER)
+        words = "\n".join(wrap(f"{title}. {caption}", letters))
+        figure.text(0.01, -0.1 / figure.get_figheight(), words, fontsize=7.5, va="top")
+        svg = saved("svg", undated, bbox_inches="tight")
+    return Picture(name, title, caption, inline, svg, saved("png", {"Software": None}, bbox_inches="tight"))
 
 
 def _for_page(svg: str, name: str, title: str) -> str:

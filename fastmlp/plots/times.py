@@ -1,39 +1,60 @@
 """What the runs reached: accuracy against time, and beside the published figures."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fastmlp.experiments import published
 from fastmlp.plots.style import COLOURS, INK, new_figure
 from fastmlp.results import RunResult
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MARKS = "osD^vP*X"
 
 
-def accuracy_and_time(runs: Sequence[RunResult]) -> "Figure":
-    """Draw each run's test accuracy over its seconds: a colour a normalisation, a mark an experiment."""
+def accuracy_and_time(runs: Sequence[RunResult], part: str) -> "Figure":
+    """Draw each run's accuracy over its seconds: a colour a normalisation, a mark an experiment, if these are few.
+
+    part : "test" or "validation"
+    """
     figure, [axes] = new_figure(height=3.8)
     names, norms = (list(dict.fromkeys(getattr(run, field) for run in runs)) for field in ("experiment", "normalize"))
+    marks = dict(zip(names, _MARKS, strict=False)) if len(names) <= len(_MARKS) else {}
     for run in runs:
-        colour, mark = (
-            COLOURS[norms.index(run.normalize) % len(COLOURS)],
-            _MARKS[names.index(run.experiment) % len(_MARKS)],
-        )
-        axes.plot([run.seconds], [100 * run.test_accuracy], mark, color=colour, markersize=5.5, alpha=0.85)
+        colour, mark = COLOURS[norms.index(run.normalize) % len(COLOURS)], marks.get(run.experiment, "o")
+        accuracy = run.test_accuracy if part == "test" else run.val_accuracy
+        axes.plot([run.seconds], [100 * accuracy], mark, color=colour, markersize=5.5, alpha=0.85)
     for norm, colour in zip(norms, COLOURS, strict=False):
         axes.plot([], [], "o", color=colour, label=norm)
-    for name, mark in zip(names, _MARKS, strict=False):
+    for name, mark in marks.items():
         axes.plot([], [], mark, color=INK, label=name, fillstyle="none")
-    seconds = [run.seconds for run in runs]
-    if max(seconds) > 10 * min(seconds):
+    _over_time(axes, [run.seconds for run in runs], part)
+    return figure
+
+
+def rivals(measured: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Draw the validation accuracy of one network over the time that each program took for its epochs.
+
+    measured : of each its `name` and, an epoch each, `seconds` since the start and `val_accuracy`
+    """
+    figure, [axes] = new_figure(height=3.8)
+    for one, colour, mark in zip(measured, COLOURS, _MARKS, strict=False):
+        accuracy = 100 * np.array(one["val_accuracy"])
+        axes.plot(one["seconds"], accuracy, f"{mark}-", color=colour, label=one["name"], markersize=3.5, linewidth=1.2)
+    _over_time(axes, [one["seconds"][-1] for one in measured], "validation")
+    return figure
+
+
+def _over_time(axes: "Axes", ends: Sequence[float], part: str) -> None:
+    if max(ends) > 10 * min(ends):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
-    axes.set(xlabel="seconds, training and validation", ylabel="test accuracy in %")
+    axes.set(xlabel="seconds, training and validation", ylabel=f"{part} accuracy in %")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
 
 
 def beside(runs: Sequence[RunResult]) -> "Figure":

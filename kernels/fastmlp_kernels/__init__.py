@@ -3,6 +3,8 @@
 Each function here checks its arguments and calls a compiled loop; the loops themselves, unchecked, for use inside other
 jitted functions, are in `fastmlp_kernels.jit`. Sizes in all docstrings: `N` rows of a batch, `D` inputs, `H` hidden
 units, `K` classes. Arrays are C-contiguous, float32 or float64. Functions that work in place return no array.
+Those with `out=None` (`softmax`, `log_softmax`, `logsumexp`, `accurate_sum`, `accurate_mean`) work along the last axis
+of arrays of any number of dimensions and return their result, as numpy's own functions do.
 Nothing compiles at import; `warmup()` compiles all. Matrix products, float32 and bfloat16, are a module of their own,
 `fastmlp_kernels.gemm`, and rounding to bfloat16 is in `fastmlp_kernels.bfloat16`; these compile at their first call.
 """
@@ -18,18 +20,25 @@ from fastmlp_kernels.activations import (
     sigmoid_backward,
     tanh_backward,
 )
-from fastmlp_kernels.loss import softmax, softmax_cross_entropy, softmax_cross_entropy_eval
+from fastmlp_kernels.log_sum import log_softmax, logsumexp, softmax
+from fastmlp_kernels.loss import bias_softmax, softmax_cross_entropy, softmax_cross_entropy_eval
 from fastmlp_kernels.normalize import gather_normalize, image_moments
+from fastmlp_kernels.reductions import accurate_mean, accurate_sum
 from fastmlp_kernels.update import momentum_step
 
 __all__ = [
+    "accurate_mean",
+    "accurate_sum",
     "bias_identity",
     "bias_relu",
     "bias_sigmoid",
+    "bias_softmax",
     "bias_tanh",
     "gather_normalize",
     "identity_backward",
     "image_moments",
+    "log_softmax",
+    "logsumexp",
     "momentum_step",
     "relu_backward",
     "sigmoid_backward",

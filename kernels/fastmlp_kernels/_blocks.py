@@ -122,12 +122,13 @@ def _few_rows_kernel(
 @part
 def store_rows(c: np.ndarray, rows: tuple[int, int], out: np.ndarray) -> None:
     """`rows` of out (M, N) <- the block C."""
+    kind = out.dtype.type
     count, columns = rows[1] - rows[0], out.shape[1]
     width = (columns + NR - 1) // NR * NR
     block, target = c[: count * width].reshape(count, width), out[rows[0] : rows[1]]
     for r in range(count):
         for j in range(columns):
-            target[r, j] = block[r, j]
+            target[r, j] = kind(block[r, j])
 
 
 @part

@@ -48,6 +48,27 @@ def apart(**arrays: np.ndarray) -> None:
                 raise ValueError(f"{names[j]} and {names[i]} overlap in memory: pass separate arrays")
 
 
+def of_rows(name: str, value: np.ndarray) -> np.ndarray:
+    """Check an array of floats that is worked on along its last axis; return it as (N, K), a view."""
+    array(name, value, FLOATS)
+    if value.ndim == 0 or value.shape[-1] == 0:
+        raise ValueError(f"{name} has shape {value.shape}, expected at least one element along the last axis")
+    return value.reshape(-1, value.shape[-1])
+
+
+def result(out: np.ndarray | None, shape: tuple[int, ...], x: np.ndarray, *, in_place: bool = False) -> np.ndarray:
+    """Return `out`, checked, or a new array of this shape and the dtype of x where it is None.
+
+    in_place : whether out may be the memory of x itself; it may never overlap x otherwise
+    """
+    if out is None:
+        return np.empty(shape, x.dtype)
+    array("out", out, (x.dtype,), shape, writes=True)
+    if not (in_place and out.ctypes.data == x.ctypes.data):
+        apart(x=x, out=out)
+    return out
+
+
 @kernel
 def _first_outside(values: np.ndarray, stop: int) -> int:
     for i in range(values.size):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, MR, macro_kernel, units_of
+from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, MR, macro_kernel, store_rows, units_of
 from fastmlp_kernels._convert import prefetch
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._micro import micro_update
@@ -61,21 +61,44 @@ def end_columns(product: Columns, rows: int, width: int, a: np.ndarray, c: np.nd
 
 @part
 def update_weights(
-    c: np.ndarray, rows: tuple[int, int], less: Maybe, w: np.ndarray, v: np.ndarray, rates: tuple[float, float, float]
+    c: np.ndarray,
+    rows: tuple[int, int],
+    less: Maybe,
+    factor: Maybe,
+    w: np.ndarray,
+    v: np.ndarray,
+    rates: tuple[float, float, float],
 ) -> None:
-    """One step of `momentum_step` for `rows` of w and v (D, H), with the block C less a row of values as gradient."""
+    """One step of `momentum_step` for `rows` of w and v (D, H), with (C - less) * factor as gradient.
+
+    less, factor : (H,) or longer, or None
+    """
     count, columns = rows[1] - rows[0], w.shape[1]
     width = (columns + NR - 1) // NR * NR
     rate, keep, decay = np.float32(rates[0]), np.float32(rates[1]), np.float32(rates[2])
     block, weight, velocity = c[: count * width].reshape(count, width), w[rows[0] : rows[1]], v[rows[0] : rows[1]]
     for r in range(count):
         for j in range(columns):
-            g = block[r, j]
+            g = np.float32(block[r, j])
             if less is not None:
                 g -= less[j]
+            if factor is not None:
+                g *= factor[j]
             step = velocity1(weight[r, j], velocity[r, j], g, rate, keep, decay)
             velocity[r, j] = step
             weight[r, j] += step
+
+
+@part
+def keep_gradient(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Maybe, gradient: np.ndarray) -> None:
+    """`rows` of the gradient (D, H) <- (C - less) * factor, as in `update_weights`."""
+    store_rows(c, rows, gradient)
+    if less is not None:
+        for r in range(rows[0], rows[1]):
+            for j in range(gradient.shape[1]):
+                gradient[r, j] -= less[j]
+                if factor is not None:
+                    gradient[r, j] *= factor[j]
 
 
 @part
@@ -111,4 +134,4 @@ def update_columns(
                 )  # fmt: skip
     else:
         end_columns(product, count, columns, a, c)
-        update_weights(c, rows, less, w, v, rates)
+        update_weights(c, rows, less, None, w, v, rates)

@@ -56,10 +56,10 @@ def _convert(builder: Builder, source: Value, *, pairs: bool, center: Value, sca
     return round_to_bfloat16(builder, x) if pairs else x
 
 
-def runs(builder: Builder, count: Value, body: Any) -> None:
-    """Emit loops over `count` elements, body(offset, lanes), in the lengths of RUNS."""
+def runs(builder: Builder, count: Value, body: Any, lengths: tuple[int, ...] = RUNS) -> None:
+    """Emit loops over `count` elements, body(offset, lanes), in runs of these lengths, the last of which is 1."""
     done: Value = I64(0)
-    for lanes in RUNS:
+    for lanes in lengths:
         end = builder.sub(count, builder.srem(builder.sub(count, done), I64(lanes)))
         with cgutils.for_range_slice(builder, done, end, I64(lanes), inc=True) as (offset, _):
             body(offset, lanes)

@@ -3,9 +3,10 @@
 The tile is mr rows by nr = nv * lanes columns. At each step k it reads one row of the packed B (nv vectors) and mr
 elements of the packed A, each broadcast to a vector, and issues mr * nv multiply-adds that do not wait for each other.
 
-"Element" means a unit of 4 bytes here: one float32, or a pair of bfloat16 that are neighbours along the inner dimension
-(the even one in the low half), so that K counts units. The dtype of the packed arrays picks the arithmetic: float32, or
-int32 for pairs of bfloat16. A third kind (four 8-bit integers a unit, int32 accumulators) needs one more entry below.
+"Element" means a unit of 4 bytes here: one float32, a pair of bfloat16, or four 8-bit integers, that are neighbours
+along the inner dimension (the first one lowest), so that K counts units. The dtype of the packed arrays picks the
+arithmetic: float32; int32 for pairs of bfloat16, summed in float32; uint32 for bytes, unsigned in A and signed in B,
+summed in int32, which C then is too.
 """
 
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from fastmlp_kernels._llvm import (
     store,
     vector,
 )
-from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, TILE, Tile
+from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, INT8_IN_HARDWARE, TILE, Tile
 
 
 class Element(NamedTuple):
@@ -64,10 +65,27 @@ def _bfloat16_pairs_in_float32(builder: Builder, acc: Value, a: Value, b: Value)
 
 _bfloat16_pairs = _bfloat16_pairs_in_hardware if BFLOAT16_IN_HARDWARE else _bfloat16_pairs_in_float32
 
+
+def _byte_quads_in_hardware(builder: Builder, acc: Value, a: Value, b: Value) -> Value:
+    return call(builder, f"llvm.x86.avx512.vpdpbusd.{32 * acc.type.count}", acc.type, acc, a, b)
+
+
+def _byte_quads_in_int32(builder: Builder, acc: Value, a: Value, b: Value) -> Value:
+    lanes = acc.type.count
+    for shift in (0, 8, 16, 24):
+        byte = builder.and_(builder.lshr(a, constant(I32, shift, lanes)), constant(I32, 0xFF, lanes))
+        signed = builder.ashr(builder.shl(b, constant(I32, 24 - shift, lanes)), constant(I32, 24, lanes))
+        acc = builder.add(acc, builder.mul(byte, signed))
+    return acc
+
+
+_byte_quads = _byte_quads_in_hardware if INT8_IN_HARDWARE else _byte_quads_in_int32
+
 # by the dtype of the packed arrays
 ELEMENTS = {
     types.float32: Element(F32, F32, _float32_multiply_add),
     types.int32: Element(I32, F32, _bfloat16_pairs),
+    types.uint32: Element(I32, I32, _byte_quads),
 }
 
 

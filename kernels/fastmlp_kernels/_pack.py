@@ -20,6 +20,8 @@ from fastmlp_kernels._target import TILE
 
 # An array, or None: numba compiles a form of its own for each, in which `is None` takes no time.
 Maybe = Any
+# Elements of the inner dimension in one of the packed array, by its dtype: pairs of bfloat16, quads of 8-bit integers.
+PER_UNIT = {"float32": 1, "int32": 2, "uint32": 4}
 # numba compiles a function anew for each literal that it is called with, as if that were a type; not so for these.
 NR, ZERO, ONE = (cast("int", np.int64(n)) for n in (TILE.nr, 0, 1))
 # No hardware prefetcher guesses where picked rows lie, nor follows short pieces of long rows; 8 and 24 rows ahead
@@ -28,12 +30,12 @@ AHEAD = 16
 
 
 def _per_unit(packed: np.ndarray) -> int:
-    return 2 if packed.dtype == np.int32 else 1
+    return PER_UNIT[packed.dtype.name]
 
 
 @overload(_per_unit, jit_options=PART)
 def _overload_per_unit(packed):
-    per_unit = 2 if packed.dtype == types.int32 else 1
+    per_unit = PER_UNIT[packed.dtype.name]
     return lambda packed: per_unit  # noqa: ARG005
 
 
@@ -79,7 +81,8 @@ def span(array: Maybe, start: int, stop: int) -> Maybe:
 
 
 @part
-def _row(index: Maybe, i: int) -> int:
+def row_of(index: Maybe, i: int) -> int:
+    """Return the row that is meant by i."""
     return i if index is None else index[i]
 
 
@@ -118,9 +121,9 @@ def pack_rows(
     per = per_unit(out)
     first, count = inner[0], inner[1] - inner[0]
     for r in range(rows[0], rows[1]):
-        at = _row(index, r) * x.shape[1] + first
+        at = row_of(index, r) * x.shape[1] + first
         if r + AHEAD < rows[1]:
-            prefetch(x, _row(index, r + AHEAD) * x.shape[1] + first, count)
+            prefetch(x, row_of(index, r + AHEAD) * x.shape[1] + first, count)
         c, s = np.float32(0), np.float32(1)
         if center is not None:
             c = center[r]
@@ -149,7 +152,7 @@ def pack_columns(
     width = x.shape[1]
     first, count = columns[0], columns[1] - columns[0]
     for k in range(inner[0], inner[1], per):
-        at = _row(index, k) * width + first
+        at = row_of(index, k) * width + first
         c, s = np.float32(0), np.float32(1)
         if center is not None:
             c = center[k]
@@ -158,7 +161,7 @@ def pack_columns(
         if per == 1:
             pack_run(x, at, c, s, out, to, count)
         elif k + 1 < inner[1]:
-            at2 = _row(index, k + 1) * width + first
+            at2 = row_of(index, k + 1) * width + first
             pack_two_runs(x, at, s, at2, np.float32(1) if scale is None else scale[k + 1], out, to, count)
         else:
             pack_two_runs(x, at, s, at, s, out, to, count)

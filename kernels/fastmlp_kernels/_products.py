@@ -9,10 +9,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp_kernels._blocks import multiply_rows, store_rows, units_of
+from fastmlp_kernels._blocks import (
+    COLUMN_STRIDE,
+    KC,
+    ROW_STRIDE,
+    macro_kernel,
+    multiply_rows,
+    store_rows,
+    units_of,
+)
+from fastmlp_kernels._bytes import add_scaled
 from fastmlp_kernels._columns import begin_columns, end_columns, update_columns
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, add_column_sums, item, pack_columns, pack_panels_transposed
+from fastmlp_kernels._quads import QUAD, copy_rows, pack_bytes, weave_columns
 from fastmlp_kernels._team import barrier, next_task
 from fastmlp_kernels.activations import SCALARS, bias_activation
 
@@ -130,6 +140,51 @@ def matmul(
             store_rows(own_c, block, out)
         else:
             multiply_rows(a, None, None, None, block, work.packed, ZERO, NR, None, own_a, own_c, out)
+        task = next_task(sync) - taken
+
+
+@kernel
+def matmul_int8(
+    member: int,
+    members: int,
+    sync: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    transposed: bool,
+    out: np.ndarray,
+    step: int,
+    span: int,
+    work: Work,
+) -> None:
+    """Out <- A B for int8 b and uint8 A, a or its transpose; every `span` of the inner dimension, out += c."""
+    (rows, columns), depth = out.shape, b.shape[0]
+    own_a, own_c, units = work.a[member], work.c[member], units_of(depth, work.packed)
+    panels = _panels(columns)
+    task = next_task(sync)
+    while task < panels:
+        pack_bytes(b, _panel(task, columns), work.packed, task * units * NR)
+        task = next_task(sync)
+    if not barrier(sync, members, 1):
+        return
+    taken = panels + members
+    task = next_task(sync) - taken
+    while task * step < rows:
+        block = _block(task, step, rows)
+        for k in range(0, depth, KC * QUAD):
+            inner = (k, min(k + KC * QUAD, depth))
+            if transposed:
+                weave_columns(a, None, block, inner, own_a, COLUMN_STRIDE)
+                strides = (ONE, COLUMN_STRIDE)
+            else:
+                copy_rows(a, None, block, inner, own_a, ROW_STRIDE)
+                strides = (ROW_STRIDE, ONE)
+            at, deep, count = k // QUAD * NR, units_of(inner[1] - k, work.packed), block[1] - block[0]
+            macro_kernel(own_a, strides, count, work.packed, at, units * NR, NR, own_c, columns, deep, k % span > 0)
+            if inner[1] == depth or inner[1] % span == 0:
+                if k >= span:
+                    add_scaled(own_c, block, None, None, None, None, True, out)
+                else:
+                    store_rows(own_c, block, out)
         task = next_task(sync) - taken
 
 

@@ -54,6 +54,8 @@ def _tile() -> Tile:
 
 TILE = _tile()
 BFLOAT16_IN_HARDWARE = {"avx512f", "avx512bf16"} <= features()
+# uint8 times int8, summed in int32: VNNI, with AVX-512 or by itself
+INT8_IN_HARDWARE = ("avx512vnni" if TILE.lanes == 16 else "avxvnni") in features()
 
 
 @cache

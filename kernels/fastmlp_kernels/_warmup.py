@@ -5,7 +5,7 @@ import time
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastmlp_kernels import _check, activations, loss, normalize, update
+from fastmlp_kernels import _check, activations, log_sum, loss, normalize, reductions, update
 
 
 def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
@@ -30,7 +30,9 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
         *((f, (z, h, dbias)) for f in (activations.relu_backward, activations.identity_backward)),
         (loss.softmax_cross_entropy, (z, bias, labels, dbias)),
         (loss.softmax_cross_entropy_eval, (z, bias, labels)),
-        (loss.softmax, (z, bias)),
+        (loss.bias_softmax, (z, bias)),
+        *((f, (z,)) for f in (log_sum.softmax, log_sum.log_softmax, log_sum.logsumexp)),
+        *((f, (z, axis)) for f in (reductions.accurate_sum, reductions.accurate_mean) for axis in (None, -1)),
         (update.momentum_step, (z, h, np.zeros_like(z), 0.1, 0.9, 0.0)),  # weights
         (update.momentum_step, (bias, dbias, np.zeros_like(bias), 0.1, 0.9, 0.0)),
         (normalize.image_moments, (images, 1, mean, inv_std)),

@@ -1,6 +1,7 @@
-"""Matrix products in float32 and bfloat16, by themselves or as a dense layer's way forward and its update.
+"""Matrix products in float32, bfloat16 and int8, by themselves or as a dense layer's way forward and its update.
 
     matmul          out <- A B, with either operand transposed
+    matmul_int8     out <- A B for uint8 A and int8 B, summed in 32-bit integers
     dense_forward   out <- activation(X W + bias)
     dense_update    the gradient X^T delta goes straight into a momentum step of W, and is never a whole array
 
@@ -32,12 +33,16 @@ import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._blocks import MC, MR, a_elements, c_elements, padded
+from fastmlp_kernels._bytes import SPAN
 from fastmlp_kernels._pack import NR
 from fastmlp_kernels._products import DENSE_FORWARD, Source, Work
 from fastmlp_kernels._products import dense_update as _dense_update
 from fastmlp_kernels._products import matmul as _matmul
+from fastmlp_kernels._products import matmul_int8 as _matmul_int8
+from fastmlp_kernels._quads import EXACT_DEPTH, QUAD
 from fastmlp_kernels._team import Team
 from fastmlp_kernels.bfloat16 import FLOAT32, warn_where_slow
+from fastmlp_kernels.int8 import warn_where_slow as warn_where_bytes_are_slow
 from fastmlp_kernels.normalize import _check_images
 
 # Where a slip of the pen would otherwise start ten thousand threads; more than the cores only cost time.
@@ -72,10 +77,14 @@ def _check_choice(name: str, value: object, allowed: dict[str, Any]) -> None:
         raise ValueError(f"{name} is {value!r}, allowed is {' or '.join(map(repr, allowed))}")
 
 
-def _check_settings(precision: str, threads: int) -> None:
-    _check_choice("precision", precision, PRECISIONS)
+def _check_threads(threads: int) -> None:
     if not isinstance(threads, int | np.integer) or not 1 <= threads <= MOST_THREADS:
         raise ValueError(f"threads is {threads!r}, allowed is a whole number from 1 to {MOST_THREADS}")
+
+
+def _check_settings(precision: str, threads: int) -> None:
+    _check_choice("precision", precision, PRECISIONS)
+    _check_threads(threads)
     if precision == "bfloat16":
         warn_where_slow()
 
@@ -168,6 +177,44 @@ def matmul(
         step, members = _share(rows, threads)
         work = _work(precision, members, columns, depth)
         _run(members, _matmul, a, b, (bool(transpose_a), bool(transpose_b)), out, step, work)
+
+
+def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: bool = False, threads: int = 1) -> None:
+    """Out <- A B, where A is a or its transpose.
+
+    a : (M, K) uint8, or (K, M) with transpose_a; b : (K, N) int8; all C-contiguous. Any size may be 0
+    out : (M, N), overwritten. int32: the product exactly, for K of at most EXACT_DEPTH = 66,311, up to which no sum can
+        leave the range of 32 bits. float32: for any K; exact sums of 65,536 products are rounded and added up
+    threads : as in `matmul`
+
+    A CPU without the instructions (`int8.INT8_IN_HARDWARE`) does the same, slower; a RuntimeWarning says so once.
+    Raises TypeError or ValueError naming the argument at fault.
+    """
+    _check_threads(threads)
+    warn_where_bytes_are_slow()
+    _check.array("a", a, (np.dtype(np.uint8),), ndim=2)
+    _check.array("b", b, (np.dtype(np.int8),), ndim=2)
+    rows, depth = a.shape[:: -1 if transpose_a else 1]
+    if depth != len(b):
+        raise ValueError(
+            f"inner dimensions differ: A is {(rows, depth)}, transposed where asked for, and B is {b.shape}"
+        )
+    _check.array("out", out, (np.dtype(np.int32), np.dtype(np.float32)), (rows, b.shape[1]), writes=True)
+    if out.dtype == np.int32 and depth > EXACT_DEPTH:
+        raise ValueError(f"K is {depth:,}, allowed for an int32 result is at most {EXACT_DEPTH:,}: give a float32 out")
+    _check_written({"out": out}, {"a": a, "b": b})
+    if out.size and depth:
+        step, members = _share(rows, threads)
+        work = Work(
+            packed=np.zeros(padded(depth, QUAD) // QUAD * padded(b.shape[1], NR), np.uint32),
+            sums=None,
+            a=np.zeros((members, a_elements()), np.uint32),
+            c=np.zeros((members, c_elements(b.shape[1])), np.int32),
+        )
+        span = SPAN if out.dtype == np.float32 else EXACT_DEPTH + 1
+        _run(members, _matmul_int8, a, b, bool(transpose_a), out, step, span, work)
+    else:
+        out[...] = 0
 
 
 def dense_forward(

@@ -33,6 +33,15 @@ def _sum(row: np.ndarray) -> float:
 
 
 @part
+def _sum_of_long(row: np.ndarray) -> float:
+    # Pieces are added in float64: a sum of millions in float32 would stop growing.
+    total = np.float64(0)
+    for start in range(0, row.size, BLOCK):
+        total += np.float64(_sum(row[start : start + BLOCK]))
+    return total
+
+
+@part
 def _is_first_zero(row: np.ndarray, at: int) -> bool:
     if row[at] != 0:
         return False
@@ -43,14 +52,14 @@ def _is_first_zero(row: np.ndarray, at: int) -> bool:
 
 
 @part
-def _shifted_rows(logits: np.ndarray, bias: np.ndarray, e: np.ndarray) -> None:
-    """Set each row of e to logits + bias - (its maximum)."""
+def _shifted_rows(logits: np.ndarray, bias: Maybe, e: np.ndarray) -> None:
+    """Set each row of e to logits + bias - (its maximum); without a bias where it is None."""
     for r in range(logits.shape[0]):
         row, source = e[r], logits[r]
         # by integer keys: compilers keep a floating-point maximum scalar unless NaN is ruled out
-        top = key_of(source[0] + bias[0])
+        top = key_of(source[0] if bias is None else source[0] + bias[0])
         for k in range(row.size):
-            x = source[k] + bias[k]
+            x = source[k] if bias is None else source[k] + bias[k]
             row[k] = x
             key = key_of(x)
             top = key if key > top else top
@@ -133,22 +142,29 @@ def _softmax_cross_entropy_eval(
     return cross_entropy_of_rows(logits, bias, labels, weights, None, len(logits))
 
 
-@kernel
-def _softmax(logits: np.ndarray, bias: np.ndarray) -> None:
+@part
+def softmax_of_rows(logits: np.ndarray, bias: Maybe, out: np.ndarray) -> None:
+    """Set out, which may be logits itself, to the softmax of logits + bias; without a bias where it is None."""
     n, classes = logits.shape
+    t = logits.dtype.type
     rows = _block_rows(classes)
     memory = work_array(logits) if classes <= SIZE else np.empty(classes, logits.dtype)
     scratch = memory[: rows * classes].reshape(rows, classes)
     for start in range(0, n, rows):
-        block = logits[start : start + rows]
+        block, results = logits[start : start + rows], out[start : start + rows]
         e = scratch[: block.shape[0]]
         _shifted_rows(block, bias, e)
         _exponentials(e)
         for r in range(block.shape[0]):
-            row, out = e[r], block[r]
-            scale = row.dtype.type(1) / _sum(row)
+            row, result = e[r], results[r]
+            scale = t(1) / t(_sum_of_long(row))
             for k in range(classes):
-                out[k] = row[k] * scale
+                result[k] = row[k] * scale
+
+
+@kernel
+def _bias_softmax(logits: np.ndarray, bias: np.ndarray) -> None:
+    softmax_of_rows(logits, bias, logits)
 
 
 def _check_logits(logits: np.ndarray, bias: np.ndarray, *, writes: bool) -> None:
@@ -212,7 +228,7 @@ def softmax_cross_entropy_eval(
     return _softmax_cross_entropy_eval(logits, bias, labels, weights)
 
 
-def softmax(logits: np.ndarray, bias: np.ndarray) -> None:
+def bias_softmax(logits: np.ndarray, bias: np.ndarray) -> None:
     """In place, turn logits (N, K) and their bias into the probability of each class.
 
     logits : (N, K) float32 or float64, C-contiguous, N > 0, overwritten
@@ -222,4 +238,4 @@ def softmax(logits: np.ndarray, bias: np.ndarray) -> None:
     """
     _check_logits(logits, bias, writes=True)
     _check.apart(logits=logits, bias=bias)
-    _softmax(logits, bias)
+    _bias_softmax(logits, bias)

@@ -1,0 +1,128 @@
+"""A run's network in scikit-learn and in PyTorch, its settings translated into their conventions.
+
+What is translated: layers, activation, initial weights where they are given, learning rate, momentum, weight decay,
+batch size and epochs. What stays with the caller: images and their normalisation, shuffling, and early stopping, which
+here looks at the validation loss, in scikit-learn at the accuracy, and in PyTorch is a matter of one's own loop.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from fastmlp.config import RunConfig
+from fastmlp.errors import ConfigError, MissingExtraError
+
+_SKLEARN_NAMES = {"tanh": "tanh", "sigmoid": "logistic", "relu": "relu", "identity": "identity"}
+_TORCH_NAMES = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "ReLU", "identity": "Identity"}
+
+
+def _check_constant(config: RunConfig) -> None:
+    """Refuse a rate that changes: how it acts on the velocity, and when it changes, are others elsewhere."""
+    if config.schedule != "constant":
+        raise ConfigError(f"schedule is {config.schedule!r}; allowed is constant, where a config is translated.")
+
+
+def _arrays(config: RunConfig, parameters: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return weights (D, H) and biases (H,) of each layer, views of the flat parameters W1, b1, W2, b2, ..."""
+    wanted = sum(d * h + h for d, h in pairwise(config.layers))
+    if np.shape(parameters) != (wanted,):
+        sizes = "-".join(map(str, config.layers))
+        raise ConfigError(f"parameters have shape {np.shape(parameters)}; allowed is ({wanted},), those of {sizes}.")
+    arrays, at = [], 0
+    for d, h in pairwise(config.layers):
+        arrays.append((parameters[at : at + d * h].reshape(d, h), parameters[at + d * h : at + d * h + h]))
+        at += d * h + h
+    return arrays
+
+
+def _dtype(config: RunConfig) -> Any:
+    return np.float64 if config.precision == "float64" else np.float32
+
+
+def to_sklearn(config: RunConfig, parameters: np.ndarray | None = None) -> Any:
+    """Return an `MLPClassifier` that learns as a run of this config does.
+
+    parameters : (P,) weights and biases to begin with, in the order of `MLP.parameters`; its `partial_fit`, an epoch a
+        call, then goes on from these, while `fit` begins anew. Without them it draws its own
+
+    It divides alpha by the number of rows in a batch: alpha is weight_decay * batch_size, so that only an epoch's last,
+    smaller batch decays its weights more than here. `fit` goes through all epochs. It computes in the dtype of the rows
+    that it is given. Raises ConfigError for two classes, which are one logistic unit there, and for a schedule;
+    MissingExtraError without scikit-learn.
+    """
+    try:
+        from sklearn.neural_network import MLPClassifier
+    except ImportError as error:
+        raise MissingExtraError(f"to_sklearn needs scikit-learn ({error}): pip install 'fastmlp[sklearn]'.") from error
+    _check_constant(config)
+    if config.layers[-1] == 2:
+        raise ConfigError(
+            "layers end in 2 classes, for which scikit-learn has one logistic unit, which learns otherwise than "
+            "the two units of a softmax; allowed is 3 classes or more."
+        )
+    options: dict[str, Any] = {"batch_size": config.batch_size}  # scikit-learn's annotation knows "auto" alone
+    model = MLPClassifier(
+        config.layers[1:-1],
+        activation=_SKLEARN_NAMES[config.activation],
+        solver="sgd",
+        learning_rate_init=config.lr,
+        momentum=config.momentum,
+        nesterovs_momentum=False,
+        alpha=config.weight_decay * config.batch_size,
+        max_iter=config.epochs,
+        n_iter_no_change=config.epochs,  # no stopping by the training loss either
+        random_state=config.seed,
+        **options,
+    )
+    if parameters is not None:
+        _begin_sklearn(model, config, parameters)
+    return model
+
+
+def _begin_sklearn(model: Any, config: RunConfig, parameters: np.ndarray) -> None:
+    """Give it weights and no velocities; there is no public way, so a first step makes the arrays."""
+    arrays = _arrays(config, parameters)
+    rows, classes = max(config.batch_size, config.layers[-1]), config.layers[-1]
+    nothing = np.zeros((rows, config.layers[0]), _dtype(config))
+    model.partial_fit(nothing, np.arange(rows) % classes, classes=np.arange(classes))
+    for coef, intercept, (weight, bias) in zip(model.coefs_, model.intercepts_, arrays, strict=True):
+        coef[...], intercept[...] = weight, bias
+    for velocity in model._optimizer.velocities:
+        velocity[...] = 0
+    model.loss_curve_, model.n_iter_, model.t_ = [], 0, 0
+    model.best_loss_, model._no_improvement_count = np.inf, 0
+
+
+def to_torch(config: RunConfig, parameters: np.ndarray | None = None) -> tuple[Any, Any]:
+    """Return a `torch.nn.Sequential` that gives logits, and the `torch.optim.SGD` that trains it as a run here does.
+
+    parameters : (P,) weights and biases to begin with, in the order of `MLP.parameters`; PyTorch draws its own without
+
+    Train with `torch.nn.functional.cross_entropy`, whose mean over the batch is this package's loss. PyTorch keeps the
+    learning rate out of the velocity, v <- momentum v + g, w <- w - lr v: the same steps while the rate is constant. It
+    decays whatever is in a group, so that the biases are in one of their own. Precisions below float64 become float32.
+    Raises ConfigError for a schedule; MissingExtraError without PyTorch.
+    """
+    try:
+        import torch  # pyright: ignore[reportMissingImports] - optional
+    except ImportError as error:
+        raise MissingExtraError(
+            f"to_torch needs PyTorch ({error}); it is in the extra `peers`. A plain pip install torch may bring "
+            "gigabytes of GPU packages: PyTorch's site names the CPU build."
+        ) from error
+    _check_constant(config)
+    dtype = torch.float64 if config.precision == "float64" else torch.float32
+    linear = [torch.nn.Linear(d, h, dtype=dtype) for d, h in pairwise(config.layers)]
+    if parameters is not None:
+        with torch.no_grad():
+            for layer, (weight, bias) in zip(linear, _arrays(config, parameters), strict=True):
+                layer.weight.copy_(torch.from_numpy(weight.T.copy()))
+                layer.bias.copy_(torch.from_numpy(bias.copy()))
+    activation = getattr(torch.nn, _TORCH_NAMES[config.activation])
+    parts = [part for layer in linear[:-1] for part in (layer, activation())]
+    groups = [
+        {"params": [layer.weight for layer in linear], "weight_decay": config.weight_decay},
+        {"params": [layer.bias for layer in linear]},
+    ]
+    return torch.nn.Sequential(*parts, linear[-1]), torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)

@@ -1,0 +1,59 @@
+"""The page of `fastmlp_kernels`: its list is complete, its examples run, its tables come from the script."""
+
+import re
+
+import pytest
+
+import fastmlp_kernels
+from bench import kernels_accuracy, kernels_page
+from bench.cases import CASES
+
+TEXT = kernels_page.PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_lists_every_function_once():
+    listed = re.findall(r"^\| `(\w+)\(", TEXT, re.MULTILINE)
+    assert sorted(listed) == sorted(fastmlp_kernels.__all__)
+    assert {*CASES, "warmup"} == set(fastmlp_kernels.__all__)  # and the tables have each of them
+
+
+def test_the_examples_run_as_written():
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
+        exec(code, names)  # noqa: S102 - the page's own text
+    assert names["out"].shape == (1000,)
+    assert (names["out"] > 0).all()
+
+
+def test_the_page_has_the_tables_between_its_markers():
+    block = re.search(r"<!-- kernels:start -->\n(.*?)<!-- kernels:end -->", TEXT, re.DOTALL)
+    assert block is not None
+    for name in CASES:
+        assert block[1].count(f"| `{name}` |") >= 3  # accuracy, and speed at two shapes
+
+
+def test_the_accuracy_table_is_within_the_stated_bounds():
+    """One ULP more than `elementary` states: it counts floats from the rounded value, this steps from the exact one."""
+    for name, bound in (("exp1", 1), ("tanh1", 3), ("sigmoid1", 3)):
+        assert 0 < kernels_accuracy.over_all_floats(name, stride=99_991).max() <= bound + 1
+    table = kernels_accuracy.accuracy_table(["softmax", "softmax_cross_entropy"], stride=99_991)
+    assert re.search(r"\| `softmax_cross_entropy` \| correct \| .* \| 0 \| 0 \|", table)
+    assert "| `softmax` |" in table
+
+
+def test_the_speed_table_has_every_rival_and_when_compiling_has_paid():
+    table = kernels_page.speed_table(["bias_relu"], {"bias_relu": 0.5}, seconds=0)
+    assert len(table.splitlines()) == 2 + len(kernels_page.SHAPES)
+    assert "| 0.50 s |" in table
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(2e-3, "250"), (1e-3, "never"), (0.5e-3, "never"), (1.3e-3, "834")])
+def test_break_even_is_counted_against_the_fastest_rival(seconds, calls):
+    taken = {"fastmlp": 1e-3, "numpy_inplace": seconds, "scipy": 5e-3}
+    assert kernels_page.break_even(0.25, taken) == calls
+
+
+def test_the_table_of_sums_tells_errors():
+    table = kernels_page.sum_table(100_001)
+    ours = next(line for line in table.splitlines() if "accurate_sum" in line)
+    assert float(ours.split("|")[-2]) <= 50 * 2**-53

@@ -1,0 +1,46 @@
+"""Weights of rows, in training and validation: what they are worth, and that they stay with their rows."""
+
+import numpy as np
+import pytest
+
+from fastmlp import MLP, SGD
+from fastmlp.errors import DataError
+
+pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("float64", 1e-13), ("float32", 1e-5), ("bfloat16", 0.1)])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_row_s_weight_is_worth_as_many_copies_of_it(precision, allowed, activation, rng):
+    # In one batch, so that the same sums are taken in another order. Rounding to bfloat16 turns the last bit of a sum
+    # into 2**-9 of it now and then, which 30 steps of this size carry on; a weight that is ignored is off by 0.5.
+    dtype = np.float64 if precision == "float64" else np.float32
+    x, labels, weights = rng.normal(size=(15, 30)).astype(dtype), rng.integers(0, 3, 15), rng.integers(0, 5, 15)
+    copies = x.repeat(weights, 0), labels.repeat(weights)
+    weighted, repeated, ignored = (MLP([30, 9, 3], activation, precision=precision) for _ in range(3))
+    results = [
+        model.fit(*data, sample_weight=w, validation=(*data, w) if w is not None else data, epochs=30,
+                  optimizer=SGD(0.05), patience=30)
+        for model, data, w in ((weighted, (x, labels), weights), (repeated, copies, None), (ignored, (x, labels), None))
+    ]  # fmt: skip
+    np.testing.assert_allclose(weighted.parameters, repeated.parameters, rtol=0, atol=allowed)
+    assert np.abs(ignored.parameters - repeated.parameters).max() > 0.2
+    history, copied, _ = (result.history for result in results)
+    np.testing.assert_allclose(history.train_loss, copied.train_loss, rtol=0, atol=allowed)
+    np.testing.assert_allclose(history.val_loss, copied.val_loss, rtol=0, atol=allowed)
+
+
+@pytest.mark.parametrize("weights", [[1, 2], [0, 0, 0], [1, -1, 1], [1, np.nan, 1], [1, np.inf, 1], ["a", "b", "c"]])
+def test_weights_that_are_none_are_refused(weights, rng):
+    with pytest.raises(DataError, match="sample_weight"):
+        MLP([4, 3], precision="float64").fit(rng.normal(size=(3, 4)), np.arange(3), sample_weight=weights)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_weights_go_with_their_rows_through_shuffled_batches(precision):
+    # Two classes of equal inputs: the logits' difference tends to the logarithm of the weights' ratio.
+    x, labels = np.ones((64, 2), np.float32), np.arange(64) % 2
+    weights = np.where(labels == 0, 3.0, 1.0)
+    model = MLP([2, 2], precision=precision)
+    model.fit(x, labels, sample_weight=weights, epochs=300, batch_size=10, optimizer=SGD(0.05, 0.0), rng=1)
+    np.testing.assert_allclose(model.predict_proba(x[:1]), [[0.75, 0.25]], rtol=0, atol=0.03)

@@ -1,0 +1,167 @@
+"""Training with the first layer in int8, beside the same rounding written in plain float64 numpy."""
+
+import copy
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastmlp import MLP, SGD, ImageInput, reference
+from fastmlp.errors import ConfigError
+from fastmlp_kernels._quads import EXACT_DEPTH
+
+pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit:RuntimeWarning")
+SETTINGS: dict[str, Any] = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
+SHAPES = [((771, 45, 7), 3, 350), ((771, 7), 1, 350), ((64, 33, 19, 5), 1, 130), ((9, 5, 3), 3, 7), ((2, 2), 1, 1)]
+# A rounded value is the other one of two neighbours where float32 errors move it across the middle between them: one
+# in some thousand, by a step. Rounding itself is off by a third of a step everywhere, which comes to 5e-3 and more.
+ROUNDED, ROUGH = 1e-3, 4e-2
+
+
+def images(channels: int, inputs: int, rows: int, *, alike: bool = False) -> tuple[ImageInput, np.ndarray]:
+    """Return images, and what they are in float64 once they are normalised."""
+    pixels = np.random.default_rng(5).integers(0, 256, (rows, inputs), np.uint8)
+    parts = pixels.reshape(rows, channels, -1).astype(np.float64)
+    mean, inv_std = parts.mean(2), 1 / np.maximum(parts.std(2), 1)
+    if alike:
+        mean, inv_std = np.full_like(mean, 120), np.full_like(inv_std, 1 / 70)
+    x = ((parts - mean[..., None]) * inv_std[..., None]).reshape(rows, -1)
+    return ImageInput(pixels, mean.astype(np.float32), inv_std.astype(np.float32)), x
+
+
+def in_steps(x: np.ndarray) -> np.ndarray:
+    """Return x (K, N) with each column rounded to whole steps of a 127th of its largest magnitude."""
+    steps = np.abs(x).max(axis=0) / 127
+    steps[steps == 0] = 1
+    return np.rint(x / steps) * steps
+
+
+class Rounded(reference.Network):
+    """The plain network with the first layer's operands rounded, in both of its products."""
+
+    def __init__(self, model: MLP, inputs: ImageInput) -> None:
+        super().__init__([x.weight for x in model.layers], [x.bias for x in model.layers], model.layers[0].activation)
+        self.inv_std = np.asarray(inputs.source().inv_std, np.float64)
+
+    def forward(self, x: np.ndarray) -> list[np.ndarray]:
+        exact, self.weights[0] = self.weights[0], in_steps(self.weights[0])
+        outputs = super().forward(x)
+        self.weights[0] = exact
+        return outputs
+
+    def loss_and_gradients(self, x: np.ndarray, labels: np.ndarray) -> Any:
+        loss, correct, dweights, dbiases = super().loss_and_gradients(x, labels)
+        *outputs, logits = self.forward(x)
+        delta = reference.softmax_cross_entropy(logits, self.biases[-1], labels)[2]
+        for i in range(len(self.weights) - 1, 0, -1):
+            delta = self.backward(delta @ self.weights[i].T, outputs[i])[0]
+        channels = self.inv_std[: len(x)].T[..., None]  # for images that are all of one deviation, or in their order
+        parts = zip(np.split(x, len(channels), axis=1), channels, strict=True)
+        dweights[0] = np.vstack([(part / s).T @ in_steps(s * delta) for part, s in parts])
+        return loss, correct, dweights, dbiases
+
+
+def made(sizes, channels, rows, activation="tanh", *, alike=False, **options: Any):
+    inputs, x = images(channels, sizes[0], rows, alike=alike)
+    labels = np.random.default_rng(6).integers(0, sizes[-1], rows)
+    return MLP(sizes, activation, precision="int8", rng=3, **options), inputs, x, labels
+
+
+def relative(got: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.linalg.norm(got - wanted) / np.linalg.norm(wanted))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])  # a ReLU's kinks are crossed by rounding errors
+def test_gradients_are_those_of_rounded_operands(shape, activation):
+    model, inputs, x, labels = made(*shape, activation=activation)
+    rounded = Rounded(model, inputs)
+    exact = reference.Network(rounded.weights, rounded.biases, activation)
+    wanted, rough = rounded.loss_and_gradients(x, labels), exact.loss_and_gradients(x, labels)
+    loss, correct = model.loss_and_gradients(inputs, labels)
+    assert loss == pytest.approx(wanted[0], rel=1e-5)
+    assert correct == wanted[1]
+    for layer, dweight, dbias, near in zip(model.layers, *wanted[2:], rough[2], strict=True):
+        assert relative(layer.dweight, dweight) < ROUNDED
+        assert relative(layer.dbias, dbias) < ROUNDED
+        assert relative(layer.dweight, near) < ROUGH
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_training_takes_the_rounded_network_s_steps(threads):
+    model, inputs, x, labels = made((771, 45, 7), 3, 350, alike=True, threads=threads)
+    wanted, order = Rounded(model, inputs), np.random.default_rng(7).permutation(350)
+    for _ in range(3):
+        reference.train_epoch(wanted, x, labels, order, 100, **SETTINGS)
+    optimizer = SGD(**SETTINGS)
+    for _ in range(3):
+        model.train_epoch(inputs, labels, optimizer, order, 100)
+    for layer, weight, bias in zip(model.layers, wanted.weights, wanted.biases, strict=True):
+        assert relative(layer.weight, weight) < 10 * ROUNDED  # twelve steps hand their errors on
+        assert relative(layer.bias, bias) < 10 * ROUNDED
+    told = model.evaluate(inputs, labels)
+    assert told == pytest.approx(wanted.evaluate(x, labels), abs=0.01)
+    assert (model.predict(inputs) == labels).mean() == told[1]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_threads_and_cuts_do_not_show(channels):
+    results = []
+    for threads, cuts in ((1, (0, 350)), (2, (0, 350)), (2, (0, 100, 300, 350))):
+        model, inputs, _, labels = made((771, 45, 33, 7), channels, 350, threads=threads)
+        optimizer, order = SGD(**SETTINGS), np.random.default_rng(7).permutation(350)
+        for start, stop in pairwise(cuts):
+            model.train_epoch(inputs, labels, optimizer, order[start:stop], 100)
+        results.append((model.parameters.tobytes(), model.evaluate(inputs, labels)))
+    assert results[0] == results[1] == results[2]
+
+
+def test_a_copy_goes_on_with_the_same_bits():
+    model, inputs, _, labels = made((64, 9, 5), 1, 50)
+    model.fit(inputs, labels, epochs=2, batch_size=16)
+    other = copy.deepcopy(model)
+    np.testing.assert_array_equal(other.predict_proba(inputs), model.predict_proba(inputs))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_show(value):
+    model, inputs, _, labels = made((64, 9, 5), 1, 50)
+    model.layers[0].weight[3, 4] = value
+    assert not np.isfinite(model.evaluate(inputs, labels)[0])
+
+
+def test_units_without_weights_and_rows_without_errors_are_zero():
+    model, inputs, _, labels = made((64, 9, 5), 1, 50, activation="relu")
+    model.layers[0].weight[:, 2] = 0
+    model.layers[0].bias[2] = -1  # so that no gradient comes to it either
+    model.train_epoch(inputs, labels, SGD(0.1, 0.9, 0.0), np.arange(50), 16)
+    assert not model.layers[0].weight[:, 2].any()
+    assert np.isfinite(model.parameters).all()
+
+
+def test_brightest_pixels_and_largest_weights_do_not_overflow():
+    inputs = 6144
+    pixels = np.full((40, inputs), 255, np.uint8)
+    moments = np.zeros((40, 1), np.float32), np.full((40, 1), 1 / 255, np.float32)
+    model = MLP([inputs, 2], precision="int8")
+    model.layers[0].weight[...] = [1, -1]
+    p = model.predict_proba(ImageInput(pixels, *moments))
+    np.testing.assert_array_equal(p, np.tile([[1.0, 0.0]], (40, 1)))
+    model.layers[0].weight[...] = np.array([1, -1], np.float32) / inputs  # logits of 1 and -1
+    p = model.predict_proba(ImageInput(pixels, *moments))
+    np.testing.assert_allclose(p[:, 0], 1 / (1 + np.exp(-2)), rtol=1e-5)
+
+
+def test_what_int8_cannot_take_is_refused():
+    model, _, x, labels = made((64, 9, 5), 1, 50)
+    with pytest.raises(ConfigError, match=r"int8 multiplies images of uint8 pixels as they are.*give an ImageInput"):
+        model.fit(x.astype(np.float32), labels)
+    with pytest.raises(ConfigError, match="give an ImageInput"):
+        model.train_step(x.astype(np.float32), labels, SGD())
+    with pytest.raises(ConfigError, match="matmul is 'blas', allowed for int8: packed"):
+        MLP([64, 5], precision="int8", matmul="blas")
+    many = ImageInput(np.zeros((EXACT_DEPTH + 1, 1), np.uint8), *np.ones((2, EXACT_DEPTH + 1, 1), np.float32))
+    tiny = MLP([1, 2], precision="int8")
+    with pytest.raises(ConfigError, match="batch_size is 66312, allowed with precision int8 is at most 66,311"):
+        tiny.train_epoch(many, np.zeros(len(many), int), SGD(), np.arange(len(many)), len(many))

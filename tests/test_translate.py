@@ -1,0 +1,109 @@
+"""Twenty steps here, in scikit-learn and in PyTorch, from the same weights and on the same batches."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fastmlp import MLP, SGD
+from fastmlp.config import RunConfig
+from fastmlp.errors import ConfigError, MissingExtraError
+from fastmlp.translate import to_sklearn, to_torch
+
+CONFIG = RunConfig(
+    experiment="custom", dataset="embedded", labels="fine", normalize="image", layers=(13, 9, 5), activation="tanh",
+    init="auto", lr=0.05, momentum=0.9, weight_decay=0.02, batch_size=16, epochs=30, patience=5, seed=3,
+    precision="float64", matmul="blas", threads=1,
+)  # fmt: skip
+STEPS = 20
+ROWS = STEPS * CONFIG.batch_size  # whole batches: scikit-learn decays more in a smaller one
+VARIANTS = [
+    replace(CONFIG, layers=layers, activation=activation, weight_decay=decay)
+    for layers in ((13, 9, 5), (13, 8, 7, 3))
+    for activation in ("tanh", "sigmoid", "relu", "identity")
+    for decay in (0.0, 0.02)
+]
+FLOAT32 = replace(CONFIG, precision="float32", matmul="packed")
+# The same formulas with their sums in another order: float64 rounds by 1e-16, and twenty steps hand that on. A
+# convention of another kind (decay by row, biases decayed, Nesterov's momentum) is off by more than 1e-4.
+ALLOWED = {"float64": 1e-12, "float32": 1e-4}
+
+
+def rows(config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(ROWS, config.layers[0])).astype(config.precision)
+    return x, rng.integers(0, config.layers[-1], ROWS)
+
+
+def trained(config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Return the network's parameters before and after."""
+    model = MLP(config.layers, config.activation, precision=config.precision, matmul=config.matmul, rng=config.seed)
+    model.layers[0].bias[...] = 0.3  # biases of zero would hide that they decay
+    before, (x, labels) = model.parameters.copy(), rows(config)
+    optimizer = SGD(config.lr, config.momentum, config.weight_decay)
+    model.train_epoch(x, labels, optimizer, np.arange(ROWS), config.batch_size)
+    return before, model.parameters
+
+
+def flat(pairs) -> np.ndarray:
+    return np.concatenate([np.ravel(array) for pair in pairs for array in pair])
+
+
+@pytest.mark.parametrize("config", [*VARIANTS, FLOAT32], ids=lambda c: f"{c.layers}-{c.activation}-{c.precision}")
+def test_scikit_learn_takes_the_same_steps(config):
+    before, after = trained(config)
+    model = config.to_sklearn(before)
+    model.shuffle = False
+    model.partial_fit(*rows(config))
+    got = flat(zip(model.coefs_, model.intercepts_, strict=True))
+    assert got.dtype == config.precision
+    np.testing.assert_allclose(got, after, rtol=0, atol=ALLOWED[config.precision])
+    assert np.abs(got - before).max() > 0.05
+    assert len(model.loss_curve_) == 1
+
+
+@pytest.mark.parametrize("config", [*VARIANTS, FLOAT32], ids=lambda c: f"{c.layers}-{c.activation}-{c.precision}")
+def test_pytorch_takes_the_same_steps(config):
+    torch = pytest.importorskip("torch", reason="PyTorch is large, and not in the extra `test`")
+    before, after = trained(config)
+    model, optimizer = config.to_torch(before)
+    x, labels = map(torch.from_numpy, rows(config))
+    for start in range(0, ROWS, config.batch_size):
+        batch = slice(start, start + config.batch_size)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(x[batch]), labels[batch]).backward()
+        optimizer.step()
+    linear = [layer for layer in model if hasattr(layer, "weight")]
+    got = flat((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in linear)
+    assert got.dtype == config.precision
+    np.testing.assert_allclose(got, after, rtol=0, atol=ALLOWED[config.precision])
+
+
+def test_scikit_learn_s_settings_are_the_translated_ones():
+    model = to_sklearn(replace(CONFIG, activation="sigmoid"))
+    wanted = {"hidden_layer_sizes": (9,), "activation": "logistic", "solver": "sgd", "alpha": 0.02 * 16,
+              "nesterovs_momentum": False, "max_iter": 30, "random_state": 3, "early_stopping": False}  # fmt: skip
+    assert {name: model.get_params()[name] for name in wanted} == wanted
+    x, labels = rows(CONFIG)
+    with pytest.warns(match=r"Maximum iterations"):  # all epochs, whatever the loss does
+        assert len(model.set_params(max_iter=3, tol=1e9).fit(x, labels).loss_curve_) == 3
+
+
+def test_what_has_no_counterpart_is_refused():
+    for translate in (to_sklearn, to_torch):
+        if translate is to_torch:
+            pytest.importorskip("torch", reason="PyTorch is large, and not in the extra `test`")
+        with pytest.raises(ConfigError, match="schedule is 'cosine'; allowed is constant"):
+            translate(replace(CONFIG, schedule="cosine"))
+        with pytest.raises(ConfigError, match=r"parameters have shape \(3,\); allowed is \(176,\), those of 13-9-5"):
+            translate(CONFIG, np.zeros(3))
+    with pytest.raises(ConfigError, match=r"2 classes, for which scikit-learn has one logistic unit"):
+        to_sklearn(replace(CONFIG, layers=(13, 2)))
+
+
+@pytest.mark.parametrize(("translate", "module"), [(to_sklearn, "sklearn.neural_network"), (to_torch, "torch")])
+def test_a_library_that_is_missing_is_named(translate, module, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"to_sklearn needs scikit-learn|to_torch needs PyTorch"):
+        translate(CONFIG)
