@@ -119,9 +119,10 @@ def _in_a_process(kind: str, name: str, threads: int, data_dir: Path | None) -> 
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def render(data_dir: Path | None, names: Sequence[str] = tuple(TASKS), repeats: int = REPEATS) -> str:
-    """Measure; return the block."""
-    counts = sorted({1, usable_cores()})
+def render(
+    data_dir: Path | None, counts: Sequence[int], repeats: int = REPEATS, names: Sequence[str] = tuple(TASKS)
+) -> str:
+    """Measure with so many threads each; return the block."""
     cases = [(name, n, kind) for _ in range(repeats) for name in names for n in counts for kind in ESTIMATORS]
     found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
     for case in track(cases, "Fits", console=Console(stderr=True)):
@@ -155,6 +156,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m bench.estimators", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data-dir", type=Path, help="where CIFAR-100 lies; else the embedded images are taken")
+    text = "(default: 1, and all cores)"
+    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, usable_cores()}), help=text)
     parser.add_argument("--readme", type=Path, help="the file with the markers; without it the table is printed")
     parser.add_argument("--one", nargs=3, metavar=("ESTIMATOR", "TASK", "THREADS"), help="one fit, as JSON")
     args = parser.parse_args(argv)
@@ -162,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         kind, name, threads = args.one
         print(json.dumps(measured(kind, name, int(threads), args.data_dir)))
         return 0
-    block = render(args.data_dir)
+    block = render(args.data_dir, args.threads)
     if args.readme is None:
         print(block)
     else:

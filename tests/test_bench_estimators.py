@@ -32,12 +32,11 @@ def test_a_fit_is_measured(kind, monkeypatch):
 
 def test_the_table_has_medians_and_ratios(monkeypatch):
     times = iter([1.0, 3.0, 2.0, 9.0, 1.2, 3.0])
-    monkeypatch.setattr(estimators, "usable_cores", lambda: 1)
     monkeypatch.setattr(
         estimators, "_in_a_process",
         lambda *_: {"about": "rows", "first": 5.0, "seconds": next(times), "bytes": 2e6, "accuracy": 0.5},
     )  # fmt: skip
-    *_, ours, theirs = render(None, ["tabular"], 3).splitlines()
+    *_, ours, theirs = render(None, [1], 3, ["tabular"]).splitlines()
     end = "| 2 MB | 50.00 % | 5.0 s |"
     assert ours.endswith(f"| 1 | FastMLPClassifier | 1.20 s {end}")
     assert theirs.endswith(f"| 1 | MLPClassifier | 3.00 s (2.50x) {end}")
