@@ -11,13 +11,14 @@ import pytest
 from fastmlp import checkpoint
 from fastmlp.errors import OutputError
 from fastmlp.fit import FitResult, History, State, fit
+from fastmlp.inputs import ImageInput
 from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
 from fastmlp.precision import MATMULS
 
 RUN = "0123456789abcdef"
 WAYS = [(precision, matmul) for precision, matmuls in MATMULS.items() for matmul in matmuls]
-any_bfloat16 = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
+any_precision = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 
 
 def state(dtype: type = np.float32) -> State:
@@ -54,6 +55,12 @@ def test_a_later_state_replaces_the_earlier_one(tmp_path: Path) -> None:
     assert facts(loaded) == facts(later)
 
 
+def images(x: np.ndarray) -> ImageInput:
+    """Return rows near these as images, which int8 needs."""
+    moments = np.full((len(x), 1), 128, np.float32), np.full((len(x), 1), 1 / 40, np.float32)
+    return ImageInput(np.clip(np.rint(128 + 40 * x), 0, 255).astype(np.uint8), *moments)
+
+
 class Training:
     """A small training run on noise; the validation labels are noise too, so that it soon stops early."""
 
@@ -61,6 +68,8 @@ class Training:
         rng = np.random.default_rng(8)
         self.x, self.labels = rng.normal(size=(50, 12)).astype(np.float32), rng.integers(0, 3, 50)
         self.validation = rng.normal(size=(20, 12)).astype(np.float32), rng.integers(0, 3, 20)
+        if precision == "int8":
+            self.x, self.validation = images(self.x), (images(self.validation[0]), self.validation[1])
         self.way: dict[str, Any] = {"precision": precision, "matmul": matmul, "threads": 1}
         self.patience = patience
 
@@ -74,7 +83,7 @@ class Training:
         return result, model
 
 
-@any_bfloat16
+@any_precision
 @pytest.mark.parametrize("patience", [3, 100], ids=["stops early", "all epochs"])
 @pytest.mark.parametrize(("precision", "matmul"), WAYS)
 def test_training_resumed_from_any_epoch_ends_in_the_same_bits(

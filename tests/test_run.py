@@ -33,10 +33,10 @@ def test_a_network_learns_what_is_there_to_learn() -> None:
 
 
 WAYS = [(precision, matmul) for precision, matmuls in MATMULS.items() for matmul in matmuls]
-any_bfloat16 = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
+any_precision = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 
 
-@any_bfloat16
+@any_precision
 @pytest.mark.parametrize(("precision", "matmul"), WAYS)
 @pytest.mark.parametrize("normalize", ["image", "channel", "dataset"])
 def test_the_same_config_gives_the_same_bits(normalize: str, precision: str, matmul: str) -> None:
@@ -44,7 +44,7 @@ def test_the_same_config_gives_the_same_bits(normalize: str, precision: str, mat
     assert untimed(run_one(made, DATA)) == untimed(run_one(made, DATA))
 
 
-@any_bfloat16
+@any_precision
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_any_number_of_threads_gives_the_same_bits(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastmlp.threads.usable_cores", lambda: 2)
@@ -54,13 +54,13 @@ def test_any_number_of_threads_gives_the_same_bits(precision: str, monkeypatch: 
     assert (one.test_loss, one.test_accuracy) == (two.test_loss, two.test_accuracy)
 
 
-@any_bfloat16
+@any_precision
 @pytest.mark.parametrize(("precision", "matmul"), WAYS)
 def test_all_ways_to_compute_learn_alike(precision: str, matmul: str) -> None:
-    """float32 is off by rounding errors; bfloat16 by more of them, and its units that a rounding switches."""
+    """float32 is off by rounding errors; bfloat16 and int8 by more, and by units that a rounding switches."""
     exact = run_one(small(precision="float64"), DATA)
     result = run_one(small(precision=precision, matmul=matmul), DATA)
-    tolerance = 2e-2 if precision == "bfloat16" else 1e-5
+    tolerance = 2e-2 if precision in ("bfloat16", "int8") else 1e-5
     np.testing.assert_allclose(result.history["train_loss"], exact.history["train_loss"], rtol=tolerance)
     assert result.test_loss == pytest.approx(exact.test_loss, rel=tolerance)
     assert (result.config.matmul, result.precision) == (matmul, precision)
