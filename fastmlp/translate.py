@@ -17,10 +17,14 @@ _SKLEARN_NAMES = {"tanh": "tanh", "sigmoid": "logistic", "relu": "relu", "identi
 _TORCH_NAMES = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "ReLU", "identity": "Identity"}
 
 
-def _check_constant(config: RunConfig) -> None:
-    """Refuse a rate that changes: how it acts on the velocity, and when it changes, are others elsewhere."""
-    if config.schedule != "constant":
-        raise ConfigError(f"schedule is {config.schedule!r}; allowed is constant, where a config is translated.")
+def _check(config: RunConfig, parameters: np.ndarray | None) -> None:
+    """Refuse what has no counterpart; how a changing rate acts on the velocity is another thing elsewhere."""
+    allowed = {"schedule": ("constant",), "augment": ("none",), "precision": ("float32", "float64")}
+    for name, values in allowed.items():
+        if (value := getattr(config, name)) not in values:
+            raise ConfigError(f"{name} is {value!r}; allowed is {' or '.join(values)}, where a config is translated.")
+    if config.init_from and parameters is None:
+        raise ConfigError("init_from is set: give the weights that the run began with as parameters.")
 
 
 def _arrays(config: RunConfig, parameters: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -48,14 +52,14 @@ def to_sklearn(config: RunConfig, parameters: np.ndarray | None = None) -> Any:
 
     It divides alpha by the number of rows in a batch: alpha is weight_decay * batch_size, so that only an epoch's last,
     smaller batch decays its weights more than here. `fit` goes through all epochs. It computes in the dtype of the rows
-    that it is given. Raises ConfigError for two classes, which are one logistic unit there, and for a schedule;
-    MissingExtraError without scikit-learn.
+    that it is given. Raises ConfigError for two classes, which are one logistic unit there, for a schedule, augmentation,
+    bfloat16 and int8, and for `init_from` without parameters; MissingExtraError without scikit-learn.
     """
     try:
         from sklearn.neural_network import MLPClassifier
     except ImportError as error:
         raise MissingExtraError(f"to_sklearn needs scikit-learn ({error}): pip install 'fastmlp[sklearn]'.") from error
-    _check_constant(config)
+    _check(config, parameters)
     if config.layers[-1] == 2:
         raise ConfigError(
             "layers end in 2 classes, for which scikit-learn has one logistic unit, which learns otherwise than "
@@ -101,8 +105,8 @@ def to_torch(config: RunConfig, parameters: np.ndarray | None = None) -> tuple[A
 
     Train with `torch.nn.functional.cross_entropy`, whose mean over the batch is this package's loss. PyTorch keeps the
     learning rate out of the velocity, v <- momentum v + g, w <- w - lr v: the same steps while the rate is constant. It
-    decays whatever is in a group, so that the biases are in one of their own. Precisions below float64 become float32.
-    Raises ConfigError for a schedule; MissingExtraError without PyTorch.
+    decays whatever is in a group, so that the biases are in one of their own. Raises ConfigError as `to_sklearn` does,
+    save for two classes; MissingExtraError without PyTorch.
     """
     try:
         import torch  # pyright: ignore[reportMissingImports] - optional
@@ -111,7 +115,7 @@ def to_torch(config: RunConfig, parameters: np.ndarray | None = None) -> tuple[A
             f"to_torch needs PyTorch ({error}); it is in the extra `peers`. A plain pip install torch may bring "
             "gigabytes of GPU packages: PyTorch's site names the CPU build."
         ) from error
-    _check_constant(config)
+    _check(config, parameters)
     dtype = torch.float64 if config.precision == "float64" else torch.float32
     linear = [torch.nn.Linear(d, h, dtype=dtype) for d, h in pairwise(config.layers)]
     if parameters is not None:

@@ -28,7 +28,7 @@ RULES = [
     ("pip install -e ", "=extras"),  # looked up, not installed
     ("dask scheduler", "=true"),  # a cluster: tests/test_sweep_cluster.py starts a real one
     ("FASTMLP_NUMBA_CACHE=1 dask worker", "=true"),
-    ("python -m fastmlp.train --preset report-grid --out runs/grid --scheduler", "=parse"),
+    ("python -m fastmlp.train --preset report-grid --out runs/cluster --scheduler", "=parse"),
     ("pytest --benchmark-only", "=parse"),  # minutes: .ci/run runs each benchmark once
     ("python -m bench.", "=parse"),
     ("python -m fastmlp.train --list", ""),

@@ -94,8 +94,14 @@ def test_what_has_no_counterpart_is_refused():
     for translate in (to_sklearn, to_torch):
         if translate is to_torch:
             pytest.importorskip("torch", reason="PyTorch is large, and not in the extra `test`")
-        with pytest.raises(ConfigError, match="schedule is 'cosine'; allowed is constant"):
-            translate(replace(CONFIG, schedule="cosine"))
+        for wrong, message in (
+            ({"schedule": "cosine"}, "schedule is 'cosine'; allowed is constant"),
+            ({"augment": "mirror"}, "augment is 'mirror'; allowed is none"),
+            ({"precision": "bfloat16", "matmul": "packed"}, "precision is 'bfloat16'; allowed is float32 or float64"),
+            ({"init_from": "0" * 64}, "init_from is set: give the weights"),
+        ):
+            with pytest.raises(ConfigError, match=message):
+                translate(replace(CONFIG, **wrong))
         with pytest.raises(ConfigError, match=r"parameters have shape \(3,\); allowed is \(176,\), those of 13-9-5"):
             translate(CONFIG, np.zeros(3))
     with pytest.raises(ConfigError, match=r"2 classes, for which scikit-learn has one logistic unit"):
