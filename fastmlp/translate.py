@@ -52,8 +52,8 @@ def to_sklearn(config: RunConfig, parameters: np.ndarray | None = None) -> Any:
 
     It divides alpha by the number of rows in a batch: alpha is weight_decay * batch_size, so that only an epoch's last,
     smaller batch decays its weights more than here. `fit` goes through all epochs. It computes in the dtype of the rows
-    that it is given. Raises ConfigError for two classes, which are one logistic unit there, for a schedule, augmentation,
-    bfloat16 and int8, and for `init_from` without parameters; MissingExtraError without scikit-learn.
+    that it is given. Raises ConfigError for two classes, which are one logistic unit there, for a schedule, for
+    augmentation, bfloat16 and int8, and for `init_from` without parameters; MissingExtraError without scikit-learn.
     """
     try:
         from sklearn.neural_network import MLPClassifier
