@@ -67,7 +67,8 @@ def rows(name: str, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray, np.n
     parts = []
     for images, labels in ((data.train_images, data.train_labels), (data.test_images, data.test_labels)):
         moments = NORMALIZATIONS["image"](images, np.arange(len(images)), images, np.float32)
-        parts += [reference.normalize(images, *moments), next(iter(labels.values()))]
+        normalized = reference.normalize(images, *moments).astype(np.float32)  # the reference works in float64
+        parts += [normalized, next(iter(labels.values()))]
     x, y, x_test, y_test = parts
     return x, y, x_test, y_test, f"{len(x):,} {TASKS[name].title.replace('images', f'images of {data.name}')}"
 

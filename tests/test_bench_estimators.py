@@ -7,6 +7,13 @@ from bench import estimators
 from bench.estimators import TASKS, Task, estimator, measured, render
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_rows_are_float32(name):
+    x, y, x_test, y_test, _ = estimators.rows(name, None)
+    assert x.dtype == x_test.dtype == np.float32
+    assert (len(x), len(x_test)) == (len(y), len(y_test))
+
+
 def test_both_are_given_the_same_settings():
     task = TASKS["images"]
     ours, theirs = (estimator(kind, task, 1).get_params() for kind in ("fastmlp", "sklearn"))
