@@ -22,6 +22,7 @@ LAYERS = "3072-128-20"
 STYLES = {
     "fastmlp": ("#0072B2", "o", "-"),
     "fastmlp_bf16": ("#0072B2", "o", "--"),
+    "fastmlp_int8": ("#0072B2", "o", ":"),
     "fastmlp_steps": ("#56B4E9", "<", ":"),
     "fastmlp_blas": ("#56B4E9", "v", "-."),
     "trial": ("#000000", "x", "-"),

@@ -3,8 +3,9 @@
     python -m bench.peak
 
 The loop is LLVM vector code: as many accumulators as the micro-kernel keeps in registers, which do not wait for each
-other, and no memory. In bfloat16 it is the CPU's instruction for products of pairs, where there is one. It is measured
-in the same run as what is compared with it, because clock rates move with heat and neighbours.
+other, and no memory. In bfloat16 it is the CPU's instruction for products of pairs, in int8 that for products of four
+bytes, where there is one. It is measured in the same run as what is compared with it, because clock rates move with heat
+and neighbours.
 """
 
 import json
@@ -21,15 +22,17 @@ from numba.extending import intrinsic
 from fastmlp.threads import usable_cores
 from fastmlp_kernels._llvm import splat, vector
 from fastmlp_kernels._micro import ELEMENTS
-from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, TILE
+from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, INT8_IN_HARDWARE, TILE
 
 LANES = TILE.lanes
 ACCUMULATORS = TILE.mr * TILE.nv  # 16 with AVX-512: 12 reach the peak in float32, but not in bfloat16
 LOOPS = 500_000
 ONE_AND_ONE = 0x3F803F80  # a pair of bfloat16
+FOUR_ONES = 0x01010101  # bytes
 
 # precision -> a unit as the micro-kernel reads it, and its products
-UNITS = {"float32": (np.float32(0.5), 1), "bfloat16": (np.int32(ONE_AND_ONE), 2)}
+UNITS = {"float32": (np.float32(0.5), 1), "bfloat16": (np.int32(ONE_AND_ONE), 2), "int8": (np.uint32(FOUR_ONES), 4)}
+IN_HARDWARE = {"float32": True, "bfloat16": BFLOAT16_IN_HARDWARE, "int8": INT8_IN_HARDWARE}
 
 
 @intrinsic
@@ -38,20 +41,22 @@ def _multiply_add(typingctx: Any, n: Any, x: Any, y: Any) -> Any:  # noqa: ARG00
 
     def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:  # noqa: ARG001
         element = ELEMENTS[signature.args[1]]
-        sums = vector(element.accumulator, LANES)
+        sums, whole = vector(element.accumulator, LANES), isinstance(element.accumulator, ir.IntType)
+        kind = int if whole else float
         x, y = (splat(builder, value, LANES) for value in args[1:])
         accumulators = [  # from different starts: the compiler would merge equal ones
-            cgutils.alloca_once_value(builder, ir.Constant(sums, [float(i)] * LANES)) for i in range(ACCUMULATORS)
+            cgutils.alloca_once_value(builder, ir.Constant(sums, [kind(i)] * LANES)) for i in range(ACCUMULATORS)
         ]
         with cgutils.for_range(builder, args[0]):
             for a in accumulators:
                 builder.store(element.multiply_add(builder, builder.load(a), x, y), a)
         total = builder.load(accumulators[0])
         for a in accumulators[1:]:
-            total = builder.fadd(total, builder.load(a))
+            total = (builder.add if whole else builder.fadd)(total, builder.load(a))
         return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
 
-    return numba.float32(numba.int64, x, y), codegen
+    one_lane = numba.int32 if x == numba.uint32 else numba.float32
+    return one_lane(numba.int64, x, y), codegen
 
 
 @numba.njit(nogil=True)
@@ -60,12 +65,12 @@ def _spin(n, x, y):
 
 
 def precisions() -> list[str]:
-    """Return the precisions that the CPU multiplies in: float32, and bfloat16 where it has instructions for it."""
-    return list(UNITS) if BFLOAT16_IN_HARDWARE else ["float32"]
+    """Return the precisions that the CPU multiplies in: float32, and others where it has instructions for them."""
+    return [precision for precision, there in IN_HARDWARE.items() if there]
 
 
 def measure(threads: int = 1, precision: str = "float32", repeats: int = 15) -> float:
-    """Return the peak in GFLOP/s of this many threads at once: the best of some runs of a few milliseconds.
+    """Return the peak in GFLOP/s (in int8 Gop/s) of this many threads at once: the best of some runs of a few milliseconds.
 
     precision : one of `precisions()`; KeyError for an unknown one
     """

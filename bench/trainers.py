@@ -42,6 +42,10 @@ class FastMLPBfloat16(FastMLP):
     precision = "bfloat16"
 
 
+class FastMLPInt8(FastMLP):
+    precision = "int8"
+
+
 class FastMLPBlas(FastMLP):
     matmul = "blas"
 
@@ -112,6 +116,7 @@ class Reference(Trainer):
 TRAINERS: dict[str, type[Trainer]] = {
     "fastmlp": FastMLP,
     "fastmlp_bf16": FastMLPBfloat16,
+    "fastmlp_int8": FastMLPInt8,
     "fastmlp_steps": FastMLPSteps,
     "fastmlp_blas": FastMLPBlas,
     "trial": Trial,

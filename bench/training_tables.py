@@ -9,6 +9,7 @@ from bench.readme import markdown
 RIVALS = {
     "fastmlp": "**fastmlp**, float32",
     "fastmlp_bf16": "**fastmlp**, bfloat16",
+    "fastmlp_int8": "**fastmlp**, int8",
     "fastmlp_steps": "fastmlp, float32, a call a batch",
     "fastmlp_blas": "fastmlp, float32, products by BLAS",
     "trial": "the trial before it, float32",
@@ -21,7 +22,7 @@ RIVALS = {
     "numpy": "plain numpy, float64",
     "numpy_default_blas": "the same, BLAS's own choice of kernels",
 }
-OURS = ("fastmlp", "fastmlp_bf16")
+OURS = ("fastmlp", "fastmlp_bf16", "fastmlp_int8")
 MULTIPLIERS = RIVALS | {"numpy": "numpy, float32", "torch": "PyTorch, float32", "torch_bf16": "PyTorch, bfloat16"}
 SOURCES = {
     "plain": "",
