@@ -10,7 +10,11 @@ from bench.trainers import TRIAL
 from bench.worker import Worker
 
 PACKAGES = {"torch": "torch", "jax": "jax", "sklearn": "scikit-learn"}  # optional rivals and what installs them
-IMPLEMENTATIONS = {"fastmlp_bf16": "fastmlp", "fastmlp_int8": "fastmlp", "trial_bf16": "trial"}  # rivals that are another one's other precision
+IMPLEMENTATIONS = {
+    "fastmlp_bf16": "fastmlp",
+    "fastmlp_int8": "fastmlp",
+    "trial_bf16": "trial",
+}  # rivals that are another one's other precision
 
 
 def _library(rival: str) -> str:

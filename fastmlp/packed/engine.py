@@ -25,6 +25,7 @@ from fastmlp.packed.state import (
     empty_table,
 )
 from fastmlp_kernels._blocks import MC, a_elements, c_elements, padded
+from fastmlp_kernels._bytes import quads
 from fastmlp_kernels._pack import NR
 from fastmlp_kernels._quads import EXACT_DEPTH, QUAD
 from fastmlp_kernels._team import Team
@@ -109,13 +110,11 @@ class Packed:
 
     def _rounded_errors(self, n: int, channels: int, blocks: int) -> RoundedErrors:
         h, members = self._sizes[1], self._team.members
-        panel = padded(n, QUAD) // QUAD * NR
         return RoundedErrors(
             values=_floats(n * h),
             peaks=np.zeros((blocks, channels, h), np.int32),
             steps=_floats(members, channels, 2, h),
-            packed=np.zeros(channels * padded(h, NR) // NR * panel, np.uint32),
-            panel=panel,
+            packed=quads(n, h, channels, woven=True),
             less=_floats(-(-n // MC), channels, padded(h, NR)),
             total=_floats(members, padded(h, NR)),
         )

@@ -19,8 +19,8 @@ from fastmlp.packed.state import (
     weight_of,
 )
 from fastmlp_kernels._blocks import MC, units_of
-from fastmlp_kernels._bytes import begin_woven_columns, multiply_images
-from fastmlp_kernels._columns import end_columns, keep_gradient, update_weights
+from fastmlp_kernels._bytes import multiply_images, multiply_woven_columns, turn_rows
+from fastmlp_kernels._columns import keep_gradient, update_weights
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import NR, Maybe
 from fastmlp_kernels._quad_runs import sum_panel
@@ -112,18 +112,21 @@ def _round_errors_task(
 ) -> None:
     if errors is not None:
         channels, h = errors.peaks.shape[1:]
-        values = errors.values[: n * h].reshape(n, h)
-        panels, first = (h + NR - 1) // NR, units_of(rows[0], errors.packed) * NR
+        values, right = errors.values[: n * h].reshape(n, h), errors.packed
+        panels, first = (h + NR - 1) // NR, units_of(rows[0], right.packed)
+        units = units_of(rows[1] - rows[0], right.packed)
         for channel in range(channels):
-            at = channel * panels * errors.panel + first
-            round_panels(values, scale[channel], steps[channel, 1], rows, errors.packed, at, errors.panel // NR)
+            begin = channel * panels * right.panel
+            at = begin + first * NR
+            round_panels(values, scale[channel], steps[channel, 1], rows, right.packed, at, right.panel // NR)
+            turn_rows(right, begin, first, units, h)
             less = errors.less[task, channel]
             less[:] = 0
             for j in range(panels):
                 add_weighted_sums(
-                    errors.packed,
-                    at + j * errors.panel,
-                    units_of(rows[1] - rows[0], errors.packed),
+                    right.packed,
+                    at + j * right.panel,
+                    units,
                     center[channel, rows[0] : rows[1]],
                     less[j * NR : (j + 1) * NR],
                 )
@@ -167,15 +170,14 @@ def rounded_task(
         channel, rows = row[CHANNEL], (row[FIRST], row[LAST])
         a, c = space.a[member].view(np.uint32), space.c[member].view(np.int32)
         n, h = index.size, layers[0, UNITS]
-        at = channel * ((h + NR - 1) // NR) * errors.panel
+        at = channel * ((h + NR - 1) // NR) * errors.packed.panel
         less = errors.total[member]
         less[:] = 0
         for part_of in range((n + MC - 1) // MC):
             for j in range(less.size):
                 less[j] += errors.less[part_of, channel, j]
         factor = errors.steps[member, channel, 0]
-        product = begin_woven_columns(data.x, index, rows, n, errors.packed, at, errors.panel, h, a, c)
-        end_columns(product, rows[1] - rows[0], h, a, c)
+        multiply_woven_columns(data.x, index, rows, n, errors.packed, at, h, a, c)
         if train:
             weight, velocity = weight_of(layers, network.parameters, 0), weight_of(layers, rates.velocity, 0)
             settings = (rates.lr, rates.momentum, rates.weight_decay)

@@ -12,6 +12,7 @@ import numpy as np
 from numba.extending import overload
 
 from fastmlp_kernels._blocks import MC, MR
+from fastmlp_kernels._bytes import Quads
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._pack import NR, Maybe, per_unit
 
@@ -41,16 +42,14 @@ class RoundedErrors(NamedTuple):
     values : flat float32, (N, H)
     peaks : (blocks of rows, C, H) int32, largest magnitudes of scale * value by block, as the bits of a float32
     steps : (members, C, 2, H) for each member its own: steps, and their inverses
-    packed : uint32, as right operand, a part a channel of `panel` elements a panel
-    panel : elements
+    packed : as right operand, a part a channel
     less : (blocks of mc rows, C, H padded to nr) sums of center * rounded value; total : (members, ...) their sums
     """
 
     values: np.ndarray
     peaks: np.ndarray
     steps: np.ndarray
-    packed: np.ndarray
-    panel: int
+    packed: Quads
     less: np.ndarray
     total: np.ndarray
 

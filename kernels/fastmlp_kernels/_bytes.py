@@ -17,16 +17,100 @@ gemmlowp (Jacob et al., CVPR 2018, arXiv:1712.05877) with steps by column and wi
 their own; the sums are those of VNNI's `vpdpbusd`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, ROW_STRIDE, macro_kernel, units_of
-from fastmlp_kernels._columns import Columns, end_columns
+from fastmlp_kernels._amx import SIDE, multiply_tiles, multiply_turned_tiles, turn_panel, turned_stride
+from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, ROW_STRIDE, macro_kernel, padded, units_of
 from fastmlp_kernels._jit import part
-from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe
+from fastmlp_kernels._pack import NR, ONE, Maybe
 from fastmlp_kernels._quads import EXACT_DEPTH, QUAD, copy_rows, weave_columns
+from fastmlp_kernels._target import AMX_INT8
 
 # Rows of B, a whole number of blocks, after which a 32-bit sum is moved on to float32.
 SPAN = max(EXACT_DEPTH // (KC * QUAD), 1) * KC * QUAD
+
+
+class Quads(NamedTuple):
+    """A right operand of bytes (K, N), packed.
+
+    packed : uint32 panels, as for `macro_kernel`, `panel` elements from one to the next
+    turned : with AMX, for products with woven columns, the same turned, see `_amx`; else, and for others, empty
+    """
+
+    packed: np.ndarray
+    panel: int
+    turned: np.ndarray
+    stride: int
+
+
+def quads(depth: int, columns: int, parts: int = 1, *, woven: bool = False) -> Quads:
+    """Return room for so many parts, one behind the other, of `depth` rows each; `woven`: for woven columns."""
+    units, width = -(-depth // QUAD), padded(columns, NR)
+    stride = int(turned_stride.py_func(units)) if woven and AMX_INT8 else 0
+    return Quads(
+        packed=np.zeros(parts * units * width, np.uint32),
+        panel=units * NR,
+        turned=np.zeros(parts * stride * width, np.uint32),
+        stride=stride,
+    )
+
+
+@part
+def turn_rows(b: Quads, at: int, first: int, units: int, columns: int) -> None:
+    """Keep `turned` in step with `units` of each panel from unit `first` on; at : where the part begins in `packed`."""
+    if b.turned.size > 0:
+        for j in range(0, columns, NR):
+            panel = at + j // NR * b.panel + first * NR
+            turn_panel(b.packed, panel, units, b.turned, (at // b.panel * NR + j) * b.stride + first, b.stride)
+
+
+def _rows_in_vectors(
+    a: np.ndarray, rows: int, b: np.ndarray, at: int, panel: int, c: np.ndarray, columns: int, depth: int, add: bool
+) -> None:
+    macro_kernel(a, (ROW_STRIDE, ONE), rows, b, at, panel, NR, c, columns, depth, add)
+
+
+def _rows_in_tiles(
+    a: np.ndarray, rows: int, b: np.ndarray, at: int, panel: int, c: np.ndarray, columns: int, depth: int, add: bool
+) -> None:
+    whole = depth // SIDE * SIDE
+    if whole > 0:
+        multiply_tiles(a, rows, b, at, panel, c, columns, whole, add)
+    if whole < depth:
+        rest, first = a[whole:], at + whole * NR
+        macro_kernel(rest, (ROW_STRIDE, ONE), rows, b, first, panel, NR, c, columns, depth - whole, add or whole > 0)
+
+
+# C (rows, columns padded to nr) <- A B, or C + A B, for packed rows of bytes A and panels B
+multiply_rows_of_bytes = part(_rows_in_tiles if AMX_INT8 else _rows_in_vectors)
+
+
+def _columns_in_vectors(
+    a: np.ndarray, rows: int, b: Quads, at: int, first: int, c: np.ndarray, columns: int, depth: int, add: bool
+) -> None:
+    macro_kernel(
+        a, (ONE, COLUMN_STRIDE), rows, b.packed, at + first * NR, b.panel, NR, c, columns, depth, add
+    )  # fmt: skip
+
+
+def _columns_in_tiles(
+    a: np.ndarray, rows: int, b: Quads, at: int, first: int, c: np.ndarray, columns: int, depth: int, add: bool
+) -> None:
+    whole = depth // SIDE * SIDE
+    if whole > 0:
+        turned = at // b.panel * NR * b.stride + first
+        multiply_turned_tiles(b.turned, turned, b.stride, a, rows, c, columns, whole, add)
+    if whole < depth:
+        rest, start = a[whole * COLUMN_STRIDE :], at + (first + whole) * NR
+        macro_kernel(
+            rest, (ONE, COLUMN_STRIDE), rows, b.packed, start, b.panel, NR, c, columns, depth - whole, add or whole > 0
+        )  # fmt: skip
+
+
+# The same for woven columns A, and rows of B from unit `first` of the part that begins at `at`
+multiply_columns_of_bytes = part(_columns_in_tiles if AMX_INT8 else _columns_in_vectors)
 
 
 @part
@@ -90,7 +174,7 @@ def multiply_images(
             at = (channel * units + k // QUAD) * NR
             panel = channels * units * NR
             deep = units_of(inner[1] - inner[0], b)
-            macro_kernel(a, (ROW_STRIDE, ONE), count, b, at, panel, NR, c, columns, deep, k % SPAN > 0)
+            multiply_rows_of_bytes(a, count, b, at, panel, c, columns, deep, k % SPAN > 0)
             if inner[1] == depth:
                 add = channel > 0 or k >= SPAN
                 add_scaled(c, rows, center[channel], scale[channel], steps, sums[channel], add, out)
@@ -99,23 +183,20 @@ def multiply_images(
 
 
 @part
-def begin_woven_columns(
+def multiply_woven_columns(
     x: np.ndarray,
     index: Maybe,
     columns: tuple[int, int],
     n: int,
-    b: np.ndarray,
+    b: Quads,
     at: int,
-    panel: int,
     width: int,
     a: np.ndarray,
     c: np.ndarray,
-) -> Columns:
-    """`begin_columns` for uint8 images and packed bytes, for n of at most EXACT_DEPTH rows."""
-    product = Columns(b, at, panel, ZERO, False)
+) -> None:
+    """C <- `columns` (at most mc) of x[index], turned, times a part of B (N, width), for N of at most EXACT_DEPTH."""
     for k in range(0, n, KC * QUAD):
-        end_columns(product, columns[1] - columns[0], width, a, c)
         inner = (k, min(k + KC * QUAD, n))
         weave_columns(x, index, columns, inner, a, COLUMN_STRIDE)
-        product = Columns(b, at + k // QUAD * NR, panel, units_of(inner[1] - inner[0], b), k > 0)
-    return product
+        deep = units_of(inner[1] - inner[0], b.packed)
+        multiply_columns_of_bytes(a, columns[1] - columns[0], b, at, k // QUAD, c, width, deep, k > 0)

@@ -13,12 +13,11 @@ from fastmlp_kernels._blocks import (
     COLUMN_STRIDE,
     KC,
     ROW_STRIDE,
-    macro_kernel,
     multiply_rows,
     store_rows,
     units_of,
 )
-from fastmlp_kernels._bytes import add_scaled
+from fastmlp_kernels._bytes import Quads, add_scaled, multiply_columns_of_bytes, multiply_rows_of_bytes, turn_rows
 from fastmlp_kernels._columns import begin_columns, end_columns, update_columns
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, add_column_sums, item, pack_columns, pack_panels_transposed
@@ -154,15 +153,21 @@ def matmul_int8(
     out: np.ndarray,
     step: int,
     span: int,
-    work: Work,
+    right: Quads,
+    work: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """Out <- A B for int8 b and uint8 A, a or its transpose; every `span` of the inner dimension, out += c."""
+    """Out <- A B for int8 b and uint8 A, a or its transpose; every `span` of the inner dimension, out += c.
+
+    right : room for b; work : the work arrays a and c, as in `Work`
+    """
     (rows, columns), depth = out.shape, b.shape[0]
-    own_a, own_c, units = work.a[member], work.c[member], units_of(depth, work.packed)
+    own_a, own_c = work[0][member], work[1][member]
     panels = _panels(columns)
     task = next_task(sync)
     while task < panels:
-        pack_bytes(b, _panel(task, columns), work.packed, task * units * NR)
+        panel = _panel(task, columns)
+        pack_bytes(b, panel, right.packed, task * right.panel)
+        turn_rows(right, task * right.panel, ZERO, right.panel // NR, panel[1] - panel[0])
         task = next_task(sync)
     if not barrier(sync, members, 1):
         return
@@ -172,14 +177,16 @@ def matmul_int8(
         block = _block(task, step, rows)
         for k in range(0, depth, KC * QUAD):
             inner = (k, min(k + KC * QUAD, depth))
+            first, deep, count = k // QUAD, units_of(inner[1] - k, right.packed), block[1] - block[0]
             if transposed:
                 weave_columns(a, None, block, inner, own_a, COLUMN_STRIDE)
-                strides = (ONE, COLUMN_STRIDE)
+                multiply_columns_of_bytes(own_a, count, right, ZERO, first, own_c, columns, deep, k % span > 0)
             else:
                 copy_rows(a, None, block, inner, own_a, ROW_STRIDE)
-                strides = (ROW_STRIDE, ONE)
-            at, deep, count = k // QUAD * NR, units_of(inner[1] - k, work.packed), block[1] - block[0]
-            macro_kernel(own_a, strides, count, work.packed, at, units * NR, NR, own_c, columns, deep, k % span > 0)
+                at = first * NR
+                multiply_rows_of_bytes(
+                    own_a, count, right.packed, at, right.panel, own_c, columns, deep, k % span > 0
+                )  # fmt: skip
             if inner[1] == depth or inner[1] % span == 0:
                 if k >= span:
                     add_scaled(own_c, block, None, None, None, None, True, out)

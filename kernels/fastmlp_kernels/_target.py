@@ -4,14 +4,18 @@ numba compiles for the CPU it runs on unless `NUMBA_CPU_NAME` and `NUMBA_CPU_FEA
 features that they list count, so that no instruction is emitted that numba was told not to use.
 """
 
+import ctypes
 import os
 import platform
+import sys
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import llvmlite.binding as llvm
 
+# Linux lets a process use the tile registers once it has asked for them: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA).
+_ARCH_PRCTL, _REQUEST, _TILES = 158, 0x1023, 18
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 # Where the system does not tell: what a small core of the last ten years has at least.
 _USUAL_CACHE = {1: 32 << 10, 2: 256 << 10}
@@ -56,6 +60,14 @@ TILE = _tile()
 BFLOAT16_IN_HARDWARE = {"avx512f", "avx512bf16"} <= features()
 # uint8 times int8, summed in int32: VNNI, with AVX-512 or by itself
 INT8_IN_HARDWARE = ("avx512vnni" if TILE.lanes == 16 else "avxvnni") in features()
+
+
+def _tiles_granted() -> bool:
+    return sys.platform == "linux" and ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILES) == 0
+
+
+# the same in tile registers, where the system lets this process use them
+AMX_INT8 = INT8_IN_HARDWARE and {"avx512f", "amx-tile", "amx-int8"} <= features() and _tiles_granted()
 
 
 @cache

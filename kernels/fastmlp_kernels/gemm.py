@@ -33,13 +33,13 @@ import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._blocks import MC, MR, a_elements, c_elements, padded
-from fastmlp_kernels._bytes import SPAN
+from fastmlp_kernels._bytes import SPAN, quads
 from fastmlp_kernels._pack import NR
 from fastmlp_kernels._products import DENSE_FORWARD, Source, Work
 from fastmlp_kernels._products import dense_update as _dense_update
 from fastmlp_kernels._products import matmul as _matmul
 from fastmlp_kernels._products import matmul_int8 as _matmul_int8
-from fastmlp_kernels._quads import EXACT_DEPTH, QUAD
+from fastmlp_kernels._quads import EXACT_DEPTH
 from fastmlp_kernels._team import Team
 from fastmlp_kernels.bfloat16 import FLOAT32, warn_where_slow
 from fastmlp_kernels.int8 import warn_where_slow as warn_where_bytes_are_slow
@@ -205,14 +205,10 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
     _check_written({"out": out}, {"a": a, "b": b})
     if out.size and depth:
         step, members = _share(rows, threads)
-        work = Work(
-            packed=np.zeros(padded(depth, QUAD) // QUAD * padded(b.shape[1], NR), np.uint32),
-            sums=None,
-            a=np.zeros((members, a_elements()), np.uint32),
-            c=np.zeros((members, c_elements(b.shape[1])), np.int32),
-        )
+        right = quads(depth, b.shape[1], woven=bool(transpose_a))
+        work = np.zeros((members, a_elements()), np.uint32), np.zeros((members, c_elements(b.shape[1])), np.int32)
         span = SPAN if out.dtype == np.float32 else EXACT_DEPTH + 1
-        _run(members, _matmul_int8, a, b, bool(transpose_a), out, step, span, work)
+        _run(members, _matmul_int8, a, b, bool(transpose_a), out, step, span, right, work)
     else:
         out[...] = 0
 
