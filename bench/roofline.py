@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench import parts
+from bench import parts, parts_int8
 from bench.networks import LR, MOMENTUM, WEIGHT_DECAY, Data, Work, batches
 from bench.peak import measure, precisions
 from bench.readme import markdown, write_block
@@ -32,12 +32,20 @@ WORK, ROWS, PASSES, STEPS = Work((3072, 128, 20), 1024), 40_000, 30, 4
 (D, H, K), N = WORK.layers, WORK.batch
 
 
+# bytes of an element of packed operands: of the first layer, of the others
+ELEMENT = {"float32": (4, 4), "bfloat16": (2, 2), "int8": (1, 4)}
+
+
 class Part(NamedTuple):
-    """One row: its name, what it multiplies, and the bytes that it moves with operands of so many bytes an element."""
+    """One row: its name, what it multiplies, and the bytes that it moves with operands of so many bytes an element.
+
+    layer : whose operands, 0 for the first
+    """
 
     name: str
     flop: int
     nbytes: Callable[[int], int]
+    layer: int = 0
 
 
 # in the order of a step, by the function of `bench.parts`; None are not counted and not shown
@@ -46,9 +54,9 @@ PARTS = {
     "multiply_images": Part("first product", 2 * N * D * H, lambda e: (N * D + D * H) * e + 4 * N * H),
     "first_product": None,
     "activate": Part("bias and tanh", 0, lambda _: 8 * N * H),
-    "second_product": Part("second product", 2 * N * H * K, lambda e: 4 * N * (H + K) + H * K * e),
+    "second_product": Part("second product", 2 * N * H * K, lambda e: 4 * N * (H + K) + H * K * e, 1),
     "loss": Part("bias, softmax, loss and its gradient", 0, lambda _: 8 * N * K),
-    "hand_down": Part("gradient handed down", 2 * N * H * K, lambda e: 4 * N * (H + K) + (N + H) * K * e),
+    "hand_down": Part("gradient handed down", 2 * N * H * K, lambda e: 4 * N * (H + K) + (N + H) * K * e, 1),
     "activate_backward": Part("tanh', bias gradient", 0, lambda _: 12 * N * H),
     "pack_delta": Part("pack the gradient", 0, lambda e: N * H * (4 + e)),
     "pack_pixels": Part("gather, convert and pack pixels for the first gradient", 0, lambda e: N * D * (1 + e)),
@@ -56,7 +64,7 @@ PARTS = {
     "update": Part("update of the first weights", 0, lambda _: 20 * D * H),
     "pack_again": Part("pack the first weights anew", 0, lambda e: D * H * (4 + e)),
     "first_weights": None,
-    "second_weights": Part("second weights: gradient, update, packing", 2 * N * H * K, lambda e: N * (4 * H + K * e)),
+    "second_weights": Part("second weights: gradient, update, packing", 2 * N * H * K, lambda e: N * (4 * H + K * e), 1),
     "biases": Part("biases", 0, lambda _: 20 * (H + K)),
 }
 SHUFFLE, STEP, EVALUATION = "shuffle, a step's share", "a whole step", "evaluation of a batch"
@@ -86,13 +94,14 @@ class Taken:
         self.arrays = (*engine._arrays(self.data), engine._rates(optimizer))
         self.lower = np.zeros((N, H), np.float32)
         self.copies = self.model.layers[0].weight.copy(), np.zeros((D, H), np.float32)
+        self.of_first = parts_int8 if precision == "int8" else parts
 
     def run(self, index: np.ndarray) -> Iterator[tuple[str, float]]:
         """Take a step on these rows; yield each part that counts and its seconds."""
         batch = parts.Batch(self.data, index, self.data.labels[index], self.lower, self.copies)
         for name, part in PARTS.items():
             start = time.perf_counter()
-            getattr(parts, name)(*self.arrays, batch)
+            (getattr(self.of_first, name, None) or getattr(parts, name))(*self.arrays, batch)
             seconds = time.perf_counter() - start
             if part is not None:
                 yield name, seconds
@@ -139,8 +148,9 @@ def copy_speed() -> float:
     return (a.nbytes + b.nbytes) / median(seconds) / 1e9
 
 
-def _cells(part: Part, seconds: float, element: int, peak: float) -> list[str]:
-    nbytes = part.nbytes(element)
+def _cells(part: Part, seconds: float, precision: str, peaks: dict[str, float]) -> list[str]:
+    nbytes = part.nbytes(ELEMENT[precision][part.layer])
+    peak = peaks["float32" if precision == "int8" and part.layer else precision]
     moved = [f"{nbytes / 1e6:.2g}" if nbytes < 1e7 else f"{nbytes / 1e6:.0f}", f"{nbytes / seconds / 1e9:.0f}"]
     share = f"{part.flop / seconds / 1e9 / peak:.0%}" if part.flop else ""
     return [f"{1e3 * seconds:.3f}", *(moved if nbytes else ["", ""]), share]
@@ -148,21 +158,22 @@ def _cells(part: Part, seconds: float, element: int, peak: float) -> list[str]:
 
 def render() -> str:
     """Measure; return the block."""
-    measured = {precision: (measure(1, precision), seconds_by_part(precision)) for precision in precisions()}
+    peaks = {precision: measure(1, precision) for precision in precisions()}
+    measured = {precision: seconds_by_part(precision) for precision in peaks}
     header, lines = ["part", "MFLOP"], []
     for precision in measured:
         header += [f"{precision}: ms", "MB", "GB/s", "of peak"]
     for name, part in (*PARTS.items(), *IN_ALL.items()):
         if part is not None:
             cells = [part.name, f"{part.flop / 1e6:.3g}" if part.flop else ""]
-            for precision, (peak, seconds) in measured.items():
-                cells += _cells(part, seconds[name], 4 if precision == "float32" else 2, peak)
+            for precision, seconds in measured.items():
+                cells += _cells(part, seconds[name], precision, peaks)
             lines.append(cells)
         if name == SHUFFLE:
-            sums = [1e3 * sum(s[key] for key in (*PARTS, SHUFFLE) if key in s) for _, s in measured.values()]
+            sums = [1e3 * sum(s[key] for key in (*PARTS, SHUFFLE) if key in s) for s in measured.values()]
             lines.append(["all of these", "", *(cell for total in sums for cell in (f"{total:.3f}", "", "", ""))])
-    peaks = ", ".join(f"{peak:.0f} GFLOP/s in {precision}" for precision, (peak, _) in measured.items())
-    head = f"{cpu_model()}, one thread; peak: {peaks}; a copy of large arrays moves {copy_speed():.0f} GB/s."
+    told = ", ".join(f"{peak:.0f} GFLOP/s in {precision}" for precision, peak in peaks.items())
+    head = f"{cpu_model()}, one thread; peak: {told}; a copy of large arrays moves {copy_speed():.0f} GB/s."
     return f"{head}\n\n{markdown(header, lines)}"
 
 
