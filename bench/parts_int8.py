@@ -5,7 +5,7 @@
 import numpy as np
 
 from bench.parts import Batch, _blocks, _rows
-from fastmlp.packed.rounded import keep_errors, keep_peaks, multiply_rounded, round_errors, round_weights
+from fastmlp.packed.rounded import keep_errors, multiply_rounded, round_errors, round_weights
 from fastmlp.packed.rows import _take_moments, sum_blocks
 from fastmlp.packed.state import LAYER, UNITS, Network, Rates, Space, block_rows, channels_of, output_of
 from fastmlp.packed.weights import weights_task

@@ -64,7 +64,9 @@ PARTS = {
     "update": Part("update of the first weights", 0, lambda _: 20 * D * H),
     "pack_again": Part("pack the first weights anew", 0, lambda e: D * H * (4 + e)),
     "first_weights": None,
-    "second_weights": Part("second weights: gradient, update, packing", 2 * N * H * K, lambda e: N * (4 * H + K * e), 1),
+    "second_weights": Part(
+        "second weights: gradient, update, packing", 2 * N * H * K, lambda e: N * (4 * H + K * e), 1
+    ),
     "biases": Part("biases", 0, lambda _: 20 * (H + K)),
 }
 SHUFFLE, STEP, EVALUATION = "shuffle, a step's share", "a whole step", "evaluation of a batch"

@@ -18,6 +18,7 @@ from fastmlp.optimizer import SGD
 from fastmlp.precision import MATMULS, PRECISIONS
 from fastmlp.threads import check_threads, usable_cores
 from fastmlp_kernels import jit
+from fastmlp_kernels._align import aligned_zeros
 
 if TYPE_CHECKING:
     from fastmlp.fit import FitResult, History, Validation
@@ -100,8 +101,8 @@ class MLP:
             for i, (d, h) in enumerate(pairwise(sizes))
         ]
         own = [array.ravel() for layer in self.layers for array in (layer.weight, layer.bias)]
-        self.parameters = np.concatenate(own)
-        self.gradient = np.zeros_like(self.parameters)
+        self.parameters, self.gradient = (aligned_zeros(sum(array.size for array in own), dtype) for _ in range(2))
+        np.concatenate(own, out=self.parameters)
         self._began_with: np.ndarray | None = None  # the weights of the first `fit`
         self._slices = _Slices()
         self._engine = self._make_engine()

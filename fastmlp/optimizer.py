@@ -8,6 +8,7 @@ import numpy as np
 
 from fastmlp.errors import ConfigError
 from fastmlp_kernels import jit
+from fastmlp_kernels._align import aligned_zeros
 
 
 class SGD:
@@ -36,7 +37,7 @@ class SGD:
         """Return the velocity of an array of parameters, of its shape: zeros at first."""
         key = id(parameters)  # safe: the entry keeps the array alive
         if key not in self._velocity:
-            self._velocity[key] = (parameters, np.zeros_like(parameters))
+            self._velocity[key] = (parameters, aligned_zeros(parameters.shape, parameters.dtype))
         return self._velocity[key][1]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from fastmlp.packed.state import (
     Space,
     empty_table,
 )
+from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._blocks import MC, a_elements, c_elements, padded
 from fastmlp_kernels._bytes import quads
 from fastmlp_kernels._pack import NR
@@ -37,7 +38,7 @@ TEAM_FLOP = 2e7
 
 
 def _floats(*shape: int) -> np.ndarray:
-    return np.zeros(shape, np.float32)
+    return aligned_zeros(shape, np.float32)
 
 
 class Packed:
@@ -94,8 +95,8 @@ class Packed:
             tasks=np.array(tasks, np.int64),
             parameters=self._parameters,
             gradient=self._gradient,
-            packed=np.zeros(packed, self._dtype),
-            turned=np.zeros(turned, self._dtype),
+            packed=aligned_zeros(packed, self._dtype),
+            turned=aligned_zeros(turned, self._dtype),
             block_sums=_floats(of_first, padded(self._sizes[1], NR)) if raw else None,
             rounded=self._rounded_weights(channels, of_first) if self._rounds else None,
         )
@@ -103,8 +104,8 @@ class Packed:
     def _rounded_weights(self, channels: int, tasks: int) -> RoundedWeights:
         d, h = self._sizes[:2]
         return RoundedWeights(
-            packed=np.zeros(channels * -(-(d // channels) // QUAD) * padded(h, NR), np.uint32),
-            peaks=np.zeros((tasks, h), np.int32),
+            packed=aligned_zeros(channels * -(-(d // channels) // QUAD) * padded(h, NR), np.uint32),
+            peaks=aligned_zeros((tasks, h), np.int32),
             steps=_floats(self._team.members, 2, h),
         )
 
@@ -112,7 +113,7 @@ class Packed:
         h, members = self._sizes[1], self._team.members
         return RoundedErrors(
             values=_floats(n * h),
-            peaks=np.zeros((blocks, channels, h), np.int32),
+            peaks=aligned_zeros((blocks, channels, h), np.int32),
             steps=_floats(members, channels, 2, h),
             packed=quads(n, h, channels, woven=True),
             less=_floats(-(-n // MC), channels, padded(h, NR)),
@@ -132,7 +133,7 @@ class Packed:
         blocks = max(-(-n // MC), BLOCKS)
         return Space(
             outputs=_floats(n * sum(units)),
-            deltas=np.zeros(deltas, self._dtype),
+            deltas=aligned_zeros(deltas, self._dtype),
             panel=panel,
             center=_floats(channels, n) if image else None,
             scale=_floats(channels, n) if image else None,
@@ -140,7 +141,7 @@ class Packed:
             correction=_floats(blocks, channels, first) if raw and not self._rounds else None,
             loss=np.zeros(blocks),
             correct=np.zeros(blocks, np.int64),
-            a=np.zeros((members, a_elements()), self._dtype),
+            a=aligned_zeros((members, a_elements()), self._dtype),
             c=_floats(members, c_elements(widest)),
             delta=_floats(members, 2, MC * widest),
             sums=_floats(members, channels, first) if raw else None,

@@ -227,9 +227,9 @@ def multiply_tiles(
     begin_tiles()
     for k in range(0, depth, DEEP):
         steps = min(DEEP, depth - k) // SIDE
-        for j in range(0, columns, NR):
-            first = at + j // NR * panel + k * NR
-            for i in range(0, rows, BLOCK):
+        for i in range(0, rows, BLOCK):
+            for j in range(0, columns, NR):
+                first = at + j // NR * panel + k * NR
                 _kernel(
                     a, i * ROW_STRIDE + k, ROW_STRIDE, b, first, NR, c, i * width + j, width, steps, add or k > 0
                 )  # fmt: skip

@@ -42,7 +42,7 @@ def padded(n: int, multiple: int) -> int:
 
 def a_elements() -> int:
     """Elements of the work array for a packed block of A, in either order; the micro-kernel reads whole tiles."""
-    return int(max(padded(MC, MR) * ROW_STRIDE, KC * COLUMN_STRIDE + MR))
+    return padded(int(max(padded(MC, MR) * ROW_STRIDE, KC * COLUMN_STRIDE + MR)), LINE)
 
 
 def c_elements(n: int) -> int:

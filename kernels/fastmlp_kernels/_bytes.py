@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._amx import SIDE, multiply_tiles, multiply_turned_tiles, turn_panel, turned_stride
 from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, ROW_STRIDE, macro_kernel, padded, units_of
 from fastmlp_kernels._jit import part
@@ -50,9 +51,9 @@ def quads(depth: int, columns: int, parts: int = 1, *, woven: bool = False) -> Q
     units, width = -(-depth // QUAD), padded(columns, NR)
     stride = int(turned_stride.py_func(units)) if woven and AMX_INT8 else 0
     return Quads(
-        packed=np.zeros(parts * units * width, np.uint32),
+        packed=aligned_zeros(parts * units * width, np.uint32),
         panel=units * NR,
-        turned=np.zeros(parts * stride * width, np.uint32),
+        turned=aligned_zeros(parts * stride * width, np.uint32),
         stride=stride,
     )
 

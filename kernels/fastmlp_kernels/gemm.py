@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp_kernels import _check
+from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._blocks import MC, MR, a_elements, c_elements, padded
 from fastmlp_kernels._bytes import SPAN, quads
 from fastmlp_kernels._pack import NR
@@ -102,10 +103,10 @@ def _work(precision: str, threads: int, columns: int, depth: int, channels: int 
     dtype, per_unit = PRECISIONS[precision]
     width = padded(columns, NR)
     return Work(
-        packed=np.zeros(channels * padded(depth, per_unit) // per_unit * width, dtype),
-        sums=np.zeros((channels, width), np.float32) if raw else None,
-        a=np.zeros((threads, a_elements()), dtype),
-        c=np.zeros((threads, c_elements(columns)), np.float32),
+        packed=aligned_zeros(channels * padded(depth, per_unit) // per_unit * width, dtype),
+        sums=aligned_zeros((channels, width), np.float32) if raw else None,
+        a=aligned_zeros((threads, a_elements()), dtype),
+        c=aligned_zeros((threads, c_elements(columns)), np.float32),
     )
 
 
@@ -206,7 +207,10 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
     if out.size and depth:
         step, members = _share(rows, threads)
         right = quads(depth, b.shape[1], woven=bool(transpose_a))
-        work = np.zeros((members, a_elements()), np.uint32), np.zeros((members, c_elements(b.shape[1])), np.int32)
+        work = tuple(
+            aligned_zeros((members, n), kind)
+            for n, kind in ((a_elements(), np.uint32), (c_elements(b.shape[1]), np.int32))
+        )
         span = SPAN if out.dtype == np.float32 else EXACT_DEPTH + 1
         _run(members, _matmul_int8, a, b, bool(transpose_a), out, step, span, right, work)
     else:

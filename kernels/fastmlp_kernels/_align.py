@@ -1,0 +1,17 @@
+"""Arrays that begin with a cache line."""
+
+import numpy as np
+
+LINE_BYTES = 64
+
+
+def aligned_zeros(shape: int | tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
+    """Return zeros that begin with a cache line; numpy's own begin anywhere on 16 bytes.
+
+    A vector of 64 bytes is read at half the speed where it lies in two lines, and a tile of AMX at a third.
+    """
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.zeros(size + LINE_BYTES, np.uint8)
+    first = -memory.ctypes.data % LINE_BYTES
+    return memory[first : first + size].view(dtype).reshape(shape)
