@@ -4,12 +4,13 @@
 
 The loop is LLVM vector code: as many accumulators as the micro-kernel keeps in registers, which do not wait for each
 other, and no memory. In bfloat16 it is the CPU's instruction for products of pairs, in int8 that for products of four
-bytes, where there is one. It is measured in the same run as what is compared with it, because clock rates move with heat
-and neighbours.
+bytes or of tiles of them, where there is one. It is measured in the same run as what is compared with it, because clock
+rates move with heat and neighbours.
 """
 
 import json
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,9 +21,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastmlp.threads import usable_cores
-from fastmlp_kernels._llvm import splat, vector
+from fastmlp_kernels._amx import COLUMNS, ROWS, SIDE, SUMS, begin_tiles, end_tiles, tiles
+from fastmlp_kernels._llvm import I8, splat, vector
 from fastmlp_kernels._micro import ELEMENTS
-from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, INT8_IN_HARDWARE, TILE
+from fastmlp_kernels._target import AMX_INT8, BFLOAT16_IN_HARDWARE, INT8_IN_HARDWARE, TILE
 
 LANES = TILE.lanes
 ACCUMULATORS = TILE.mr * TILE.nv  # 16 with AVX-512: 12 reach the peak in float32, but not in bfloat16
@@ -64,25 +66,55 @@ def _spin(n, x, y):
     return _multiply_add(n, x, y)  # pyright: ignore[reportCallIssue] - numba passes the first argument itself
 
 
+@intrinsic
+def _multiply_tiles(typingctx: Any, n: Any) -> Any:  # noqa: ARG001
+    """Repeat `n` times for each of the four tiles of sums: C <- C + A B, whatever A and B hold."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:  # noqa: ARG001
+        for tile in (*SUMS, *ROWS, *COLUMNS):
+            tiles(builder, "tilezero", I8(tile))
+        with cgutils.for_range(builder, args[0]):
+            for tile in SUMS:
+                tiles(builder, "tdpbusd", I8(tile), I8(ROWS[tile // 2]), I8(COLUMNS[tile % 2]))
+        return context.get_dummy_value()
+
+    return numba.void(numba.int64), codegen
+
+
+@numba.njit(nogil=True)
+def _spin_tiles(n):
+    begin_tiles()
+    _multiply_tiles(n)  # pyright: ignore[reportCallIssue]
+    end_tiles()
+
+
+def _loop(precision: str) -> tuple[Callable[[int], object], int]:
+    """Return a loop that is given its length, and how many multiply-adds a turn of it makes."""
+    if precision == "int8" and AMX_INT8:
+        return _spin_tiles, len(SUMS) * SIDE * SIDE * 4 * SIDE
+    unit, products = UNITS[precision]
+    return lambda n: _spin(n, unit, unit), ACCUMULATORS * LANES * products
+
+
 def precisions() -> list[str]:
     """Return the precisions that the CPU multiplies in: float32, and others where it has instructions for them."""
     return [precision for precision, there in IN_HARDWARE.items() if there]
 
 
 def measure(threads: int = 1, precision: str = "float32", repeats: int = 15) -> float:
-    """Return the peak in GFLOP/s (in int8 Gop/s) of this many threads at once: the best of some runs of a few milliseconds.
+    """Return the peak in GFLOP/s (Gop/s in int8) of this many threads at once: the best of some runs of milliseconds.
 
     precision : one of `precisions()`; KeyError for an unknown one
     """
-    unit, products = UNITS[precision]
-    _spin(1, unit, unit)
+    spin, products = _loop(precision)
+    spin(1)
     seconds = []
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(repeats):
             start = time.perf_counter()
-            list(pool.map(lambda _: _spin(LOOPS, unit, unit), range(threads)))
+            list(pool.map(lambda _: spin(LOOPS), range(threads)))
             seconds.append(time.perf_counter() - start)
-    return threads * LOOPS * ACCUMULATORS * LANES * products * 2 / min(seconds) / 1e9
+    return threads * LOOPS * products * 2 / min(seconds) / 1e9
 
 
 if __name__ == "__main__":

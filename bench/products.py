@@ -1,8 +1,8 @@
 """The matrix products of the benchmarks: shapes, operands, and every rival's ways to multiply them.
 
-Operands come "plain", as float32 matrices, or as the library's own bfloat16; "packed", each in the order in which this
-package's micro-kernel reads it: the left one a block that lies in the cache, as in a training step, or with "stored",
-the whole of it, from memory; or as "images": the left one is picked by an index from uint8 images, converted,
+Operands come "plain", as float32 matrices, as the library's own bfloat16, or as bytes; "packed", each in the order in
+which this package's micro-kernel reads it: the left one a block that lies in the cache, as in a training step, or with
+"stored", the whole of it, from memory; or as "images": the left one is picked by an index from uint8 images, converted,
 normalised and packed, and the right one packed, all in the time that counts.
 """
 
@@ -46,6 +46,7 @@ class Operands:
         rows, columns = (product.k, product.m) if product.transposed else (product.m, product.k)
         if product.source == "plain":
             self.a = rng.standard_normal((rows, columns), dtype=np.float32)
+            self.bytes = rng.integers(0, 256, self.a.shape, np.uint8), rng.integers(-127, 128, self.b.shape, np.int8)
             return
         data = Data((columns, 1), IMAGES)
         assert data.images is not None
@@ -68,6 +69,10 @@ class Multiplier:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
+
+    def wanted(self, o: Operands) -> np.ndarray:
+        """Return the product in float64."""
+        return o.wanted()
 
     def as_array(self, product: Any) -> np.ndarray:
         """Return what the timed call returned as an array."""
@@ -125,6 +130,33 @@ class TorchBfloat16(Torch):
     precision = "bfloat16"
 
 
+class TorchInt8(Multiplier):
+    """Both operands signed: PyTorch's CPU kernel takes no others, and has no public name."""
+
+    precision = "int8"
+
+    def __init__(self, threads: int) -> None:
+        import torch  # pyright: ignore[reportMissingImports] - optional
+
+        super().__init__(threads)
+        torch.set_num_threads(threads)
+        self.torch = torch
+
+    def plain(self, o: Operands) -> Multiply:
+        a, b = map(self.torch.from_numpy, self._signed(o))
+        return partial(self.torch._int_mm, o.left(a), b)
+
+    def _signed(self, o: Operands) -> tuple[np.ndarray, np.ndarray]:
+        return (o.bytes[0] ^ 0x80).view(np.int8), o.bytes[1]  # less 128
+
+    def wanted(self, o: Operands) -> np.ndarray:
+        a, b = self._signed(o)
+        return o.left(a).astype(np.float64) @ b
+
+    def as_array(self, product: Any) -> np.ndarray:
+        return product.numpy()
+
+
 class FastMLP(Multiplier):
     def plain(self, o: Operands) -> Multiply:
         from fastmlp_kernels import gemm
@@ -157,11 +189,49 @@ class FastMLPBfloat16(FastMLP):
     precision = "bfloat16"
 
 
+class FastMLPInt8(Multiplier):
+    precision = "int8"
+
+    def wanted(self, o: Operands) -> np.ndarray:
+        if o.product.source != "plain":
+            return o.wanted()
+        a, b = o.bytes
+        return o.left(a).astype(np.float64) @ b
+
+    def plain(self, o: Operands) -> Multiply:
+        from fastmlp_kernels import gemm
+
+        out = np.empty(o.out.shape, np.int32)
+
+        def multiply() -> np.ndarray:
+            gemm.matmul_int8(*o.bytes, out, transpose_a=o.product.transposed, threads=self.threads)
+            return out
+
+        return multiply
+
+    def packed(self, o: Operands) -> Multiply:
+        from bench.packed_int8 import multiply_packed
+
+        return multiply_packed(o, self.threads, one_block=True)
+
+    def stored(self, o: Operands) -> Multiply:
+        from bench.packed_int8 import multiply_packed
+
+        return multiply_packed(o, self.threads, one_block=False)
+
+    def images(self, o: Operands) -> Multiply:
+        from bench.packed_int8 import multiply_gathered
+
+        return multiply_gathered(o, self.threads)
+
+
 MULTIPLIERS: dict[str, type[Multiplier]] = {
     "fastmlp": FastMLP,
     "fastmlp_bf16": FastMLPBfloat16,
+    "fastmlp_int8": FastMLPInt8,
     "torch": Torch,
     "torch_bf16": TorchBfloat16,
+    "torch_int8": TorchInt8,
     "numpy": Numpy,
     "numpy_default_blas": Numpy,
 }

@@ -23,8 +23,8 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 # How far a rival's result may lie from the float64 reference's, relatively: a batch's mean loss, or the norm of a
 # product. float32: 3072 rounding errors of random sign, 6e-8 * sqrt(3072) = 3e-6. bfloat16: a factor is off by 2^-8 at
 # most, so are a product's norm and a logit, which is about 1 beside a loss of 3; a batch of one row averages nothing.
-# int8: a column's largest magnitude is 3 to 4 standard deviations, and a 127th of it a step; rounding to steps is off by
-# 0.29 of one, 0.8 % of a standard deviation, as a rule.
+# int8: a column's largest magnitude is 3 to 4 standard deviations, and a step the 127th part of it; rounding to whole
+# steps is off by 0.29 of one, 0.8 % of a standard deviation, as a rule.
 RTOL = {"float64": 1e-9, "float32": 1e-5, "bfloat16": 5e-3, "int8": 1.5e-2}
 
 
@@ -131,7 +131,7 @@ class Products(Rounds):
         """Return a call that multiplies the same operands again and again; arguments: those of `Product`."""
         operands = Operands(Product(**arguments))
         multiply = getattr(self.rival, operands.product.source)(operands)
-        wanted = operands.wanted()
+        wanted = self.rival.wanted(operands)
         error = np.linalg.norm(self.rival.as_array(multiply()) - wanted) / np.linalg.norm(wanted)
         assert error < RTOL[self.rival.precision], f"the product is off by {error}"
 

@@ -23,7 +23,12 @@ RIVALS = {
     "numpy_default_blas": "the same, BLAS's own choice of kernels",
 }
 OURS = ("fastmlp", "fastmlp_bf16", "fastmlp_int8")
-MULTIPLIERS = RIVALS | {"numpy": "numpy, float32", "torch": "PyTorch, float32", "torch_bf16": "PyTorch, bfloat16"}
+MULTIPLIERS = RIVALS | {
+    "numpy": "numpy, float32",
+    "torch": "PyTorch, float32",
+    "torch_bf16": "PyTorch, bfloat16",
+    "torch_int8": "PyTorch, int8",
+}
 SOURCES = {
     "plain": "",
     "packed": ", packed before, in the cache",

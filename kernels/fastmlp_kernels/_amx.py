@@ -1,8 +1,8 @@
 """Products of 8-bit integers in Intel's tile registers (AMX), of 16 rows of 64 bytes, eight times as fast as VNNI.
 
 One instruction multiplies a tile of A, 16 rows by 16 quads, by a tile of B, 16 quads by 16 columns, and adds to a tile
-of C, 16 by 16 sums of 32 bits; the quads are those of `_quads`. Four tiles of C are under way at once, so that each tile
-of A and of B is loaded for two products.
+of C, 16 by 16 sums of 32 bits; the quads are those of `_quads`. Four tiles of C are under way at once, and each tile of
+A and of B that is loaded serves two products.
 
 B has to lie quad by quad with columns side by side, and A row by row: packed panels and packed images do. Columns of
 images that are woven into quads (`_quads.weave_columns`) lie as a B, not as an A: so the product X^T E is formed as
@@ -46,7 +46,8 @@ DEEP = 192
 _SHAPES = bytes([1] + [0] * 15 + [4 * SIDE, 0] * 8 + [0] * 16 + [SIDE] * 8 + [0] * 8)
 
 
-def _tiles(builder: Builder, name: str, *arguments: Value) -> None:
+def tiles(builder: Builder, name: str, *arguments: Value) -> None:
+    """Emit an instruction for tiles; those among the arguments are the registers' numbers."""
     call(builder, f"llvm.x86.{name}", ir.VoidType(), *arguments)
 
 
@@ -60,7 +61,7 @@ def begin_tiles(typingctx: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         shapes = cgutils.global_constant(builder, "amx_shapes", ir.Constant(ir.ArrayType(I8, 64), bytearray(_SHAPES)))
-        _tiles(builder, "ldtilecfg", builder.bitcast(shapes, I8.as_pointer()))
+        tiles(builder, "ldtilecfg", builder.bitcast(shapes, I8.as_pointer()))
         return context.get_dummy_value()
 
     return types.void(), codegen
@@ -71,7 +72,7 @@ def end_tiles(typingctx: Any) -> Any:
     """Clear the tiles of this thread."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _tiles(builder, "tilerelease")
+        tiles(builder, "tilerelease")
         return context.get_dummy_value()
 
     return types.void(), codegen
@@ -84,12 +85,12 @@ def _multiply(builder: Builder, product: str, a: Value, ars: Value, b: Value, bk
         k = builder.mul(loop.index, I64(SIDE))
         b_first = builder.gep(b, [builder.mul(k, bks)])
         for j, tile in enumerate(COLUMNS):
-            _tiles(builder, "tileloadd64", I8(tile), _bytes_at(builder, b_first, I64(SIDE * j)), column)
+            tiles(builder, "tileloadd64", I8(tile), _bytes_at(builder, b_first, I64(SIDE * j)), column)
         for i, tile in enumerate(ROWS):
             at = builder.add(builder.mul(ars, I64(SIDE * i)), k)
-            _tiles(builder, "tileloadd64", I8(tile), _bytes_at(builder, a, at), row)
+            tiles(builder, "tileloadd64", I8(tile), _bytes_at(builder, a, at), row)
             for j, other in enumerate(COLUMNS):
-                _tiles(builder, product, I8(SUMS[2 * i + j]), I8(tile), I8(other))
+                tiles(builder, product, I8(SUMS[2 * i + j]), I8(tile), I8(other))
 
 
 @intrinsic
@@ -126,13 +127,13 @@ def _kernel(
         with builder.if_else(add) as (resume, begin):
             with resume:
                 for tile, place in zip(SUMS, places, strict=True):
-                    _tiles(builder, "tileloadd64", I8(tile), place, row)
+                    tiles(builder, "tileloadd64", I8(tile), place, row)
             with begin:
                 for tile in SUMS:
-                    _tiles(builder, "tilezero", I8(tile))
+                    tiles(builder, "tilezero", I8(tile))
         _multiply(builder, "tdpbusd", a, args[2], b, args[5], steps)
         for tile, place in zip(SUMS, places, strict=True):
-            _tiles(builder, "tilestored64", I8(tile), place, row)
+            tiles(builder, "tilestored64", I8(tile), place, row)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -195,13 +196,13 @@ def _turned_kernel(
         a, b, c = (element_pointer(context, builder, kinds[n], args[n], args[n + 1]) for n in (0, 3, 6))
         cs, steps, add = args[8:]
         for tile in SUMS:
-            _tiles(builder, "tilezero", I8(tile))
+            tiles(builder, "tilezero", I8(tile))
         _multiply(builder, "tdpbsud", a, args[2], b, args[5], steps)
         square = cgutils.alloca_once(builder, ir.ArrayType(I32, SIDE * SIDE))
         first = builder.bitcast(square, I32.as_pointer())
         kind = vector(I32, SIDE)
         for tile in SUMS:
-            _tiles(builder, "tilestored64", I8(tile), _bytes_at(builder, first, I64(0)), I64(4 * SIDE))
+            tiles(builder, "tilestored64", I8(tile), _bytes_at(builder, first, I64(0)), I64(4 * SIDE))
             rows = [load(builder, builder.gep(first, [I64(SIDE * n)]), kind, 4) for n in range(SIDE)]
             at = builder.gep(c, [builder.add(builder.mul(cs, I64(SIDE * (tile % 2))), I64(SIDE * (tile // 2)))])
             targets = [builder.gep(at, [builder.mul(cs, I64(n))]) for n in range(SIDE)]
