@@ -3,7 +3,8 @@
     python -m bench.jobs --data-dir DATA --precision float32 --out runs/jobs-float32
 
 The folder gets the results and `jobs.json`: the wall time, starting, loading and compiling included, and the time that
-the operations alone take at the peak of two threads, measured before and after.
+the operations alone take at the peak of two threads, measured before and after; in int8 those of the first layer, of
+the others in float32.
 """
 
 import argparse
@@ -14,25 +15,27 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from bench import peak
 from fastmlp.results import RunResult, load_results, write_whole
 
 
-def flop(run: RunResult, train: int, validation: int, test: int) -> int:
-    """Return the operations of a run's matrix products; one multiply-add is two.
+def flop(run: RunResult, train: int, validation: int, test: int) -> tuple[int, int]:
+    """Return the operations of a run's matrix products, of the first layer and of the others; a multiply-add is two.
 
     A training image passes each layer three times (forward, weight gradient, gradient handed down), the first layer
     twice; an image that is only evaluated passes each once.
     """
-    products = [d * h for d, h in pairwise(run.config.layers)]
-    trained = run.epochs * train * (3 * sum(products) - products[0])
-    return 2 * (trained + (run.epochs * validation + test) * sum(products))
+    first, *others = (2 * d * h for d, h in pairwise(run.config.layers))
+    trained, evaluated = run.epochs * train, run.epochs * validation + test
+    return (2 * trained + evaluated) * first, (3 * trained + evaluated) * sum(others)
 
 
-def run_jobs(data_dir: Path, precision: str, out: Path, seed: int) -> dict[str, float | str]:
+def run_jobs(data_dir: Path, precision: str, out: Path, seed: int) -> dict[str, Any]:
     """Train the runs; return what `jobs.json` holds."""
-    before = peak.measure(2, precision)
+    of_layers = precision, "float32" if precision == "int8" else precision  # of the first one, of the others
+    peaks = {name: peak.measure(2, name) for name in of_layers}
     start = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "fastmlp.train", "--data-dir", str(data_dir), "--precision", precision,
@@ -43,14 +46,15 @@ def run_jobs(data_dir: Path, precision: str, out: Path, seed: int) -> dict[str, 
     environment, runs = load_results(out / "results.json")
     images, fraction = environment["dataset"]["train_images"], runs[0].config.validation_fraction
     validation = round(images * fraction)
-    operations = sum(flop(r, images - validation, validation, environment["dataset"]["test_images"]) for r in runs)
-    gflops = max(before, peak.measure(2, precision))
+    each = [flop(r, images - validation, validation, environment["dataset"]["test_images"]) for r in runs]
+    operations = [sum(of_layer) for of_layer in zip(*each, strict=True)]
+    peaks = {name: max(before, peak.measure(2, name)) for name, before in peaks.items()}
     return {
         "precision": precision,
         "seconds": wall,
-        "peak_gflops": gflops,
-        "flop": operations,
-        "floor_seconds": operations / gflops / 1e9,
+        "peak_gflops": peaks,
+        "flop": sum(operations),
+        "floor_seconds": sum(n / peaks[name] / 1e9 for n, name in zip(operations, of_layers, strict=True)),
     }
 
 

@@ -62,7 +62,7 @@ class Left(NamedTuple):
     """Images x[index], their means and 1/std in the order of index; the work arrays of each member."""
 
     x: np.ndarray
-    index: np.ndarray
+    index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride] - no one looks a value up in it
     center: np.ndarray
     scale: np.ndarray
     a: np.ndarray

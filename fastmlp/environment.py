@@ -9,8 +9,8 @@ from typing import Any
 from fastmlp import __version__
 from fastmlp.data import Dataset
 from fastmlp.threads import blas_info, usable_cores
+from fastmlp_kernels import int8
 from fastmlp_kernels.bfloat16 import BFLOAT16_IN_HARDWARE
-from fastmlp_kernels.int8 import INT8_IN_HARDWARE
 
 
 def environment(dataset: Dataset) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def environment(dataset: Dataset) -> dict[str, Any]:
         "fastmlp": __version__,
         **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
         "bfloat16": "in hardware" if BFLOAT16_IN_HARDWARE else "in float32 arithmetic",
-        "int8": "in hardware" if INT8_IN_HARDWARE else "in 32-bit integer arithmetic",
+        "int8": f"in hardware ({int8.INSTRUCTIONS})" if int8.INSTRUCTIONS else "in 32-bit integer arithmetic",
         "blas": _blas(),
         "dataset": {
             "name": dataset.name,

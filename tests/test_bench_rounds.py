@@ -12,6 +12,7 @@ from bench.products import MULTIPLIERS, Numpy, Operands, Product
 from bench.rivals import IMPLEMENTATIONS, PACKAGES, speed, why_not
 from bench.rounds import Products, Rounds, Training, check_losses
 from bench.trainers import TRAINERS, FastMLP, FastMLPBfloat16, Reference
+from bench.training_tables import MULTIPLIERS as MULTIPLIER_LABELS
 from bench.training_tables import RIVALS
 from bench.worker import TookTooLong, Worker
 
@@ -145,7 +146,7 @@ def test_a_process_that_ends_says_at_what(tmp_path):
 
 def test_every_rival_has_a_label_and_says_what_it_lacks(monkeypatch):
     assert set(TRAINERS) == set(RIVALS)
-    assert set(MULTIPLIERS) <= set(RIVALS)
+    assert set(MULTIPLIERS) <= set(MULTIPLIER_LABELS)
     assert set(IMPLEMENTATIONS) <= set(TRAINERS)
     monkeypatch.setattr("bench.rivals.find_spec", lambda _: None)
     monkeypatch.setattr("bench.rivals.TRIAL", Path("nowhere"))

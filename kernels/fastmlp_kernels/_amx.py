@@ -263,7 +263,6 @@ def multiply_turned_tiles(
     end_tiles()
 
 
-@part
 def turned_stride(units: int) -> int:
     """Return quads from one column to the next of a turned operand: an odd number of cache lines, see `_blocks`."""
     return (units + SIDE - 1) // SIDE // 2 * 2 * SIDE + SIDE

@@ -49,7 +49,7 @@ class Quads(NamedTuple):
 def quads(depth: int, columns: int, parts: int = 1, *, woven: bool = False) -> Quads:
     """Return room for so many parts, one behind the other, of `depth` rows each; `woven`: for woven columns."""
     units, width = -(-depth // QUAD), padded(columns, NR)
-    stride = int(turned_stride.py_func(units)) if woven and AMX_INT8 else 0
+    stride = turned_stride(units) if woven and AMX_INT8 else 0
     return Quads(
         packed=aligned_zeros(parts * units * width, np.uint32),
         panel=units * NR,

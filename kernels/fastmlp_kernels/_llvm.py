@@ -10,7 +10,8 @@ from numba.extending import intrinsic as numba_intrinsic
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 F32 = ir.FloatType()
 # llvmlite's own annotations know neither a value's type nor that a call returns one.
-Builder = Value = Any
+Builder = Any
+Value = Any
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:

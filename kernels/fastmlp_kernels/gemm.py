@@ -188,7 +188,8 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
         leave the range of 32 bits. float32: for any K; exact sums of 65,536 products are rounded and added up
     threads : as in `matmul`
 
-    A CPU without the instructions (`int8.INT8_IN_HARDWARE`) does the same, slower; a RuntimeWarning says so once.
+    `int8.INSTRUCTIONS` says what does it here; a CPU without any does the same, slower, and a RuntimeWarning says so
+    once.
     Raises TypeError or ValueError naming the argument at fault.
     """
     _check_threads(threads)

@@ -1,20 +1,32 @@
-"""Whether the CPU multiplies 8-bit integers, four at a time, and sums them in 32 bits (VNNI)."""
+"""What the CPU multiplies 8-bit integers with, to sums of 32 bits: tile registers (AMX), or vectors (VNNI)."""
 
 import warnings
 from functools import cache
 
-from fastmlp_kernels._target import INT8_IN_HARDWARE
+from fastmlp_kernels._target import AMX_INT8, INT8_IN_HARDWARE, TILE
 
-__all__ = ["INT8_IN_HARDWARE", "warn_where_slow"]
+__all__ = ["INSTRUCTIONS", "INT8_IN_HARDWARE", "warn_where_slow"]
+
+
+def _instructions() -> str | None:
+    if AMX_INT8:
+        return "AMX-INT8"
+    if INT8_IN_HARDWARE:
+        return "AVX512-VNNI" if TILE.lanes == 16 else "AVX-VNNI"
+    return None
+
+
+INSTRUCTIONS = _instructions()  # None: 32-bit integer arithmetic
 
 
 @cache
 def warn_where_slow() -> None:
     """Say once in a process, as a RuntimeWarning, where the CPU has no such instructions; else do nothing."""
-    if not INT8_IN_HARDWARE:
+    if INSTRUCTIONS is None:
         warnings.warn(
-            "this CPU has no instructions for products of 8-bit integers (AVX512-VNNI, AVX-VNNI), or numba may not use"
-            " them: products in int8 run in 32-bit integer arithmetic, with the same result, slower than in float32",
+            "this CPU has no instructions for products of 8-bit integers (AMX-INT8, AVX512-VNNI, AVX-VNNI), or numba"
+            " may not use them: products in int8 run in 32-bit integer arithmetic, with the same result, slower than"
+            " in float32",
             RuntimeWarning,
             stacklevel=3,
         )
