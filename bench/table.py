@@ -88,7 +88,7 @@ def render(data: dict[str, Any]) -> str:
     ]
     head = (
         "Medians of one run in which all take turns. In brackets after a rival's time: that time over ours in float32, "
-        "then in bfloat16, so under 1 we lose; after GFLOP/s: the share of the peak, which is what multiply-adds on "
+        "bfloat16 and int8, so under 1 we lose; after GFLOP/s: the share of the peak, which is what multiply-adds on "
         "registers alone reached in the same run, in the same precision (float64: in float32)."
     )
     chart = [CHART] if any(group == "train_step" for group, *_ in rows) else []

@@ -49,7 +49,7 @@ def _by_rival(head: str, columns: dict[str, Row], cell: Callable[[str, Row], str
 
 def _speed(turns: list[dict[str, Any]]) -> str:
     rate, share = over_turns(turns, "gflop_per_s"), over_turns(turns, "peak_share")
-    return f"{rate:.3g} GFLOP/s ({share:.0%})"
+    return f"{rate:,.0f} GFLOP/s ({share:.0%})" if rate >= 1000 else f"{rate:.3g} GFLOP/s ({share:.0%})"
 
 
 def _time(rival: str, row: Row) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import table
+from bench import table, training_tables
 from bench.readme import markers
 
 ROOT = Path(__file__).parents[1]
@@ -66,7 +66,7 @@ def rendered(*benchmarks):
 
 
 def rival_step(rival, seconds, **case):
-    one = step(rival.removesuffix("_bf16"), 40 * seconds, case.pop("threads", 1))
+    one = step(rival.removesuffix("_bf16").removesuffix("_int8"), 40 * seconds, case.pop("threads", 1))
     # The benchmark timed a round of forty steps; what one took is in its extra_info.
     one["extra_info"] |= {"rival": rival, "seconds": seconds, "steps": 40, **case}
     return one
@@ -85,6 +85,15 @@ def test_steps_stand_by_batch_and_by_hidden_units_with_ratios_to_both_precisions
     assert "| JAX jit, float32 | 50 us (0.50x) | - | 20 ms (2.50x, 5.00x) | - |" in block
     assert "| step | 20 hidden | 128 hidden |" in block
     assert "| JAX jit, float32 | 3 ms (1.50x) | 20 ms (2.50x, 5.00x) |" in block
+
+
+def test_int8_stands_beside_the_other_precisions_with_speeds_above_a_thousand_in_full():
+    block = rendered(
+        *(rival_step(f"fastmlp{end}", seconds) for end, seconds in (("", 8e-3), ("_bf16", 4e-3), ("_int8", 1e-3))),
+        rival_step("jax", 2e-2),
+    )
+    assert "(2.50x, 5.00x, 20.00x)" in block
+    assert training_tables._speed([{"gflop_per_s": 4032.1, "peak_share": 0.5}]) == "4,032 GFLOP/s (50%)"
 
 
 def test_epochs_stand_beside_the_memory_they_took():
