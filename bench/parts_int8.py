@@ -7,7 +7,7 @@ import numpy as np
 from bench.parts import Batch, _blocks, _rows
 from fastmlp.packed.rounded import keep_errors, multiply_rounded, round_errors, round_weights
 from fastmlp.packed.rows import _take_moments, sum_blocks
-from fastmlp.packed.state import LAYER, UNITS, Network, Rates, Space, block_rows, channels_of, output_of
+from fastmlp.packed.state import LAYER, UNITS, Network, Rates, Space, block_rows, channels_of, of_layer, output_of
 from fastmlp.packed.weights import weights_task
 from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, MC, ROW_STRIDE, units_of
 from fastmlp_kernels._bytes import add_scaled, multiply_columns_of_bytes, multiply_rows_of_bytes
@@ -31,7 +31,8 @@ def pack_images(network: Network, space: Space, rates: Rates, batch: Batch) -> N
 @kernel
 def multiply_images(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     n, rounded = batch.rows.size, network.rounded
-    out, sums, steps = output_of(network.layers, space.outputs, 0, n), item(space.sums, 0), rounded.steps[0, 0]
+    out, sums = output_of(network.layers, space.outputs, 0, n), item(space.sums, 0)
+    steps = of_layer(network.layers, rounded.steps[0, 0], 0)
     a, c, units = space.a[0].view(np.uint32), space.c[0].view(np.int32), units_of(batch.data.x.shape[1], rounded.packed)
     sum_blocks(network.block_sums, network.tasks, sums)
     for r in range(0, n, block_rows(n)):
@@ -47,16 +48,16 @@ def first_product(network: Network, space: Space, rates: Rates, batch: Batch) ->
     n = batch.rows.size
     out = output_of(network.layers, space.outputs, 0, n)
     for r in range(0, n, block_rows(n)):
-        multiply_rounded(network.rounded, batch.data.x, batch.rows, space, ZERO, _rows(r, n), out)
+        multiply_rounded(network.rounded, network.layers, ZERO, batch.data.x, batch.rows, space, ZERO, _rows(r, n), out)
 
 
 @kernel
 def pack_delta(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
-    n = batch.rows.size
+    n, layers = batch.rows.size, network.layers
     for r in range(0, n, block_rows(n)):
         rows = _rows(r, n)
-        keep_errors(space.errors, batch.lower[r : rows[1]], rows, space.scale, r // block_rows(n))
-    round_errors(space.errors, n, _blocks(batch), space, ZERO, 1, np.zeros(48, np.int64), ZERO, ZERO)
+        keep_errors(space.errors, layers, ZERO, n, batch.lower[r : rows[1]], rows, space.scale, r // block_rows(n))
+    round_errors(space.errors, layers, n, _blocks(batch), space, ZERO, 1, np.zeros(48, np.int64), ZERO, ZERO)
 
 
 @kernel
@@ -83,10 +84,10 @@ def update(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     w, v = batch.copies
     for r in range(0, w.shape[0], MC):
         rows = r, min(r + MC, w.shape[0])
-        less, factor = space.errors.total[0], space.errors.steps[0, 0, 0]
+        less, factor = space.errors.total[0, : w.shape[1]], of_layer(network.layers, space.errors.steps[0, 0, 0], 0)
         c = space.c[0].view(np.int32)
         update_weights(c, rows, less, factor, w, v, (rates.lr, rates.momentum, rates.weight_decay))
-        peaks = space.errors.peaks[0, 0]  # whose values were used up by now
+        peaks = space.errors.peaks[0, 0, : w.shape[1]]  # whose values were used up by now
         peaks[:] = 0
         raise_peaks(w[rows[0] : rows[1]], None, peaks)
 

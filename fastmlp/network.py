@@ -60,7 +60,8 @@ class MLP:
     init : "auto" (He for ReLU, LeCun otherwise) or a key of `fastmlp.initializers.INITIALIZERS`
     precision : "float32", "float64", "bfloat16": both operands of every product rounded to bfloat16, all the rest in
         float32 (weights, sums, activations, loss, update), or "int8": the first layer's products are of uint8 pixels
-        as they are and of operands rounded to 8 bits, all the rest float32; for an `ImageInput` alone
+        as they are and of operands rounded to 8 bits, and those of wide layers above wide ReLU layers (see
+        `precision.byte_layers`), all the rest float32; for an `ImageInput` alone
     matmul : "packed", whole steps in this package's compiled code, or "blas", numpy's products; float64 is always
         "blas", bfloat16 and int8 "packed". None: "packed" where there is the choice; `fastmlp.matmul` measures it
     threads : of a packed network; all usable cores where None. BLAS takes its own, see `fastmlp.threads`

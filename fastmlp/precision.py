@@ -1,5 +1,19 @@
 """The precisions that a network can train in, and the ways to multiply matrices in each."""
 
+from collections.abc import Sequence
+
 # packed: whole steps in this package's compiled code; blas: numpy's products. The usual one first.
 MATMULS = {"float32": ("packed", "blas"), "float64": ("blas",), "bfloat16": ("packed",), "int8": ("packed",)}
 PRECISIONS = tuple(MATMULS)
+
+# Inputs and units from which on a layer above a ReLU layer gains from products of bytes.
+WIDE = 256
+
+
+def byte_layers(sizes: Sequence[int], activation: str) -> list[int]:
+    """Return which layers of a network multiply bytes in int8, the first one being 0.
+
+    The first, whose inputs are pixels; and those between wide ReLU layers, whose outputs are not negative either.
+    """
+    hidden = range(1, len(sizes) - 1) if activation == "relu" else ()
+    return [0, *(i for i in hidden if min(sizes[i], sizes[i + 1]) >= WIDE)]

@@ -12,6 +12,8 @@ KINDS = [
     ("dataset", "float32"),
     ("none", "float64"),
     ("none", "bfloat16"),
+    ("image", "int8"),
+    ("channel", "int8"),
 ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from fastmlp import export, save_model
+from fastmlp import export, precision, save_model
 from fastmlp.errors import OutputError
 from models import KINDS, rows_for, small_model
 
@@ -17,6 +17,15 @@ def test_onnxruntime_gives_the_same_probabilities(normalize, precision, activati
     model = small_model(normalize, precision, activation=activation)
     found = export.check(export.to_onnx(model), model, rows_for(model, 300))
     assert found.difference <= export.TOLERANCES[precision]
+    assert found.agreement > 0.99
+
+
+def test_a_network_whose_hidden_layers_multiply_bytes_is_exported(monkeypatch):
+    monkeypatch.setattr(precision, "WIDE", 1)
+    model = small_model("image", "int8", activation="relu")
+    found = export.check(export.to_onnx(model), model, rows_for(model, 300))
+    # an output next to the middle between two steps may fall to either side
+    assert found.difference <= 10 * export.TOLERANCES["int8"]
     assert found.agreement > 0.99
 
 

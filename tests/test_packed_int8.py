@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import MLP, SGD, ImageInput, reference
+from fastmlp import MLP, SGD, ImageInput, precision, reference
 from fastmlp.errors import ConfigError
+from fastmlp.precision import byte_layers
 from fastmlp_kernels._quads import EXACT_DEPTH
 
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit:RuntimeWarning")
@@ -37,28 +38,51 @@ def in_steps(x: np.ndarray) -> np.ndarray:
     return np.rint(x / steps) * steps
 
 
+def row_steps(x: np.ndarray) -> np.ndarray:
+    """Return the steps (N, 1) of outputs x (N, D) of a ReLU layer: a 255th of each row's largest."""
+    steps = x.max(axis=1, keepdims=True) / 255
+    steps[steps == 0] = 1
+    return steps
+
+
 class Rounded(reference.Network):
-    """The plain network with the first layer's operands rounded, in both of its products."""
+    """The plain network with the operands of those products rounded that are of bytes."""
 
     def __init__(self, model: MLP, inputs: ImageInput) -> None:
-        super().__init__([x.weight for x in model.layers], [x.bias for x in model.layers], model.layers[0].activation)
+        activation = model.layers[0].activation
+        super().__init__([x.weight for x in model.layers], [x.bias for x in model.layers], activation)
+        self.bytes = byte_layers(model.sizes, activation)
         self.inv_std = np.asarray(inputs.source().inv_std, np.float64)
 
     def forward(self, x: np.ndarray) -> list[np.ndarray]:
-        exact, self.weights[0] = self.weights[0], in_steps(self.weights[0])
-        outputs = super().forward(x)
-        self.weights[0] = exact
+        outputs = [x]
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            left = outputs[-1]
+            if i > 0 and i in self.bytes:
+                left = np.rint(left / row_steps(left)) * row_steps(left)
+            z = left @ (in_steps(weight) if i in self.bytes else weight)
+            outputs.append(z if i == len(self.weights) - 1 else self.activate(z, bias))
         return outputs
 
-    def loss_and_gradients(self, x: np.ndarray, labels: np.ndarray) -> Any:
-        loss, correct, dweights, dbiases = super().loss_and_gradients(x, labels)
-        *outputs, logits = self.forward(x)
-        delta = reference.softmax_cross_entropy(logits, self.biases[-1], labels)[2]
-        for i in range(len(self.weights) - 1, 0, -1):
-            delta = self.backward(delta @ self.weights[i].T, outputs[i])[0]
+    def weight_gradient(self, i: int, x: np.ndarray, delta: np.ndarray) -> np.ndarray:
+        if i not in self.bytes:
+            return x.T @ delta
+        if i > 0:
+            steps = row_steps(x)
+            return np.rint(x / steps).T @ in_steps(steps * delta)
         channels = self.inv_std[: len(x)].T[..., None]  # for images that are all of one deviation, or in their order
         parts = zip(np.split(x, len(channels), axis=1), channels, strict=True)
-        dweights[0] = np.vstack([(part / s).T @ in_steps(s * delta) for part, s in parts])
+        return np.vstack([(part / s).T @ in_steps(s * delta) for part, s in parts])
+
+    def loss_and_gradients(self, x: np.ndarray, labels: np.ndarray) -> Any:
+        *outputs, logits = self.forward(x)
+        loss, correct, delta, dbias = reference.softmax_cross_entropy(logits, self.biases[-1], labels)
+        dweights, dbiases = [], []
+        for i in reversed(range(len(self.weights))):
+            dweights.insert(0, self.weight_gradient(i, outputs[i], delta))
+            dbiases.insert(0, dbias)
+            if i > 0:
+                delta, dbias = self.backward(delta @ self.weights[i].T, outputs[i])
         return loss, correct, dweights, dbiases
 
 
@@ -88,6 +112,44 @@ def test_gradients_are_those_of_rounded_operands(shape, activation):
         assert relative(layer.dweight, near) < ROUGH
 
 
+@pytest.fixture
+def wide(monkeypatch):
+    """Let every layer above a ReLU layer multiply bytes."""
+    monkeypatch.setattr(precision, "WIDE", 1)
+
+
+WIDE_SHAPES = [((771, 45, 33, 7), 3, 350), ((64, 129, 130, 40, 5), 1, 130), ((9, 5, 3, 3), 3, 7)]
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("shape", WIDE_SHAPES, ids=str)
+def test_relu_layers_hand_on_bytes(shape):
+    model, inputs, x, labels = made(*shape, activation="relu")
+    rounded = Rounded(model, inputs)
+    assert rounded.bytes == list(range(len(model.layers)))
+    wanted = rounded.loss_and_gradients(x, labels)
+    loss, correct = model.loss_and_gradients(inputs, labels)
+    assert loss == pytest.approx(wanted[0], rel=1e-4)
+    assert correct == wanted[1]
+    for layer, dweight, dbias in zip(model.layers, *wanted[2:], strict=True):
+        # a unit whose sum is zero but for rounding errors has a gradient in one of the two and none in the other
+        assert relative(layer.dweight, dweight) < 10 * ROUNDED
+        assert relative(layer.dbias, dbias) < 10 * ROUNDED
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_training_with_bytes_in_all_layers_takes_the_rounded_network_s_steps(threads):
+    model, inputs, x, labels = made((771, 45, 33, 7), 3, 350, "relu", alike=True, threads=threads)
+    wanted, order = Rounded(model, inputs), np.random.default_rng(7).permutation(350)
+    reference.train_epoch(wanted, x, labels, order, 100, **SETTINGS)
+    model.train_epoch(inputs, labels, SGD(**SETTINGS), order, 100)
+    for layer, weight, bias in zip(model.layers, wanted.weights, wanted.biases, strict=True):
+        assert relative(layer.weight, weight) < 10 * ROUNDED
+        assert relative(layer.bias, bias) < 30 * ROUNDED  # a small sum of large gradients
+    assert model.evaluate(inputs, labels) == pytest.approx(wanted.evaluate(x, labels), abs=0.01)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_training_takes_the_rounded_network_s_steps(threads):
     model, inputs, x, labels = made((771, 45, 7), 3, 350, alike=True, threads=threads)
@@ -105,11 +167,13 @@ def test_training_takes_the_rounded_network_s_steps(threads):
     assert (model.predict(inputs) == labels).mean() == told[1]
 
 
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_threads_and_cuts_do_not_show(channels):
+def test_threads_and_cuts_do_not_show(channels, activation):
     results = []
     for threads, cuts in ((1, (0, 350)), (2, (0, 350)), (2, (0, 100, 300, 350))):
-        model, inputs, _, labels = made((771, 45, 33, 7), channels, 350, threads=threads)
+        model, inputs, _, labels = made((771, 45, 33, 7), channels, 350, activation, threads=threads)
         optimizer, order = SGD(**SETTINGS), np.random.default_rng(7).permutation(350)
         for start, stop in pairwise(cuts):
             model.train_epoch(inputs, labels, optimizer, order[start:stop], 100)
@@ -124,11 +188,20 @@ def test_a_copy_goes_on_with_the_same_bits():
     np.testing.assert_array_equal(other.predict_proba(inputs), model.predict_proba(inputs))
 
 
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("layer", [0, 1])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_that_are_not_finite_show(value):
-    model, inputs, _, labels = made((64, 9, 5), 1, 50)
-    model.layers[0].weight[3, 4] = value
+def test_weights_that_are_not_finite_show(value, layer):
+    model, inputs, _, labels = made((64, 9, 5), 1, 50, "relu")
+    model.layers[layer].weight[3, 4] = value
     assert not np.isfinite(model.evaluate(inputs, labels)[0])
+
+
+def test_wide_relu_layers_alone_hand_on_bytes():
+    assert byte_layers((3072, 1024, 1024, 20), "relu") == [0, 1]
+    assert byte_layers((3072, 1024, 1024, 20), "tanh") == [0]
+    assert byte_layers((3072, 128, 64, 20), "relu") == [0]
+    assert byte_layers((3072, 20), "relu") == [0]
 
 
 def test_units_without_weights_and_rows_without_errors_are_zero():

@@ -9,24 +9,25 @@ from fastmlp.blas import Totals
 from fastmlp.errors import ConfigError
 from fastmlp.inputs import DirectInput, Input, Source
 from fastmlp.optimizer import SGD
+from fastmlp.packed.rounded_arrays import floats, rounded_errors, rounded_inputs, rounded_weights
 from fastmlp.packed.run import EVALUATE, FORWARD, GRADIENT, RUNS, TRAIN
 from fastmlp.packed.state import (
     BLOCKS,
     DELTA,
     OUTPUT,
+    QUADS,
+    ROUNDED,
     TURNED,
     WEIGHT,
     Data,
     Network,
     Rates,
-    RoundedErrors,
-    RoundedWeights,
     Space,
     empty_table,
 )
+from fastmlp.precision import byte_layers
 from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._blocks import MC, a_elements, c_elements, padded
-from fastmlp_kernels._bytes import quads
 from fastmlp_kernels._pack import NR
 from fastmlp_kernels._quads import EXACT_DEPTH, QUAD
 from fastmlp_kernels._team import Team
@@ -35,10 +36,6 @@ from fastmlp_kernels.int8 import warn_where_slow as warn_where_bytes_are_slow
 
 # Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
 TEAM_FLOP = 2e7
-
-
-def _floats(*shape: int) -> np.ndarray:
-    return aligned_zeros(shape, np.float32)
 
 
 class Packed:
@@ -65,7 +62,8 @@ class Packed:
             warn_where_slow()
         if precision == "int8":
             warn_where_bytes_are_slow()
-        self._rounds = precision == "int8"  # the first layer; the others compute in float32
+        # the layers that multiply bytes; the others compute in float32
+        self._rounded = byte_layers(self._sizes, activation) if precision == "int8" else []
         self._per = {"float32": 1, "bfloat16": 2, "int8": 1}[precision]
         self._dtype = {"float32": np.float32, "bfloat16": np.int32, "int8": np.float32}[precision]
         self._parameters, self._gradient = parameters, gradient
@@ -77,14 +75,17 @@ class Packed:
     def _network(self, channels: int, raw: bool) -> Network:
         layers = empty_table(self._sizes)
         tasks: list[tuple[int, int, int, int]] = []
-        parameters = packed = turned = units = 0
+        parameters = packed = turned = units = of_bytes = 0
         for i, (d, h) in enumerate(pairwise(self._sizes)):
             own = channels if i == 0 else 1
             depth = d // own
             layers[i, WEIGHT : TURNED + 1] = parameters, parameters + d * h, units, packed, turned
             parameters += d * h + h
             units += h
-            if i or not self._rounds:
+            if i in self._rounded:
+                layers[i, ROUNDED], layers[i, QUADS] = 1, of_bytes
+                of_bytes += padded(h, NR) * own * -(-depth // QUAD)
+            else:
                 packed += padded(h, NR) * own * self._units(depth)
             turned += padded(d, NR) * self._units(h) if i else 0
             starts = [(c * depth, k) for c in range(own) for k in range(0, depth, MC)]
@@ -97,27 +98,8 @@ class Packed:
             gradient=self._gradient,
             packed=aligned_zeros(packed, self._dtype),
             turned=aligned_zeros(turned, self._dtype),
-            block_sums=_floats(of_first, padded(self._sizes[1], NR)) if raw else None,
-            rounded=self._rounded_weights(channels, of_first) if self._rounds else None,
-        )
-
-    def _rounded_weights(self, channels: int, tasks: int) -> RoundedWeights:
-        d, h = self._sizes[:2]
-        return RoundedWeights(
-            packed=aligned_zeros(channels * -(-(d // channels) // QUAD) * padded(h, NR), np.uint32),
-            peaks=aligned_zeros((tasks, h), np.int32),
-            steps=_floats(self._team.members, 2, h),
-        )
-
-    def _rounded_errors(self, n: int, channels: int, blocks: int) -> RoundedErrors:
-        h, members = self._sizes[1], self._team.members
-        return RoundedErrors(
-            values=_floats(n * h),
-            peaks=aligned_zeros((blocks, channels, h), np.int32),
-            steps=_floats(members, channels, 2, h),
-            packed=quads(n, h, channels, woven=True),
-            less=_floats(-(-n // MC), channels, padded(h, NR)),
-            total=_floats(members, padded(h, NR)),
+            block_sums=floats(of_first, padded(self._sizes[1], NR)) if raw else None,
+            rounded=rounded_weights(self._sizes, self._team.members, of_bytes, len(tasks)) if self._rounded else None,
         )
 
     def _space(self, layers: np.ndarray, n: int, channels: int, image: bool, raw: bool) -> Space:
@@ -127,42 +109,45 @@ class Packed:
         deltas = 0
         for i, h in enumerate(units):
             layers[i, DELTA] = deltas
-            if i == 0 and self._rounds:
+            if i in self._rounded:
                 continue
             deltas += padded(h, NR) // NR * panel * (channels if raw and i == 0 else 1)
         blocks = max(-(-n // MC), BLOCKS)
         return Space(
-            outputs=_floats(n * sum(units)),
+            outputs=floats(n * sum(units)),
             deltas=aligned_zeros(deltas, self._dtype),
             panel=panel,
-            center=_floats(channels, n) if image else None,
-            scale=_floats(channels, n) if image else None,
-            dbias=_floats(blocks, sum(units)),
-            correction=_floats(blocks, channels, first) if raw and not self._rounds else None,
+            center=floats(channels, n) if image else None,
+            scale=floats(channels, n) if image else None,
+            dbias=floats(blocks, sum(units)),
+            correction=floats(blocks, channels, first) if raw and not self._rounded else None,
             loss=np.zeros(blocks),
             correct=np.zeros(blocks, np.int64),
             a=aligned_zeros((members, a_elements()), self._dtype),
-            c=_floats(members, c_elements(widest)),
-            delta=_floats(members, 2, MC * widest),
-            sums=_floats(members, channels, first) if raw else None,
-            less=_floats(members, widest) if raw and not self._rounds else None,
-            errors=self._rounded_errors(n, channels, blocks) if self._rounds else None,
+            c=floats(members, c_elements(widest)),
+            delta=floats(members, 2, MC * widest),
+            sums=floats(members, channels, first) if raw else None,
+            less=floats(members, widest) if raw and not self._rounded else None,
+            errors=rounded_errors(self._sizes, self._team.members, layers, n, channels, blocks)
+            if self._rounded
+            else None,
+            inputs=rounded_inputs(self._sizes, n) if self._rounded else None,
         )
 
     def _arrays(self, data: Data) -> tuple[Network, Space]:
         """Return the arrays for such data, made anew only where it is of another kind or its batch larger."""
         image = data.mean is not None
-        if self._rounds and not image:
+        if self._rounded and not image:
             raise ConfigError(
                 "precision int8 multiplies images of uint8 pixels as they are, and this input is an array of numbers: "
                 "give an ImageInput, or make the network with precision float32 or bfloat16"
             )
-        if self._rounds and min(data.batch, data.order.size) > EXACT_DEPTH:
+        if self._rounded and min(data.batch, data.order.size) > EXACT_DEPTH:
             raise ConfigError(f"batch_size is {data.batch}, allowed with precision int8 is at most {EXACT_DEPTH:,}")
         kind = (data.mean.shape[1] if data.mean is not None else 1, image)
         n = min(data.batch, data.order.size)
         if self._made is None or self._made[0] != kind or self._made[1] < n:
-            raw = image and (self._per > 1 or self._rounds)
+            raw = image and (self._per > 1 or bool(self._rounded))
             network = self._network(kind[0], raw)
             self._made = kind, n, network, self._space(network.layers, n, *kind, raw)
         return self._made[2:]

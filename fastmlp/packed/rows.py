@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from fastmlp.packed.rounded import keep_errors, multiply_rounded
+from fastmlp.packed.rounded import keep_errors, keep_hidden_errors, multiply_rounded, round_inputs
 from fastmlp.packed.state import (
     DELTA,
-    OUTPUT,
     TURNED,
     UNITS,
     Data,
@@ -13,6 +12,8 @@ from fastmlp.packed.state import (
     Space,
     bias_of,
     forward_weights,
+    is_rounded,
+    of_layer,
     output_of,
 )
 from fastmlp_kernels._blocks import multiply_rows, units_of
@@ -99,12 +100,16 @@ def forward_rows(
         b, at, stride = forward_weights(network, ZERO, data.batch)
         multiply_rows(data.x, index, space.center, space.scale, rows, b, at, stride, sums, a, c, out)
     else:
-        multiply_rounded(network.rounded, data.x, index, space, member, rows, out)
+        multiply_rounded(network.rounded, layers, ZERO, data.x, index, space, member, rows, out)
     for i in range(1, last + 1):
         bias_activation(out[rows[0] : rows[1]], bias_of(layers, network.parameters, i - 1), activation)
         following = output_of(layers, space.outputs, i, n)
-        b, at, stride = forward_weights(network, i, data.batch)
-        multiply_rows(out, None, None, None, rows, b, at, stride, None, a, c, following)
+        if is_rounded(network.rounded, layers, i):
+            round_inputs(space.inputs, layers, i, out, rows)
+            multiply_rounded(network.rounded, layers, i, data.x, index, space, member, rows, following)
+        else:
+            b, at, stride = forward_weights(network, i, data.batch)
+            multiply_rows(out, None, None, None, rows, b, at, stride, None, a, c, following)
         out = following
 
 
@@ -126,7 +131,7 @@ def loss_of_rows(
 @part
 def bias_part(layers: np.ndarray, dbias: np.ndarray, i: int, block: int) -> np.ndarray:
     """Return layer i's bias gradient (H,) over one block of rows."""
-    return dbias[block, layers[i, OUTPUT] : layers[i, OUTPUT] + layers[i, UNITS]]
+    return of_layer(layers, dbias[block], i)
 
 
 @part
@@ -139,7 +144,10 @@ def backward_rows(
     last = layers.shape[0] - 1
     delta = output_of(layers, space.outputs, last, n)[rows[0] : rows[1]]
     for i in range(last, 0, -1):
-        _pack_delta(delta, rows, layers[i, DELTA], space)
+        if is_rounded(network.rounded, layers, i):
+            keep_hidden_errors(space.errors, space.inputs, layers, i, n, delta, rows, block)
+        else:
+            _pack_delta(delta, rows, layers[i, DELTA], space)
         h = layers[i - 1, UNITS]
         lower = space.delta[member, i % 2, : count * h].reshape(count, h)
         multiply_rows(
@@ -160,7 +168,7 @@ def backward_rows(
         activation_backward(lower, below, bias_part(layers, space.dbias, i - 1, block), activation)
         delta = lower
     if space.errors is not None:
-        keep_errors(space.errors, delta, rows, space.scale, block)
+        keep_errors(space.errors, layers, ZERO, n, delta, rows, space.scale, block)
     elif space.correction is None:
         _pack_delta(delta, rows, layers[0, DELTA], space)
     else:

@@ -80,7 +80,9 @@ def _run(
             correct += space.correct[block]
         total += loss * n
         if work > EVALUATE:
-            taken, met, all_came = round_errors(space.errors, n, blocks, space, member, members, sync, taken, met)
+            taken, met, all_came = round_errors(
+                space.errors, network.layers, n, blocks, space, member, members, sync, taken, met
+            )
             if not all_came:
                 return math.nan, 0, 0
             task = next_task(sync) - taken

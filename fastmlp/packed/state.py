@@ -17,18 +17,18 @@ from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._pack import NR, Maybe, per_unit
 
 # Columns of `Network.layers`: sizes, and where the layer's part begins. OUTPUT counts units, DELTA and the packed ones
-# elements.
-INPUTS, UNITS, WEIGHT, BIAS, OUTPUT, PACKED, TURNED, DELTA = range(8)
+# elements, as do QUADS and ERRORS in `RoundedWeights.packed` and `RoundedErrors.packed` where ROUNDED is 1.
+INPUTS, UNITS, WEIGHT, BIAS, OUTPUT, PACKED, TURNED, DELTA, ROUNDED, QUADS, ERRORS = range(11)
 # Columns of `Network.tasks`: rows FIRST to below LAST of a layer's weights, which lie in one of its channels.
 LAYER, CHANNEL, FIRST, LAST = range(4)
 
 
 class RoundedWeights(NamedTuple):
-    """The first layer's weights, rounded to bytes for images that are multiplied as they are: see `_bytes`.
+    """Weights of layers whose inputs are bytes, rounded to bytes too: see `_bytes`.
 
-    packed : uint32, as right operand of the forward product
-    peaks : (tasks of the first layer, H) int32, largest magnitudes by task, as the bits of a float32
-    steps : (members, 2, H) for each member its own: steps, and their inverses
+    packed : uint32, as right operands of the forward products
+    peaks : (tasks, H of the widest) int32, largest magnitudes by task, as the bits of a float32
+    steps : (members, 2, all units) for each member its own: steps, and their inverses
     """
 
     packed: np.ndarray
@@ -37,13 +37,14 @@ class RoundedWeights(NamedTuple):
 
 
 class RoundedErrors(NamedTuple):
-    """The gradient by the first layer's sums, rounded to bytes once all of a batch's is there: see `_bytes`.
+    """The gradients by the sums of these layers, rounded to bytes once all of a batch's are there: see `_bytes`.
 
-    values : flat float32, (N, H)
-    peaks : (blocks of rows, C, H) int32, largest magnitudes of scale * value by block, as the bits of a float32
-    steps : (members, C, 2, H) for each member its own: steps, and their inverses
-    packed : as right operand, a part a channel
-    less : (blocks of mc rows, C, H padded to nr) sums of center * rounded value; total : (members, ...) their sums
+    values : flat float32, (N, H) of each layer
+    peaks : (blocks of rows, C, all units) int32, largest magnitudes of scale * value, as the bits of a float32
+    steps : (members, C, 2, all units) for each member its own: steps, and their inverses
+    packed : as right operands, a part a channel of the first layer, and one for each other layer
+    less : (blocks of mc rows, C, H of the first padded to nr) sums of center * rounded value
+    total : (members, H of the widest) their sums
     """
 
     values: np.ndarray
@@ -54,6 +55,21 @@ class RoundedErrors(NamedTuple):
     total: np.ndarray
 
 
+class RoundedInputs(NamedTuple):
+    """Outputs of ReLU layers as bytes, for the layers above them: each row in steps of a 255th of its largest.
+
+    values : flat uint8, (N, H) of each layer
+    scale : (layers, 1, N) steps, by the layer that they are inputs of; center : (1, N) zeros, as they are not shifted
+    rows : (N,) row numbers; sums : (1, H of the widest padded to nr) zeros: what images have and these need not
+    """
+
+    values: np.ndarray
+    scale: np.ndarray
+    center: np.ndarray
+    rows: np.ndarray
+    sums: np.ndarray
+
+
 class Network(NamedTuple):
     """A network's parameters and their packed copies.
 
@@ -62,7 +78,7 @@ class Network(NamedTuple):
     packed : weights as right operands of the forward product; turned : of all but the first layer, transposed, for the
         way back; float32, or int32 for pairs of bfloat16
     block_sums : (tasks of the first layer, H) column sums of its packed weights by task, or None: see `gemm`
-    rounded : the first layer's weights where they are rounded to bytes, else None; `packed` then is of the others
+    rounded : the weights that are rounded to bytes, or None; `packed` then is of the others
     """
 
     layers: np.ndarray
@@ -103,7 +119,7 @@ class Space(NamedTuple):
     a, c : (members, ...) blocks of the products; delta : (members, 2, ...) gradients of a block of rows
     sums : (members, C, H) column sums of the first layer's packed weights, or None
     less : (members, H of the widest layer) what is subtracted from a gradient, or None
-    errors : the first layer's gradient where it is rounded to bytes, else None; `deltas` then are of the others
+    errors, inputs : what is rounded to bytes besides weights, or None; `deltas` then are of the other layers
     """
 
     outputs: np.ndarray
@@ -121,6 +137,7 @@ class Space(NamedTuple):
     sums: Maybe
     less: Maybe
     errors: Maybe
+    inputs: Maybe
 
 
 class Rates(NamedTuple):
@@ -153,6 +170,18 @@ def output_of(layers: np.ndarray, outputs: np.ndarray, i: int, n: int) -> np.nda
 
 
 @part
+def of_layer(layers: np.ndarray, values: np.ndarray, i: int) -> np.ndarray:
+    """Return layer i's part (H,) of a row of all units."""
+    return values[layers[i, OUTPUT] : layers[i, OUTPUT] + layers[i, UNITS]]
+
+
+@part
+def is_rounded(rounded: Maybe, layers: np.ndarray, i: int) -> bool:
+    """Whether layer i multiplies bytes."""
+    return False if rounded is None else layers[i, ROUNDED] == 1
+
+
+@part
 def channels_of(center: Maybe) -> int:
     """Return the number of channels that are normalised by themselves; 1 where nothing is."""
     return 1 if center is None else center.shape[0]
@@ -166,7 +195,7 @@ def channel_elements(correction: Maybe, units: int, panel: int) -> int:
 
 def empty_table(sizes: Sequence[int]) -> np.ndarray:
     """Return the table `Network.layers` with the sizes filled in."""
-    table = np.zeros((len(sizes) - 1, DELTA + 1), np.int64)
+    table = np.zeros((len(sizes) - 1, ERRORS + 1), np.int64)
     table[:, INPUTS], table[:, UNITS] = sizes[:-1], sizes[1:]
     return table
 

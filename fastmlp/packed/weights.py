@@ -21,6 +21,7 @@ from fastmlp.packed.state import (
     bias_of,
     channel_elements,
     channels_of,
+    is_rounded,
     output_of,
     read_in_place,
     weight_of,
@@ -54,7 +55,7 @@ def pack_weights(network: Network, channels: int, batch: int, strip: np.ndarray,
     depth = layers[i, INPUTS] // own
     units = units_of(depth, network.packed)  # of a channel: each is packed by itself, with padding of its own
     at = layers[i, PACKED] + (channel * units + units_of(rows[0] - channel * depth, network.packed)) * NR
-    if i == 0 and network.rounded is not None:
+    if is_rounded(network.rounded, layers, i):
         keep_peaks(network.rounded, task, weight[rows[0] : rows[1]])
     elif not read_in_place(layers, i, batch, network.packed):
         pack_panels(weight, None, rows, network.packed, at, own * units)
@@ -93,10 +94,12 @@ def weights_task(
 
     blocks : of rows, that the batch was cut into
     """
-    if network.rounded is not None and network.tasks[task, LAYER] == 0:
-        rounded_task(network.rounded, space.errors, network, data, index, space, rates, member, task, train)
+    if is_rounded(network.rounded, network.layers, network.tasks[task, LAYER]):
+        rounded_task(space.errors, network, data, index, space, rates, member, task, train)
     else:
         _floats_task(network, data, index, space, rates, member, blocks, task, train)
+    if train:
+        pack_weights(network, channels_of(space.center), data.batch, space.a[member], task)
 
 
 @part
@@ -126,7 +129,6 @@ def _floats_task(
     if train:
         weight, velocity = weight_of(layers, network.parameters, i), weight_of(layers, rates.velocity, i)
         update_columns(product, rows, less, weight, velocity, (rates.lr, rates.momentum, rates.weight_decay), a, c)
-        pack_weights(network, channels_of(space.center), data.batch, a, task)
     else:
         end_columns(product, rows[1] - rows[0], h, a, c)
         keep_gradient(c, rows, less, None, weight_of(layers, network.gradient, i))

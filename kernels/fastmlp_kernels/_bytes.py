@@ -15,6 +15,13 @@ whose mean square is 1,
 and, as the roundings of different pixels have random signs, about sqrt(K / 12) q_j as a rule. This is the scheme of
 gemmlowp (Jacob et al., CVPR 2018, arXiv:1712.05877) with steps by column and without an offset, since the pixels bring
 their own; the sums are those of VNNI's `vpdpbusd`.
+
+A ReLU layer's outputs h_ik are not negative: in steps t_i of a 255th of row i's largest they are bytes X_ik, and the
+same formulas hold with m_i = 0 and s_i = t_i, but for an error of half a step, t_i / 2, in each h_ik.
+
+Rounding to the nearest has the same error again as long as a weight does not move; that of stochastic rounding (Gupta
+et al., ICML 2015, arXiv:1502.02551) is zero on average, but sqrt(2) times as large. It was tried and gained nothing:
+the weights that take the steps stay float32, so that small steps are not lost.
 """
 
 from typing import NamedTuple
@@ -34,7 +41,7 @@ SPAN = max(EXACT_DEPTH // (KC * QUAD), 1) * KC * QUAD
 
 
 class Quads(NamedTuple):
-    """A right operand of bytes (K, N), packed.
+    """A right operand of bytes (K, N), packed, or several in one, each in panels of its own.
 
     packed : uint32 panels, as for `macro_kernel`, `panel` elements from one to the next
     turned : with AMX, for products with woven columns, the same turned, see `_amx`; else, and for others, empty
@@ -46,14 +53,14 @@ class Quads(NamedTuple):
     stride: int
 
 
-def quads(depth: int, columns: int, parts: int = 1, *, woven: bool = False) -> Quads:
-    """Return room for so many parts, one behind the other, of `depth` rows each; `woven`: for woven columns."""
+def quads(depth: int, columns: int, *, woven: bool = False) -> Quads:
+    """Return room for a right operand of this size; `woven`: for products with woven columns."""
     units, width = -(-depth // QUAD), padded(columns, NR)
     stride = turned_stride(units) if woven and AMX_INT8 else 0
     return Quads(
-        packed=aligned_zeros(parts * units * width, np.uint32),
+        packed=aligned_zeros(units * width, np.uint32),
         panel=units * NR,
-        turned=aligned_zeros(parts * stride * width, np.uint32),
+        turned=aligned_zeros(stride * width, np.uint32),
         stride=stride,
     )
 

@@ -18,6 +18,10 @@ from fastmlp_kernels._quad_runs import copy_run, round_four_runs, weave_run
 QUAD = 4
 # The largest magnitude of a signed byte, the same on both sides of zero.
 MOST = 127
+# The largest unsigned byte.
+BRIGHTEST = 255
+# 2^23: a float32 below it that is added to it is rounded to an integer, which are the lowest bits of the sum.
+ROUNDER = 8388608.0
 # A product of at most so many pairs cannot leave the range of a 32-bit sum: 255 * 127 * 66,311 < 2^31.
 EXACT_DEPTH = (2**31 - 1) // (255 * MOST)
 # Columns below this count as zero: 127 divided by much less is infinite.
@@ -121,6 +125,24 @@ def round_panels(
             )
             at += NR
         to += units * NR
+
+
+@part
+def round_rows(x: np.ndarray, out: np.ndarray, steps: np.ndarray) -> None:
+    """Out (N, D) uint8 <- rows of x (N, D), none of it negative, in steps (N,) of a 255th of each one's largest."""
+    for r in range(x.shape[0]):
+        row, target = x[r], out[r]
+        top = np.int32(0)
+        for j in range(row.size):
+            # by bits, as in `raise_peaks`; without the sign, which a NaN may have
+            top = max(top, np.float32(row[j]).view(np.int32) & np.int32(0x7FFFFFFF))
+        peak = np.int32(top).view(np.float32)
+        zero = peak < np.float32(LEAST_PEAK)
+        steps[r] = np.float32(0) if zero else peak / np.float32(BRIGHTEST)
+        inverse = np.float32(0) if zero else np.float32(BRIGHTEST) / peak
+        for j in range(row.size):
+            bits = np.float32(row[j] * inverse + np.float32(ROUNDER)).view(np.int32)
+            target[j] = np.uint8(bits & np.int32(0xFF))
 
 
 @part
