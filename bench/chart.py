@@ -72,7 +72,7 @@ def draw(data: dict[str, Any], out: Path) -> None:
     mpl.rcParams.update({"svg.hashsalt": "fastmlp", "svg.fonttype": "none", "font.size": 9, "text.color": INK})
     mpl.rcParams.update(dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK))
     figure, axes = plt.subplots(
-        2, len(by_threads), figsize=(4.6 * len(by_threads), 7.2), sharex=True, sharey="row", squeeze=False
+        2, len(by_threads), figsize=(4.6 * len(by_threads), 7.4), sharex=True, sharey="row", squeeze=False
     )
     figure.set_facecolor(PAPER)
     plain = FuncFormatter(lambda value, _: f"{value:g}")
@@ -97,13 +97,13 @@ def draw(data: dict[str, Any], out: Path) -> None:
             axes[0, column].text(min(batches), 1.05 * peak, f"peak, {precision}", fontsize=8)
         axes[0, column].set_title(plural(threads), fontsize=10)
         axes[1, column].set_xlabel("batch size")
-    axes[0, 0].set_ylim(top=1.5 * max(peak for some in by_threads.values() for peak in _peaks(some).values()))
+    axes[0, 0].set_ylim(top=3 * max(peak for some in by_threads.values() for peak in _peaks(some).values()))
     axes[0, 0].set_ylabel("GFLOP/s, higher is better")
     axes[1, 0].set_ylabel("time, fastmlp's in float32 = 1, lower is better")
     figure.suptitle(f"A training step of {LAYERS}", fontsize=11)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=3, frameon=False, handlelength=3.5)
-    figure.tight_layout(rect=(0, 0.11, 1, 1))
+    figure.tight_layout(rect=(0, 0.14, 1, 1))
     metadata = {"Date": None} if out.suffix == ".svg" else {}  # the same figures give the same file
     figure.savefig(out, facecolor=PAPER, metadata=metadata, dpi=130)
     plt.close(figure)
