@@ -5,14 +5,18 @@ import pytest
 from bench import roofline
 from bench.peak import precisions
 
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit:RuntimeWarning"),
+]
 
 
-def test_the_parts_together_are_a_step(monkeypatch):
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_the_parts_together_are_a_step(precision, monkeypatch):
     monkeypatch.setattr(roofline, "ROWS", 2 * roofline.N)
     monkeypatch.setattr(roofline, "STEPS", 1)
     monkeypatch.setattr(roofline, "PASSES", 1)
-    seconds = roofline.seconds_by_part("bfloat16")  # fails unless the weights are those of as many steps
+    seconds = roofline.seconds_by_part(precision)  # fails unless the weights are those of as many steps
     assert set(seconds) == {name for name, part in roofline.PARTS.items() if part} | set(roofline.IN_ALL)
 
 
