@@ -93,52 +93,6 @@ def _multiply(builder: Builder, product: str, a: Value, ars: Value, b: Value, bk
                 tiles(builder, product, I8(SUMS[2 * i + j]), I8(tile), I8(other))
 
 
-@intrinsic
-def _kernel(
-    typingctx: Any,
-    a: Any,
-    ao: Any,
-    ars: Any,
-    b: Any,
-    bo: Any,
-    bks: Any,
-    c: Any,
-    co: Any,
-    cs: Any,
-    steps: Any,
-    add: Any,
-) -> Any:
-    """C <- A B of one block, or C + A B where `add`: unsigned bytes in A, signed ones in B.
-
-    For each operand an array, the offset where its part begins, and its stride from row to row, B's from quad to quad.
-    """
-    i = types.intp
-    signature = types.void(a, i, i, b, i, i, c, i, i, i, types.boolean)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds = signature.args
-        a, b, c = (element_pointer(context, builder, kinds[n], args[n], args[n + 1]) for n in (0, 3, 6))
-        cs, steps, add = args[8:]
-        row = builder.mul(cs, I64(4))
-        places = [
-            _bytes_at(builder, c, builder.add(builder.mul(cs, I64(SIDE * (tile // 2))), I64(SIDE * (tile % 2))))
-            for tile in SUMS
-        ]
-        with builder.if_else(add) as (resume, begin):
-            with resume:
-                for tile, place in zip(SUMS, places, strict=True):
-                    tiles(builder, "tileloadd64", I8(tile), place, row)
-            with begin:
-                for tile in SUMS:
-                    tiles(builder, "tilezero", I8(tile))
-        _multiply(builder, "tdpbusd", a, args[2], b, args[5], steps)
-        for tile, place in zip(SUMS, places, strict=True):
-            tiles(builder, "tilestored64", I8(tile), place, row)
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
 def _turn(builder: Builder, rows: list[Value]) -> list[Value]:
     """Return the columns of a square of vectors: halves of pairs change places, then quarters, and so on."""
     lanes = len(rows)
@@ -172,51 +126,82 @@ def turn_square(typingctx: Any, x: Any, xo: Any, xs: Any, out: Any, to: Any, str
     return signature, codegen
 
 
-@intrinsic
-def _turned_kernel(
-    typingctx: Any,
-    a: Any,
-    ao: Any,
-    ars: Any,
-    b: Any,
-    bo: Any,
-    bks: Any,
-    c: Any,
-    co: Any,
-    cs: Any,
-    steps: Any,
-    add: Any,
-) -> Any:
-    """C <- (A B)^T of one block, or C + (A B)^T: signed bytes in A, unsigned ones in B; see `_kernel`."""
-    i = types.intp
-    signature = types.void(a, i, i, b, i, i, c, i, i, i, types.boolean)
+def _place(builder: Builder, c: Value, cs: Value, i: int, j: int) -> Value:
+    """Return where row 16 i and column 16 j of a block of C lie; cs : elements from row to row."""
+    return builder.gep(c, [builder.add(builder.mul(cs, I64(SIDE * i)), I64(SIDE * j))])
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds = signature.args
-        a, b, c = (element_pointer(context, builder, kinds[n], args[n], args[n + 1]) for n in (0, 3, 6))
-        cs, steps, add = args[8:]
-        for tile in SUMS:
-            tiles(builder, "tilezero", I8(tile))
-        _multiply(builder, "tdpbsud", a, args[2], b, args[5], steps)
-        square = cgutils.alloca_once(builder, ir.ArrayType(I32, SIDE * SIDE))
-        first = builder.bitcast(square, I32.as_pointer())
-        kind = vector(I32, SIDE)
-        for tile in SUMS:
-            tiles(builder, "tilestored64", I8(tile), _bytes_at(builder, first, I64(0)), I64(4 * SIDE))
-            rows = [load(builder, builder.gep(first, [I64(SIDE * n)]), kind, 4) for n in range(SIDE)]
-            at = builder.gep(c, [builder.add(builder.mul(cs, I64(SIDE * (tile % 2))), I64(SIDE * (tile // 2)))])
-            targets = [builder.gep(at, [builder.mul(cs, I64(n))]) for n in range(SIDE)]
-            turned = _turn(builder, rows)
-            with builder.if_else(add) as (resume, begin):
-                with resume:
-                    for row, target in zip(turned, targets, strict=True):
-                        store(builder, builder.add(row, load(builder, target, kind, 4)), target, 4)
-                with begin:
-                    for row, target in zip(turned, targets, strict=True):
-                        store(builder, row, target, 4)
-        return context.get_dummy_value()
 
-    return signature, codegen
+def _move_sums(builder: Builder, move: str, c: Value, cs: Value) -> None:
+    """Load the tiles of C, or store them."""
+    for tile in SUMS:
+        place = builder.bitcast(_place(builder, c, cs, tile // 2, tile % 2), I8.as_pointer())
+        tiles(builder, move, I8(tile), place, builder.mul(cs, I64(4)))
+
+
+def _store_turned(builder: Builder, c: Value, cs: Value, add: Value) -> None:
+    """Store the tiles of C turned, or add them to what is there."""
+    kind = vector(I32, SIDE)
+    square = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(I32, SIDE * SIDE)), I32.as_pointer())
+    for tile in SUMS:
+        tiles(builder, "tilestored64", I8(tile), _bytes_at(builder, square, I64(0)), I64(4 * SIDE))
+        turned = _turn(builder, [load(builder, builder.gep(square, [I64(SIDE * n)]), kind, 4) for n in range(SIDE)])
+        at = _place(builder, c, cs, tile % 2, tile // 2)
+        targets = [builder.gep(at, [builder.mul(cs, I64(n))]) for n in range(SIDE)]
+        with builder.if_else(add) as (resume, begin):
+            with resume:
+                for row, target in zip(turned, targets, strict=True):
+                    store(builder, builder.add(row, load(builder, target, kind, 4)), target, 4)
+            with begin:
+                for row, target in zip(turned, targets, strict=True):
+                    store(builder, row, target, 4)
+
+
+def _block_kernel(product: str, *, turned: bool) -> Any:
+    @intrinsic
+    def kernel(
+        typingctx: Any,
+        a: Any,
+        ao: Any,
+        ars: Any,
+        b: Any,
+        bo: Any,
+        bks: Any,
+        c: Any,
+        co: Any,
+        cs: Any,
+        steps: Any,
+        add: Any,
+    ) -> Any:
+        i = types.intp
+        signature = types.void(a, i, i, b, i, i, c, i, i, i, types.boolean)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kinds = signature.args
+            a, b, c = (element_pointer(context, builder, kinds[n], args[n], args[n + 1]) for n in (0, 3, 6))
+            cs, steps, add = args[8:]
+            for tile in SUMS:
+                tiles(builder, "tilezero", I8(tile))
+            if not turned:
+                with builder.if_then(add):
+                    _move_sums(builder, "tileloadd64", c, cs)
+            _multiply(builder, product, a, args[2], b, args[5], steps)
+            if turned:
+                _store_turned(builder, c, cs, add)
+            else:
+                _move_sums(builder, "tilestored64", c, cs)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return kernel
+
+
+# C <- A B of one block, or C + A B where `add`: unsigned bytes in A, signed ones in B. The arguments are, for each
+# operand, an array, the offset where its part begins, and its stride from row to row, B's from quad to quad; then how
+# many times 16 quads the inner dimension has, and `add`.
+_kernel = _block_kernel("tdpbusd", turned=False)
+# C <- (A B)^T, or C + (A B)^T: signed bytes in A, unsigned ones in B.
+_turned_kernel = _block_kernel("tdpbsud", turned=True)
 
 
 @part
