@@ -77,12 +77,14 @@ def turn_rows(b: Quads, at: int, first: int, units: int, columns: int) -> None:
 def _rows_in_vectors(
     a: np.ndarray, rows: int, b: np.ndarray, at: int, panel: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
+    """C (rows, columns padded to nr) <- A B, or C + A B, for packed rows of bytes A and panels b; see `macro_kernel`."""
     macro_kernel(a, (ROW_STRIDE, ONE), rows, b, at, panel, NR, c, columns, depth, add)
 
 
 def _rows_in_tiles(
     a: np.ndarray, rows: int, b: np.ndarray, at: int, panel: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
+    """`_rows_in_vectors`, but what makes whole tiles."""
     whole = depth // SIDE * SIDE
     if whole > 0:
         multiply_tiles(a, rows, b, at, panel, c, columns, whole, add)
@@ -91,13 +93,13 @@ def _rows_in_tiles(
         macro_kernel(rest, (ROW_STRIDE, ONE), rows, b, first, panel, NR, c, columns, depth - whole, add or whole > 0)
 
 
-# C (rows, columns padded to nr) <- A B, or C + A B, for packed rows of bytes A and panels B
 multiply_rows_of_bytes = part(_rows_in_tiles if AMX_INT8 else _rows_in_vectors)
 
 
 def _columns_in_vectors(
     a: np.ndarray, rows: int, b: Quads, at: int, first: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
+    """The same for woven columns A, and rows of b from unit `first` of the part that begins at `at`."""
     macro_kernel(
         a, (ONE, COLUMN_STRIDE), rows, b.packed, at + first * NR, b.panel, NR, c, columns, depth, add
     )  # fmt: skip
@@ -106,6 +108,7 @@ def _columns_in_vectors(
 def _columns_in_tiles(
     a: np.ndarray, rows: int, b: Quads, at: int, first: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
+    """`_columns_in_vectors`, but what makes whole tiles."""
     whole = depth // SIDE * SIDE
     if whole > 0:
         turned = at // b.panel * NR * b.stride + first
@@ -117,7 +120,6 @@ def _columns_in_tiles(
         )  # fmt: skip
 
 
-# The same for woven columns A, and rows of B from unit `first` of the part that begins at `at`
 multiply_columns_of_bytes = part(_columns_in_tiles if AMX_INT8 else _columns_in_vectors)
 
 
