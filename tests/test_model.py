@@ -29,8 +29,8 @@ def test_probabilities_are_those_of_the_reference(normalize, precision):
         h = np.tanh(h) if i < 3 else np.exp(h - h.max(axis=1, keepdims=True))
     expected = h / h.sum(axis=1, keepdims=True)
     # bfloat16 keeps 8 bits: each operand is off by up to 2^-9 of it, and sums of 48 such products of unit size by some
-    # 48^0.5 * 2^-8 = 0.03 in a logit; float32 by 2^-24 in place of 2^-9. In int8 the first layer's weights are off by up to
-    # a 254th of the largest, 0.006, and its 48 products together by some 0.02.
+    # 48^0.5 * 2^-8 = 0.03 in a logit; float32 by 2^-24 in place of 2^-9. In int8 the first layer's weights are off by
+    # up to a 254th of the largest, 0.006, and its 48 products together by some 0.02.
     tolerance = {"float32": 1e-5, "float64": 1e-13, "bfloat16": 0.05, "int8": 0.05}[precision]
     np.testing.assert_allclose(model.predict_proba(x), expected, atol=tolerance)
 

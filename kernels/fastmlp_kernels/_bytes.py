@@ -77,7 +77,7 @@ def turn_rows(b: Quads, at: int, first: int, units: int, columns: int) -> None:
 def _rows_in_vectors(
     a: np.ndarray, rows: int, b: np.ndarray, at: int, panel: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
-    """C (rows, columns padded to nr) <- A B, or C + A B, for packed rows of bytes A and panels b; see `macro_kernel`."""
+    """C <- A B, or C + A B, for packed rows of bytes A and panels b; see `macro_kernel`."""
     macro_kernel(a, (ROW_STRIDE, ONE), rows, b, at, panel, NR, c, columns, depth, add)
 
 
@@ -99,7 +99,7 @@ multiply_rows_of_bytes = part(_rows_in_tiles if AMX_INT8 else _rows_in_vectors)
 def _columns_in_vectors(
     a: np.ndarray, rows: int, b: Quads, at: int, first: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
-    """The same for woven columns A, and rows of b from unit `first` of the part that begins at `at`."""
+    """C <- A B, or C + A B, for woven columns A, and rows of b from unit `first` of the part that begins at `at`."""
     macro_kernel(
         a, (ONE, COLUMN_STRIDE), rows, b.packed, at + first * NR, b.panel, NR, c, columns, depth, add
     )  # fmt: skip
