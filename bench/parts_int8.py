@@ -15,6 +15,7 @@ from fastmlp_kernels._columns import update_weights
 from fastmlp_kernels._jit import kernel
 from fastmlp_kernels._pack import NR, ZERO, item
 from fastmlp_kernels._quads import QUAD, copy_rows, raise_peaks, weave_columns
+from fastmlp_kernels._team import SYNC
 
 
 @kernel
@@ -57,7 +58,7 @@ def pack_delta(network: Network, space: Space, rates: Rates, batch: Batch) -> No
     for r in range(0, n, block_rows(n)):
         rows = _rows(r, n)
         keep_errors(space.errors, layers, ZERO, n, batch.lower[r : rows[1]], rows, space.scale, r // block_rows(n))
-    round_errors(space.errors, layers, n, _blocks(batch), space, ZERO, 1, np.zeros(48, np.int64), ZERO, ZERO)
+    round_errors(space.errors, layers, n, _blocks(batch), space, ZERO, 1, np.zeros(SYNC, np.int64), ZERO, ZERO)
 
 
 @kernel
@@ -94,7 +95,7 @@ def update(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
 
 @kernel
 def pack_again(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
-    sync = np.zeros(48, np.int64)
+    sync = np.zeros(SYNC, np.int64)
     round_weights(network.rounded, network, channels_of(space.center), ZERO, 1, sync, ZERO, ZERO)
 
 
@@ -103,5 +104,5 @@ def first_weights(network: Network, space: Space, rates: Rates, batch: Batch) ->
     for task in range(network.tasks.shape[0]):
         if network.tasks[task, LAYER] == 0:
             weights_task(network, batch.data, batch.rows, space, rates, ZERO, _blocks(batch), task, True)
-    sync = np.zeros(48, np.int64)
+    sync = np.zeros(SYNC, np.int64)
     round_weights(network.rounded, network, channels_of(space.center), ZERO, 1, sync, ZERO, ZERO)

@@ -24,7 +24,7 @@ from fastmlp.threads import usable_cores
 from fastmlp_kernels._amx import COLUMNS, ROWS, SIDE, SUMS, begin_tiles, end_tiles, tiles
 from fastmlp_kernels._llvm import I8, splat, vector
 from fastmlp_kernels._micro import ELEMENTS
-from fastmlp_kernels._target import AMX_INT8, BFLOAT16_IN_HARDWARE, INT8_IN_HARDWARE, TILE
+from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, INT8_IN_HARDWARE, TILE, amx_int8
 
 LANES = TILE.lanes
 ACCUMULATORS = TILE.mr * TILE.nv  # 16 with AVX-512: 12 reach the peak in float32, but not in bfloat16
@@ -90,7 +90,7 @@ def _spin_tiles(n):
 
 def _loop(precision: str) -> tuple[Callable[[int], object], int]:
     """Return a loop that is given its length, and how many multiply-adds a turn of it makes."""
-    if precision == "int8" and AMX_INT8:
+    if precision == "int8" and amx_int8():
         return _spin_tiles, len(SUMS) * SIDE * SIDE * 4 * SIDE
     unit, products = UNITS[precision]
     return lambda n: _spin(n, unit, unit), ACCUMULATORS * LANES * products

@@ -81,7 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=Path, nargs="+", required=True, metavar="DIR", help="what bench.jobs wrote")
     parser.add_argument("--readme", type=Path, default=README, help="the file with the markers (default: README.md)")
     args = parser.parse_args(argv)
-    write_block(args.readme, "precision", accuracy_table(args.accuracy) + "\n\n" + jobs_table(args.jobs))
+    try:
+        block = accuracy_table(args.accuracy) + "\n\n" + jobs_table(args.jobs)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        parser.error(f"these folders give no table: {error!r}")
+    write_block(args.readme, "precision", block)
     return 0
 
 

@@ -144,7 +144,7 @@ class TorchInt8(Multiplier):
 
     def plain(self, o: Operands) -> Multiply:
         a, b = map(self.torch.from_numpy, self._signed(o))
-        return partial(self.torch._int_mm, o.left(a), b)
+        return partial(self.torch._int_mm, o.left(a), b, out=self.torch.empty(o.out.shape, dtype=self.torch.int32))
 
     def _signed(self, o: Operands) -> tuple[np.ndarray, np.ndarray]:
         return (o.bytes[0] ^ 0x80).view(np.int8), o.bytes[1]  # less 128

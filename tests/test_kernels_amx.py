@@ -56,7 +56,7 @@ PATHS = [
 def test_products_of_bytes_are_exact_with_each_kind_of_instructions(cpu, features, instructions, code):
     if not set(features) <= HOST:
         pytest.skip(f"this CPU has not all that {cpu} has")
-    if instructions == "AMX-INT8" and not _target.AMX_INT8:
+    if instructions == "AMX-INT8" and not _target.amx_int8():
         pytest.skip("the system does not let this process use tile registers")
     listed = ",".join(f"+{name}" for name in features)
     report = json.loads(run_python(PRODUCTS, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=listed))
@@ -113,8 +113,26 @@ def test_aligned_zeros_begin_with_a_cache_line(shape, dtype):
     assert x.flags.writeable
 
 
+def test_importing_the_kernels_asks_for_no_tile_registers():
+    asked = """
+import ctypes, numba
+real = ctypes.CDLL
+class Library:
+    def __init__(self, name, *rest, **named):
+        self._library = real(name, *rest, **named)
+    def __getattr__(self, name):
+        assert name != "syscall", "asked"
+        return getattr(self._library, name)
+ctypes.CDLL = Library
+import fastmlp, fastmlp_kernels, fastmlp_kernels.bfloat16
+fastmlp.MLP, fastmlp_kernels.bias_tanh
+print("not asked")
+"""
+    assert run_python(asked).strip() == "not asked"
+
+
 def test_the_code_kept_on_disk_is_another_one_where_tiles_are_refused():
-    text = "from fastmlp_kernels import _jit, _target; print(_target.AMX_INT8, _jit._stamp(_jit.__file__)[0])"
+    text = "from fastmlp_kernels import _jit, _target; print(_target.amx_int8(), _jit._stamp(_jit.__file__)[0])"
     refuse = """
 import ctypes, numba
 real, refusing = ctypes.CDLL, type("Refusing", (), {"syscall": lambda *_: -1})()

@@ -39,7 +39,7 @@ TEAM_FLOP = 2e7
 
 
 class Packed:
-    """The engine for float32 and bfloat16: whole steps in compiled code, on `threads` threads.
+    """The engine for float32, bfloat16 and int8: whole steps in compiled code, on `threads` threads.
 
     parameters, gradient : flat float32 in the order W1, b1, W2, b2, ..., of which the layers' arrays are views
 

@@ -34,7 +34,7 @@ from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, ROW_STRIDE, macro_kernel,
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import NR, ONE, Maybe
 from fastmlp_kernels._quads import EXACT_DEPTH, QUAD, copy_rows, weave_columns
-from fastmlp_kernels._target import AMX_INT8
+from fastmlp_kernels._target import amx_int8
 
 # Rows of B, a whole number of blocks, after which a 32-bit sum is moved on to float32.
 SPAN = max(EXACT_DEPTH // (KC * QUAD), 1) * KC * QUAD
@@ -56,7 +56,7 @@ class Quads(NamedTuple):
 def quads(depth: int, columns: int, *, woven: bool = False) -> Quads:
     """Return room for a right operand of this size; `woven`: for products with woven columns."""
     units, width = -(-depth // QUAD), padded(columns, NR)
-    stride = turned_stride(units) if woven and AMX_INT8 else 0
+    stride = turned_stride(units) if woven and amx_int8() else 0
     return Quads(
         packed=aligned_zeros(units * width, np.uint32),
         panel=units * NR,
@@ -93,7 +93,7 @@ def _rows_in_tiles(
         macro_kernel(rest, (ROW_STRIDE, ONE), rows, b, first, panel, NR, c, columns, depth - whole, add or whole > 0)
 
 
-multiply_rows_of_bytes = part(_rows_in_tiles if AMX_INT8 else _rows_in_vectors)
+multiply_rows_of_bytes = part(_rows_in_tiles if amx_int8() else _rows_in_vectors)
 
 
 def _columns_in_vectors(
@@ -120,7 +120,7 @@ def _columns_in_tiles(
         )  # fmt: skip
 
 
-multiply_columns_of_bytes = part(_columns_in_tiles if AMX_INT8 else _columns_in_vectors)
+multiply_columns_of_bytes = part(_columns_in_tiles if amx_int8() else _columns_in_vectors)
 
 
 @part

@@ -18,7 +18,7 @@ from numba import njit
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
-from fastmlp_kernels._target import AMX_INT8, TILE, cache_bytes
+from fastmlp_kernels._target import TILE, amx_int8, cache_bytes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +39,7 @@ def _cache_wanted() -> bool:
 
 @cache
 def _stamp(file: str) -> tuple[str, int]:
-    compiled_in = TILE, cache_bytes(1), cache_bytes(2), AMX_INT8  # the last one is the system's to grant
+    compiled_in = TILE, cache_bytes(1), cache_bytes(2), amx_int8()  # the last one is the system's to grant
     digest = sha256(repr(compiled_in).encode())
     for folder in (Path(__file__).parent, Path(file).parent):
         for path in sorted(folder.glob("*.py")):

@@ -66,8 +66,13 @@ def _tiles_granted() -> bool:
     return sys.platform == "linux" and ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILES) == 0
 
 
-# the same in tile registers, where the system lets this process use them
-AMX_INT8 = INT8_IN_HARDWARE and {"avx512f", "amx-tile", "amx-int8"} <= features() and _tiles_granted()
+@cache
+def amx_int8() -> bool:
+    """Return whether bytes can be multiplied in tile registers.
+
+    The first call asks the system for them, for the whole process: not at import, where no one may need them.
+    """
+    return INT8_IN_HARDWARE and {"avx512f", "amx-tile", "amx-int8"} <= features() and _tiles_granted()
 
 
 @cache

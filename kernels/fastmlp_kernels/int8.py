@@ -3,13 +3,13 @@
 import warnings
 from functools import cache
 
-from fastmlp_kernels._target import AMX_INT8, INT8_IN_HARDWARE, TILE
+from fastmlp_kernels._target import INT8_IN_HARDWARE, TILE, amx_int8
 
 __all__ = ["INSTRUCTIONS", "INT8_IN_HARDWARE", "warn_where_slow"]
 
 
 def _instructions() -> str | None:
-    if AMX_INT8:
+    if amx_int8():
         return "AMX-INT8"
     if INT8_IN_HARDWARE:
         return "AVX512-VNNI" if TILE.lanes == 16 else "AVX-VNNI"
