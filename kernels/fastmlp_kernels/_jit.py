@@ -18,6 +18,7 @@ from numba import njit
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
+from fastmlp_kernels import _compiling  # noqa: F401 - it watches from the first compilation on
 from fastmlp_kernels._target import TILE, amx_int8, cache_bytes
 
 P = ParamSpec("P")
