@@ -1,25 +1,20 @@
 """The one place that owns numba's options; every other file says only `@kernel` or `@scalar`.
 
-Nothing compiles at import: each function compiles for the dtypes it meets at its first call, or in `warmup()`.
-`FASTMLP_NUMBA_CACHE=1` in the environment keeps compiled code on disk between processes. It is off by default, because
-numba's own cache looks only at the file that holds a function and misses a change in a helper elsewhere
-(numba/numba#8359); here the key is a digest of
-the whole package and of the folder that the function lies in, so that an upgrade is never served old code.
+Nothing compiles at import: each function compiles for the dtypes it meets at its first call, or in `warmup()`, and is
+kept on disk for the next process (`_cache`).
 """
 
-import os
 from collections.abc import Callable
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from numba import njit
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
-from fastmlp_kernels import _compiling  # noqa: F401 - it watches from the first compilation on
-from fastmlp_kernels._target import TILE, amx_int8, cache_bytes
+from fastmlp_kernels import (
+    _cache,
+    _compiling,  # noqa: F401 - it watches from the first compilation on
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,24 +23,7 @@ R = TypeVar("R")
 # the argument reductions in `elementary` rely on the order of operations.
 FASTMATH = {"contract"}
 
-_CACHE_ON = {"1": True, "0": False, "": False}
-
-
-def _cache_wanted() -> bool:
-    value = os.environ.get("FASTMLP_NUMBA_CACHE", "")
-    if value not in _CACHE_ON:
-        raise ValueError(f"FASTMLP_NUMBA_CACHE={value!r}: set it to 1 (keep compiled code on disk) or to 0 (do not)")
-    return _CACHE_ON[value]
-
-
-@cache
-def _stamp(file: str) -> tuple[str, int]:
-    compiled_in = TILE, cache_bytes(1), cache_bytes(2), amx_int8()  # the last one is the system's to grant
-    digest = sha256(repr(compiled_in).encode())
-    for folder in (Path(__file__).parent, Path(file).parent):
-        for path in sorted(folder.glob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest(), 0
+_cache.wanted()  # refuses a wrong value now, rather than at the first call
 
 
 class _PartLibrary(JITCodeLibrary):
@@ -99,9 +77,8 @@ def _compile_part(function: Callable[P, R], fastmath: set[str]) -> Callable[P, R
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a loop over arrays. It releases the GIL and checks no argument."""
     compiled: Any = _compile(function)
-    if _cache_wanted() and hasattr(compiled, "enable_caching"):  # a plain function under NUMBA_DISABLE_JIT=1
-        compiled.enable_caching()
-        compiled._cache._cache_file._source_stamp = _stamp(function.__code__.co_filename)
+    if hasattr(compiled, "_cache"):  # not so a plain function under NUMBA_DISABLE_JIT=1
+        compiled._cache = _cache.KernelCache(function)
     return compiled
 
 
