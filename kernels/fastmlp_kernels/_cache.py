@@ -19,7 +19,7 @@ import pickle
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -62,7 +62,7 @@ def wanted() -> bool:
 
 
 def place() -> Path | None:
-    """Return where the folder lies, or would: `NUMBA_CACHE_DIR`, else the user's caches; None where neither is known."""
+    """Return where the folder lies, or would: `NUMBA_CACHE_DIR`, else the user's caches; None where that is unknown."""
     if given := os.environ.get("NUMBA_CACHE_DIR"):
         return Path(given).absolute() / "fastmlp"
     if (xdg := os.environ.get("XDG_CACHE_HOME")) and Path(xdg).is_absolute():
@@ -141,7 +141,7 @@ def remove(path: Path) -> None:
 def _write(path: Path, content: bytes) -> None:
     part = path.with_name(f"{secrets.token_hex(8)}{_PART}")
     try:
-        with open(part, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:  # noqa: PTH123
+        with open(part, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(sha256(content).digest())
             file.write(content)
         part.replace(path)
@@ -200,7 +200,10 @@ def _source(directory: Path) -> str | None:
     return digest.hexdigest() if files else None
 
 
-class KernelCache(_Cache):
+_Base: Any = _Cache  # its annotations say that all methods return None
+
+
+class KernelCache(_Base):
     """What numba asks for compiled code before it compiles a function, and gives it to afterwards.
 
     An entry's name holds three digests: of where it comes from (the folders of this package and of the function, the

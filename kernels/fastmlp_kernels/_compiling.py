@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from numba.core import event
 
@@ -20,7 +21,7 @@ class _Watch(event.Listener):
     def __init__(self) -> None:
         self.seconds, self.depth, self.began, self.listeners = 0.0, 0, 0.0, list[Callable[[], None]]()
 
-    def on_start(self, event: event.Event) -> None:
+    def on_start(self, event: Any) -> None:
         """Begin a compilation, or one inside it."""
         if self.depth == 0:
             if not event.data["dispatcher"].py_func.__module__.startswith("fastmlp"):
@@ -32,7 +33,7 @@ class _Watch(event.Listener):
                 listener()
         self.depth += 1
 
-    def on_end(self, event: event.Event) -> None:  # noqa: ARG002 - as numba calls it
+    def on_end(self, event: Any) -> None:  # noqa: ARG002 - as numba calls it
         """End one."""
         if self.depth:
             self.depth -= 1
