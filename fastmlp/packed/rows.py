@@ -19,7 +19,7 @@ from fastmlp.packed.state import (
 from fastmlp_kernels._blocks import multiply_rows, units_of
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import NR, ZERO, Maybe, add_column_sums, item, pack_panels
-from fastmlp_kernels._views import fill, matrix_at, row_at, rows_at, vector_at
+from fastmlp_kernels._views import fill, matrix_at, no_index, read_only, row_at, rows_at, vector_at
 from fastmlp_kernels.activations import activation_backward, bias_activation
 from fastmlp_kernels.loss import cross_entropy_of_rows
 
@@ -112,7 +112,7 @@ def forward_rows(
             multiply_rounded(network.rounded, layers, i, data.x, index, space, member, rows, following)
         else:
             b, at, stride = forward_weights(network, i, data.batch)
-            multiply_rows(out, None, None, None, rows, b, at, stride, None, a, c, following)
+            multiply_rows(read_only(out), no_index(), None, None, rows, b, at, stride, None, a, c, following)
         out = following
 
 
@@ -156,8 +156,8 @@ def backward_rows(
         h = layers[i - 1, UNITS]
         lower = matrix_at(space.delta, (2 * member + i % 2) * space.delta.shape[2], count, h)
         multiply_rows(
-            delta,
-            None,
+            read_only(delta),
+            no_index(),
             None,
             None,
             (ZERO, count),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import overload
 
+from fastmlp_kernels._align import read_only
 from fastmlp_kernels._blocks import MC, MR
 from fastmlp_kernels._bytes import Quads
 from fastmlp_kernels._jit import PART, part
@@ -92,12 +93,6 @@ class Network(NamedTuple):
     rounded: Maybe
 
 
-def _read_only(array: np.ndarray) -> np.ndarray:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
 class Data(NamedTuple):
     """Rows to work on: x (M, D); mean, inv_std (M, C) of images, or None; order (n,) of rows, and their labels.
 
@@ -115,8 +110,9 @@ class Data(NamedTuple):
     loss: float = 0.0
 
     def read_only(self) -> "Data":
-        """Return the same with views that cannot be written to: numba compiles anew where that differs."""
-        return Data(*(_read_only(field) if isinstance(field, np.ndarray) else field for field in self))
+        """Return the same as views that cannot be written to."""
+        arrays = {name: read_only(field) for name, field in self._asdict().items() if isinstance(field, np.ndarray)}
+        return self._replace(**arrays)
 
 
 class Space(NamedTuple):

@@ -30,7 +30,7 @@ from fastmlp_kernels._blocks import units_of
 from fastmlp_kernels._columns import begin_columns, end_columns, keep_gradient, update_columns
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import NR, Maybe, add_column_sums, item, pack_panels, pack_panels_transposed
-from fastmlp_kernels._views import fill, row_at, rows_at, vector_at
+from fastmlp_kernels._views import fill, no_index, read_only, row_at, rows_at, vector_at
 from fastmlp_kernels.update import step_parameters
 
 
@@ -121,7 +121,7 @@ def _floats_task(
     n, at, h = index.size, layers[i, DELTA], layers[i, UNITS]
     if i > 0:
         x = output_of(layers, space.outputs, i - 1, n)
-        product = begin_columns(x, None, None, None, rows, n, space.deltas, at, space.panel, h, a, c)
+        product = begin_columns(read_only(x), no_index(), None, None, rows, n, space.deltas, at, space.panel, h, a, c)
     else:
         at += channel * channel_elements(space.correction, h, space.panel)
         center, scale = item(space.center, channel), item(space.scale, channel)

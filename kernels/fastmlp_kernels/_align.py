@@ -1,4 +1,4 @@
-"""Arrays that begin with a cache line."""
+"""Arrays as compiled code wants them: beginning with a cache line, and read-only where they are read."""
 
 import numpy as np
 
@@ -15,3 +15,10 @@ def aligned_zeros(shape: int | tuple[int, ...], dtype: np.dtype | type) -> np.nd
     memory = np.zeros(size + LINE_BYTES, np.uint8)
     first = -memory.ctypes.data % LINE_BYTES
     return memory[first : first + size].view(dtype).reshape(shape)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view that cannot be written to: numba compiles anew where that differs, so all inputs are such."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -155,7 +155,7 @@ def _normalize_product(
 @part
 def multiply_rows(
     x: np.ndarray,
-    index: Maybe,
+    index: np.ndarray,
     center: Maybe,
     scale: Maybe,
     rows: tuple[int, int],
@@ -169,7 +169,7 @@ def multiply_rows(
 ) -> None:
     """Rows (at most mc) of out (N, H) <- X B, for X = (x[index] - center) * scale, normalised by channel.
 
-    x : (M, K) float32 or uint8; index : (N,); center, scale : (C, N), a row a channel; or None
+    x : (M, K) float32 or uint8; index : (N,), or empty; center, scale : (C, N), a row a channel, or None
     b : from b[at] on, with stride nr: packed panels, each channel by itself; with stride H, a multiple of nr: rows of a
         float32 matrix as they lie
     sums : (C, H padded to nr) column sums of B by channel, for images that are multiplied as they are:

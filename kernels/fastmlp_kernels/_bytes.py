@@ -158,7 +158,7 @@ def add_scaled(
 @part
 def multiply_images(
     x: np.ndarray,
-    index: Maybe,
+    index: np.ndarray,
     center: np.ndarray,
     scale: np.ndarray,
     rows: tuple[int, int],
@@ -199,7 +199,7 @@ def multiply_images(
 @part
 def multiply_woven_columns(
     x: np.ndarray,
-    index: Maybe,
+    index: np.ndarray,
     columns: tuple[int, int],
     n: int,
     b: Quads,

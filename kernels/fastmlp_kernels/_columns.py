@@ -29,7 +29,7 @@ class Columns(NamedTuple):
 @part
 def begin_columns(
     x: np.ndarray,
-    index: Maybe,
+    index: np.ndarray,
     center: Maybe,
     scale: Maybe,
     columns: tuple[int, int],

@@ -46,7 +46,7 @@ class _TypeInference(NopythonTypeInference):
 
     _name = "fastmlp_type_inference"
 
-    def run_pass(self, state: Any) -> bool:
+    def run_pass(self, state: Any) -> Any:
         context = state.targetctx  # made for this function alone
         context.enable_nrt = True
         try:
@@ -55,12 +55,22 @@ class _TypeInference(NopythonTypeInference):
             context.enable_nrt = False
 
 
+# What numba looks for in each function, and is in none of these: `with`, closures, comprehensions, array expressions.
+_NEEDLESS = frozenset({
+    "DumpParforDiagnostics", "FindLiterallyCalls", "InlineClosureLikes", "InlineInlinables", "InlineOverloads",
+    "LiteralPropagationSubPipelinePass", "LiteralUnroll", "MakeFunctionToJitFunction", "NopythonRewrites",
+    "RewriteDynamicRaises", "WithLifting",
+})  # fmt: skip
+
+
 class _KernelCompiler(Compiler):
     def define_pipelines(self) -> list[Any]:
         managers = super().define_pipelines()
         for manager in managers:
             manager.passes = [
-                (_TypeInference if kind is NopythonTypeInference else kind, text) for kind, text in manager.passes
+                (_TypeInference if kind is NopythonTypeInference else kind, text)
+                for kind, text in manager.passes
+                if kind.__name__ not in _NEEDLESS
             ]
             manager.finalize()
         return managers

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
+from numba import config
 from numba.core import cgutils
 from numba.extending import intrinsic as numba_intrinsic
 
@@ -79,3 +80,20 @@ def call(builder: Builder, name: str, result: ir.Type, *arguments: Value) -> Val
 def multiply_add(builder: Builder, x: Value, y: Value, z: Value) -> Value:
     """Return x * y + z of float32 vectors, fused where the CPU can: `llvm.fma` would call a slow function elsewhere."""
     return call(builder, f"llvm.fmuladd.v{x.type.count}f32", x.type, x, y, z)
+
+
+def multiply_add1(x: float, y: float, z: float) -> float:
+    """Return x * y + z, rounded once where the CPU can: else that depends on what LLVM makes of the code around it."""
+    return x * y + z
+
+
+@intrinsic
+def _multiply_add1(typingctx: Any, x: Any, y: Any, z: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return call(builder, f"llvm.fmuladd.f{signature.return_type.bitwidth}", args[0].type, *args)
+
+    return z(z, z, z), codegen
+
+
+if not config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name
+    multiply_add1 = _multiply_add1

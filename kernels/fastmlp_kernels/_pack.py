@@ -17,7 +17,7 @@ from numba.extending import overload
 from fastmlp_kernels._convert import pack_run, pack_two_runs, prefetch
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._target import TILE
-from fastmlp_kernels._views import matrix_at, row_at, vector_at
+from fastmlp_kernels._views import matrix_at, no_index, read_only, row_at, vector_at
 
 # An array, or None: numba compiles a form of its own for each, in which `is None` takes no time.
 Maybe = Any
@@ -82,9 +82,9 @@ def span(array: Maybe, start: int, stop: int) -> Maybe:
 
 
 @part
-def row_of(index: Maybe, i: int) -> int:
+def row_of(index: np.ndarray, i: int) -> int:
     """Return the row that is meant by i."""
-    return i if index is None else index[i]
+    return index[i] if index.size > 0 else i
 
 
 def _even_half(unit: Any) -> Any:
@@ -107,7 +107,7 @@ def _clear_odd_half(packed: np.ndarray, at: int, count: int) -> None:
 @part
 def pack_rows(
     x: np.ndarray,
-    index: Maybe,
+    index: np.ndarray,
     center: Maybe,
     scale: Maybe,
     rows: tuple[int, int],
@@ -117,7 +117,8 @@ def pack_rows(
 ) -> None:
     """Pack rows of x, the inner dimension along each row: out[r * stride + k].
 
-    index : (N,) which row of x is meant, or None; center, scale : (N,) for (x - center) * scale, or None
+    index : (N,) which row of x is meant, or empty: all in their order
+    center, scale : (N,) for (x - center) * scale, or None
     """
     per = per_unit(out)
     first, count = inner[0], inner[1] - inner[0]
@@ -139,7 +140,7 @@ def pack_rows(
 @part
 def pack_columns(
     x: np.ndarray,
-    index: Maybe,
+    index: np.ndarray,
     center: Maybe,
     scale: Maybe,
     columns: tuple[int, int],
@@ -178,7 +179,7 @@ def pack_panels(x: np.ndarray, scale: Maybe, inner: tuple[int, int], out: np.nda
     """
     n = x.shape[1]
     for column in range(0, n, NR):
-        pack_columns(x, None, None, scale, (column, min(column + NR, n)), inner, out, to, NR)
+        pack_columns(read_only(x), no_index(), None, scale, (column, min(column + NR, n)), inner, out, to, NR)
         to += units * NR
 
 
@@ -198,7 +199,7 @@ def pack_panels_transposed(
         for k in range(0, k_end, step):
             count = min(step, k_end - k)
             width = (count + per - 1) // per
-            pack_rows(x, None, None, None, (first, last), (k, k + count), strip, width)
+            pack_rows(read_only(x), no_index(), None, None, (first, last), (k, k + count), strip, width)
             rows = matrix_at(strip, 0, last - first, width)
             panel = matrix_at(out, to + first // NR * units * NR + k // per * NR, width, NR)
             for unit in range(width):

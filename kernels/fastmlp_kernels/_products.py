@@ -22,15 +22,15 @@ from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, add_column_sums, item, pack_columns, pack_panels_transposed
 from fastmlp_kernels._quads import QUAD, copy_rows, pack_bytes, weave_columns
 from fastmlp_kernels._team import barrier, next_task
-from fastmlp_kernels._views import row_at, rows_at, vector_at
+from fastmlp_kernels._views import no_index, row_at, rows_at, vector_at
 from fastmlp_kernels.activations import bias_activation
 
 
 class Source(NamedTuple):
-    """A left operand X (N, D): x (M, D) float32, or uint8 with index (N,), center and scale (C, N); else None."""
+    """A left operand X (N, D): x (M, D) float32 and index empty, or uint8, index (N,), center and scale (C, N)."""
 
     x: np.ndarray
-    index: Maybe  # pyright: ignore[reportIncompatibleMethodOverride] - no one looks a value up in it
+    index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride] - no one looks a value up in it
     center: Maybe
     scale: Maybe
 
@@ -77,7 +77,7 @@ def _pack_weights(weight: np.ndarray, channels: int, j: int, packed: np.ndarray,
     for channel in range(channels):
         at = (j * channels + channel) * units * NR
         inner = (channel * depth, (channel + 1) * depth)
-        pack_columns(weight, None, None, None, _panel(j, weight.shape[1]), inner, packed, at, NR)
+        pack_columns(weight, no_index(), None, None, _panel(j, weight.shape[1]), inner, packed, at, NR)
         if sums is not None:
             add_column_sums(packed, at, units, None, ZERO, vector_at(sums, channel * sums.shape[1] + j * NR, NR))
 
@@ -88,11 +88,11 @@ def _pack_delta(delta: np.ndarray, center: Maybe, scale: Maybe, j: int, packed: 
     n, h = delta.shape
     units = units_of(n, packed)
     if sums is None:
-        pack_columns(delta, None, None, None, _panel(j, h), (ZERO, n), packed, j * units * NR, NR)
+        pack_columns(delta, no_index(), None, None, _panel(j, h), (ZERO, n), packed, j * units * NR, NR)
     else:
         for channel in range(sums.shape[0]):
             at = _channel_at(sums, channel, units * NR) + j * units * NR
-            pack_columns(delta, None, None, row_at(scale, channel), _panel(j, h), (ZERO, n), packed, at, NR)
+            pack_columns(delta, no_index(), None, row_at(scale, channel), _panel(j, h), (ZERO, n), packed, at, NR)
             add_column_sums(
                 packed, at, units, row_at(center, channel), ZERO, vector_at(sums, channel * sums.shape[1] + j * NR, NR)
             )
@@ -136,11 +136,13 @@ def matmul(
         block = _block(task, step, rows)
         if transposed[0]:
             panel = units_of(depth, work.packed) * NR
-            product = begin_columns(a, None, None, None, block, depth, work.packed, ZERO, panel, columns, own_a, own_c)
+            product = begin_columns(
+                a, no_index(), None, None, block, depth, work.packed, ZERO, panel, columns, own_a, own_c
+            )
             end_columns(product, block[1] - block[0], columns, own_a, own_c)
             store_rows(own_c, block, out)
         else:
-            multiply_rows(a, None, None, None, block, work.packed, ZERO, NR, None, own_a, own_c, out)
+            multiply_rows(a, no_index(), None, None, block, work.packed, ZERO, NR, None, own_a, own_c, out)
         task = next_task(sync) - taken
 
 
@@ -181,10 +183,10 @@ def matmul_int8(
             inner = (k, min(k + KC * QUAD, depth))
             first, deep, count = k // QUAD, units_of(inner[1] - k, right.packed), block[1] - block[0]
             if transposed:
-                weave_columns(a, None, block, inner, own_a, COLUMN_STRIDE)
+                weave_columns(a, no_index(), block, inner, own_a, COLUMN_STRIDE)
                 multiply_columns_of_bytes(own_a, count, right, ZERO, first, own_c, columns, deep, k % span > 0)
             else:
-                copy_rows(a, None, block, inner, own_a, ROW_STRIDE)
+                copy_rows(a, no_index(), block, inner, own_a, ROW_STRIDE)
                 at = first * NR
                 multiply_rows_of_bytes(
                     own_a, count, right.packed, at, right.panel, own_c, columns, deep, k % span > 0

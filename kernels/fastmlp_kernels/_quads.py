@@ -14,7 +14,7 @@ from fastmlp_kernels._convert import prefetch
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import AHEAD, NR, ZERO, Maybe, row_of
 from fastmlp_kernels._quad_runs import copy_run, round_four_runs, weave_run
-from fastmlp_kernels._views import row_at, vector_at
+from fastmlp_kernels._views import no_index, row_at, vector_at
 
 QUAD = 4
 # The largest magnitude of a signed byte, the same on both sides of zero.
@@ -31,7 +31,7 @@ LEAST_PEAK = 1e-30
 
 @part
 def copy_rows(
-    x: np.ndarray, index: Maybe, rows: tuple[int, int], inner: tuple[int, int], out: np.ndarray, stride: int
+    x: np.ndarray, index: np.ndarray, rows: tuple[int, int], inner: tuple[int, int], out: np.ndarray, stride: int
 ) -> None:
     """Pack rows of uint8 x, the inner dimension along each row; the bytes after a row's last unit's are left as is."""
     first, count = inner[0], inner[1] - inner[0]
@@ -44,7 +44,7 @@ def copy_rows(
 @part
 def weave_columns(
     x: np.ndarray,
-    index: Maybe,
+    index: np.ndarray,
     columns: tuple[int, int],
     inner: tuple[int, int],
     out: np.ndarray,
@@ -72,7 +72,7 @@ def pack_bytes(x: np.ndarray, columns: tuple[int, int], out: np.ndarray, to: int
     depth = x.shape[0]
     units = (depth + QUAD - 1) // QUAD
     panel = vector_at(out, to, units * NR)
-    weave_columns(x, None, columns, (ZERO, depth), panel, NR)
+    weave_columns(x, no_index(), columns, (ZERO, depth), panel, NR)
     if depth % QUAD:
         kept = np.uint32((1 << 8 * (depth % QUAD)) - 1)
         for c in range((units - 1) * NR, units * NR):

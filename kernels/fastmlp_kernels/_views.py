@@ -105,6 +105,30 @@ def _recast(dtype: Any) -> Any:
     return recast
 
 
+@intrinsic
+def read_only(typingctx: Any, array: Any) -> Any:
+    """Return the array as one that cannot be written to: so numba compiles what reads it once for both kinds."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return args[0]
+
+    return types.Array(array.dtype, array.ndim, "C", readonly=True, aligned=array.aligned)(array), codegen
+
+
+@intrinsic
+def no_index(typingctx: Any) -> Any:
+    """Return an empty array of row numbers, int64 and read-only."""
+    kind = types.Array(types.int64, 1, "C", readonly=True)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        view = make_array(kind)(context, builder)
+        data = view.data.type(None)
+        populate_array(view, data=data, shape=[I64(0)], strides=[I64(8)], itemsize=8, meminfo=None)
+        return view._getvalue()
+
+    return kind(), codegen
+
+
 # The same bits of an array (N,) of 4-byte elements as other numbers.
 as_int32, as_uint32 = _recast(types.int32), _recast(types.uint32)
 

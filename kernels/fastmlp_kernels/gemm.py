@@ -21,7 +21,7 @@ float32 itself; a RuntimeWarning says so once.
 
 Each call packs its right operand anew (for a few rows of A that costs more than the product) and allocates its work
 arrays: as much as the right operand, and for each thread a block of A and of the result. The first call of each kind
-compiles for one to three seconds; `warmup` leaves these functions out, and a read-only input is a kind of its own.
+compiles for one to three seconds; `warmup` leaves these functions out.
 """
 
 import math
@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._align import aligned_zeros
+from fastmlp_kernels._align import aligned_zeros, read_only
 from fastmlp_kernels._blocks import MC, MR, a_elements, c_elements, padded
 from fastmlp_kernels._bytes import SPAN, quads
 from fastmlp_kernels._pack import NR
@@ -50,6 +50,9 @@ from fastmlp_kernels.normalize import _check_images
 
 # Where a slip of the pen would otherwise start ten thousand threads; more than the cores only cost time.
 MOST_THREADS = 256
+
+
+NO_INDEX = read_only(np.empty(0, np.int64))
 
 
 class _Packed(NamedTuple):
@@ -134,7 +137,7 @@ def _check_source(x: np.ndarray | Images) -> tuple[Source, tuple[int, int], dict
     """Check X; return it as the kernels take it, its shape (N, D), and its arrays by name."""
     if not isinstance(x, Images):
         _check.array("x", x, FLOAT32, ndim=2)
-        return Source(x, None, None, None), x.shape, {"x": x}
+        return Source(read_only(x), NO_INDEX, None, None), x.shape, {"x": x}
     images, index, mean, inv_std = x
     _check.array("mean", mean, FLOAT32, ndim=2)
     _check_images(images, mean.shape[1])
@@ -143,7 +146,8 @@ def _check_source(x: np.ndarray | Images) -> tuple[Source, tuple[int, int], dict
     _check.array("index", index, _check.INT64, ndim=1)
     _check.in_range("index", index, len(images))
     # a row a channel, in the order of the batch
-    source = Source(images, index, np.ascontiguousarray(mean[index].T), np.ascontiguousarray(inv_std[index].T))
+    center, scale = np.ascontiguousarray(mean[index].T), np.ascontiguousarray(inv_std[index].T)
+    source = Source(read_only(images), read_only(index), center, scale)
     return source, (len(index), images.shape[1]), x._asdict()
 
 
@@ -179,7 +183,7 @@ def matmul(
     if out.size:
         step, members = _share(rows, threads)
         work = _work(precision, members, columns, depth)
-        _run(members, _matmul, a, b, (bool(transpose_a), bool(transpose_b)), out, step, work)
+        _run(members, _matmul, read_only(a), read_only(b), (bool(transpose_a), bool(transpose_b)), out, step, work)
 
 
 def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: bool = False, threads: int = 1) -> None:
@@ -215,7 +219,7 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
             for n, kind in ((a_elements(), np.uint32), (c_elements(b.shape[1]), np.int32))
         )
         span = SPAN if out.dtype == np.float32 else EXACT_DEPTH + 1
-        _run(members, _matmul_int8, a, b, bool(transpose_a), out, step, span, right, work)
+        _run(members, _matmul_int8, read_only(a), read_only(b), bool(transpose_a), out, step, span, right, work)
     else:
         out[...] = 0
 
@@ -252,7 +256,7 @@ def dense_forward(
         channels = 1 if source.center is None else len(source.center)
         step, members = _share(n, threads)
         work = _work(precision, members, h, d // channels, channels, raw=_is_raw(source, precision))
-        _run(members, _dense_forward, source, weight, bias, CODES[activation], out, step, work)
+        _run(members, _dense_forward, source, read_only(weight), read_only(bias), CODES[activation], out, step, work)
 
 
 def dense_update(
@@ -292,4 +296,4 @@ def dense_update(
         step, members = _share(d, threads)
         work = _work(precision, members, h, n, channels, raw=raw)
         rates = (float(lr), float(momentum), float(weight_decay))
-        _run(members, _dense_update, source, delta, weight, velocity, rates, step, work)
+        _run(members, _dense_update, source, read_only(delta), weight, velocity, rates, step, work)

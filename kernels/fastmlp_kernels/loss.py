@@ -15,9 +15,10 @@ from numba.extending import overload
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import PART, kernel, part, reduction
+from fastmlp_kernels._llvm import multiply_add1
 from fastmlp_kernels._scratch import SIZE, release, work_array
 from fastmlp_kernels._views import matrix_at, vector_at
-from fastmlp_kernels.elementary import exp1, key_of, multiply_add1, value_of_key
+from fastmlp_kernels.elementary import exp1, key_of, value_of_key
 
 # An array, or None: numba compiles a form of its own for each, in which `is None` takes no time.
 Maybe = Any
