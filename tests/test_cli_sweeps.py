@@ -20,7 +20,7 @@ def test_the_same_command_runs_nothing_twice(tmp_path: Path, capsys) -> None:
     assert first.err.count("test accuracy") == 2
     assert run(*argv) == 0
     again = capsys.readouterr()
-    assert "runs: 2, 2 of them finished before" in again.err
+    assert "Runs: 2, 2 of them finished before" in again.err
     assert "test accuracy" not in again.err
     assert table_rows(again.out) == table_rows(first.out)
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
@@ -29,7 +29,7 @@ def test_the_same_command_runs_nothing_twice(tmp_path: Path, capsys) -> None:
 def test_a_sweep_may_grow(tmp_path: Path, capsys) -> None:
     for seeds in ("1", "3"):
         assert run("--layers", "3072,4,20", "--normalize", "image", "--seeds", seeds, "--out", str(tmp_path)) == 0
-    assert "runs: 3, 1 of them finished before" in capsys.readouterr().err
+    assert "Runs: 3, 1 of them finished before" in capsys.readouterr().err
 
 
 def test_another_sweep_in_the_folder_is_refused_with_the_difference(tmp_path: Path, capsys) -> None:
