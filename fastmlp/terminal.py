@@ -78,11 +78,11 @@ class Compiling:
     def end(self) -> None:
         """Take the line away, and say how long compilation took."""
         live, self._live = self._live, None
-        seconds, self._seconds = self._seconds(), float
         if live is not None:
             live.stop()
-            if seconds >= _WORTH_TELLING:
+            if (seconds := self._seconds()) >= _WORTH_TELLING:
                 say(self._console, f"Compiled the kernels for this machine in {seconds:.0f} s.")
+        self._seconds = float
 
     def _line(self) -> str:
         return f"{_COMPILING}: {self._seconds():.0f} s"
