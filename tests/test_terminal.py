@@ -148,7 +148,7 @@ def test_a_bug_of_a_command_is_not_taken_for_an_error_of_its_user() -> None:
 
         return command
 
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         run(load, quiet=True)
 
 

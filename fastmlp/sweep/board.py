@@ -57,11 +57,11 @@ class Reporter:
         self._row, self._thread = row, get_ident()
         row[:] = 0
         row[TRAIN_LOSS:] = np.nan
-        self._origin = time.time() - seconds_compiling_here()
+        self._start, self._compiled = time.time(), seconds_compiling_here()
         self._begin()
 
     def _begin(self) -> None:
-        self._row[BEGAN] = self._origin + seconds_compiling_here()
+        self._row[BEGAN] = self._start + (seconds_compiling_here() - self._compiled)
 
     def on_compilation(self) -> None:
         """Take note that kernels are being compiled, if it is by this run."""
