@@ -9,7 +9,7 @@ from numba.core import event
 
 
 @contextmanager
-def compilation(module: str = "fastmlp.anything") -> Iterator[None]:
+def compilation(module: str | None = "fastmlp.anything") -> Iterator[None]:
     """Have the body pass for the compilation of a function of this module."""
     dispatcher = SimpleNamespace(py_func=SimpleNamespace(__module__=module))
     with event.trigger_event("numba:compile", data={"dispatcher": dispatcher}):

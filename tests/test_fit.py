@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import fastmlp.fit as fit_module
 from fastmlp import MLP, SGD, ImageInput, network, reference
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.fit import EarlyStopping, FitResult, fit
@@ -280,22 +279,3 @@ def test_data_that_does_not_fit_is_refused_before_training(pair, message):
         with pytest.raises(DataError, match=message):
             run(model, **wrong)
         assert model.batches == []
-
-
-def test_the_time_of_compilation_is_no_time_of_training(monkeypatch):
-    compiled = [5.0]  # before
-
-    class Compiles(Scripted):
-        def scripted_step(self, x, labels):
-            if not self.batches:  # the first step
-                clock.now += 60
-                compiled[0] += 60
-            clock.now += 2
-            return super().scripted_step(x, labels)
-
-    clock = Clock(0.0)
-    monkeypatch.setattr(fit_module, "time", clock)
-    monkeypatch.setattr(fit_module, "seconds_compiling_here", lambda: compiled[0])
-    result = run(Compiles([]), (np.zeros((10, 4), np.float32), np.zeros(10, int)), validation=None, epochs=4)
-    assert result.seconds == result.state.seconds == 8
-    assert result.images_per_second == 40 / 8

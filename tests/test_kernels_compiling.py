@@ -26,11 +26,16 @@ def test_seconds_grow_while_a_kernel_is_compiled_and_no_further() -> None:
     assert not is_compiling()
 
 
-def test_other_peoples_functions_do_not_count() -> None:
+@pytest.mark.parametrize("module", ["somebody.else", None])
+def test_other_peoples_functions_do_not_count_save_for_those_of_ours_that_they_call(module: str | None) -> None:
     before, told = seconds_compiling(), []
-    with when_compiling(lambda: told.append(1)), compilation("somebody.else"):
+    with when_compiling(lambda: told.append(1)), compilation(module):
         assert not is_compiling()
-    assert (seconds_compiling(), told) == (before, [])
+        assert (seconds_compiling(), told) == (before, [])
+        compile_for_a_while(0.01)
+        inside = seconds_compiling()
+    assert seconds_compiling() == inside >= before + 0.01
+    assert told == [1]
 
 
 def test_a_thread_knows_what_it_compiled_itself() -> None:

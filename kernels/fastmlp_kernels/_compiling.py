@@ -27,7 +27,8 @@ class _Watch(event.Listener):
         """Begin a compilation, or one inside it."""
         if self.depth == 0:
             data: Any = event.data
-            if not data["dispatcher"].py_func.__module__.startswith("fastmlp"):
+            module = data["dispatcher"].py_func.__module__ or ""  # None for code that was never in a file
+            if not module.startswith("fastmlp"):
                 return
             if self.seconds == 0:
                 logger.info("Compiling the kernels for this machine, once; it takes some seconds.")
