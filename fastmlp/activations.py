@@ -1,27 +1,49 @@
-"""The table of activations: each a compiled pair, forward with the bias and backward with the bias gradient."""
+"""The table of activations: each a compiled pair, forward with the bias and backward with the bias gradient.
 
-from collections.abc import Callable
+Kernels load when one is first used: a command that only tells the names, which are this table's keys, needs no numba.
+"""
+
+from __future__ import annotations
+
 from dataclasses import dataclass
-
-import numpy as np
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from fastmlp.errors import ConfigError
-from fastmlp_kernels import jit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
 
 
 @dataclass(frozen=True)
 class Activation:
-    """`forward(z, bias)` and `backward(delta, h, dbias)`, both in place; see `fastmlp_kernels.activations`."""
+    """`forward(z, bias)` and `backward(delta, h, dbias)`, both in place, by their names in `fastmlp_kernels.jit`."""
 
-    forward: Callable[[np.ndarray, np.ndarray], None]
-    backward: Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+    forward_kernel: str
+    backward_kernel: str
+
+    @cached_property
+    def forward(self) -> Callable[[np.ndarray, np.ndarray], None]:
+        """Apply the activation to z + bias."""
+        from fastmlp_kernels import jit
+
+        return getattr(jit, self.forward_kernel)
+
+    @cached_property
+    def backward(self) -> Callable[[np.ndarray, np.ndarray, np.ndarray], None]:
+        """Multiply delta by the derivative at h, the activation's value, and sum its columns."""
+        from fastmlp_kernels import jit
+
+        return getattr(jit, self.backward_kernel)
 
 
 ACTIVATIONS = {
-    "tanh": Activation(jit.bias_tanh, jit.tanh_backward),
-    "sigmoid": Activation(jit.bias_sigmoid, jit.sigmoid_backward),
-    "relu": Activation(jit.bias_relu, jit.relu_backward),
-    "identity": Activation(jit.bias_identity, jit.identity_backward),
+    "tanh": Activation("bias_tanh", "tanh_backward"),
+    "sigmoid": Activation("bias_sigmoid", "sigmoid_backward"),
+    "relu": Activation("bias_relu", "relu_backward"),
+    "identity": Activation("bias_identity", "identity_backward"),
 }
 
 

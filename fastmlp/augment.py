@@ -1,26 +1,15 @@
 """Images that are changed at random for each epoch, so that a network never sees one twice: mirrored, and shifted."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
+from fastmlp.augmentations import Augmentation
 from fastmlp.errors import DataError
 from fastmlp.inputs import ImageInput, Source, checked_rows
 from fastmlp_kernels._jit import kernel
 
 SIDE = 32
-
-
-class Augmentation(NamedTuple):
-    """What may happen to an image: a mirror in half of the cases, a shift by up to so many pixels each way."""
-
-    mirror: bool
-    shift: int
-
-
-# "none" is not here: without it, images are read where they lie.
-AUGMENTATIONS = {"mirror": Augmentation(True, 0), "mirror-shift": Augmentation(True, 2)}
 
 
 @kernel

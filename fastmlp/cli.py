@@ -9,9 +9,10 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -24,13 +25,13 @@ from fastmlp.errors import ConfigError, FastMLPError
 from fastmlp.matmul import measured, resolve
 from fastmlp.model import Model
 from fastmlp.model_file import load_model
-from fastmlp.options import build_parser
+from fastmlp.options import parse
 from fastmlp.plan import Plan, candidates_of, make_plan, settings_of
 from fastmlp.plots.style import styled
 from fastmlp.precision import MATMULS
-from fastmlp.progress import download_bar, make_progress, say
+from fastmlp.progress import download_bar, make_progress
 from fastmlp.results import check_folder
-from fastmlp.run import compile_for
+from fastmlp.run import compile_for, kinds
 from fastmlp.sweep import file as sweep_file
 from fastmlp.sweep import hold
 from fastmlp.sweep.choose import best_of, search
@@ -38,10 +39,10 @@ from fastmlp.sweep.cluster import Cluster
 from fastmlp.sweep.derived import Derived
 from fastmlp.sweep.folder import Folder, opened
 from fastmlp.sweep.job import DATA
-from fastmlp.sweep.loop import Sweep, Watcher
+from fastmlp.sweep.loop import LOOK_SECONDS, Sweep, Watcher
 from fastmlp.sweep.processes import Processes
-from fastmlp.sweep.search import PRESETS
-from fastmlp.tables import Table, duration, experiments_table, machine, plan_table, results_table, search_table
+from fastmlp.tables import Table, experiments_table, machine, plan_table, results_table, search_table
+from fastmlp.terminal import Compiling, print_table, say
 from fastmlp.threads import blas_threads
 
 # Options that do not say what a sweep is, only how and where it is worked on.
@@ -67,9 +68,9 @@ def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int
     argv = list(sys.argv[1:] if argv is None else argv)
     errors = Console(stderr=True)
     try:
-        args = _parse(argv)
+        args = parse(argv)
         if args.list:
-            _print(experiments_table())
+            print_table(experiments_table())
             return 0
         return _command(args, argv, Console(stderr=True, quiet=args.quiet), notes)
     except FastMLPError as error:
@@ -80,16 +81,6 @@ def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int
         return 130
 
 
-def _parse(argv: list[str]) -> Namespace:
-    """Parse a preset's options first, then the sweep file's, then the command's own: the last one counts."""
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    words = [*sweep_file.read(args.config, parser), *argv] if args.config else argv
-    preset = PRESETS.get(parser.parse_args(words).preset)
-    parser.set_defaults(**(preset.defaults if preset else {}))
-    return parser.parse_args(words)
-
-
 def _how_to_go_on(argv: list[str]) -> str:
     if not any(word == "--out" or word.startswith("--out=") for word in argv):
         return " Nothing was kept; with --out DIR the next one can go on from here."
@@ -98,7 +89,7 @@ def _how_to_go_on(argv: list[str]) -> str:
 
 def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence[str]) -> int:
     """Check everything that can be checked before data and training take their time; then train, print, say where."""
-    began = time.perf_counter()
+    began, compiling = time.perf_counter(), Compiling(console)
     for note in notes:
         say(console, note)
     settings_of(args)
@@ -107,10 +98,17 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
     if args.out:
         check_folder(args.out)
     with opened(args.out) as folder:
+        for note in folder.notes:
+            say(console, note)
         with download_bar(console) as on_progress:
             dataset = load_dataset(args.dataset, args.data_dir, mirror=args.mirror, on_progress=on_progress)
+        data = f"Data set: {dataset.name} ({dataset.source}), by --dataset {args.dataset}."
+        for note in filter(None, [dataset.notice, data]):
+            say(console, note)
         start = load_model(args.init_from) if args.init_from else None
-        plan, found = _resolved(args, make_plan(args, dataset, start), folder)
+        plan = make_plan(args, dataset, start)
+        with compiling.here("Measuring packed and BLAS products"):
+            plan, found = _resolved(args, plan, folder)
         folder.check_sweep(plan.configs, dataset.fingerprint)
         if args.halving is None and any(result.status == "pruned" for result in folder.known.values()):
             raise ConfigError(f"--out {args.out} holds a search by --halving. Give that too, or choose another --out.")
@@ -119,28 +117,32 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
         )
         before = len(plan.configs) - len(to_run)
         there = f", {before} of them finished before" if before else ""
-        runs = f"runs: {len(plan.configs)}{there}"
-        data = f"Data set: {dataset.name} ({dataset.source}), by --dataset {args.dataset}; {runs}."
-        for note in filter(None, [*folder.notes, dataset.notice, data, plan.left_out, *found]):
+        for note in filter(None, [plan.left_out, *found, f"Runs: {len(plan.configs)}{there}."]):
             say(console, note)
         if args.dry_run:
-            _print(_planned(plan, to_run, dataset))
+            with compiling.here("Measuring a step of each network"):
+                planned = _planned(plan, to_run, dataset)
+            print_table(planned)
             return 0
         with blas_threads(plan.threads) as libraries:
             if args.check_precision:
                 from fastmlp.precision_check import precision_table  # here: only this needs it
 
-                _print(precision_table(plan.configs, dataset, start))
+                with compiling.here("Comparing gradients"):
+                    compared = precision_table(plan.configs, dataset, start)
+                print_table(compared)
                 return 0
             if not libraries:
                 say(console, "No BLAS was found whose threads can be set: --threads has no effect.")
-            failed = _run(args, console, folder, dataset, plan, began, start)
+            failed = _run(args, console, compiling, folder, dataset, plan, began, start)
         say(console, f"runs.jsonl and what is made of it are in {args.out}." if args.out else
             "Nothing was written; --out DIR keeps the results.")  # fmt: skip
         if args.report:
             from fastmlp.report import make_report  # here: matplotlib, which only this needs
 
-            say(console, f"The page is {make_report(args.out, args.data_dir, lambda words: say(console, words))}.")
+            with compiling.here("Drawing the figures"):
+                page = make_report(args.out, args.data_dir, lambda words: say(console, words))
+            say(console, f"The page is {page}.")
         if failed:
             again = f"{shlex.join(argv)} --retry failed"
             say(Console(stderr=True), f"error: {failed} runs failed; their lines above say why. "
@@ -183,6 +185,7 @@ def _planned(plan: Plan, to_run: Sequence[RunConfig], dataset: Dataset) -> Table
 def _run(
     args: Namespace,
     console: Console,
+    compiling: Compiling,
     folder: Folder,
     dataset: Dataset,
     plan: Plan,
@@ -218,7 +221,7 @@ def _run(
                 if isinstance(executor, Cluster):  # whose workers compile for themselves
                     jobs = min(jobs, executor.slots)
                 else:
-                    _compile(plan.configs, executor, console)
+                    _compile(plan.configs, executor, folder.work / "compiling", compiling)
                 with progress:
                     weights = None if start is None else start.parameters
                     more = {"models": folder.models, "start": weights}
@@ -243,7 +246,7 @@ def _run(
                 if derived:
                     derived.write(known, table)
             finally:
-                _print(table)
+                print_table(table)
     return sum(result.status == "failed" for result in known)
 
 
@@ -275,24 +278,20 @@ def _executor(args: Namespace, plan: Plan, dataset: Dataset, folder: Folder, wat
     executor.shutdown()
 
 
-def _compile(configs: Sequence[RunConfig], executor: Executor, console: Console) -> None:
-    """Have the first worker compile what these runs need, so that no run's time holds it: the others load it."""
-    start = time.perf_counter()
-    kinds = {(c.activation, c.precision, c.matmul, len(c.layers) > 2, c.augment): c for c in configs}
-    for config in kinds.values():
+def _compile(configs: Sequence[RunConfig], executor: Executor, mark: Path, compiling: Compiling) -> None:
+    """Have workers compile what these runs need, before the runs: what one has compiled the others load.
+
+    mark : a file that a worker makes when it begins; one that only loads what is kept on disk does not
+    """
+    mark.unlink(missing_ok=True)
+    futures = [executor.submit(compile_for, config, mark) for config in kinds(configs)]
+    try:
+        while wait(futures, LOOK_SECONDS).not_done:
+            if mark.exists():
+                compiling.show(lambda: time.time() - mark.stat().st_mtime)
+    finally:
+        compiling.end()
+        mark.unlink(missing_ok=True)
+    for future in futures:
         with suppress(BrokenExecutor):  # killed: the run itself will compile it
-            executor.submit(compile_for, config).result()
-    seconds = time.perf_counter() - start
-    if seconds > 2:
-        say(console, f"The kernels were compiled, or loaded, in {duration(seconds)}.")
-
-
-def _print(table: Table) -> None:
-    """Print a table: drawn on a terminal, as Markdown elsewhere."""
-    console = Console()
-    if not console.is_terminal:
-        print(table.markdown(), end="")
-        return
-    for fact in table.facts:
-        say(console, fact)
-    console.print(*table.rich(console.width))
+            future.result()

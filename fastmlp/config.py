@@ -7,14 +7,15 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, NamedTuple, Self
 
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.data import NORMALIZATIONS
+from fastmlp.augmentations import AUGMENTATIONS
+from fastmlp.data.normalize import NORMALIZATIONS
 from fastmlp.errors import ConfigError
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.precision import MATMULS, PRECISIONS
 from fastmlp.schedule import SCHEDULES
 
 LABELS = ("coarse", "fine")
-AUGMENTS = ("none", "mirror", "mirror-shift")
+AUGMENTS = ("none", *AUGMENTATIONS)
 INITS = ("auto", *(name for name in INITIALIZERS if name != "auto"))
 
 
@@ -83,7 +84,7 @@ class RunConfig:
     `dataset` is the name of the data set that was loaded, never "auto"; `layers` counts inputs, hidden units and
     classes; `matmul` and `threads` say how products are computed, and on how many threads: see
     `fastmlp.MLP`. `schedule` and `augment` are keys of `fastmlp.schedule.SCHEDULES` and of
-    `fastmlp.augment.AUGMENTATIONS`, or "none". `weight_decay` is added to the gradient of the *mean* loss, so it
+    `fastmlp.augmentations.AUGMENTATIONS`, or "none". `weight_decay` is added to the gradient of the *mean* loss, so it
     does not depend on the batch size. `init_from` is the SHA-256 of the weights that training starts from, empty where
     they are drawn. Raises ConfigError for a value that is not allowed.
     """

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmlp.config import RunConfig
-from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
 from fastmlp.precision import MATMULS
+
+if TYPE_CHECKING:
+    from fastmlp.data import Dataset
 
 # The report's hyper-parameters. It gives neither its number of epochs nor its patience.
 LR = 0.005
@@ -84,7 +86,7 @@ def published(config: RunConfig) -> float | None:
     return experiment.published.get(config.normalize) if same else None
 
 
-def select(names: Iterable[str], dataset: Dataset) -> tuple[list[Experiment], str]:
+def select(names: Iterable[str], dataset: "Dataset") -> tuple[list[Experiment], str]:
     """Return the experiments of these names ("all": every one) on this data set and, in words, what was left out.
 
     A data set with one set of labels has no use for `classes100`, which is `double_units` with the finer labels: "all"
@@ -105,7 +107,7 @@ def select(names: Iterable[str], dataset: Dataset) -> tuple[list[Experiment], st
 
 
 def make_config(
-    experiment: Experiment, dataset: Dataset, *, normalize: str, seed: int, settings: dict[str, Any]
+    experiment: Experiment, dataset: "Dataset", *, normalize: str, seed: int, settings: dict[str, Any]
 ) -> RunConfig:
     """Return the config of one run of an experiment on a data set.
 

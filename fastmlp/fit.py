@@ -16,6 +16,7 @@ from fastmlp.inputs import EpochInput, Input
 from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
 from fastmlp.schedule import SCHEDULES
+from fastmlp_kernels._compiling import seconds_compiling_here
 
 # Inputs, labels and, if wanted, weights, as for `fit` itself.
 Validation = tuple[Input | np.ndarray, np.ndarray] | tuple[Input | np.ndarray, np.ndarray, npt.ArrayLike]
@@ -38,7 +39,7 @@ class FitResult:
     best_epoch : 1-based, the one whose weights the network now holds; 0 where none was finished. A paused network
         holds its latest
     status : "done", "paused" where `pause` asked for it, or "diverged" when a loss was no longer finite
-    seconds : wall time, validation included; images_per_second : training images over that time
+    seconds : wall time, with validation and without compilation; images_per_second : training images over that time
     state : to resume from where it was paused
     """
 
@@ -57,7 +58,7 @@ class State:
 
     parameters, velocity : flat, of the network and of its optimiser; best : the parameters at the lowest validation
         loss so far, the latest ones where there is no validation
-    generator : state of the shuffling's bit generator; seconds : of wall time so far
+    generator : state of the shuffling's bit generator; seconds : so far, as in FitResult
     """
 
     history: History
@@ -135,7 +136,7 @@ def fit(
     rng = np.random.default_rng(rng)
     state = _first_state(model, optimizer, rng) if resume is None else _resumed(model, optimizer, rng, resume)
     history, stopping = state.history, EarlyStopping(patience, state.history.val_loss)
-    status, before, start = "done", state.seconds, time.perf_counter()
+    status, before, start = "done", state.seconds, _now()
     epoch = len(history.train_loss)
     while epoch < epochs and not stopping.stops:
         if pause is not None and epoch > 0 and pause(state):  # one that is resumed may be there already
@@ -165,12 +166,17 @@ def fit(
             np.copyto(state.best, model.parameters)
         if held is not None:
             stopping.take(val_loss)
-        state.seconds, state.generator = before + time.perf_counter() - start, rng.bit_generator.state
-    seconds = before + time.perf_counter() - start
+        state.seconds, state.generator = before + _now() - start, rng.bit_generator.state
+    seconds = before + _now() - start
     if status != "paused":
         np.copyto(model.parameters, state.best)
     speed = epoch * len(inputs) / seconds
     return FitResult(history, _best_epoch(history, status), epoch, status, seconds, speed, state)
+
+
+def _now() -> float:
+    """Return the time on a clock that stands still while this thread compiles kernels."""
+    return time.perf_counter() - seconds_compiling_here()
 
 
 @contextmanager

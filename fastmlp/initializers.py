@@ -1,11 +1,16 @@
 """Initial weights: a table of scales for independent normal draws. Biases start at zero."""
 
-import math
-from collections.abc import Callable
+from __future__ import annotations
 
-import numpy as np
+import math
+from typing import TYPE_CHECKING
 
 from fastmlp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
 
 # standard deviation as a function of (fan_in, fan_out)
 INITIALIZERS: dict[str, Callable[[int, int], float]] = {

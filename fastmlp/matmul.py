@@ -15,7 +15,7 @@ import numpy as np
 
 from fastmlp import __version__
 from fastmlp.config import RunConfig
-from fastmlp.data.load import cache_dir
+from fastmlp.data import cache_dir
 from fastmlp.environment import cpu_model
 from fastmlp.errors import OutputError
 from fastmlp.inputs import ImageInput

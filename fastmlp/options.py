@@ -1,7 +1,11 @@
-"""The options of `python -m fastmlp.train`. The choices are the keys of the tables that the names are looked up in."""
+"""The options of `python -m fastmlp.train`. The choices are the keys of the tables that the names are looked up in.
 
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+These tables load neither numpy nor numba, so that `--help`, a typing error and the command's first line come at once.
+"""
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 
 from fastmlp import __version__
@@ -10,10 +14,10 @@ from fastmlp.config import AUGMENTS, INITS, LABELS
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
 from fastmlp.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
 from fastmlp.precision import MATMULS, PRECISIONS
+from fastmlp.results import RETRIES
 from fastmlp.schedule import SCHEDULES
-from fastmlp.sweep.folder import RETRIES
+from fastmlp.sweep import file as sweep_file
 from fastmlp.sweep.search import PRESETS
-from fastmlp.threads import usable_cores
 
 WORKERS = ("processes", "threads")
 
@@ -26,6 +30,26 @@ examples:
   python -m fastmlp.train --out runs/all --seeds 3                     the report's table; the same again goes on
   python -m fastmlp.train --layers 3072,512,20 --activation relu --lr 0.01 --epochs 50
   python -m fastmlp.train --grid lr=0.001,0.005,0.01 batch_size=256,1024 --halving --out runs/grid"""
+
+
+def parse(argv: list[str]) -> Namespace:
+    """Parse a preset's options first, then the sweep file's, then the command's own: the last one counts."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    words = [*sweep_file.read(args.config, parser), *argv] if args.config else argv
+    preset = PRESETS.get(parser.parse_args(words).preset)
+    parser.set_defaults(**(preset.defaults if preset else {}))
+    return parser.parse_args(words)
+
+
+def asked_for(args: Namespace) -> str:
+    """Return in a few words what the options ask for, as far as they tell it without the data."""
+    own = args.experiments is None and (args.layers or args.activation or args.labels or args.init_from)
+    names = ["custom"] if own else dict.fromkeys(chain.from_iterable(args.experiments or [["all"]]))
+    axes = args.grid or args.random or (PRESETS[args.preset].axes if args.preset in PRESETS else ())
+    over = f" over {' '.join(axes)}" if axes else ""
+    seeds = f", {args.seeds} seeds" if args.seeds > 1 else ""
+    return f"training {', '.join(names)}{over} on data set {args.dataset} in {args.precision}{seeds}"
 
 
 def build_parser() -> ArgumentParser:
@@ -113,8 +137,7 @@ def _add_training(parser: ArgumentParser) -> None:
 
 def _add_work(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("work").add_argument
-    text = f"threads a run (default: 1, or all {usable_cores()} cores for a single run)"
-    add("--threads", type=int, metavar="N", help=text)
+    add("--threads", type=int, metavar="N", help="threads a run (default: 1, or all cores for a single run)")
     text = "runs at once; auto: as many as the cores take (default: auto)"
     add("--jobs", type=_jobs, default="auto", metavar="N", help=text)
     text = "a killed process costs no other run (default: %(default)s)"

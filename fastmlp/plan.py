@@ -4,17 +4,19 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastmlp.config import RunConfig, check_fields
-from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
 from fastmlp.experiments import CUSTOM, Experiment, make_config, select
-from fastmlp.model import Model
 from fastmlp.precision import MATMULS
 from fastmlp.sweep.halving import rungs
 from fastmlp.sweep.search import PRESETS, grid, label, parse_axis, sample
 from fastmlp.threads import check_threads, usable_cores
+
+if TYPE_CHECKING:
+    from fastmlp.data import Dataset
+    from fastmlp.model import Model
 
 _NETWORK = ("layers", "activation", "labels")
 _TRAINING = (
@@ -61,7 +63,7 @@ def settings_of(args: Namespace) -> dict[str, Any]:
     return settings
 
 
-def make_plan(args: Namespace, dataset: Dataset, start: Model | None = None) -> Plan:
+def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None) -> Plan:
     """Return the runs that the options ask for; start : the model that `--init-from` names.
 
     Raises ConfigError where they do not fit each other or the data.
@@ -89,7 +91,7 @@ def make_plan(args: Namespace, dataset: Dataset, start: Model | None = None) -> 
     return Plan(configs, _jobs(args, threads, len(configs)), threads, candidates is not None, left_out)
 
 
-def _network_of(start: Model | None) -> dict[str, Any]:
+def _network_of(start: "Model | None") -> dict[str, Any]:
     """Return the settings that a model to begin with gives; options that the command has count before them."""
     if start is None:
         return {}
@@ -97,7 +99,7 @@ def _network_of(start: Model | None) -> dict[str, Any]:
     return settings | ({"labels": start.config.labels} if start.config is not None else {})
 
 
-def _check_start(start: Model, configs: Sequence[RunConfig], experiments: Sequence[Experiment]) -> None:
+def _check_start(start: "Model", configs: Sequence[RunConfig], experiments: Sequence[Experiment]) -> None:
     for one in experiments:
         if one is not CUSTOM and (one.hidden, one.activation) != (start.layers[1:-1], start.activation):
             raise ConfigError(

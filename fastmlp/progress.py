@@ -20,7 +20,8 @@ from fastmlp.data import Progress as Download
 from fastmlp.results import RunResult
 from fastmlp.sweep.board import BEGAN, EPOCHS, IMAGES, IN_EPOCH, TRAIN_LOSS, VAL_LOSS, Board
 from fastmlp.sweep.job import Job
-from fastmlp.tables import duration
+from fastmlp.tables import duration, title
+from fastmlp.terminal import is_moving, say
 
 
 class Silent:
@@ -93,7 +94,7 @@ class Bar(Lines):
 
 def make_progress(console: Console, total: int | None, *, quiet: bool) -> Silent:
     """Return the progress that fits: none if quiet, moving lines on a terminal, plain lines elsewhere."""
-    kind = Silent if quiet else Bar if console.is_terminal and not console.is_dumb_terminal else Lines
+    kind = Silent if quiet else Bar if is_moving(console) else Lines
     return kind(console, total)
 
 
@@ -118,16 +119,6 @@ def download_bar(console: Console) -> Iterator[Callable[[Download], None]]:
             bar.stop()
 
 
-def say(console: Console, text: str) -> None:
-    """Print one line of plain text, whatever the width: brackets are not markup, numbers not coloured."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def title(config: RunConfig) -> str:
-    """Return what tells this run from the others."""
-    return f"{config.experiment}, {config.normalize}, seed {config.seed}"
-
-
 def outcome(result: RunResult) -> str:
     """Return a finished run in a few words."""
     if result.status == "failed":
@@ -148,6 +139,8 @@ def outcome(result: RunResult) -> str:
 
 def status(config: RunConfig, row: np.ndarray, now: float) -> str:
     """Return the line of a running job, from its row of the board; `now` is the time."""
+    if isnan(row[BEGAN]):
+        return f"{title(config)}: compiling the kernels for its machine"
     done = int(row[EPOCHS])
     images, seconds = row[IMAGES] + row[IN_EPOCH], now - row[BEGAN]
     parts = [f"{title(config)}: epoch {min(done + 1, config.epochs)}/{config.epochs}"]

@@ -3,16 +3,13 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+from fastmlp.errors import ConfigError
+from fastmlp.terminal import Command, Compiling, run_command, say
 
-from fastmlp.errors import ConfigError, FastMLPError
-from fastmlp.page import in_forms, page
-from fastmlp.plots.style import styled
-from fastmlp.progress import say
-from fastmlp.results import check_folder, write_whole
-from fastmlp.sections import Paper, read, results_of, sections_of
-from fastmlp.sweep.derived import Derived
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _EXAMPLES = """examples:
   python -m fastmlp.report runs/all                          writes runs/all/report.html and runs/all/figures/
@@ -25,6 +22,12 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
 
     tell(sentence) : told of what is left out. Raises DataError, OutputError or MissingExtraError.
     """
+    from fastmlp.page import in_forms, page
+    from fastmlp.plots.style import styled
+    from fastmlp.results import check_folder, write_whole
+    from fastmlp.sections import Paper, read, results_of, sections_of
+    from fastmlp.sweep.derived import Derived
+
     paper = Paper(read(folder, data_dir), tell)
     sweep, results = paper.sweep, results_of(paper.sweep)
     for name in ("figures", "tables"):
@@ -46,7 +49,6 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    errors = Console(stderr=True)
     parser = argparse.ArgumentParser(
         prog="python -m fastmlp.report",
         description="Draw a sweep's figures and put them, with its tables, on one page; also while it runs.",
@@ -57,18 +59,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="DIR", help="the folder that --out named")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data lies (default: the user's cache)")
     args = parser.parse_args(argv)
-    try:
-        if not args.folder.is_dir():
-            raise ConfigError(f"{args.folder} is no folder; give the one that --out of a sweep named.")
-        with errors.status("Drawing the figures"):
-            path = make_report(args.folder, args.data_dir, lambda words: say(errors, words))
-    except FastMLPError as error:
-        say(errors, f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say(errors, "Stopped by Ctrl-C.")
-        return 130
-    say(errors, f"{path}, with its figures and tables in {args.folder / 'figures'} and {args.folder / 'tables'}.")
+    return run_command(_load, args, f"drawing the page of {args.folder}")
+
+
+def _load() -> Command:
+    import fastmlp.sections  # noqa: F401 - with numpy and the kernels
+
+    return _report
+
+
+def _report(args: argparse.Namespace, console: "Console") -> int:
+    if not args.folder.is_dir():
+        raise ConfigError(f"{args.folder} is no folder; give the one that --out of a sweep named.")
+    with Compiling(console).here("Drawing the figures"):
+        path = make_report(args.folder, args.data_dir, lambda words: say(console, words))
+    say(console, f"{path}, with its figures and tables in {args.folder / 'figures'} and {args.folder / 'tables'}.")
     return 0
 
 

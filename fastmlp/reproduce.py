@@ -4,19 +4,16 @@ import argparse
 from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from fastmlp.data import load_dataset
-from fastmlp.environment import environment
-from fastmlp.errors import ConfigError, DataError, FastMLPError
-from fastmlp.model_file import load_model
-from fastmlp.progress import say, title
+from fastmlp.errors import ConfigError, DataError
 from fastmlp.results import RunResult, load_results
-from fastmlp.run import compile_for, run_one
 from fastmlp.sweep.store import Store, newest
-from fastmlp.tables import Table
-from fastmlp.threads import blas_threads
+from fastmlp.tables import Table, title
+from fastmlp.terminal import Command, Compiling, run_command, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _FIGURES = ("test_accuracy", "test_loss", "val_accuracy", "best_epoch", "epochs")
 # What may make other bits of the same config: the parts of `fastmlp.environment` that compute.
@@ -52,16 +49,8 @@ def compared(before: RunResult, now: RunResult) -> Table:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    errors = Console(stderr=True)
     args = _parser().parse_args(argv)
-    try:
-        return _command(args, errors)
-    except FastMLPError as error:
-        say(errors, f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say(errors, "Stopped by Ctrl-C; the folder is as it was.")
-        return 130
+    return run_command(_load, args, f"training run {args.run_id} of {args.folder} once more")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +68,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(args: argparse.Namespace, errors: Console) -> int:
+def _load() -> Command:
+    import fastmlp.run  # noqa: F401 - with the kernels
+
+    return _reproduce
+
+
+def _reproduce(args: argparse.Namespace, console: "Console") -> int:
+    from fastmlp.data import load_dataset
+    from fastmlp.environment import environment
+    from fastmlp.model_file import load_model
+    from fastmlp.run import compile_for, run_one
+    from fastmlp.threads import blas_threads
+
     runs, _ = Store(args.folder / "runs.jsonl").load(mend=False)
     if not runs:
         raise DataError(f"{args.folder} holds no runs; give the folder that --out of a sweep named.")
@@ -94,18 +95,21 @@ def _command(args: argparse.Namespace, errors: Console) -> int:
     here = environment(dataset)
     for name in _COMPUTES:
         if here[name] != there[name]:
-            say(errors, f"{name} is {here[name]} here and was {there[name]}: other bits are possible.")
+            say(console, f"{name} is {here[name]} here and was {there[name]}: other bits are possible.")
     start = load_model(args.init_from).parameters if args.init_from else None
-    with blas_threads(config.threads), errors.status("Compiling") as status:
-        compile_for(config)
+    with blas_threads(config.threads):
+        with Compiling(console).here():
+            compile_for(config)
+        status = console.status(title(config))
 
         def told(epoch: int, history: object) -> None:  # noqa: ARG001 - as run_one calls it
             status.update(f"{title(config)}: epoch {epoch} of at most {config.epochs}, {before.epochs} before")
 
-        now = run_one(config, dataset, on_epoch=told, start=start)
+        with status:
+            now = run_one(config, dataset, on_epoch=told, start=start)
     print(compared(before, now).markdown(), end="")
     same = now.weights_sha256 == before.weights_sha256 and not isnan(now.test_accuracy)
-    say(errors, "The same bits." if same else "The weights are others.")
+    say(console, "The same bits." if same else "The weights are others.")
     return 0 if same else 1
 
 

@@ -13,6 +13,9 @@ from typing import Any, Self
 from fastmlp.config import RunConfig
 from fastmlp.errors import DataError, OutputError
 
+RETRIES = ("failed", "diverged", "interrupted")
+"""Statuses of runs that may be begun anew."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
@@ -20,8 +23,8 @@ class RunResult:
 
     `run_id` is that of `fastmlp.identity`, `weights_sha256` the hash of the kept weights: W1, b1, W2, b2, ... as they
     lie in memory. `best_epoch` counts from 1 and is the epoch whose weights were kept and tested; `seconds` includes
-    the validation after each epoch. `history` holds the lists train_loss, val_loss, train_accuracy and val_accuracy,
-    one value an epoch.
+    the validation after each epoch, but not the compilation of kernels. `history` holds the lists train_loss, val_loss,
+    train_accuracy and val_accuracy, one value an epoch.
 
     `status` is "done"; "diverged" where the loss stopped being finite, with the history up to there; "interrupted"
     where it can go on from its checkpoint; "pruned" where a search gave it up; "failed" where `error` says why. The

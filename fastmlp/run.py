@@ -3,7 +3,8 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp import checkpoint
-from fastmlp.augment import AUGMENTATIONS, AugmentedImages
+from fastmlp.augment import AugmentedImages
+from fastmlp.augmentations import AUGMENTATIONS
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
 from fastmlp.errors import ConfigError
@@ -23,6 +25,7 @@ from fastmlp.model_file import save_model
 from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
 from fastmlp.results import RunResult
+from fastmlp_kernels._compiling import when_compiling
 
 # Seconds between two checkpoints: what a kill costs at most, and against which writing one is nothing.
 CHECKPOINT_SECONDS = 30.0
@@ -110,8 +113,26 @@ def run_one(
     return _result(config, name, fitted, weights, tested)
 
 
-def compile_for(config: RunConfig) -> None:
-    """Compile what a run of this config needs, by one on a few random images."""
+def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
+    """Return one config of each kind: what decides which kernels a run needs."""
+    return list({(c.activation, c.precision, c.matmul, len(c.layers) > 2, c.augment): c for c in configs}.values())
+
+
+def compile_for(config: RunConfig, mark: Path | None = None) -> None:
+    """Compile what a run of this config needs, by one on a few random images.
+
+    mark : a file that is made at the first compilation, for a parent process to see; none where all can be loaded
+    """
+    with when_compiling(lambda: None if mark is None else _make(mark)):
+        _run_small(config)
+
+
+def _make(mark: Path) -> None:
+    with suppress(OSError):  # it is only shown
+        mark.touch()
+
+
+def _run_small(config: RunConfig) -> None:
     rng, classes = np.random.default_rng(0), 2
     images, labels = rng.integers(0, 256, (8, config.layers[0]), np.uint8), {config.labels: np.arange(8) % classes}
     names = {config.labels: ("a", "b")}

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.data import Dataset, load_dataset
-from fastmlp.data.tables import REPORT_IMAGE, class_table, split_table, statistics_table
+from fastmlp.data.cifar import REPORT_IMAGE
+from fastmlp.data.tables import class_table, split_table, statistics_table
 from fastmlp.environment import environment as described
 from fastmlp.errors import DataError, FastMLPError
 from fastmlp.experiments import published
-from fastmlp.gradcheck import run_checks, to_markdown
+from fastmlp.gradients import run_checks, to_markdown
 from fastmlp.model import Model
 from fastmlp.model_file import load_model
 from fastmlp.page import Section, code, figure, folded, table, text
 from fastmlp.plots import curves, images, search, times
 from fastmlp.plots.style import Picture, drawn
-from fastmlp.progress import outcome, title
+from fastmlp.progress import outcome
 from fastmlp.results import RunResult, load_results
 from fastmlp.sweep.job import MODELS, model_path
 from fastmlp.sweep.store import Store, newest
-from fastmlp.tables import Table, machine, results_table, search_table
+from fastmlp.tables import Table, machine, results_table, search_table, title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from statistics import fmean, stdev
-from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.table import Table as RichTable
+from typing import TYPE_CHECKING, Any
 
 from fastmlp.config import RunConfig
 from fastmlp.experiments import CUSTOM, EXPERIMENTS, published
 from fastmlp.initializers import resolve
 from fastmlp.results import RunResult
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 _NOTHING = "-"
 
@@ -33,7 +33,7 @@ class Table:
         lines = [f"| {' | '.join(cells)} |" for cells in (self.columns, rules, *self.rows)]
         return "\n".join([*facts, "", *lines, ""])
 
-    def rich(self, width: int) -> list[RichTable]:
+    def rich(self, width: int) -> "list[RichTable]":
         """Return the table, without the facts, for a terminal of this width.
 
         Where it is too wide it comes in several parts, each of them with the first column again.
@@ -51,7 +51,10 @@ class Table:
         pieces = self.columns[i].split() + (" ".join(cells).split() if i < self.words else cells)
         return max(map(len, pieces)) + 2
 
-    def _part(self, part: list[int]) -> RichTable:
+    def _part(self, part: list[int]) -> "RichTable":
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table as RichTable
+
         table = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
         for i in part:
             is_word = i < self.words
@@ -60,6 +63,11 @@ class Table:
         for row in self.rows:
             table.add_row(*(row[i] for i in part))
         return table
+
+
+def title(config: RunConfig) -> str:
+    """Return what tells this run from the others."""
+    return f"{config.experiment}, {config.normalize}, seed {config.seed}"
 
 
 def experiments_table() -> Table:

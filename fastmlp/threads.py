@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-import numpy as np  # noqa: F401 - threadpoolctl sees only what is loaded: numpy brings the BLAS
 from threadpoolctl import ThreadpoolController
 
 from fastmlp.errors import ConfigError
@@ -34,6 +33,8 @@ def check_threads(n: int) -> None:
 
 @cache
 def _controller() -> ThreadpoolController:
+    import numpy as np  # noqa: F401 - threadpoolctl sees only what is loaded: numpy brings the BLAS
+
     # Finding the libraries costs about 0.7 ms, holding them through a controller that is there a few microseconds.
     return ThreadpoolController().select(user_api="blas")
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, SGD, reference
-from fastmlp.augment import AUGMENTATIONS, Augmentation, AugmentedImages
+from fastmlp.augment import AugmentedImages
+from fastmlp.augmentations import AUGMENTATIONS, Augmentation
 from fastmlp.config import AUGMENTS
 from fastmlp.errors import DataError
 from fastmlp.inputs import EpochInput

@@ -45,7 +45,7 @@ def test_two_experiments_under_two_normalisations(tmp_path: Path, capsys) -> Non
     assert "image, report" not in rows[0]
     for text in (
         "Data set: embedded",
-        "runs: 4",
+        "Runs: 4",
         "Jobs: 1 of 1 threads",
         "run 4/4: classes100, channel, seed 0",
         str(tmp_path),

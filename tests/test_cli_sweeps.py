@@ -1,14 +1,20 @@
 """Sweeps by the command: gone on with, kept as a file, searched; on the embedded data set."""
 
+import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from command import embedded_made_once, fails, run, table_rows  # noqa: F401 - a fixture is found by its name
 from fastmlp import cli
 from fastmlp.results import load_results
 from fastmlp.sweep import job
+from fastmlp.sweep.processes import Processes
+from fastmlp.terminal import Compiling
+from samples import config
 
 pytestmark = pytest.mark.usefixtures("embedded_made_once")
 
@@ -20,7 +26,7 @@ def test_the_same_command_runs_nothing_twice(tmp_path: Path, capsys) -> None:
     assert first.err.count("test accuracy") == 2
     assert run(*argv) == 0
     again = capsys.readouterr()
-    assert "runs: 2, 2 of them finished before" in again.err
+    assert "Runs: 2, 2 of them finished before" in again.err
     assert "test accuracy" not in again.err
     assert table_rows(again.out) == table_rows(first.out)
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
@@ -29,7 +35,7 @@ def test_the_same_command_runs_nothing_twice(tmp_path: Path, capsys) -> None:
 def test_a_sweep_may_grow(tmp_path: Path, capsys) -> None:
     for seeds in ("1", "3"):
         assert run("--layers", "3072,4,20", "--normalize", "image", "--seeds", seeds, "--out", str(tmp_path)) == 0
-    assert "runs: 3, 1 of them finished before" in capsys.readouterr().err
+    assert "Runs: 3, 1 of them finished before" in capsys.readouterr().err
 
 
 def test_another_sweep_in_the_folder_is_refused_with_the_difference(tmp_path: Path, capsys) -> None:
@@ -62,6 +68,33 @@ def test_a_dry_run_lists_the_runs_and_trains_none(tmp_path: Path, capsys, monkey
     assert "Runs: 4, 4 of them to do, 1 at a time" in out
     assert "test accuracy" not in err
     assert not (tmp_path / "out" / "runs.jsonl").exists()
+
+
+def test_the_data_set_is_named_before_anything_is_measured(tmp_path: Path, capsys, monkeypatch) -> None:
+    said = []
+
+    def resolve(configs: Any, before: Any) -> Any:  # noqa: ARG001 - as fastmlp.matmul has it
+        said.append(capsys.readouterr().err)
+        return configs, ["Products: measured."]
+
+    monkeypatch.setattr(cli, "resolve", resolve)
+    assert run("--layers", "3072,4,20", "--normalize", "image", "--matmul", "auto", "--out", str(tmp_path)) == 0
+    assert said[0].startswith("Data set: embedded (")
+    assert "Products: measured.\nRuns: 1.\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("executor", [ThreadPoolExecutor(1), Processes(1, 1)], ids=["threads", "processes"])
+def test_a_worker_that_compiles_before_the_runs_is_told_of(executor: Executor, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(cli, "compile_for", compile_slowly)
+    with executor:
+        cli._compile([config()], executor, tmp_path / "mark", Compiling(Console(stderr=True)))
+    assert capsys.readouterr().err == "Compiling the kernels for this machine, once; it takes some seconds.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def compile_slowly(config: Any, mark: Path) -> None:  # noqa: ARG001 - as fastmlp.run has it
+    mark.touch()
+    time.sleep(1)
 
 
 def test_a_search_tests_its_best_alone(tmp_path: Path, capsys) -> None:

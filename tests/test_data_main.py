@@ -30,7 +30,7 @@ def test_describe_takes_labels_and_image(capsys):
     out, err = capsys.readouterr()
     assert "| slanted ring 5  " in out
     assert "training image 5" in out
-    assert err == ""
+    assert err == "Reading the data set embedded.\n"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "fetch", stop)
+    monkeypatch.setattr("fastmlp.data.load.fetch", stop)
     assert command.main(["fetch", "cifar100"]) == 130
     assert "same command" in capsys.readouterr().err
 

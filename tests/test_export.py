@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from fastmlp import export, precision, save_model
+from fastmlp import export, onnx_graph, precision, save_model
 from fastmlp.errors import OutputError
 from models import KINDS, rows_for, small_model
 
@@ -16,29 +16,29 @@ from models import KINDS, rows_for, small_model
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "identity"])
 def test_onnxruntime_gives_the_same_probabilities(normalize, precision, activation):
     model = small_model(normalize, precision, activation=activation)
-    found = export.check(export.to_onnx(model), model, rows_for(model, 300))
-    assert found.difference <= export.tolerance(model) == export.TOLERANCES[precision]
+    found = onnx_graph.check(onnx_graph.to_onnx(model), model, rows_for(model, 300))
+    assert found.difference <= onnx_graph.tolerance(model) == onnx_graph.TOLERANCES[precision]
     assert found.agreement > 0.99
 
 
 def test_a_network_whose_hidden_layers_multiply_bytes_is_exported(monkeypatch):
     monkeypatch.setattr(precision, "WIDE", 1)
     model = small_model("image", "int8", activation="relu")
-    found = export.check(export.to_onnx(model), model, rows_for(model, 300))
-    assert found.difference <= export.tolerance(model) == export.BYTES_BETWEEN_LAYERS
+    found = onnx_graph.check(onnx_graph.to_onnx(model), model, rows_for(model, 300))
+    assert found.difference <= onnx_graph.tolerance(model) == onnx_graph.BYTES_BETWEEN_LAYERS
     assert found.agreement > 0.99
 
 
 def test_a_wide_network_in_int8_is_written(tmp_path):
     model = small_model("image", "int8", layers=(48, 700, 600, 500, 3), activation="relu")
     narrow = replace(model, parameters=model.parameters / 12)  # so that the probabilities are not all 0 and 1
-    export.export_onnx(tmp_path / "m.onnx", narrow, rows_for(narrow, 300))
+    onnx_graph.export_onnx(tmp_path / "m.onnx", narrow, rows_for(narrow, 300))
     assert (tmp_path / "m.onnx").is_file()
 
 
 def test_a_network_without_hidden_layers_is_exported():
     model = small_model(layers=(48, 3))
-    assert export.check(export.to_onnx(model), model, rows_for(model)).difference < 1e-4
+    assert onnx_graph.check(onnx_graph.to_onnx(model), model, rows_for(model)).difference < 1e-4
 
 
 def test_the_command_writes_a_file_that_tells_its_classes(tmp_path, capsys):
@@ -65,7 +65,7 @@ def test_another_suffix_is_refused(tmp_path, capsys):
 
 def test_a_graph_that_differs_is_not_written(tmp_path, monkeypatch):
     model = small_model()
-    monkeypatch.setattr(export, "check", lambda *_: export.Check(20, float("nan"), 0.0))
+    monkeypatch.setattr(onnx_graph, "check", lambda *_: onnx_graph.Check(20, float("nan"), 0.0))
     with pytest.raises(OutputError, match="was not written"):
-        export.export_onnx(tmp_path / "m.onnx", model, rows_for(model))
+        onnx_graph.export_onnx(tmp_path / "m.onnx", model, rows_for(model))
     assert not np.any([p.suffix == ".onnx" for p in tmp_path.iterdir()])

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from fastmlp import gradcheck, layers
+from fastmlp import gradcheck, gradients, layers
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.errors import ConfigError
+from fastmlp.network import MLP
 
 SMALL = ["--layers", "48,16,5"]
 
@@ -13,14 +14,14 @@ SMALL = ["--layers", "48,16,5"]
 @pytest.mark.parametrize("sizes", [(48, 16, 5), (30, 12, 10, 4), (3072, 128, 20)], ids=str)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_right_gradients_pass(activation, sizes):
-    weights, directions = gradcheck.run_checks(sizes, activation, seed=3)
+    weights, directions = gradients.run_checks(sizes, activation, seed=3)
     assert [check.name for check in weights + directions if not check.passed] == []
     assert len(weights) == 6
-    assert len(directions) == gradcheck.DIRECTIONS * len(sizes)  # every weight layer, and all of them
+    assert len(directions) == gradients.DIRECTIONS * len(sizes)  # every weight layer, and all of them
 
 
 def test_every_gradient_that_moves_is_checked_to_1e8():
-    _, directions = gradcheck.run_checks((48, 16, 5), "tanh")
+    _, directions = gradients.run_checks((48, 16, 5), "tanh")
     for check in directions:
         assert check.allowed == pytest.approx(1e-8 * abs(check.numerical), rel=0.9, abs=1e-8)
         assert check.difference < check.allowed / 10  # the difference itself is exact enough to tell
@@ -40,7 +41,7 @@ def _scaled_weight_gradient(monkeypatch, factor, units=None):
 @pytest.mark.parametrize(("units", "part"), [(16, "layer 1"), (5, "layer 2")])
 def test_a_gradient_wrong_by_a_millionth_fails_where_it_is(monkeypatch, units, part):
     _scaled_weight_gradient(monkeypatch, 1 + 1e-6, units)
-    _, directions = gradcheck.run_checks((48, 16, 5), "tanh")
+    _, directions = gradients.run_checks((48, 16, 5), "tanh")
     failed = {check.name for check in directions if not check.passed}
     assert part in failed
     assert failed <= {part, "all layers"}
@@ -48,7 +49,7 @@ def test_a_gradient_wrong_by_a_millionth_fails_where_it_is(monkeypatch, units, p
 
 def test_a_single_weight_wrong_by_a_hundredth_fails(monkeypatch):
     _scaled_weight_gradient(monkeypatch, 1.01)
-    weights, _ = gradcheck.run_checks((48, 16, 5), "tanh")
+    weights, _ = gradients.run_checks((48, 16, 5), "tanh")
     assert [check.passed for check in weights] == [True, True, False, False, False, False]
 
 
@@ -60,28 +61,28 @@ def test_a_wrong_bias_gradient_fails(monkeypatch):
         self.dbias += 1e-4
 
     monkeypatch.setattr(layers.Dense, "activation_backward", wrong)
-    weights, directions = gradcheck.run_checks((48, 16, 5), "sigmoid")
+    weights, directions = gradients.run_checks((48, 16, 5), "sigmoid")
     assert "layer 1" in {check.name for check in directions if not check.passed}
     assert not weights[1].passed
 
 
 def test_a_nan_gradient_fails():
-    assert not gradcheck.Check("x", 1.0, float("nan"), allowed=1.0).passed
-    assert not gradcheck.Check("x", 1.0, 1.0, allowed=float("nan")).passed
+    assert not gradients.Check("x", 1.0, float("nan"), allowed=1.0).passed
+    assert not gradients.Check("x", 1.0, 1.0, allowed=float("nan")).passed
 
 
 def test_relu_images_near_a_kink_are_left_out():
     rng = np.random.default_rng(0)
-    model = gradcheck.MLP([1, 1, 2], "relu", precision="float64", rng=rng)
+    model = MLP([1, 1, 2], "relu", precision="float64", rng=rng)
     model.layers[0].weight[...], model.layers[0].bias[...] = 1.0, 0.0
     x, labels = np.array([[1.0], [0.004], [-0.004], [-1.0]]), np.zeros(4, np.int64)
     bias = model.layers[0].bias
-    move = gradcheck.Move(bias, model.layers[0].dbias, np.ones(1))
-    line = gradcheck.Line(model, x, labels, [move], reach=0.01)
+    move = gradients.Move(bias, model.layers[0].dbias, np.ones(1))
+    line = gradients.Line(model, x, labels, [move], reach=0.01)
     np.testing.assert_array_equal(line.x, [[1.0], [-1.0]])
     assert bias[0] == 0.0  # moved back
     with pytest.raises(ConfigError, match="fewer units"):
-        gradcheck.Line(model, x, labels, [move], reach=2.0)
+        gradients.Line(model, x, labels, [move], reach=2.0)
 
 
 def test_the_command_prints_both_tables_and_exits_0(capsys):

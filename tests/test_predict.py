@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
-from fastmlp import load_model, predict, save_model
+from fastmlp import load_model, predict, predictor, save_model
 from fastmlp.data import load_dataset
 from fastmlp.images import read_picture
 from models import small_model
@@ -107,6 +108,16 @@ def test_a_data_sets_test_images_by_class(tmp_path, capsys):
     assert predict.main([str(tmp_path / "m.npz"), "--dataset", "embedded"]) == 0
     expected = made.predict_proba(dataset.test_images).argmax(1) == dataset.test_labels["coarse"]
     assert f"| all | {len(expected)} | {100 * expected.mean():.2f} |" in capsys.readouterr().out
+
+
+def test_answers_go_where_they_are_sent_though_a_bar_is_drawn(tmp_path, model, capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    np.save(tmp_path / "a.npy", np.zeros((2, 32, 32, 3), np.uint8))
+    args = predict._parser().parse_args([str(model), str(tmp_path / "a.npy"), "--format", "json"])
+    assert predictor.predict(args, Console(stderr=True, force_terminal=True)) == 0
+    told = capsys.readouterr()
+    assert len(json.loads(told.out)) == 2
+    assert "files" in told.err
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from fastmlp.data import Progress as Download
 from fastmlp.progress import Bar, Lines, Silent, cost, download_bar, make_progress, outcome, overall, say, status
-from fastmlp.sweep.board import Board
+from fastmlp.sweep.board import BEGAN, Board
 from fastmlp.sweep.job import Job
 from samples import config, result
 
@@ -85,6 +85,12 @@ def test_a_job_says_epoch_losses_and_speed(tmp_path: Path) -> None:
         "relu, image, seed 0: epoch 11/100, loss 1.2500, validation 1.2500, 80,000 images/s"
     )
     assert status(config(), board(tmp_path).slot(1), NOW) == "relu, image, seed 0: epoch 1/100"
+
+
+def test_a_job_says_that_it_compiles(tmp_path: Path) -> None:
+    row = board(tmp_path, 10, 400_000).slot(1)
+    row[BEGAN] = math.nan
+    assert status(config(), row, NOW) == "relu, image, seed 0: compiling the kernels for its machine"
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastmlp.run as run_module
+from compilations import compile_for_a_while
 from fastmlp.config import RunConfig
 from fastmlp.precision import MATMULS
 from fastmlp.results import RunResult
-from fastmlp.run import run_one
+from fastmlp.run import kinds, run_one
 from samples import config, dataset
 
 DATA = dataset()
@@ -136,3 +138,19 @@ def test_hooks_are_called_as_training_goes_on(monkeypatch: pytest.MonkeyPatch) -
     )
     assert epochs == [(1, 1), (2, 2)]
     assert images == [32, 64, 96, 128, 160] * 2
+
+
+def test_kinds_are_as_many_as_there_are_kernels_to_compile() -> None:
+    same = [small(), small(seed=1), small(lr=0.5), small(layers=(3072, 8, 20)), small(normalize="channel")]
+    others = [small(activation="tanh"), small(matmul="blas"), small(augment="mirror"), small(layers=(3072, 20))]
+    assert len(kinds(same)) == 1
+    assert len(kinds([*same, *others])) == 5
+
+
+def test_a_mark_is_made_where_a_kernel_is_compiled_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, compiles in (("loaded", False), ("compiled", True)):
+        monkeypatch.setattr(run_module, "_run_small", lambda _, now=compiles: now and compile_for_a_while(0.0))
+        run_module.compile_for(small(), tmp_path / name)
+        run_module.compile_for(small())
+        run_module.compile_for(small(), tmp_path / "nowhere" / name)  # that folder is gone
+    assert [path.name for path in tmp_path.iterdir()] == ["compiled"]

@@ -1,13 +1,16 @@
 """The board: each run writes its own row, and all of them see the order to stop."""
 
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from compilations import compilation, compile_for_a_while
 from fastmlp.fit import History
 from fastmlp.sweep.board import BEGAN, COLUMNS, EPOCHS, IMAGES, IN_EPOCH, TRAIN_LOSS, VAL_LOSS, Board, Reporter
+from fastmlp_kernels._compiling import when_compiling
 
 
 @pytest.fixture
@@ -98,3 +101,19 @@ def test_a_reporter_of_a_run_that_goes_on_counts_the_epochs_of_the_run(board: Bo
     reporter.on_batch(50)
     reporter.on_epoch(8, History([1.0] * 8, [2.0] * 8))
     assert board.slot(2)[[EPOCHS, IMAGES]].tolist() == [8, 50]
+
+
+def test_a_run_begins_when_it_has_compiled_its_kernels(board: Board) -> None:
+    row = board.slot(0)
+    reporter = Reporter(row)
+    began = row[BEGAN]
+    with when_compiling(reporter.on_compilation):
+        other = threading.Thread(target=compile_for_a_while, args=(0.0,))  # another run's, in this process
+        other.start()
+        other.join()
+        assert row[BEGAN] == began
+        with compilation():
+            assert np.isnan(row[BEGAN])
+            time.sleep(0.05)
+    reporter.on_batch(40)
+    assert began + 0.05 <= row[BEGAN] < began + 1

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from compilations import compile_for_a_while
 from fastmlp.cli import main
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.errors import ConfigError
@@ -136,7 +137,8 @@ def test_a_worker_killed_while_it_works_changes_no_bit(cluster: Processes, tmp_p
         there = run_sweep(CONFIGS, NOISE, executor=executor, jobs=2, out=tmp_path / "out", watcher=watcher)
         assert executor.slots == 1
     assert watcher.epochs
-    assert [sentence.split()[-1] for sentence in watcher.said] == ["gone.", "checkpoint."]
+    said = [sentence.split()[-1] for sentence in watcher.said if "compiles the kernels" not in sentence]
+    assert said == ["gone.", "checkpoint."]
     assert [(r.run_id, r.weights_sha256, r.history) for r in there] == [
         (r.run_id, r.weights_sha256, r.history) for r in here
     ]
@@ -193,6 +195,19 @@ def test_a_runs_own_error_comes_back_and_the_worker_stays(cluster: Processes, tm
         assert executor.submit(int, "7").result(SECONDS) == 7
         with pytest.raises(TypeError, match="by name are not taken: base"):
             executor.submit(int, "7", base=8)
+
+
+def test_a_worker_that_compiles_is_told_of_once(cluster: Processes, tmp_path: Path) -> None:
+    cluster.worker()
+    said = list[str]()
+    with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
+        for _ in range(2):
+            executor.submit(compile_for_a_while, 0.0).result(SECONDS)
+        wait_until(lambda: said, "the worker's word")
+        executor.submit(int, "7").result(SECONDS)
+    [sentence] = said
+    assert sentence.startswith("Worker tcp://127.0.0.1:")
+    assert sentence.endswith("compiles the kernels for its machine, once; it takes some seconds.")
 
 
 def test_runs_wait_for_a_worker_and_end_with_the_scheduler(cluster: Processes, tmp_path: Path) -> None:

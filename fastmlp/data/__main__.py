@@ -3,16 +3,14 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.progress import Progress as Bar
-
-from fastmlp.data import DATASET_NAMES, Progress, cache_dir, load_dataset
-from fastmlp.data.cifar import LAYOUTS, TITLES
-from fastmlp.data.load import fetch
-from fastmlp.data.tables import REPORT_IMAGE, class_table, split_table, statistics_table
+from fastmlp.data import DATASET_NAMES, cache_dir
+from fastmlp.data.cifar import LAYOUTS, REPORT_IMAGE, TITLES
 from fastmlp.errors import FastMLPError
+
+if TYPE_CHECKING:
+    from fastmlp.data import Progress
 
 _EXAMPLES = """examples:
   python -m fastmlp.data fetch cifar100                      into the cache, where training finds it
@@ -83,21 +81,31 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fetch(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    from fastmlp.data import load
+
     layout = next(one for one in LAYOUTS if (one.dataset, one.form) == (options.name, options.form))
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Bar(TextColumn("{task.description}"), *columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(layout.archive.name, total=layout.archive.size)
 
-        def show(progress: Progress) -> None:
+        def show(progress: "Progress") -> None:
             bar.update(task, completed=progress.done)
             if progress.note:
                 bar.console.print(progress.note, markup=False, highlight=False)
 
-        path = fetch(layout, options.data_dir, mirror=options.mirror, on_progress=show)
+        path = load.fetch(layout, options.data_dir, mirror=options.mirror, on_progress=show)
     print(f"{TITLES[options.name]} is in {path}, checksum verified.")
 
 
 def _describe(options: argparse.Namespace) -> None:
+    print(f"Reading the data set {options.dataset}.", file=sys.stderr, flush=True)  # before numpy loads
+    from fastmlp.data import load_dataset
+    from fastmlp.data.tables import class_table, split_table, statistics_table
+
     # Describing never starts a download: that is what fetch is for.
     dataset = load_dataset(options.dataset, options.data_dir, download=False)
     if dataset.notice:

@@ -73,3 +73,6 @@ _CIFAR10_PYTHON = Layout(
 
 LAYOUTS: tuple[Layout, ...] = (_CIFAR100_BINARY, _CIFAR100_PYTHON, _CIFAR10_BINARY, _CIFAR10_PYTHON)
 TITLES = {"cifar100": "CIFAR-100", "cifar10": "CIFAR-10"}
+
+REPORT_IMAGE = 7978
+"""The training image of CIFAR-100 whose statistics the report prints in its Figure 6."""

@@ -1,7 +1,5 @@
 """Finding a data set on disk, or fetching it, or falling back on the embedded one."""
 
-import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,9 +11,8 @@ from fastmlp.data.download import download_file
 from fastmlp.data.embedded import embedded_dataset
 from fastmlp.data.layout import Layout
 from fastmlp.data.meter import OnProgress
+from fastmlp.data.places import DATASET_NAMES, cache_dir
 from fastmlp.errors import ConfigError, DataError, MissingDataError
-
-DATASET_NAMES = ("auto", "cifar100", "cifar10", "embedded")
 
 
 def load_dataset(
@@ -76,17 +73,6 @@ def fetch(
     """
     folder = Path(data_dir).expanduser() if data_dir is not None else cache_dir()
     return download_file(layout.archive, folder, mirror or HOST, on_progress=on_progress)
-
-
-def cache_dir() -> Path:
-    """Return the folder for downloads: XDG_CACHE_HOME, else the platform's usual one, then `fastmlp` in it."""
-    if (xdg := os.environ.get("XDG_CACHE_HOME")) and Path(xdg).is_absolute():
-        return Path(xdg) / "fastmlp"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "fastmlp"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "fastmlp"
-    return Path.home() / ".cache" / "fastmlp"
 
 
 def _find(places: list[Path], layouts: list[Layout]) -> tuple[Layout, Path] | None:

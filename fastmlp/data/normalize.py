@@ -3,17 +3,25 @@
 All give `(mean, inv_std)`, one row an image, of shape (M, C): C is 1 or 3 and each column serves 3072 / C neighbouring
 pixels, so one batch kernel applies them all. A constant block of pixels has `inv_std` 1 and so becomes zero.
 Only "dataset" looks at its first two arguments, images and the rows of them to learn from.
+
+Numpy and the kernels load when one is first used: a command that only tells the names, which are the table's keys,
+need not wait for them.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-Moments = tuple[NDArray[np.floating], NDArray[np.floating]]
-Images = NDArray[np.uint8]
-Rows = NDArray[np.int64]
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
+
+    Moments = tuple[NDArray[np.floating], NDArray[np.floating]]
+    Images = NDArray[np.uint8]
+    Rows = NDArray[np.int64]
 
 
 def image_moments(_fit_images: Images, _fit_rows: Rows, images: Images, dtype: DTypeLike) -> Moments:
@@ -28,6 +36,8 @@ def channel_moments(_fit_images: Images, _fit_rows: Rows, images: Images, dtype:
 
 def dataset_moments(fit_images: Images, fit_rows: Rows, images: Images, dtype: DTypeLike) -> Moments:
     """Each colour plane by its mean and deviation over `fit_images[fit_rows]`, the training part; all rows equal."""
+    import numpy as np
+
     count = len(fit_rows) * 1024
     totals, squares = _channel_sums(fit_images, fit_rows)
     mean, inv_std = np.empty((2, len(images), 3), dtype=dtype)
@@ -46,7 +56,8 @@ NORMALIZATIONS: dict[str, Callable[[Images, Rows, Images, DTypeLike], Moments]] 
 
 
 def _own_moments(images: Images, channels: int, dtype: DTypeLike) -> Moments:
-    # Imported here because it loads numba, which a command line need not wait for to print its help.
+    import numpy as np
+
     from fastmlp_kernels import image_moments as moments_kernel
 
     mean, inv_std = np.empty((2, len(images), channels), dtype=dtype)
@@ -56,6 +67,8 @@ def _own_moments(images: Images, channels: int, dtype: DTypeLike) -> Moments:
 
 def _channel_sums(images: Images, rows: Rows) -> tuple[list[int], list[int]]:
     """Sum of pixels and of their squares, a colour channel each, as Python integers."""
+    import numpy as np
+
     totals, squares = np.zeros((2, 3), dtype=np.float64)
     for start in range(0, len(rows), 512):
         block = images[rows[start : start + 512]].reshape(-1, 3, 1024).astype(np.float64)

@@ -8,9 +8,6 @@ from fastmlp.data.dataset import Dataset
 from fastmlp.data.normalize import NORMALIZATIONS
 from fastmlp.errors import ConfigError
 
-REPORT_IMAGE = 7978
-"""The training image of CIFAR-100 whose statistics the report prints in its Figure 6."""
-
 
 def split_table(dataset: Dataset) -> str:
     """Return images and share of each split, as in the report's Figure 2."""

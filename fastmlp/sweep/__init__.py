@@ -1,9 +1,22 @@
 """Many runs: on every core, on many machines, and on from where they were when something ended them.
 
-`run_sweep` is the way in from Python; `python -m fastmlp.train` is built on the same parts.
+`run_sweep` is the way in from Python; `python -m fastmlp.train` is built on the same parts. Names are imported on first
+use, as in `fastmlp` itself.
 """
 
-from fastmlp.sweep.job import hold
-from fastmlp.sweep.loop import run_sweep
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastmlp.sweep.job import hold as hold
+    from fastmlp.sweep.loop import run_sweep as run_sweep
+
+_HOME = {"hold": "job", "run_sweep": "loop"}
 
 __all__ = ["hold", "run_sweep"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -6,12 +6,15 @@ moment blocks nobody; a row read while it is written shows a wrong number for a 
 
 import time
 from pathlib import Path
+from threading import get_ident
 
 import numpy as np
 
 from fastmlp.fit import History
+from fastmlp_kernels._compiling import seconds_compiling_here
 
-# Columns: epochs done, images trained on in all and in this epoch, when it began, the last epoch's losses.
+# Columns: epochs done, images trained on in all and in this epoch, when it began, the last epoch's losses. What a run
+# compiles moves its beginning; while it compiles that is NaN.
 EPOCHS, IMAGES, IN_EPOCH, BEGAN, TRAIN_LOSS, VAL_LOSS, COLUMNS = range(7)
 
 
@@ -48,20 +51,31 @@ class Board:
 
 
 class Reporter:
-    """Writes one run's progress to its row."""
+    """Writes one run's progress to its row; made in the thread that the run is in."""
 
     def __init__(self, row: np.ndarray) -> None:
-        self._row = row
+        self._row, self._thread = row, get_ident()
         row[:] = 0
         row[TRAIN_LOSS:] = np.nan
-        row[BEGAN] = time.time()
+        self._start, self._compiled = time.time(), seconds_compiling_here()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._row[BEGAN] = self._start + (seconds_compiling_here() - self._compiled)
+
+    def on_compilation(self) -> None:
+        """Take note that kernels are being compiled, if it is by this run."""
+        if get_ident() == self._thread:
+            self._row[BEGAN] = np.nan
 
     def on_batch(self, images: int) -> None:
         """Take note of how many images of the current epoch are done."""
+        self._begin()
         self._row[IN_EPOCH] = images
 
     def on_epoch(self, epoch: int, history: History) -> None:
         """Take note of the end of an epoch."""
+        self._begin()
         self._row[IMAGES] += self._row[IN_EPOCH]
         self._row[IN_EPOCH] = 0
         self._row[EPOCHS] = epoch

@@ -21,6 +21,7 @@ from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError, FastMLPError
 from fastmlp.identity import TRAINING_VERSION
 from fastmlp.sweep.job import DATA, hold, holds
+from fastmlp_kernels._compiling import when_compiling
 
 LOOK_SECONDS = 0.2
 CONNECT_SECONDS = 10
@@ -69,6 +70,15 @@ def _set_up(wanted: _Wanted, sent: Dataset | None) -> dict[str, Any]:
     return {"cores": usable_cores(), "has_data": holds(wanted.fingerprint)}
 
 
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...], topic: str) -> Any:
+    """Call the function on this worker, whose address goes to the topic where it compiles kernels for that."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    with when_compiling(lambda: worker.log_event(topic, worker.address)):
+        return function(*arguments)
+
+
 @dataclass
 class _Worker:
     slots: int
@@ -87,7 +97,7 @@ class Cluster(Executor):
 
     dataset : sent to workers that have none of its fingerprint; work : the sweep's folder, where workers may see it
     threads : of a run; a worker takes as many runs at once as it has threads of its own, and cores for theirs
-    tell(sentence) : told of workers that come, go, or cannot be used
+    tell(sentence) : told of workers that come, go, compile, or cannot be used
 
     A future whose worker died raises BrokenExecutor. Raises ConfigError where the extra `cluster` is not installed, no
     scheduler answers, or none of its workers can be used.
@@ -116,6 +126,9 @@ class Cluster(Executor):
         self._workers: dict[str, _Worker] = {}
         self._refused: dict[str, str] = {}  # why, by the worker's identity
         self._waiting: deque[_Call] = deque()
+        self._compiling: set[str] = set()  # addresses of workers that told so
+        self._topic = f"fastmlp compiles {self._client.id}"
+        self._client.subscribe_topic(self._topic, self._tell_of_compilation)
         self._lock, self._ends = threading.Lock(), False
         try:
             self._look_for_workers()
@@ -185,6 +198,12 @@ class Cluster(Executor):
         if not self._workers:
             self._tell("No worker is left. The sweep goes on as soon as one joins; Ctrl-C ends it.")
 
+    def _tell_of_compilation(self, event: tuple[float, str]) -> None:
+        address = event[1]
+        if address not in self._compiling:
+            self._compiling.add(address)
+            self._tell(f"Worker {address} compiles the kernels for its machine, once; it takes some seconds.")
+
     def _work(self) -> None:
         """Hand out what waits and bring back what is done, until the end."""
         while not self._ends:
@@ -217,7 +236,8 @@ class Cluster(Executor):
                     if not call.future.set_running_or_notify_cancel():
                         continue
                     where = {"workers": [name.split()[0]], "allow_other_workers": False}
-                    remote = self._client.submit(call.function, *call.arguments, pure=False, **where)
+                    called = (_call, call.function, call.arguments, self._topic)
+                    remote = self._client.submit(*called, pure=False, **where)
                     worker.running[remote] = call.future
 
     def _break(self, error: Exception) -> None:

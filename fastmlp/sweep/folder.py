@@ -17,8 +17,6 @@ from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, MODELS
 from fastmlp.sweep.lock import held
 from fastmlp.sweep.store import Store, newest
 
-RETRIES = ("failed", "diverged", "interrupted")
-
 
 class Folder:
     """Results by run id, `known`, which are in `runs.jsonl` before they are here; `work` for what dies with the sweep.

@@ -19,6 +19,7 @@ from fastmlp.identity import run_id
 from fastmlp.results import RunResult
 from fastmlp.run import run_one
 from fastmlp.sweep.board import Board, Reporter
+from fastmlp_kernels._compiling import when_compiling
 
 DATA, BOARD, CHECKPOINTS = "data", "board", "checkpoints"
 MODELS = "models"
@@ -99,16 +100,17 @@ def run(job: Job) -> Outcome:
             return Outcome(result, file.read_bytes() if file is not None and file.exists() else b"")
     board = Board.open(job.work / BOARD)
     reporter = Reporter(board.slot(job.slot))
-    result = run_one(
-        job.config,
-        dataset,
-        on_epoch=reporter.on_epoch,
-        on_batch=reporter.on_batch,
-        kept=job.checkpoint,
-        until=job.until,
-        stop=lambda: board.stops,
-        test=job.test,
-        start=job.start,
-        model_file=None if job.models is None else model_path(job.models, job.run_id),
-    )
+    with when_compiling(reporter.on_compilation):
+        result = run_one(
+            job.config,
+            dataset,
+            on_epoch=reporter.on_epoch,
+            on_batch=reporter.on_batch,
+            kept=job.checkpoint,
+            until=job.until,
+            stop=lambda: board.stops,
+            test=job.test,
+            start=job.start,
+            model_file=None if job.models is None else model_path(job.models, job.run_id),
+        )
     return Outcome(result)

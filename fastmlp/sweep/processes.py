@@ -15,7 +15,7 @@ from typing import Any
 
 from loky import ProcessPoolExecutor
 
-from fastmlp.data.load import cache_dir
+from fastmlp.data import cache_dir
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 # How often a worker looks whether its parent is there: an idle one waits for jobs for ever and would not notice.

@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, NamedTuple, get_type_hints
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from fastmlp.config import RunConfig, check_fields
 from fastmlp.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # The other fields say which run it is and where, not how it trains.
 _FIXED = ("experiment", "dataset", "seed", "threads", "init_from")
@@ -138,6 +139,8 @@ def sample(axes: Sequence[Axis], count: int, seed: int) -> list[dict[str, Any]]:
     _check_fields_differ(axes)
     if count < 1:
         raise ConfigError(f"--random is to draw {count} candidates; allowed is a whole number of at least 1.")
+    import numpy as np  # here: a command's parser knows PRESETS, and need not wait for it
+
     rng = np.random.default_rng(seed)
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for _ in range(_DRAWS * count):
@@ -151,7 +154,7 @@ def sample(axes: Sequence[Axis], count: int, seed: int) -> list[dict[str, Any]]:
     )
 
 
-def _draw(axis: Axis, rng: np.random.Generator) -> Any:
+def _draw(axis: Axis, rng: "np.random.Generator") -> Any:
     if axis.bounds is None:
         return axis.choices[int(rng.integers(len(axis.choices)))]
     low, high = axis.bounds

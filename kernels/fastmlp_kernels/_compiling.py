@@ -5,6 +5,7 @@ loaded from the disk cache is not compiled, and not told of.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,11 +21,14 @@ class _Watch(event.Listener):
 
     def __init__(self) -> None:
         self.seconds, self.depth, self.began, self.listeners = 0.0, 0, 0.0, list[Callable[[], None]]()
+        self.of_thread = threading.local()
 
     def on_start(self, event: Any) -> None:
         """Begin a compilation, or one inside it."""
         if self.depth == 0:
-            if not event.data["dispatcher"].py_func.__module__.startswith("fastmlp"):
+            data: Any = event.data
+            module = data["dispatcher"].py_func.__module__ or ""  # None for code that was never in a file
+            if not module.startswith("fastmlp"):
                 return
             if self.seconds == 0:
                 logger.info("Compiling the kernels for this machine, once; it takes some seconds.")
@@ -38,7 +42,9 @@ class _Watch(event.Listener):
         if self.depth:
             self.depth -= 1
             if self.depth == 0:
-                self.seconds += time.perf_counter() - self.began
+                seconds = time.perf_counter() - self.began
+                self.seconds += seconds
+                self.of_thread.seconds = getattr(self.of_thread, "seconds", 0.0) + seconds
 
 
 _watch = _Watch()
@@ -48,6 +54,16 @@ event.register("numba:compile", _watch)
 def seconds_compiling() -> float:
     """Return the seconds that this process has spent in compiling kernels so far, one under way included."""
     return _watch.seconds + (time.perf_counter() - _watch.began if _watch.depth else 0.0)
+
+
+def seconds_compiling_here() -> float:
+    """Return the seconds that the calling thread has spent in compiling kernels so far."""
+    return getattr(_watch.of_thread, "seconds", 0.0)
+
+
+def is_compiling() -> bool:
+    """Whether a kernel is being compiled in this process."""
+    return _watch.depth > 0
 
 
 @contextmanager

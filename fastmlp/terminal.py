@@ -1,0 +1,153 @@
+"""What commands say, all of it on stderr: one line at a time, the compilation of kernels while it goes on, the end.
+
+Nothing here loads numpy or numba before it must: a command says its first line while these still load.
+"""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from fastmlp import __version__
+from fastmlp.errors import ConfigError, FastMLPError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+    from fastmlp.tables import Table
+
+_COMPILING = "Compiling the kernels for this machine, once"
+# Seconds of compilation from which on it is told afterwards too.
+_WORTH_TELLING = 1.0
+
+
+def say(console: "Console", text: str) -> None:
+    """Print one line of plain text, whatever the width: brackets are not markup, numbers not coloured."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def say_first(console: "Console", what: str) -> None:
+    """Print a command's first line: what it is about to do, before what it needs is loaded."""
+    say(console, f"fastmlp {__version__}: {what}; loading.")
+
+
+def is_moving(console: "Console") -> bool:
+    """Whether lines that change may be drawn: on a terminal that can, and is not to be quiet."""
+    return console.is_terminal and not console.is_dumb_terminal and not console.quiet
+
+
+class Compiling:
+    """What a command shows of compilation: on a terminal a line with the seconds so far, elsewhere one plain line.
+
+    One for a command, which says the plain line once. While it draws its line nobody else should draw one; under other
+    moving lines it may come out as the plain line.
+    """
+
+    def __init__(self, console: "Console") -> None:
+        self._console, self._moving = console, is_moving(console)
+        self._live: Live | None = None
+        self._seconds: Callable[[], float] = float
+        self._told = False
+
+    @contextmanager
+    def here(self, doing: str = "") -> Iterator[None]:
+        """Show what this process compiles in the body; doing : what a terminal shows while it compiles nothing."""
+        from fastmlp_kernels._compiling import is_compiling, seconds_compiling, when_compiling
+
+        before = seconds_compiling()
+
+        def line() -> str:
+            return self._line() if is_compiling() or not doing else doing
+
+        if doing:
+            self._draw(line)
+        try:
+            with when_compiling(lambda: self.show(lambda: seconds_compiling() - before, line)):
+                yield
+        finally:
+            self.end()
+
+    def show(self, seconds: Callable[[], float], line: Callable[[], str] | None = None) -> None:
+        """Show until `end` that kernels are being compiled, for `seconds()` so far: here, or by a worker."""
+        self._seconds = seconds
+        if not self._draw(line or self._line) and not self._told:
+            say(self._console, f"{_COMPILING}; it takes some seconds.")
+        self._told = True
+
+    def end(self) -> None:
+        """Take the line away, and say how long compilation took."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+            if (seconds := self._seconds()) >= _WORTH_TELLING:
+                say(self._console, f"Compiled the kernels for this machine in {seconds:.0f} s.")
+        self._seconds = float
+
+    def _line(self) -> str:
+        return f"{_COMPILING}: {self._seconds():.0f} s"
+
+    def _draw(self, line: Callable[[], str]) -> bool:
+        """Begin to draw a line, unless one is drawn; return whether one is now."""
+        if not self._moving or self._live is not None:
+            return self._moving
+        from rich.errors import LiveError
+        from rich.live import Live
+        from rich.spinner import Spinner
+
+        spinner = Spinner("dots")
+
+        def drawn() -> Spinner:
+            spinner.update(text=line())
+            return spinner
+
+        # What is printed to stdout meanwhile goes there, even where that is a file.
+        live = Live(console=self._console, get_renderable=drawn, transient=True, redirect_stdout=False)
+        try:
+            live.start()
+        except LiveError:  # older versions of rich draw one at a time
+            return False
+        self._live = live
+        return True
+
+
+def print_table(table: "Table") -> None:
+    """Print a table to stdout: drawn on a terminal, as Markdown elsewhere."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        print(table.markdown(), end="")
+        return
+    for fact in table.facts:
+        say(console, fact)
+    console.print(*table.rich(console.width))
+
+
+Command = Callable[[Namespace, "Console"], int]
+
+
+def run_command(load: Callable[[], Command], args: Namespace, what: str) -> int:
+    """Say what a command does, load it, run it, and return its exit status: 2 after an error, 130 after Ctrl-C.
+
+    load() imports what the command needs, and returns it: it is called with `args` and a console, quiet by `--quiet`
+    """
+    from rich.console import Console  # here, as in each command: `--help` has no use for it
+
+    console = Console(stderr=True, quiet=getattr(args, "quiet", False))
+    try:
+        say_first(console, what)
+        return _loaded(load)(args, console)
+    except FastMLPError as error:
+        say(Console(stderr=True), f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say(Console(stderr=True), "Stopped by Ctrl-C.")
+        return 130
+
+
+def _loaded(load: Callable[[], Command]) -> Command:
+    try:
+        return load()
+    except ValueError as error:  # of the kernels, where FASTMLP_NUMBA_CACHE is none of its values
+        raise ConfigError(str(error)) from error
