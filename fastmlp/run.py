@@ -115,7 +115,13 @@ def run_one(
 
 def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
     """Return one config of each kind: what decides which kernels a run needs."""
-    return list({(c.activation, c.precision, c.matmul, len(c.layers) > 2, c.augment): c for c in configs}.values())
+
+    def kind(config: RunConfig) -> tuple[str, ...]:
+        # a packed run compiles once for all activations and depths, BLAS has a kernel for each activation
+        between = config.activation if config.matmul == "blas" and len(config.layers) > 2 else ""
+        return config.precision, config.matmul, config.augment, between
+
+    return list({kind(config): config for config in configs}.values())
 
 
 def compile_for(config: RunConfig, mark: Path | None = None) -> None:
