@@ -4,8 +4,8 @@ numba's own cache looks only at the file that holds a function and misses a chan
 (numba/numba#8359), and a damaged file ends the process that reads it (numba/numba#10434). In this one
 
 - a file is an entry, and its name says all that the code depends on: see `KernelCache`;
-- it begins with a digest of what follows, checked before it is read: whatever is wrong with it, the file goes and the
-  function compiles;
+- it begins with a digest of its name and of what follows, checked before it is read: whatever is wrong with it, the
+  file goes and the function compiles;
 - it is written under another name and then renamed, so that others see it whole or not at all; what cannot be written
   is not.
 
@@ -19,7 +19,7 @@ import pickle
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -41,7 +41,7 @@ VARIABLE = "FASTMLP_NUMBA_CACHE"
 MOST_BYTES = 256 << 20
 # A file that is still being written is younger.
 _STALE_SECONDS = 3600.0
-_ENTRY, _PART = ".kernel", ".part"
+ENTRY, PART = ".kernel", ".part"
 _DIGEST = sha256().digest_size
 # numba's settings that change the code it makes, where it has them.
 _CODE_OPTIONS = (
@@ -92,23 +92,36 @@ def _is_anothers_home(path: Path) -> bool:
     return os.name == "posix" and os.geteuid() == 0 and there.stat().st_uid != 0
 
 
+def why_unused(path: Path | None) -> str | None:
+    """Return why entries are not kept in this folder, which need not be there yet; None where they are."""
+    if not wanted():
+        return f"{VARIABLE}=0"
+    if path is None:
+        return "neither HOME nor the system says where this user's files lie"
+    try:
+        if not path.exists():
+            return "it would be root's, in a folder of another user" if _is_anothers_home(path) else None
+        return None if _is_private(path) else "it is not a folder of this user alone (owner, mode 0700)"
+    except OSError as error:
+        return str(error)
+
+
 @cache
 def folder() -> Path | None:
     """Return the folder of the entries, made where it is missing; None where there is none that may be used."""
-    path = place() if wanted() else None
-    if path is None:
-        return None
-    try:
-        if not path.exists() and not _is_anothers_home(path):
+    path = place()
+    reason = why_unused(path)
+    if path is not None and reason is None:
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir(mode=0o700, exist_ok=True)  # several processes may begin at once
-        if _is_private(path):
-            return path
-        reason = "it is not a folder of this user alone (owner, mode 0700)"
-    except OSError as error:
-        reason = str(error)
-    logger.info("Compiled kernels are not kept in %s: %s", path, reason)
-    return None
+            reason = why_unused(path)
+        except OSError as error:
+            reason = str(error)
+    if reason is not None:
+        logger.info("Compiled kernels are not kept in %s: %s", path, reason)
+        return None
+    return path
 
 
 class Entry(NamedTuple):
@@ -119,10 +132,10 @@ class Entry(NamedTuple):
     used: float
 
 
-def entries(suffix: str = _ENTRY) -> list[Entry]:
-    """Return the files in the folder, the longest unused first; a time in the future tells nothing: long ago."""
+def entries(where: Path, suffix: str = ENTRY) -> list[Entry]:
+    """Return the files in a folder, the longest unused first; a time in the future tells nothing: long ago."""
     found, now = list[Entry](), time.time()
-    with suppress(OSError), os.scandir(folder() or os.devnull) as listed:
+    with suppress(OSError), os.scandir(where) as listed:
         for file in listed:
             with suppress(OSError):  # another process removed it
                 about = file.stat(follow_symlinks=False)
@@ -138,11 +151,16 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
+def _sealed(path: Path, content: bytes) -> bytes:
+    """Return the digest of an entry: one under another's name is damaged, too."""
+    return sha256(path.name.encode() + content).digest()
+
+
 def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{secrets.token_hex(8)}{_PART}")
+    part = path.with_name(f"{secrets.token_hex(8)}{PART}")
     try:
         with open(part, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(sha256(content).digest())
+            file.write(_sealed(path, content))
             file.write(content)
         part.replace(path)
     except BaseException:
@@ -151,27 +169,29 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _read(path: Path) -> bytes | None:
-    """Return an entry's content, None where there is none or it is not whole."""
+    """Return an entry's content, None where there is none; ValueError where it is not whole."""
     try:
         content = path.read_bytes()
-        if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-            os.utime(path)
     except FileNotFoundError:
         return None
-    if sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+    if _sealed(path, content[_DIGEST:]) != content[:_DIGEST]:
         raise ValueError("damaged")
+    with suppress(OSError):  # a folder that can only be read serves as well
+        if abs(time.time() - path.stat().st_mtime) > _STALE_SECONDS:
+            os.utime(path)
     return content[_DIGEST:]
 
 
 def _tidy(written: Path) -> None:
     """Remove what killed processes left, entries of older versions of what was written, and the oldest of too many."""
-    for part in entries(_PART):
+    for part in entries(written.parent, PART):
         if part.used < time.time() - _STALE_SECONDS:
             remove(part.path)
-    origin, version, _ = written.name.split("-")
+    origin, *version, _ = written.name.split("-")
     kept = list[Entry]()
-    for entry in entries():
-        if entry.path.name.startswith(f"{origin}-") and not entry.path.name.startswith(f"{origin}-{version}-"):
+    for entry in entries(written.parent):
+        its_origin, *its_version, _ = entry.path.name.split("-")
+        if its_origin == origin and its_version != version:
             remove(entry.path)
         elif entry.path != written:
             kept.append(entry)
@@ -187,17 +207,36 @@ def _digest(*parts: Any) -> str:
     return sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-@cache
-def _source(directory: Path) -> str | None:
-    """Return a digest of a folder's code, None where there is no code to read, as in an archive."""
-    digest = sha256()
+def _source(files: Iterable[Path]) -> str | None:
+    """Return a digest of code, None where there is none to read, as in an archive."""
+    digest, found = sha256(), sorted(files)
     try:
-        files = sorted(directory.glob("*.py"))
-        for path in files:
-            digest.update(path.read_bytes())
+        for path in found:
+            code = path.read_bytes()
+            digest.update(f"{path.name} {len(code)} ".encode() + code)
     except OSError:
         return None
-    return digest.hexdigest() if files else None
+    return digest.hexdigest() if found else None
+
+
+_PACKAGE = Path(__file__).parent
+
+
+def _package_source() -> str | None:
+    return _source(_PACKAGE.rglob("*.py"))
+
+
+def _folder_source(file: Path) -> str | None:
+    """Return a digest of the code in a file's folder; None where there is no such file, as in a notebook."""
+    return _source(file.parent.glob("*.py")) if file.is_file() else None
+
+
+_package_source_at_import, _folder_source_at_import = cache(_package_source), cache(_folder_source)
+
+
+def package_version() -> str:
+    """Return the part of an entry's name that tells the version of this package and of what it compiles with."""
+    return _digest(_package_source_at_import(), numba.__version__, llvmlite.__version__, np.__version__, sys.version)
 
 
 _Base: Any = _Cache  # its annotations say that all methods return None
@@ -206,17 +245,24 @@ _Base: Any = _Cache  # its annotations say that all methods return None
 class KernelCache(_Base):
     """What numba asks for compiled code before it compiles a function, and gives it to afterwards.
 
-    An entry's name holds three digests: of where it comes from (the folders of this package and of the function, the
-    CPU, numba's options); of its version (all code in these folders, numba, llvmlite, numpy, Python); of the function
-    and the types of its arguments. Those of one origin and another version are of no more use.
+    An entry's name holds four digests: of where it comes from (this Python's environment, the folders of this package
+    and of the function, the CPU, numba's options); of its version, in two parts (this package's code, numba, llvmlite,
+    numpy and Python; the code in the function's folder); of the function, what its closure holds, and the types of its
+    arguments. Those of one origin and another version are of no more use.
+
+    What a function reads from elsewhere, as numba does once when it compiles, must not be changed by hand before.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        own, caller = Path(__file__).parent, Path(function.__code__.co_filename).parent
+        self._of, self._file = function, Path(function.__code__.co_filename).absolute()
         # now, as the code on disk may be another by the time that something is compiled
-        self._code = _source(own), _source(caller)
-        self._folders = str(own), str(caller)
-        self._function = f"{function.__module__}.{function.__qualname__}"
+        self._code = self._sources(_package_source_at_import, _folder_source_at_import) if wanted() else (None, None)
+
+    def _sources(
+        self, package: Callable[[], str | None], caller: Callable[[Path], str | None]
+    ) -> tuple[str | None, str | None]:
+        of_package = package()
+        return of_package, of_package if self._file.parent == _PACKAGE else caller(self._file)
 
     @property
     def cache_path(self) -> str:
@@ -226,41 +272,52 @@ class KernelCache(_Base):
     def load_overload(self, sig: Any, target_context: Any) -> CompileResult | None:
         """Return what was kept for arguments of these types, None where nothing was."""
         target_context.refresh()  # numba: the context must know all types before code is linked into it
-        path = self._path(sig, target_context)
-        if path is None:
-            return None
+        path = None
         try:
-            content = _read(path)
-            return None if content is None else CompileResult._rebuild(target_context, *pickle.loads(content))  # noqa: S301
+            if (path := self._path(sig, target_context)) is None or (content := _read(path)) is None:
+                return None
+            return CompileResult._rebuild(target_context, *pickle.loads(content))  # noqa: S301
         except Exception as error:  # whatever it is: the function compiles
             logger.info("An entry of the cache of kernels could not be used, and was removed: %r", error)
-            remove(path)
+            if path is not None:
+                remove(path)
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function, where that can be."""
-        path = self._path(sig, data.target_context)
-        if path is None or data.lifted or data.library.has_dynamic_globals:  # the last two hold only in this process
+        if data.lifted or data.library.has_dynamic_globals:  # these hold only in this process
             return
         try:
+            path = self._path(sig, data.target_context)
+            # where the code on disk has changed since, no one knows which of it this process has imported
+            if path is None or self._sources(_package_source, _folder_source) != self._code:
+                return
             # the annotation, a listing of the function with all types, takes longer than the rest
             _write(path, dumps(data._replace(type_annotation="")._reduce()))
             _tidy(path)
         except Exception as error:  # a full disk, or code that numba cannot pickle: the function works without
-            logger.info("A compiled kernel could not be kept in %s: %r", path.parent, error)
+            logger.info("A compiled kernel could not be kept: %r", error)
+
+    def _function(self) -> tuple[Any, ...] | None:
+        """Return what tells the function from others in its folder; None where more than names and numbers do."""
+        held = tuple(cell.cell_contents for cell in self._of.__closure__ or ())
+        if not all(value is None or type(value) in (str, bool, int, float) for value in held):
+            return None
+        return self._of.__module__, self._of.__qualname__, self._of.__code__.co_firstlineno, held
 
     def _path(self, sig: Any, target_context: Any) -> Path | None:
-        where = folder()
-        if where is None or None in self._code:
+        where, function, types = folder(), self._function(), repr(sig)
+        # an address, as of a function among the arguments, means nothing in another process
+        if where is None or None in self._code or function is None or " at 0x" in types:
             return None
-        types = repr(sig)
         # What multiplies bytes, which are packed as uint32, depends on whether the system grants tile registers.
-        compiled_in = TILE, cache_bytes(1), cache_bytes(2), amx_int8() if "uint32" in types else None
+        amx = amx_int8() if "uint32" in types else None
+        compiled_in = TILE, cache_bytes(1), cache_bytes(2), amx, sys.flags.optimize
         options = [(name, str(getattr(config, name, None))) for name in _CODE_OPTIONS]
-        versions = numba.__version__, llvmlite.__version__, np.__version__, sys.version
         cpu = target_context.codegen().magic_tuple()
-        origin = _digest(self._folders, cpu, options, compiled_in)
-        return where / f"{origin}-{_digest(self._code, versions)}-{_digest(self._function, types)}{_ENTRY}"
+        origin = _digest(sys.prefix, str(_PACKAGE), str(self._file.parent), cpu, options, compiled_in)
+        version = f"{package_version()}-{_digest(self._code[1])}"
+        return where / f"{origin}-{version}-{_digest(function, types)}{ENTRY}"
 
     def enable(self) -> None:
         """Do nothing: the environment decides."""
