@@ -17,6 +17,7 @@ import logging
 import os
 import pickle
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -125,11 +126,16 @@ def folder() -> Path | None:
 
 
 class Entry(NamedTuple):
-    """A file in the folder."""
+    """A file in the folder; `used`: the last time, to the hour."""
 
     path: Path
     size: int
     used: float
+
+    @property
+    def names(self) -> list[str]:
+        """Digests of its origin, of the package's version, of that of the function's folder, and of the function."""
+        return self.path.stem.split("-")
 
 
 def entries(where: Path, suffix: str = ENTRY) -> list[Entry]:
@@ -140,7 +146,7 @@ def entries(where: Path, suffix: str = ENTRY) -> list[Entry]:
             with suppress(OSError):  # another process removed it
                 about = file.stat(follow_symlinks=False)
                 used = about.st_mtime if about.st_mtime < now + _STALE_SECONDS else 0.0
-                if file.name.endswith(suffix):
+                if file.name.endswith(suffix) and stat.S_ISREG(about.st_mode):
                     found.append(Entry(Path(file.path), about.st_size, used))
     return sorted(found, key=lambda entry: entry.used)
 
@@ -187,11 +193,10 @@ def _tidy(written: Path) -> None:
     for part in entries(written.parent, PART):
         if part.used < time.time() - _STALE_SECONDS:
             remove(part.path)
-    origin, *version, _ = written.name.split("-")
+    origin, *version, _ = written.stem.split("-")
     kept = list[Entry]()
     for entry in entries(written.parent):
-        its_origin, *its_version, _ = entry.path.name.split("-")
-        if its_origin == origin and its_version != version:
+        if entry.names[0] == origin and entry.names[1:-1] != version:
             remove(entry.path)
         elif entry.path != written:
             kept.append(entry)
