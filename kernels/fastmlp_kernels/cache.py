@@ -17,6 +17,11 @@ from fastmlp_kernels import _cache
 
 __all__ = ["Removed", "clear", "folder", "summary"]
 
+_ABOUT = f"""It lies in the user's folder for caches (under XDG_CACHE_HOME, or NUMBA_CACHE_DIR, where these are set), and
+must be open to the user alone. {_cache.VARIABLE}=0 in the environment leaves it unused. A version is one of this
+package's code, numba, llvmlite, numpy and Python; entries of older ones, and the longest unused of too many, go by
+themselves."""
+
 
 class Removed(NamedTuple):
     """What `clear` removed, and how many files it could not remove."""
@@ -80,10 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m fastmlp_kernels.cache",
         description="Show the cache of compiled kernels on disk, or clear it.",
-        epilog="It lies in the user's folder for caches (under XDG_CACHE_HOME, or NUMBA_CACHE_DIR, where these are set),"
-        f" and must be open to the user alone. {_cache.VARIABLE}=0 in the environment leaves it unused. A version is one of"
-        " this package's code, numba, llvmlite, numpy and Python; entries of older ones, and the longest unused of too"
-        " many, go by themselves.",
+        epilog=_ABOUT,
     )
     parser.add_argument("--clear", action="store_true", help="remove all that is in it")
     if not parser.parse_args(arguments).clear:
