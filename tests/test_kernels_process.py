@@ -19,12 +19,17 @@ ROOT = Path(__file__).parents[1]
 KERNELS = [name for name in jit.__all__ if not name.endswith("1")]
 
 
-def run_python(code: str, kernels: Path = ROOT / "kernels", /, **environment: str) -> str:
-    """Return what a fresh interpreter prints, with warnings as errors; fail with its complaint where it fails."""
+def environment_of(kernels: Path = ROOT / "kernels", /, **environment: str) -> dict[str, str]:
+    """Return this process's environment without settings of this package and of numba but those given."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "FASTMLP_"))}
-    env |= {"PYTHONPATH": os.pathsep.join([str(kernels), str(ROOT), str(ROOT / "tests")]), **environment}
-    done = subprocess.run([sys.executable, "-P", "-W", "error", "-c", code], env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    return env | {"PYTHONPATH": os.pathsep.join([str(kernels), str(ROOT), str(ROOT / "tests")]), **environment}
+
+
+def run_python(code: str, kernels: Path = ROOT / "kernels", /, **environment: str) -> str:
+    """Return what a fresh interpreter prints, with warnings as errors; fail where it fails or complains."""
+    command = [sys.executable, "-P", "-W", "error", "-c", code]
+    done = subprocess.run(command, env=environment_of(kernels, **environment), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 
 

@@ -20,7 +20,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -76,7 +76,7 @@ def place() -> Path | None:
         caches = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     else:
         caches = home / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    return caches / "fastmlp" / "kernels"
+    return caches / "fastmlp" / "kernels" if caches.is_absolute() else None
 
 
 def _is_private(path: Path) -> bool:
@@ -95,15 +95,15 @@ def _is_anothers_home(path: Path) -> bool:
 
 def why_unused(path: Path | None) -> str | None:
     """Return why entries are not kept in this folder, which need not be there yet; None where they are."""
-    if not wanted():
-        return f"{VARIABLE}=0"
     if path is None:
         return "neither HOME nor the system says where this user's files lie"
     try:
+        if not wanted():
+            return f"{VARIABLE}=0"
         if not path.exists():
             return "it would be root's, in a folder of another user" if _is_anothers_home(path) else None
         return None if _is_private(path) else "it is not a folder of this user alone (owner, mode 0700)"
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return str(error)
 
 
@@ -212,28 +212,29 @@ def _digest(*parts: Any) -> str:
     return sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _source(files: Iterable[Path]) -> str | None:
-    """Return a digest of code, None where there is none to read, as in an archive."""
-    digest, found = sha256(), sorted(files)
+def _source(directory: Path, pattern: str) -> str | None:
+    """Return a digest of a folder's code, None where there is none to read, as in an archive."""
+    digest = sha256()
     try:
-        for path in found:
+        files = sorted(directory.glob(pattern))
+        for path in files:
             code = path.read_bytes()
             digest.update(f"{path.name} {len(code)} ".encode() + code)
     except OSError:
         return None
-    return digest.hexdigest() if found else None
+    return digest.hexdigest() if files else None
 
 
 _PACKAGE = Path(__file__).parent
 
 
 def _package_source() -> str | None:
-    return _source(_PACKAGE.rglob("*.py"))
+    return _source(_PACKAGE, "**/*.py")
 
 
 def _folder_source(file: Path) -> str | None:
-    """Return a digest of the code in a file's folder; None where there is no such file, as in a notebook."""
-    return _source(file.parent.glob("*.py")) if file.is_file() else None
+    """Return a digest of the code beside a file; None where there is no such file, as in a notebook."""
+    return _source(file.parent, "*.py") if os.path.isfile(file) else None  # noqa: PTH113 - Path's may raise
 
 
 _package_source_at_import, _folder_source_at_import = cache(_package_source), cache(_folder_source)

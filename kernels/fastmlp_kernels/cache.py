@@ -17,8 +17,8 @@ from fastmlp_kernels import _cache
 
 __all__ = ["Removed", "clear", "folder", "summary"]
 
-_ABOUT = f"""It lies in the user's folder for caches (under XDG_CACHE_HOME, or NUMBA_CACHE_DIR, where these are set), and
-must be open to the user alone. {_cache.VARIABLE}=0 in the environment leaves it unused. A version is one of this
+_ABOUT = f"""It lies in the user's folder for caches (under XDG_CACHE_HOME, or NUMBA_CACHE_DIR, where these are set),
+and must be open to the user alone. {_cache.VARIABLE}=0 in the environment leaves it unused. A version is one of this
 package's code, numba, llvmlite, numpy and Python; entries of older ones, and the longest unused of too many, go by
 themselves."""
 
