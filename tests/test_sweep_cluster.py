@@ -26,7 +26,7 @@ from fastmlp.sweep.job import Job
 from fastmlp.sweep.loop import Quiet
 from samples import config, dataset
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60  # to wait for what takes a few, before a test fails
