@@ -34,6 +34,13 @@ print(json.dumps({
     "code": sorted(set(re.findall(r"tdpbusd|tdpbsud|vpdpbusd", code))),
 }))
 """
+
+
+def products(**environment):
+    """Return the report of PRODUCTS under these variables; without the disk cache, whose code has no listing."""
+    return json.loads(run_python(PRODUCTS, FASTMLP_NUMBA_CACHE="0", **environment))
+
+
 # name, numba's CPU and features, what then makes the products, and how its instructions are called
 VECTORS = ["vpdpbusd"]
 PATHS = [
@@ -51,6 +58,7 @@ PATHS = [
 ]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not {"sse2"} <= HOST, reason="the names of x86's processors")
 @pytest.mark.parametrize(("cpu", "features", "instructions", "code"), PATHS, ids=[path[0] for path in PATHS])
 def test_products_of_bytes_are_exact_with_each_kind_of_instructions(cpu, features, instructions, code):
@@ -59,12 +67,13 @@ def test_products_of_bytes_are_exact_with_each_kind_of_instructions(cpu, feature
     if instructions == "AMX-INT8" and not _target.amx_int8():
         pytest.skip("the system does not let this process use tile registers")
     listed = ",".join(f"+{name}" for name in features)
-    report = json.loads(run_python(PRODUCTS, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=listed))
+    report = products(NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=listed)
     assert report == {"exact": True, "instructions": instructions, "code": code}
 
 
+@pytest.mark.process
 def test_tile_registers_are_used_where_they_are_there_and_granted():
-    report = json.loads(run_python(PRODUCTS))
+    report = products()
     wanted = {"amx-tile", "amx-int8", "avx512vnni"} <= HOST and _target._tiles_granted()
     assert (report["instructions"] == "AMX-INT8") == wanted
     assert report["exact"]
@@ -132,12 +141,16 @@ print("not asked")
 
 
 def test_the_code_kept_on_disk_is_another_one_where_tiles_are_refused():
-    text = "from fastmlp_kernels import _jit, _target; print(_target.amx_int8(), _jit._stamp(_jit.__file__)[0])"
+    text = """
+from numba.core.registry import cpu_target
+from fastmlp_kernels import _products, _target
+print(_target.amx_int8(), _products.matmul_int8._cache._path("uint32", cpu_target.target_context).name)
+"""
     refuse = """
 import ctypes, numba
 real, refusing = ctypes.CDLL, type("Refusing", (), {"syscall": lambda *_: -1})()
 ctypes.CDLL = lambda name, *rest, **named: refusing if name is None else real(name, *rest, **named)
 """
-    (there, stamp), (left, other) = run_python(text).split(), run_python(refuse + text).split()
+    (there, entry), (left, other) = run_python(text).split(), run_python(refuse + text).split()
     assert left == "False"
-    assert (stamp != other) == (there == "True")
+    assert (entry != other) == (there == "True")

@@ -56,11 +56,10 @@ class Processes:
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         paths = os.pathsep.join(str(path) for path in (ROOT, ROOT / "kernels", ROOT / "tests"))
-        compiled = {"FASTMLP_NUMBA_CACHE": "1", "XDG_CACHE_HOME": str(self.folder.parent)}  # once for all tests
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "distributed.cli." + command[0], *command[1:], "--no-dashboard"],
-                env=os.environ | compiled | {"PYTHONPATH": paths},
+                env=os.environ | {"PYTHONPATH": paths},
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
