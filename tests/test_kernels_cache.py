@@ -349,6 +349,7 @@ def test_an_entry_that_cannot_be_touched_is_read(tiny: Tiny, monkeypatch: pytest
     assert len(touched) == 1
 
 
+@pytest.mark.process
 @posix
 def test_a_full_disk_leaves_nothing_and_is_not_told_of(tmp_path: Path) -> None:
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
@@ -359,6 +360,7 @@ def test_a_full_disk_leaves_nothing_and_is_not_told_of(tmp_path: Path) -> None:
     assert run_python(full + TANH_OF_ONE, NUMBA_CACHE_DIR=str(tmp_path)).split() == [value, "1"]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="no SIGKILL")
 def test_a_process_killed_while_it_writes_leaves_what_the_others_remove(tiny: Tiny) -> None:
     killed = "from fastmlp_kernels import _cache\nimport os\n_cache.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
@@ -378,6 +380,7 @@ def test_a_process_killed_while_it_writes_leaves_what_the_others_remove(tiny: Ti
     assert len(tiny.files()) == 2
 
 
+@pytest.mark.process
 def test_processes_that_fill_one_empty_cache_at_once_do_not_meet(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-W", "error", "-c", TANH_OF_ONE]
     env = environment_of(NUMBA_CACHE_DIR=str(tmp_path / "caches"))
@@ -405,6 +408,7 @@ def test_threads_that_ask_at_once_compile_once(tiny: Tiny) -> None:
     assert len(tiny.files()) == 1
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_process_reads_and_writes_the_same_cache(tmp_path: Path) -> None:
     code = """
@@ -668,6 +672,7 @@ def test_files_of_others_in_the_folder_neither_stay_for_ever_nor_end_the_tidying
     assert entry not in tiny.files()
 
 
+@pytest.mark.process
 def test_a_package_in_an_archive_runs_without(tmp_path: Path) -> None:
     archive = tmp_path / "kernels.zip"
     with zipfile.ZipFile(archive, "w") as file:
@@ -680,6 +685,7 @@ def test_a_package_in_an_archive_runs_without(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("caches/fastmlp/*"))
 
 
+@pytest.mark.process
 def test_other_levels_of_optimisation_have_entries_of_their_own(tmp_path: Path) -> None:
     def hits(**environment: str) -> str:
         return run_python(TANH_OF_ONE, NUMBA_CACHE_DIR=str(tmp_path), **environment).split()[1]

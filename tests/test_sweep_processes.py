@@ -14,6 +14,8 @@ import pytest
 
 from fastmlp.sweep.processes import Processes
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[1]
 SET_UP = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -42,6 +44,12 @@ def meet(folder: Path) -> int:
     while len(list(folder.iterdir())) < 2:
         time.sleep(0.01)
     return os.getpid()
+
+
+def wait_for(path: Path) -> None:
+    """Wait until this file is there."""
+    while not path.exists():
+        time.sleep(0.01)
 
 
 def test_a_worker_starts_with_its_limits_and_the_kernels_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -74,9 +82,10 @@ def test_two_jobs_have_a_process_each_and_one_that_died_is_replaced(tmp_path: Pa
         first, second = [future.result(60) for future in futures]
         assert first != second
         assert os.getpid() not in (first, second)
-        sleeping, beside = executor.submit(time.sleep, 60), executor.submit(time.sleep, 0.5)
+        sleeping, beside = executor.submit(time.sleep, 60), executor.submit(wait_for, tmp_path / "killed")
         os.kill(first, signal.SIGKILL)
         assert isinstance(sleeping.exception(60), BrokenExecutor)
+        (tmp_path / "killed").touch()
         assert beside.exception() is None  # the other one goes on
         assert executor.submit(os.getpid).result(60) not in (first, second)
 
