@@ -24,7 +24,8 @@ class _Watch(event.Listener):
     def on_start(self, event: Any) -> None:
         """Begin a compilation, or one inside it."""
         if self.depth == 0:
-            if not event.data["dispatcher"].py_func.__module__.startswith("fastmlp"):
+            # code that was made by exec may lie in no module
+            if not (event.data["dispatcher"].py_func.__module__ or "").startswith("fastmlp"):
                 return
             if self.seconds == 0:
                 logger.info("Compiling the kernels for this machine, once; it takes some seconds.")
