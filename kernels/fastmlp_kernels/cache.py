@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fastmlp_kernels import _cache
+from fastmlp_kernels import _store
+from fastmlp_kernels._cache import package_version
 
 __all__ = ["Removed", "clear", "folder", "summary"]
 
 _ABOUT = f"""It lies in the user's folder for caches (under XDG_CACHE_HOME, or NUMBA_CACHE_DIR, where these are set),
-and must be open to the user alone. {_cache.VARIABLE}=0 in the environment leaves it unused. A version is one of this
+and must be open to the user alone. {_store.VARIABLE}=0 in the environment leaves it unused. A version is one of this
 package's code, numba, llvmlite, numpy and Python; entries of older ones, and the longest unused of too many, go by
 themselves."""
 
@@ -33,11 +34,11 @@ class Removed(NamedTuple):
 
 def folder() -> Path | None:
     """Return the folder that compiled kernels are kept in, there or not, used or not; None where there is no place."""
-    return _cache.place()
+    return _store.place()
 
 
-def _all(where: Path) -> list[_cache.Entry]:
-    return [file for suffix in (_cache.ENTRY, _cache.PART) for file in _cache.entries(where, suffix)]
+def _all(where: Path) -> list[_store.Entry]:
+    return [file for suffix in (_store.ENTRY, _store.PART) for file in _store.entries(where, suffix)]
 
 
 def clear() -> Removed:
@@ -45,7 +46,7 @@ def clear() -> Removed:
     where = folder()
     files = _all(where) if where else []
     for file in files:
-        _cache.remove(file.path)
+        _store.remove(file.path)
     left = [file for file in files if file.path.exists()]
     return Removed(
         len(files) - len(left), sum(file.size for file in files) - sum(file.size for file in left), len(left)
@@ -63,16 +64,16 @@ def _count(number: int, what: str) -> str:
 def summary() -> str:
     """Return what is to be known of the cache, a line a fact."""
     where = folder()
-    reason = _cache.why_unused(where)
+    reason = _store.why_unused(where)
     lines = [("Folder", str(where or "none")), ("Used", f"no: {reason}" if reason else "yes")]
-    files = _cache.entries(where) if where else []
+    files = _store.entries(where) if where else []
     if files:
-        current = sum(_cache.package_version() in file.names for file in files)
+        current = sum(package_version() in file.names for file in files)
         last = max(file.used for file in files)
         when = time.strftime("%Y-%m-%d %H:%M, to the hour", time.localtime(last)) if last else "in the future"
         lines += [
             ("Entries", f"{len(files)}, {current} of this version and {len(files) - current} of others"),
-            ("Size", f"{_mib(sum(file.size for file in files))} of at most {_mib(_cache.MOST_BYTES)}"),
+            ("Size", f"{_mib(sum(file.size for file in files))} of at most {_mib(_store.MOST_BYTES)}"),
             ("Last used", when),
         ]
     else:
