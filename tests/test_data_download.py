@@ -1,6 +1,7 @@
 import hashlib
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 
@@ -251,6 +252,15 @@ def test_a_full_disk_is_seen_before_the_download(tmp_path, told):
 def test_a_file_of_unknown_size_is_no_download(tmp_path, told):
     with pytest.raises(ConfigError, match="no known size"):
         download_file(replace(SPEC, size=None), tmp_path, "http://127.0.0.1:9", on_progress=told.append)
+
+
+def test_a_folder_that_cannot_be_entered_is_named(tmp_path, monkeypatch):
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(DownloadError, match=r"Cannot write into .*Permission denied\. Name another with --data-dir"):
+        download_file(SPEC, tmp_path, "http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize("name", ["cifar100", "cifar10"])
