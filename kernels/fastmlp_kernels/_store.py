@@ -57,7 +57,7 @@ def _is_private(path: Path) -> bool:
     if os.name != "posix":  # elsewhere a user's folders are his own
         return path.is_dir()
     found = path.lstat()
-    return path.is_dir() and not path.is_symlink() and found.st_uid == os.geteuid() and found.st_mode & 0o077 == 0
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and found.st_mode & 0o077 == 0
 
 
 def _is_anothers_home(path: Path) -> bool:
