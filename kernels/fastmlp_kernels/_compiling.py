@@ -24,8 +24,7 @@ class _Watch(event.Listener):
     def on_start(self, event: Any) -> None:
         """Begin a compilation, or one inside it."""
         if self.depth == 0:
-            # code that was made by exec may lie in no module
-            if not (event.data["dispatcher"].py_func.__module__ or "").startswith("fastmlp"):
+            if not event.data["dispatcher"].py_func.__module__.startswith("fastmlp"):
                 return
             if self.seconds == 0:
                 logger.info("Compiling the kernels for this machine, once; it takes some seconds.")
