@@ -10,7 +10,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.inputs import DirectInput, Input, Source
 from fastmlp.optimizer import SGD
 from fastmlp.packed.rounded_arrays import floats, rounded_errors, rounded_inputs, rounded_weights
-from fastmlp.packed.run import EVALUATE, FORWARD, GRADIENT, RUNS, TRAIN
+from fastmlp.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
 from fastmlp.packed.state import (
     BLOCKS,
     DELTA,
@@ -31,9 +31,12 @@ from fastmlp_kernels._blocks import MC, a_elements, c_elements, padded
 from fastmlp_kernels._pack import NR
 from fastmlp_kernels._quads import EXACT_DEPTH, QUAD
 from fastmlp_kernels._team import Team
+from fastmlp_kernels.activations import CODES
 from fastmlp_kernels.bfloat16 import warn_where_slow
 from fastmlp_kernels.int8 import warn_where_slow as warn_where_bytes_are_slow
 
+# Weights of rows that all count the same.
+EQUAL = np.empty(0, np.float32)
 # Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
 TEAM_FLOP = 2e7
 
@@ -57,7 +60,7 @@ class Packed:
     ) -> None:
         self._sizes = tuple(int(size) for size in sizes)
         self._team, self._alone = Team(threads), Team(1)
-        self._compiled = RUNS[activation]
+        self._activation = CODES[activation]
         if precision == "bfloat16":
             warn_where_slow()
         if precision == "int8":
@@ -157,7 +160,7 @@ class Packed:
         rates = rates or Rates(0.0, 0.0, 0.0, self._gradient)  # of the same types, and not read
         flop = 6 * self._parameters.size * min(data.batch, data.order.size)
         team = self._team if flop >= TEAM_FLOP else self._alone
-        return Totals(*team.run(self._compiled, work, network, data, space, rates))
+        return Totals(*team.run(run, work, network, data.read_only(), space, rates, self._activation))
 
     def _data(
         self,
@@ -173,8 +176,8 @@ class Packed:
                 "make them with the network's dtype"
             )
         index = order if source.rows is None else source.rows[order]
-        given = None if weights is None else weights[order]
-        return Data(source.x, source.mean, source.inv_std, index, labels[order], batch_size, given)
+        given = EQUAL if weights is None else weights[order]
+        return Data(source.x, source.mean, source.inv_std, index, labels[order], given, batch_size)
 
     def _parts(
         self,
@@ -193,8 +196,8 @@ class Packed:
         for start in range(0, len(order), batch_size):
             index = order[start : start + batch_size]
             inputs.gather(index, x[: len(index)])
-            given = None if weights is None else weights[index]
-            yield start, Data(x, None, None, np.arange(len(index)), labels[index], batch_size, given)
+            given = EQUAL if weights is None else weights[index]
+            yield start, Data(x, None, None, np.arange(len(index)), labels[index], given, batch_size)
 
     def train(
         self,
@@ -212,7 +215,7 @@ class Packed:
 
     def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
         """Take a step on one batch; see `fastmlp.blas.Engine`."""
-        totals = self._run(TRAIN, Data(x, None, None, np.arange(len(x)), labels, len(x)), self._rates(optimizer))
+        totals = self._run(TRAIN, Data(x, None, None, np.arange(len(x)), labels, EQUAL, len(x)), self._rates(optimizer))
         return totals.loss / len(x), totals.correct
 
     def _rates(self, optimizer: SGD) -> Rates:
@@ -232,7 +235,7 @@ class Packed:
 
     def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Forward and backward over one batch; see `fastmlp.blas.Engine`."""
-        return self._gradients(Data(x, None, None, np.arange(len(x)), labels, len(x)))
+        return self._gradients(Data(x, None, None, np.arange(len(x)), labels, EQUAL, len(x)))
 
     def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
         """Forward and backward over all rows of the inputs; see `fastmlp.blas.Engine`."""

@@ -34,21 +34,22 @@ from fastmlp_kernels._pack import NR, ZERO, Maybe
 from fastmlp_kernels._quad_runs import sum_panel
 from fastmlp_kernels._quads import add_weighted_sums, raise_peaks, round_panels, round_rows, set_steps
 from fastmlp_kernels._team import barrier, next_task
+from fastmlp_kernels._views import as_int32, as_uint32, copy, fill, row_at, rows_at, vector_at
 
 
 @part
 def keep_peaks(rounded: Maybe, task: int, weight: np.ndarray) -> None:
     """Keep the largest magnitudes of a task's rows of its layer's weights."""
     if rounded is not None:
-        peaks = rounded.peaks[task, : weight.shape[1]]
-        peaks[:] = 0
+        peaks = vector_at(rounded.peaks, task * rounded.peaks.shape[1], weight.shape[1])
+        fill(peaks, 0)
         raise_peaks(weight, None, peaks)
 
 
 @part
 def _round_task(rounded: Maybe, network: Network, channels: int, steps: np.ndarray, task: int) -> None:
     """Round a task's rows of its layer's weights; of the first layer keep their sums, which normalise images."""
-    layers, row = network.layers, network.tasks[task]
+    layers, row = network.layers, row_at(network.tasks, task)
     if rounded is not None and is_rounded(rounded, layers, row[LAYER]):
         packed, i, channel, rows = rounded.packed, row[LAYER], row[CHANNEL], (row[FIRST], row[LAST])
         own = channels if i == 0 else 1
@@ -56,11 +57,11 @@ def _round_task(rounded: Maybe, network: Network, channels: int, steps: np.ndarr
         units = units_of(depth, packed)
         at = layers[i, QUADS] + (channel * units + units_of(rows[0] - channel * depth, packed)) * NR
         weight = weight_of(layers, network.parameters, i)
-        round_panels(weight, None, of_layer(layers, steps[1], i), rows, packed, at, own * units)
+        round_panels(weight, None, of_layer(layers, row_at(steps, 1), i), rows, packed, at, own * units)
         if i == 0:
-            floats = network.block_sums[task]
-            sums = floats.view(np.int32)
-            sums[:] = 0
+            floats = row_at(network.block_sums, task)
+            sums = as_int32(floats)
+            fill(sums, 0)
             for j in range(0, sums.size, NR):
                 sum_panel(packed, at + j * own * units, units_of(rows[1] - rows[0], packed), sums, j)
             for j in range(sums.size):
@@ -74,14 +75,14 @@ def round_weights(
     """Round the weights that are to be; return (tasks taken, barriers met, whether all came)."""
     if rounded is None:
         return taken, met, True
-    layers, steps, tasks = network.layers, rounded.steps[member], network.tasks.shape[0]
-    top = steps[0].view(np.int32)
-    top[:] = 0
+    layers, steps, tasks = network.layers, row_at(rounded.steps, member), network.tasks.shape[0]
+    top = as_int32(row_at(steps, 0))
+    fill(top, 0)
     for task in range(tasks):
         own = of_layer(layers, top, network.tasks[task, LAYER])
         for j in range(own.size):
             own[j] = max(own[j], rounded.peaks[task, j])
-    set_steps(top, steps[0], steps[1])
+    set_steps(top, row_at(steps, 0), row_at(steps, 1))
     task = next_task(sync) - taken
     while task < tasks:
         _round_task(rounded, network, channels, steps, task)
@@ -94,7 +95,8 @@ def round_inputs(inputs: Maybe, layers: np.ndarray, i: int, h: np.ndarray, rows:
     """Make bytes of `rows` of h (N, D), the outputs of a ReLU layer and inputs of layer i."""
     if inputs is not None:
         values = output_of(layers, inputs.values, i - 1, h.shape[0])
-        round_rows(h[rows[0] : rows[1]], values[rows[0] : rows[1]], inputs.scale[i, 0, rows[0] : rows[1]])
+        steps = vector_at(inputs.scale, i * inputs.scale.shape[2] + rows[0], rows[1] - rows[0])
+        round_rows(rows_at(h, rows), rows_at(values, rows), steps)
 
 
 @part
@@ -111,14 +113,15 @@ def multiply_rounded(
 ) -> None:
     """Form layer i's product for `rows` of the batch, x[index] being its images."""
     if rounded is not None:
-        a, c = space.a[member].view(np.uint32), space.c[member].view(np.int32)
-        steps, b = of_layer(layers, rounded.steps[member, 0], i), rounded.packed[layers[i, QUADS] :]
+        a, c = as_uint32(row_at(space.a, member)), as_int32(row_at(space.c, member))
+        steps, at = of_layer(layers, row_at(row_at(rounded.steps, member), 0), i), layers[i, QUADS]
+        b = vector_at(rounded.packed, at, rounded.packed.size - at)
         if i == 0:
-            multiply_images(x, index, space.center, space.scale, rows, b, steps, space.sums[member], a, c, out)
+            multiply_images(x, index, space.center, space.scale, rows, b, steps, row_at(space.sums, member), a, c, out)
         else:
             own = space.inputs
             values = output_of(layers, own.values, i - 1, out.shape[0])
-            multiply_images(values, own.rows, own.center, own.scale[i], rows, b, steps, own.sums, a, c, out)
+            multiply_images(values, own.rows, own.center, row_at(own.scale, i), rows, b, steps, own.sums, a, c, out)
 
 
 @part
@@ -134,11 +137,11 @@ def keep_errors(
 ) -> None:
     """Keep the gradient by layer i's sums, and its largest magnitudes."""
     if errors is not None:
-        output_of(layers, errors.values, i, n)[rows[0] : rows[1]] = delta
+        copy(delta, rows_at(output_of(layers, errors.values, i, n), rows))
         for channel in range(scale.shape[0]):
-            peaks = of_layer(layers, errors.peaks[block, channel], i)
-            peaks[:] = 0
-            raise_peaks(delta, scale[channel, rows[0] : rows[1]], peaks)
+            peaks = of_layer(layers, row_at(row_at(errors.peaks, block), channel), i)
+            fill(peaks, 0)
+            raise_peaks(delta, vector_at(scale, channel * scale.shape[1] + rows[0], rows[1] - rows[0]), peaks)
 
 
 @part
@@ -154,7 +157,7 @@ def keep_hidden_errors(
 ) -> None:
     """`keep_errors` for a layer whose inputs are a ReLU layer's outputs."""
     if inputs is not None:
-        keep_errors(errors, layers, i, n, delta, rows, inputs.scale[i], block)
+        keep_errors(errors, layers, i, n, delta, rows, row_at(inputs.scale, i), block)
 
 
 @part
@@ -175,14 +178,15 @@ def _round_errors_task(
         units = units_of(rows[1] - rows[0], right.packed)
         for channel in range(center.shape[0]):
             begin = layers[i, ERRORS] + channel * panels * right.panel
-            at, inverse = begin + first * NR, of_layer(layers, steps[channel, 1], i)
-            round_panels(values, scale[channel], inverse, rows, right.packed, at, right.panel // NR)
+            at, inverse = begin + first * NR, of_layer(layers, row_at(row_at(steps, channel), 1), i)
+            round_panels(values, row_at(scale, channel), inverse, rows, right.packed, at, right.panel // NR)
             turn_rows(right, begin, first, units, h)
             if i == 0:
-                less, means = errors.less[task, channel], center[channel, rows[0] : rows[1]]
-                less[:] = 0
+                less = row_at(row_at(errors.less, task), channel)
+                means = vector_at(center, channel * center.shape[1] + rows[0], rows[1] - rows[0])
+                fill(less, 0)
                 for j in range(panels):
-                    sums = less[j * NR : (j + 1) * NR]
+                    sums = vector_at(less, j * NR, NR)
                     add_weighted_sums(right.packed, at + j * right.panel, units, means, sums)
 
 
@@ -202,14 +206,15 @@ def round_errors(
     """Round the gradients by the layers' sums, kept from so many blocks; return as `round_weights` does."""
     if errors is None:
         return taken, met, True
-    steps = errors.steps[member]
+    steps = row_at(errors.steps, member)
     for channel in range(steps.shape[0]):
-        top = steps[channel, 0].view(np.int32)
-        top[:] = 0
+        own_steps = row_at(steps, channel)
+        top = as_int32(row_at(own_steps, 0))
+        fill(top, 0)
         for block in range(blocks):
             for j in range(top.size):
                 top[j] = max(top[j], errors.peaks[block, channel, j])
-        set_steps(top, steps[channel, 0], steps[channel, 1])
+        set_steps(top, row_at(own_steps, 0), row_at(own_steps, 1))
     parts = (n + MC - 1) // MC
     tasks = layers.shape[0] * parts
     task = next_task(sync) - taken
@@ -219,7 +224,7 @@ def round_errors(
             _round_errors_task(errors, layers, ZERO, n, space.center, space.scale, steps, task)
         elif is_rounded(errors, layers, i):
             own = space.inputs
-            _round_errors_task(errors, layers, i, n, own.center, own.scale[i], steps, task % parts)
+            _round_errors_task(errors, layers, i, n, own.center, row_at(own.scale, i), steps, task % parts)
         task = next_task(sync) - taken
     return taken + tasks + members, met + 1, barrier(sync, members, met + 1)
 
@@ -238,13 +243,14 @@ def rounded_task(
 ) -> None:
     """`weights_task` for a block of weights that are rounded, but for what is made of the new weights."""
     if errors is not None:
-        layers, row = network.layers, network.tasks[task]
+        layers, row = network.layers, row_at(network.tasks, task)
         i, channel, rows = row[LAYER], row[CHANNEL], (row[FIRST], row[LAST])
-        a, c = space.a[member].view(np.uint32), space.c[member].view(np.int32)
+        a, c = as_uint32(row_at(space.a, member)), as_int32(row_at(space.c, member))
         n, h, right = index.size, layers[i, UNITS], errors.packed
         at = layers[i, ERRORS] + channel * ((h + NR - 1) // NR) * right.panel
-        less, factor = errors.total[member, :h], of_layer(layers, errors.steps[member, channel, 0], i)
-        less[:] = 0
+        less = vector_at(errors.total, member * errors.total.shape[1], h)
+        factor = of_layer(layers, row_at(row_at(row_at(errors.steps, member), channel), 0), i)
+        fill(less, 0)
         if i == 0:
             for part_of in range((n + MC - 1) // MC):
                 for j in range(h):

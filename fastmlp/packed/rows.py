@@ -18,7 +18,8 @@ from fastmlp.packed.state import (
 )
 from fastmlp_kernels._blocks import multiply_rows, units_of
 from fastmlp_kernels._jit import part
-from fastmlp_kernels._pack import NR, ZERO, Maybe, add_column_sums, item, pack_panels, span
+from fastmlp_kernels._pack import NR, ZERO, Maybe, add_column_sums, item, pack_panels
+from fastmlp_kernels._views import fill, matrix_at, row_at, rows_at, vector_at
 from fastmlp_kernels.activations import activation_backward, bias_activation
 from fastmlp_kernels.loss import cross_entropy_of_rows
 
@@ -68,18 +69,20 @@ def _pack_scaled_delta(
         units = units_of(count, deltas)
         for channel in range(center.shape[0]):
             to = at + channel * panels * panel + units_of(rows[0], deltas) * NR
-            pack_panels(delta, scale[channel, rows[0] : rows[1]], (ZERO, count), deltas, to, panel // NR)
-            correction[channel] = 0
+            own_scale = vector_at(scale, channel * scale.shape[1] + rows[0], count)
+            own_center = vector_at(center, channel * center.shape[1] + rows[0], count)
+            pack_panels(delta, own_scale, (ZERO, count), deltas, to, panel // NR)
             for j in range(panels):
-                sums = correction[channel, j * NR : (j + 1) * NR]
-                add_column_sums(deltas, to + j * panel, units, center[channel, rows[0] : rows[1]], 0, sums)
+                sums = vector_at(correction, channel * correction.shape[1] + j * NR, NR)
+                fill(sums, 0)
+                add_column_sums(deltas, to + j * panel, units, own_center, 0, sums)
 
 
 @part
 def sum_blocks(block_sums: Maybe, tasks: np.ndarray, sums: Maybe) -> None:
     """Add up the column sums of the first layer's packed weights, by channel (C, H)."""
     if block_sums is not None:
-        sums[:] = 0
+        fill(sums, 0)
         for task in range(block_sums.shape[0]):
             for j in range(sums.shape[1]):
                 sums[tasks[task, 1], j] += block_sums[task, j]
@@ -87,11 +90,11 @@ def sum_blocks(block_sums: Maybe, tasks: np.ndarray, sums: Maybe) -> None:
 
 @part
 def forward_rows(
-    network: Network, data: Data, index: np.ndarray, space: Space, member: int, rows: tuple[int, int], activation: str
+    network: Network, data: Data, index: np.ndarray, space: Space, member: int, rows: tuple[int, int], activation: int
 ) -> None:
     """Take `rows` of the batch through all layers; the logits stay without their bias."""
     layers, n = network.layers, index.size
-    a, c = space.a[member], space.c[member]
+    a, c = row_at(space.a, member), row_at(space.c, member)
     last = layers.shape[0] - 1
     _take_moments(data.mean, data.inv_std, index, rows, space.center, space.scale)
     out = output_of(layers, space.outputs, 0, n)
@@ -102,7 +105,7 @@ def forward_rows(
     else:
         multiply_rounded(network.rounded, layers, ZERO, data.x, index, space, member, rows, out)
     for i in range(1, last + 1):
-        bias_activation(out[rows[0] : rows[1]], bias_of(layers, network.parameters, i - 1), activation)
+        bias_activation(rows_at(out, rows), bias_of(layers, network.parameters, i - 1), activation)
         following = output_of(layers, space.outputs, i, n)
         if is_rounded(network.rounded, layers, i):
             round_inputs(space.inputs, layers, i, out, rows)
@@ -115,15 +118,16 @@ def forward_rows(
 
 @part
 def loss_of_rows(
-    network: Network, labels: np.ndarray, weights: Maybe, space: Space, rows: tuple[int, int], block: int
+    network: Network, labels: np.ndarray, weights: np.ndarray, space: Space, rows: tuple[int, int], block: int
 ) -> None:
     """Keep these rows' share of the loss and their correct answers; the logits become the loss's gradient."""
     last = network.layers.shape[0] - 1
-    logits = output_of(network.layers, space.outputs, last, labels.size)[rows[0] : rows[1]]
+    logits, count = rows_at(output_of(network.layers, space.outputs, last, labels.size), rows), rows[1] - rows[0]
     dbias = bias_part(network.layers, space.dbias, last, block)
     bias = bias_of(network.layers, network.parameters, last)
-    mine = span(weights, rows[0], rows[1])
-    loss, correct = cross_entropy_of_rows(logits, bias, labels[rows[0] : rows[1]], mine, dbias, labels.size)
+    mine = vector_at(weights, min(rows[0], weights.size), min(count, weights.size))
+    own_labels = vector_at(labels, rows[0], count)
+    loss, correct = cross_entropy_of_rows(logits, bias, own_labels, mine, dbias, labels.size)
     space.loss[block] = loss
     space.correct[block] = correct
 
@@ -131,25 +135,26 @@ def loss_of_rows(
 @part
 def bias_part(layers: np.ndarray, dbias: np.ndarray, i: int, block: int) -> np.ndarray:
     """Return layer i's bias gradient (H,) over one block of rows."""
-    return of_layer(layers, dbias[block], i)
+    return of_layer(layers, row_at(dbias, block), i)
 
 
 @part
 def backward_rows(
-    network: Network, n: int, space: Space, member: int, rows: tuple[int, int], block: int, activation: str
+    network: Network, n: int, space: Space, member: int, rows: tuple[int, int], block: int, activation: int
 ) -> None:
     """Hand the gradient down to the first layer; pack each layer's for the products with its inputs."""
     layers = network.layers
+    a, c = row_at(space.a, member), row_at(space.c, member)
     count = rows[1] - rows[0]
     last = layers.shape[0] - 1
-    delta = output_of(layers, space.outputs, last, n)[rows[0] : rows[1]]
+    delta = rows_at(output_of(layers, space.outputs, last, n), rows)
     for i in range(last, 0, -1):
         if is_rounded(network.rounded, layers, i):
             keep_hidden_errors(space.errors, space.inputs, layers, i, n, delta, rows, block)
         else:
             _pack_delta(delta, rows, layers[i, DELTA], space)
         h = layers[i - 1, UNITS]
-        lower = space.delta[member, i % 2, : count * h].reshape(count, h)
+        lower = matrix_at(space.delta, (2 * member + i % 2) * space.delta.shape[2], count, h)
         multiply_rows(
             delta,
             None,
@@ -160,11 +165,11 @@ def backward_rows(
             layers[i, TURNED],
             NR,
             None,
-            space.a[member],
-            space.c[member],
+            a,
+            c,
             lower,
         )
-        below = output_of(layers, space.outputs, i - 1, n)[rows[0] : rows[1]]
+        below = rows_at(output_of(layers, space.outputs, i - 1, n), rows)
         activation_backward(lower, below, bias_part(layers, space.dbias, i - 1, block), activation)
         delta = lower
     if space.errors is not None:

@@ -13,16 +13,17 @@ from fastmlp.packed.rounded import round_errors, round_weights
 from fastmlp.packed.rows import backward_rows, forward_rows, loss_of_rows, sum_blocks
 from fastmlp.packed.state import Data, Network, Rates, Space, block_rows, channels_of
 from fastmlp.packed.weights import biases_task, pack_weights, weights_task
-from fastmlp_kernels._jit import kernel, part
-from fastmlp_kernels._pack import item, span
+from fastmlp_kernels._jit import kernel
+from fastmlp_kernels._pack import item
 from fastmlp_kernels._team import barrier, next_task
+from fastmlp_kernels._views import row_at, vector_at
 
 # What is done with each batch: logits alone; the loss; also the gradient; also the update.
 FORWARD, EVALUATE, GRADIENT, TRAIN = range(4)
 
 
-@part
-def _run(
+@kernel
+def run(
     member: int,
     members: int,
     sync: np.ndarray,
@@ -31,7 +32,7 @@ def _run(
     data: Data,
     space: Space,
     rates: Rates,
-    activation: str,
+    activation: int,
 ) -> tuple[float, int, int]:
     """Go through data.order in batches of data.batch; return (data.loss and these losses, correct answers, rows done).
 
@@ -42,7 +43,7 @@ def _run(
     taken, met = 0, 0  # tasks and barriers before this phase; each member asks once too often in each phase
     task = next_task(sync)
     while task < tasks:
-        pack_weights(network, channels, data.batch, space.a[member], task)
+        pack_weights(network, channels, data.batch, row_at(space.a, member), task)
         task = next_task(sync)
     taken += tasks + members
     met += 1
@@ -54,8 +55,9 @@ def _run(
 
     total, correct = data.loss, 0
     for start in range(0, data.order.size, data.batch):
-        index, labels = data.order[start : start + data.batch], data.labels[start : start + data.batch]
-        n = index.size
+        n = min(data.batch, data.order.size - start)
+        index, labels = vector_at(data.order, start, n), vector_at(data.labels, start, n)
+        weights = vector_at(data.weights, min(start, data.weights.size), min(n, data.weights.size))
         step = block_rows(n)
         blocks = (n + step - 1) // step
         sum_blocks(network.block_sums, network.tasks, item(space.sums, member))
@@ -64,7 +66,6 @@ def _run(
             rows = (block * step, min((block + 1) * step, n))
             forward_rows(network, data, index, space, member, rows, activation)
             if work > FORWARD:
-                weights = span(data.weights, start, start + n)
                 loss_of_rows(network, labels, weights, space, rows, block)
             if work > EVALUATE:
                 backward_rows(network, n, space, member, rows, block, activation)
@@ -103,27 +104,3 @@ def _run(
             if not all_came:
                 return math.nan, 0, 0
     return total, correct, data.order.size
-
-
-@kernel
-def _run_tanh(member, members, sync, work, network, data, space, rates):
-    return _run(member, members, sync, work, network, data, space, rates, "tanh")
-
-
-@kernel
-def _run_sigmoid(member, members, sync, work, network, data, space, rates):
-    return _run(member, members, sync, work, network, data, space, rates, "sigmoid")
-
-
-@kernel
-def _run_relu(member, members, sync, work, network, data, space, rates):
-    return _run(member, members, sync, work, network, data, space, rates, "relu")
-
-
-@kernel
-def _run_identity(member, members, sync, work, network, data, space, rates):
-    return _run(member, members, sync, work, network, data, space, rates, "identity")
-
-
-# One compiled function an activation, of which a process compiles what it needs.
-RUNS = {"tanh": _run_tanh, "sigmoid": _run_sigmoid, "relu": _run_relu, "identity": _run_identity}

@@ -15,6 +15,7 @@ from fastmlp_kernels._blocks import MC, MR
 from fastmlp_kernels._bytes import Quads
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._pack import NR, Maybe, per_unit
+from fastmlp_kernels._views import matrix_at, vector_at
 
 # Columns of `Network.layers`: sizes, and where the layer's part begins. OUTPUT counts units, DELTA and the packed ones
 # elements, as do QUADS and ERRORS in `RoundedWeights.packed` and `RoundedErrors.packed` where ROUNDED is 1.
@@ -91,10 +92,16 @@ class Network(NamedTuple):
     rounded: Maybe
 
 
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 class Data(NamedTuple):
     """Rows to work on: x (M, D); mean, inv_std (M, C) of images, or None; order (n,) of rows, and their labels.
 
-    weights : (n,) float32, what each row's loss counts, by its place in `order`; None: once
+    weights : (n,) float32, what each row's loss counts, by its place in `order`; empty: once
     loss : sum of the losses of the rows before these, so that the total has the same bits in one call as in many
     """
 
@@ -103,9 +110,13 @@ class Data(NamedTuple):
     inv_std: Maybe
     order: np.ndarray
     labels: np.ndarray
+    weights: np.ndarray
     batch: int
-    weights: Maybe = None
     loss: float = 0.0
+
+    def read_only(self) -> "Data":
+        """Return the same with views that cannot be written to: numba compiles anew where that differs."""
+        return Data(*(_read_only(field) if isinstance(field, np.ndarray) else field for field in self))
 
 
 class Space(NamedTuple):
@@ -153,26 +164,25 @@ class Rates(NamedTuple):
 def weight_of(layers: np.ndarray, flat: np.ndarray, i: int) -> np.ndarray:
     """Return layer i's part (D, H) of a flat array."""
     d, h, at = layers[i, INPUTS], layers[i, UNITS], layers[i, WEIGHT]
-    return flat[at : at + d * h].reshape(d, h)
+    return matrix_at(flat, at, d, h)
 
 
 @part
 def bias_of(layers: np.ndarray, flat: np.ndarray, i: int) -> np.ndarray:
     """Return layer i's bias (H,) in a flat array."""
-    return flat[layers[i, BIAS] : layers[i, BIAS] + layers[i, UNITS]]
+    return vector_at(flat, layers[i, BIAS], layers[i, UNITS])
 
 
 @part
 def output_of(layers: np.ndarray, outputs: np.ndarray, i: int, n: int) -> np.ndarray:
     """Return layer i's outputs (n, H) for a batch of n rows."""
-    at, h = layers[i, OUTPUT] * n, layers[i, UNITS]
-    return outputs[at : at + n * h].reshape(n, h)
+    return matrix_at(outputs, layers[i, OUTPUT] * n, n, layers[i, UNITS])
 
 
 @part
 def of_layer(layers: np.ndarray, values: np.ndarray, i: int) -> np.ndarray:
     """Return layer i's part (H,) of a row of all units."""
-    return values[layers[i, OUTPUT] : layers[i, OUTPUT] + layers[i, UNITS]]
+    return vector_at(values, layers[i, OUTPUT], layers[i, UNITS])
 
 
 @part

@@ -30,6 +30,7 @@ from fastmlp_kernels._blocks import units_of
 from fastmlp_kernels._columns import begin_columns, end_columns, keep_gradient, update_columns
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import NR, Maybe, add_column_sums, item, pack_panels, pack_panels_transposed
+from fastmlp_kernels._views import fill, row_at, rows_at, vector_at
 from fastmlp_kernels.update import step_parameters
 
 
@@ -39,8 +40,8 @@ def _keep_sums(
 ) -> None:
     if rounded is None and block_sums is not None:
         for j in range(0, block_sums.shape[1], NR):
-            sums = block_sums[task, j : j + NR]
-            sums[:] = 0
+            sums = vector_at(block_sums, task * block_sums.shape[1] + j, NR)
+            fill(sums, 0)
             add_column_sums(packed, at + j // NR * panel, units, None, 0, sums)
 
 
@@ -56,7 +57,7 @@ def pack_weights(network: Network, channels: int, batch: int, strip: np.ndarray,
     units = units_of(depth, network.packed)  # of a channel: each is packed by itself, with padding of its own
     at = layers[i, PACKED] + (channel * units + units_of(rows[0] - channel * depth, network.packed)) * NR
     if is_rounded(network.rounded, layers, i):
-        keep_peaks(network.rounded, task, weight[rows[0] : rows[1]])
+        keep_peaks(network.rounded, task, rows_at(weight, rows))
     elif not read_in_place(layers, i, batch, network.packed):
         pack_panels(weight, None, rows, network.packed, at, own * units)
     if i == 0:
@@ -71,7 +72,7 @@ def pack_weights(network: Network, channels: int, batch: int, strip: np.ndarray,
 def _sum_corrections(correction: Maybe, blocks: int, task: np.ndarray, less: Maybe) -> None:
     """Add up what the images' means add to a gradient of the first layer, by unit; see `rows`."""
     if correction is not None:
-        less[:] = 0
+        fill(less, 0)
         if task[LAYER] == 0:
             for block in range(blocks):
                 for j in range(correction.shape[2]):
@@ -99,7 +100,7 @@ def weights_task(
     else:
         _floats_task(network, data, index, space, rates, member, blocks, task, train)
     if train:
-        pack_weights(network, channels_of(space.center), data.batch, space.a[member], task)
+        pack_weights(network, channels_of(space.center), data.batch, row_at(space.a, member), task)
 
 
 @part
@@ -114,9 +115,9 @@ def _floats_task(
     task: int,
     train: bool,
 ) -> None:
-    layers, row = network.layers, network.tasks[task]
+    layers, row = network.layers, row_at(network.tasks, task)
     i, channel, rows = row[LAYER], row[CHANNEL], (row[FIRST], row[LAST])
-    a, c, less = space.a[member], space.c[member], item(space.less, member)
+    a, c, less = row_at(space.a, member), row_at(space.c, member), item(space.less, member)
     n, at, h = index.size, layers[i, DELTA], layers[i, UNITS]
     if i > 0:
         x = output_of(layers, space.outputs, i - 1, n)
@@ -140,7 +141,7 @@ def biases_task(network: Network, space: Space, rates: Rates, blocks: int, train
     layers = network.layers
     for i in range(layers.shape[0]):
         total = bias_of(layers, network.gradient, i)
-        total[:] = 0
+        fill(total, 0)
         for block in range(blocks):
             share = bias_part(layers, space.dbias, i, block)
             for j in range(total.size):

@@ -18,6 +18,7 @@ from fastmlp_kernels._jit import part
 from fastmlp_kernels._micro import FLAT, flat_kernel, micro_kernel
 from fastmlp_kernels._pack import NR, ONE, Maybe, item, pack_rows, per_unit
 from fastmlp_kernels._target import TILE, cache_bytes
+from fastmlp_kernels._views import row_at, vector_at
 
 MR = TILE.mr
 FLAT_MR, FLAT_NR = cast("int", np.int64(FLAT.mr)), cast("int", np.int64(FLAT.nr))
@@ -125,10 +126,10 @@ def store_rows(c: np.ndarray, rows: tuple[int, int], out: np.ndarray) -> None:
     kind = out.dtype.type
     count, columns = rows[1] - rows[0], out.shape[1]
     width = (columns + NR - 1) // NR * NR
-    block, target = c[: count * width].reshape(count, width), out[rows[0] : rows[1]]
     for r in range(count):
+        row, target = vector_at(c, r * width, columns), vector_at(out, (rows[0] + r) * columns, columns)
         for j in range(columns):
-            target[r, j] = kind(block[r, j])
+            target[j] = kind(row[j])
 
 
 @part
@@ -143,12 +144,12 @@ def _normalize_product(
 ) -> None:
     """Rows of out <- or += scale_i * (c_i - center_i * sums)."""
     columns = out.shape[1]
-    block, target = c[: (rows[1] - rows[0]) * sums.size].reshape(rows[1] - rows[0], sums.size), out[rows[0] : rows[1]]
-    m, s = center[rows[0] : rows[1]], scale[rows[0] : rows[1]]
-    for r in range(block.shape[0]):
+    for r in range(rows[1] - rows[0]):
+        row, target = vector_at(c, r * sums.size, columns), vector_at(out, (rows[0] + r) * columns, columns)
+        m, s = center[rows[0] + r], scale[rows[0] + r]
         for j in range(columns):
-            value = s[r] * (block[r, j] - m[r] * sums[j])
-            target[r, j] = target[r, j] + value if add else value
+            value = s * (row[j] - m * sums[j])
+            target[j] = target[j] + value if add else value
 
 
 @part
@@ -205,6 +206,8 @@ def multiply_rows(
                     add,
                 )
         if sums is not None:
-            _normalize_product(c, item(center, channel), item(scale, channel), rows, sums[channel], channel > 0, out)
+            _normalize_product(
+                c, item(center, channel), item(scale, channel), rows, row_at(sums, channel), channel > 0, out
+            )
     if sums is None:
         store_rows(c, rows, out)

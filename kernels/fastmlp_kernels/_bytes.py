@@ -36,6 +36,7 @@ from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._pack import NR, ONE, Maybe
 from fastmlp_kernels._quads import EXACT_DEPTH, QUAD, copy_rows, weave_columns
 from fastmlp_kernels._target import amx_int8
+from fastmlp_kernels._views import row_at, vector_at
 
 # Rows of B, a whole number of blocks, after which a 32-bit sum is moved on to float32.
 SPAN = max(EXACT_DEPTH // (KC * QUAD), 1) * KC * QUAD
@@ -92,7 +93,7 @@ def _rows_in_tiles(
     if whole > 0:
         multiply_tiles(a, rows, b, at, panel, c, columns, whole, add)
     if whole < depth:
-        rest, first = a[whole:], at + whole * NR
+        rest, first = vector_at(a, whole, a.size - whole), at + whole * NR
         macro_kernel(rest, (ROW_STRIDE, ONE), rows, b, first, panel, NR, c, columns, depth - whole, add or whole > 0)
 
 
@@ -129,7 +130,8 @@ def _columns_in_tiles(
         turned = at // b.panel * NR * b.stride + first
         multiply_turned_tiles(b.turned, turned, b.stride, a, rows, c, columns, whole, add)
     if whole < depth:
-        rest, start = a[whole * COLUMN_STRIDE :], at + (first + whole) * NR
+        past = whole * COLUMN_STRIDE
+        rest, start = vector_at(a, past, a.size - past), at + (first + whole) * NR
         macro_kernel(
             rest, (ONE, COLUMN_STRIDE), rows, b.packed, start, b.panel, NR, c, columns, depth - whole, add or whole > 0
         )  # fmt: skip
@@ -162,20 +164,20 @@ def add_scaled(
     """Rows of out <- or += scale_i * steps_j * (c_ij - center_i * sums_j); what is None is left out."""
     columns = out.shape[1]
     count, width = rows[1] - rows[0], (columns + NR - 1) // NR * NR
-    block, target = c[: count * width].reshape(count, width), out[rows[0] : rows[1]]
     for r in range(count):
+        row, target = vector_at(c, r * width, columns), vector_at(out, (rows[0] + r) * columns, columns)
         m, s = np.float32(0), np.float32(1)
         if center is not None:
             m = center[rows[0] + r]
         if scale is not None:
             s = scale[rows[0] + r]
         for j in range(columns):
-            value = np.float32(block[r, j])
+            value = np.float32(row[j])
             if sums is not None:
                 value -= m * sums[j]
             if steps is not None:
                 value *= s * steps[j]
-            target[r, j] = target[r, j] + value if add else value
+            target[j] = target[j] + value if add else value
 
 
 @part
@@ -212,9 +214,11 @@ def multiply_images(
             multiply_rows_of_bytes(a, count, b, at, panel, c, columns, deep, k % SPAN > 0)
             if inner[1] == depth:
                 add = channel > 0 or k >= SPAN
-                add_scaled(c, rows, center[channel], scale[channel], steps, sums[channel], add, out)
+                add_scaled(
+                    c, rows, row_at(center, channel), row_at(scale, channel), steps, row_at(sums, channel), add, out
+                )
             elif inner[1] % SPAN == 0:
-                add_scaled(c, rows, None, scale[channel], steps, None, channel > 0 or k >= SPAN, out)
+                add_scaled(c, rows, None, row_at(scale, channel), steps, None, channel > 0 or k >= SPAN, out)
 
 
 @part

@@ -9,6 +9,7 @@ from fastmlp_kernels._convert import prefetch
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._micro import micro_update
 from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, pack_columns, per_unit
+from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.update import velocity1
 
 
@@ -76,17 +77,18 @@ def update_weights(
     count, columns = rows[1] - rows[0], w.shape[1]
     width = (columns + NR - 1) // NR * NR
     rate, keep, decay = np.float32(rates[0]), np.float32(rates[1]), np.float32(rates[2])
-    block, weight, velocity = c[: count * width].reshape(count, width), w[rows[0] : rows[1]], v[rows[0] : rows[1]]
     for r in range(count):
+        row, at = vector_at(c, r * width, columns), (rows[0] + r) * columns
+        weight, velocity = vector_at(w, at, columns), vector_at(v, at, columns)
         for j in range(columns):
-            g = np.float32(block[r, j])
+            g = np.float32(row[j])
             if less is not None:
                 g -= less[j]
             if factor is not None:
                 g *= factor[j]
-            step = velocity1(weight[r, j], velocity[r, j], g, rate, keep, decay)
-            velocity[r, j] = step
-            weight[r, j] += step
+            step = velocity1(weight[j], velocity[j], g, rate, keep, decay)
+            velocity[j] = step
+            weight[j] += step
 
 
 @part

@@ -4,12 +4,15 @@ Nothing compiles at import: each function compiles for the dtypes it meets at it
 kept on disk for the next process (`_cache`).
 """
 
+import gc
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from numba import njit
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_machinery import register_pass
+from numba.core.typed_passes import NopythonTypeInference
 
 from fastmlp_kernels import (
     _cache,
@@ -37,7 +40,44 @@ class _PartLibrary(JITCodeLibrary):
         self._finalized = True
 
 
-class _PartCompiler(Compiler):
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _TypeInference(NopythonTypeInference):
+    """numba's own, that lets a function without reference counts return an array which is a part of another."""
+
+    _name = "fastmlp_type_inference"
+
+    def run_pass(self, state: Any) -> bool:
+        context = state.targetctx  # made for this function alone
+        context.enable_nrt = True
+        try:
+            return super().run_pass(state)
+        finally:
+            context.enable_nrt = False
+
+
+class _KernelCompiler(Compiler):
+    def define_pipelines(self) -> list[Any]:
+        managers = super().define_pipelines()
+        for manager in managers:
+            manager.passes = [
+                (_TypeInference if kind is NopythonTypeInference else kind, text) for kind, text in manager.passes
+            ]
+            manager.finalize()
+        return managers
+
+    def compile_extra(self, func: Any) -> Any:
+        # The compiler makes millions of objects that stay, and a tenth of its time went into looking for garbage among
+        # them. numba compiles one function at a time.
+        looks = gc.isenabled()
+        gc.disable()
+        try:
+            return super().compile_extra(func)
+        finally:
+            if looks:
+                gc.enable()
+
+
+class _PartCompiler(_KernelCompiler):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         state = self.state
@@ -53,7 +93,15 @@ class _PartCompiler(Compiler):
 
 
 # error_model="numpy": x / 0 is inf. With Python's model every division carries a branch and stays scalar.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+# _nrt: arrays are not counted. A kernel makes none, and what it is given lives until it returns; the counts would be a
+# fifth of what it compiles to.
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+    "_nrt": False,
+    "pipeline_class": _KernelCompiler,
+}
 # For `numba.extending.overload`, whose functions are parts by nature.
 PART: Any = _OPTIONS | {"fastmath": FASTMATH, "no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
 

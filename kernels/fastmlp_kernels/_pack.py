@@ -17,6 +17,7 @@ from numba.extending import overload
 from fastmlp_kernels._convert import pack_run, pack_two_runs, prefetch
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._target import TILE
+from fastmlp_kernels._views import matrix_at, row_at, vector_at
 
 # An array, or None: numba compiles a form of its own for each, in which `is None` takes no time.
 Maybe = Any
@@ -54,7 +55,7 @@ def _overload_item(array, i):
     # by type: from an `if`, numba would make an optional array, and two forms of everything that takes one
     if isinstance(array, types.NoneType):
         return lambda array, i: None  # noqa: ARG005
-    return lambda array, i: array[i]
+    return (lambda array, i: array[i]) if array.ndim == 1 else (lambda array, i: row_at(array, i))
 
 
 @part
@@ -71,7 +72,7 @@ def _span(array: Maybe, start: int, stop: int) -> Maybe:
 def _overload_span(array, start, stop):
     if isinstance(array, types.NoneType):
         return lambda array, start, stop: None  # noqa: ARG005
-    return lambda array, start, stop: array[start:stop]
+    return lambda array, start, stop: vector_at(array, start, stop - start)
 
 
 @part
@@ -198,9 +199,8 @@ def pack_panels_transposed(
             count = min(step, k_end - k)
             width = (count + per - 1) // per
             pack_rows(x, None, None, None, (first, last), (k, k + count), strip, width)
-            rows = strip[: (last - first) * width].reshape(last - first, width)
-            at = to + first // NR * units * NR + k // per * NR
-            panel = out[at : at + width * NR].reshape(width, NR)
+            rows = matrix_at(strip, 0, last - first, width)
+            panel = matrix_at(out, to + first // NR * units * NR + k // per * NR, width, NR)
             for unit in range(width):
                 for c in range(last - first):
                     panel[unit, c] = rows[c, unit]
@@ -225,12 +225,12 @@ def _overload_halves(unit):
 def add_column_sums(packed: np.ndarray, at: int, units: int, weight: Maybe, first: int, sums: np.ndarray) -> None:
     """Add to sums (nr,) the columns of one panel from packed[at] on; row k counts weight[first + k] times, or once."""
     per = per_unit(packed)
-    panel = packed[at : at + units * NR].reshape(units, NR)
     for unit in range(units):
+        row = vector_at(packed, at + unit * NR, NR)
         low, high = np.float32(1), np.float32(1)
         if weight is not None:
             k = first + unit * per
             low, high = weight[k], weight[min(k + 1, weight.size - 1)]  # where there is no next row, its half is zero
         for c in range(NR):
-            even, odd = _halves(panel[unit, c])
+            even, odd = _halves(row[c])
             sums[c] += low * even + high * odd

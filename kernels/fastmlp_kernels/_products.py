@@ -4,7 +4,6 @@ Each has two phases: the right operand is packed, a task a panel; then, behind a
 multiplied, a task a block of rows of the result, at most mc. A task's arithmetic does not depend on who does it.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +22,8 @@ from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, add_column_sums, item, pack_columns, pack_panels_transposed
 from fastmlp_kernels._quads import QUAD, copy_rows, pack_bytes, weave_columns
 from fastmlp_kernels._team import barrier, next_task
-from fastmlp_kernels.activations import SCALARS, bias_activation
+from fastmlp_kernels._views import row_at, rows_at, vector_at
+from fastmlp_kernels.activations import bias_activation
 
 
 class Source(NamedTuple):
@@ -79,7 +79,7 @@ def _pack_weights(weight: np.ndarray, channels: int, j: int, packed: np.ndarray,
         inner = (channel * depth, (channel + 1) * depth)
         pack_columns(weight, None, None, None, _panel(j, weight.shape[1]), inner, packed, at, NR)
         if sums is not None:
-            add_column_sums(packed, at, units, None, ZERO, sums[channel, j * NR : (j + 1) * NR])
+            add_column_sums(packed, at, units, None, ZERO, vector_at(sums, channel * sums.shape[1] + j * NR, NR))
 
 
 @part
@@ -92,8 +92,10 @@ def _pack_delta(delta: np.ndarray, center: Maybe, scale: Maybe, j: int, packed: 
     else:
         for channel in range(sums.shape[0]):
             at = _channel_at(sums, channel, units * NR) + j * units * NR
-            pack_columns(delta, None, None, scale[channel], _panel(j, h), (ZERO, n), packed, at, NR)
-            add_column_sums(packed, at, units, center[channel], ZERO, sums[channel, j * NR : (j + 1) * NR])
+            pack_columns(delta, None, None, row_at(scale, channel), _panel(j, h), (ZERO, n), packed, at, NR)
+            add_column_sums(
+                packed, at, units, row_at(center, channel), ZERO, vector_at(sums, channel * sums.shape[1] + j * NR, NR)
+            )
 
 
 @part
@@ -117,7 +119,7 @@ def matmul(
     """Out <- A B, with A, B or both as the transposes of a and b; `step` rows a task."""
     rows, columns = out.shape
     depth = a.shape[0] if transposed[0] else a.shape[1]
-    own_a, own_c = work.a[member], work.c[member]
+    own_a, own_c = row_at(work.a, member), row_at(work.c, member)
     panels = _panels(columns)
     task = next_task(sync)
     while task < panels:
@@ -161,7 +163,7 @@ def matmul_int8(
     right : room for b; work : the work arrays a and c, as in `Work`
     """
     (rows, columns), depth = out.shape, b.shape[0]
-    own_a, own_c = work[0][member], work[1][member]
+    own_a, own_c = row_at(work[0], member), row_at(work[1], member)
     panels = _panels(columns)
     task = next_task(sync)
     while task < panels:
@@ -195,42 +197,37 @@ def matmul_int8(
         task = next_task(sync) - taken
 
 
-def _dense_forward(activation: str) -> Callable[..., None]:
-    @kernel
-    def dense_forward(
-        member: int,
-        members: int,
-        sync: np.ndarray,
-        source: Source,
-        weight: np.ndarray,
-        bias: np.ndarray,
-        out: np.ndarray,
-        step: int,
-        work: Work,
-    ) -> None:
-        x, index, center, scale = source
-        rows, columns = out.shape
-        panels = _panels(columns)
+@kernel
+def dense_forward(
+    member: int,
+    members: int,
+    sync: np.ndarray,
+    source: Source,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    activation: int,
+    out: np.ndarray,
+    step: int,
+    work: Work,
+) -> None:
+    """Out <- act(X W + bias), for the activation of this code; `step` rows a task."""
+    x, index, center, scale = source
+    rows, columns = out.shape
+    panels = _panels(columns)
+    task = next_task(sync)
+    while task < panels:
+        _pack_weights(weight, _channels(center), task, work.packed, work.sums)
         task = next_task(sync)
-        while task < panels:
-            _pack_weights(weight, _channels(center), task, work.packed, work.sums)
-            task = next_task(sync)
-        if not barrier(sync, members, 1):
-            return
-        taken = panels + members
+    if not barrier(sync, members, 1):
+        return
+    taken = panels + members
+    own_a, own_c = row_at(work.a, member), row_at(work.c, member)
+    task = next_task(sync) - taken
+    while task * step < rows:
+        block = _block(task, step, rows)
+        multiply_rows(x, index, center, scale, block, work.packed, ZERO, NR, work.sums, own_a, own_c, out)
+        bias_activation(rows_at(out, block), bias, activation)
         task = next_task(sync) - taken
-        while task * step < rows:
-            block = _block(task, step, rows)
-            own_a, own_c = work.a[member], work.c[member]
-            multiply_rows(x, index, center, scale, block, work.packed, ZERO, NR, work.sums, own_a, own_c, out)
-            bias_activation(out[block[0] : block[1]], bias, activation)
-            task = next_task(sync) - taken
-
-    return dense_forward
-
-
-# One compiled function an activation, of which a process compiles what it needs.
-DENSE_FORWARD = {name: _dense_forward(name) for name in SCALARS}
 
 
 @kernel
@@ -257,6 +254,7 @@ def dense_update(
     if not barrier(sync, members, 1):
         return
     taken = panels + members
+    own_a, own_c = row_at(work.a, member), row_at(work.c, member)
     depth = weight.shape[0] // channels
     blocks = (depth + step - 1) // step  # a block lies in one channel
     task = next_task(sync) - taken
@@ -265,7 +263,6 @@ def dense_update(
         rows = (channel * depth + first, channel * depth + last)
         at = _channel_at(work.sums, channel, panel)
         m, s = item(center, channel), item(scale, channel)
-        own_a, own_c = work.a[member], work.c[member]
         product = begin_columns(x, index, m, s, rows, n, work.packed, at, panel, h, own_a, own_c)
         update_columns(product, rows, item(work.sums, channel), weight, velocity, rates, own_a, own_c)
         task = next_task(sync) - taken

@@ -14,6 +14,7 @@ from fastmlp_kernels._convert import prefetch
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import AHEAD, NR, ZERO, Maybe, row_of
 from fastmlp_kernels._quad_runs import copy_run, round_four_runs, weave_run
+from fastmlp_kernels._views import row_at, vector_at
 
 QUAD = 4
 # The largest magnitude of a signed byte, the same on both sides of zero.
@@ -70,7 +71,7 @@ def pack_bytes(x: np.ndarray, columns: tuple[int, int], out: np.ndarray, to: int
     """Pack one panel of the right operand x (K, N) int8; a last unit that is not full gets zeros."""
     depth = x.shape[0]
     units = (depth + QUAD - 1) // QUAD
-    panel = out[to : to + units * NR]
+    panel = vector_at(out, to, units * NR)
     weave_columns(x, None, columns, (ZERO, depth), panel, NR)
     if depth % QUAD:
         kept = np.uint32((1 << 8 * (depth % QUAD)) - 1)
@@ -102,7 +103,7 @@ def round_panels(
     beyond N are left as they are.
     """
     n, last = x.shape[1], inner[1] - 1
-    flat = x.reshape(x.size)
+    flat = vector_at(x, 0, x.size)
     for column in range(0, n, NR):
         count = min(NR, n - column)
         at = to
@@ -131,7 +132,7 @@ def round_panels(
 def round_rows(x: np.ndarray, out: np.ndarray, steps: np.ndarray) -> None:
     """Out (N, D) uint8 <- rows of x (N, D), none of it negative, in steps (N,) of a 255th of each one's largest."""
     for r in range(x.shape[0]):
-        row, target = x[r], out[r]
+        row, target = row_at(x, r), row_at(out, r)
         top = np.int32(0)
         for j in range(row.size):
             # by bits, as in `raise_peaks`; without the sign, which a NaN may have
@@ -152,7 +153,7 @@ def raise_peaks(x: np.ndarray, scale: Maybe, peaks: np.ndarray) -> None:
     By bits, because integers are compared in vector lanes and a NaN, larger than infinity, is never passed over.
     """
     for r in range(x.shape[0]):
-        row = x[r]
+        row = row_at(x, r)
         s = np.float32(1) if scale is None else scale[r]
         for j in range(row.size):
             bits = np.float32(row[j] * s).view(np.int32) & np.int32(0x7FFFFFFF)
@@ -172,13 +173,12 @@ def set_steps(peaks: np.ndarray, steps: np.ndarray, inverse: np.ndarray) -> None
 @part
 def add_weighted_sums(packed: np.ndarray, at: int, units: int, weight: np.ndarray, sums: np.ndarray) -> None:
     """Add to sums (nr,) the columns of one panel from packed[at] on, row k times weight[k]."""
-    panel = packed[at : at + units * NR].reshape(units, NR)
     last = weight.size - 1
     for unit in range(units):
         k = unit * QUAD
         # where there is no such row, its byte is zero
         w, w2, w3, w4 = weight[k], weight[min(k + 1, last)], weight[min(k + 2, last)], weight[min(k + 3, last)]
-        row = panel[unit]
+        row = vector_at(packed, at + unit * NR, NR)
         for c in range(NR):
             bits = np.int32(row[c])
             sums[c] += (

@@ -7,14 +7,14 @@ Both passes treat ROWS rows as one long run against the bias repeated ROWS times
 is: with 20 columns, one row would be one vector and four single elements that cost more than the vector.
 """
 
+from typing import Any, cast
+
 import numpy as np
-from numba import types
-from numba.extending import overload
-from numba.misc.special import literally
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._jit import PART, kernel, part
+from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._scratch import SIZE, work_array
+from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.elementary import identity1, relu1, sigmoid1, tanh1
 
 # A multiple of every vector width. Rows of which so many exceed the work array are long enough one by one.
@@ -48,115 +48,123 @@ SCALARS = {
     "relu": (relu1, _times_relu_derivative1),
     "identity": (identity1, _times_identity_derivative1),
 }
-
-
-def _activate(x, name):
-    return SCALARS[name][0](x)
-
-
-def _times_derivative(d, h, name):
-    return SCALARS[name][1](d, h)
-
-
-# One loop serves four activations: the name is a literal, so that numba picks the scalar while it compiles. (A compiled
-# function as an argument would do as well, but numba keeps no such caller in its disk cache.)
-@overload(_activate, jit_options=PART)
-def _overload_activate(x, name):  # noqa: ARG001
-    if isinstance(name, types.StringLiteral):
-        function1 = SCALARS[name.literal_value][0]
-        return lambda x, name: function1(x)  # noqa: ARG005
-    return None
-
-
-@overload(_times_derivative, jit_options=PART)
-def _overload_times_derivative(d, h, name):  # noqa: ARG001
-    if isinstance(name, types.StringLiteral):
-        function1 = SCALARS[name.literal_value][1]
-        return lambda d, h, name: function1(d, h)  # noqa: ARG005
-    return None
+# What compiled code is told an activation by, so that it compiles once for all of them; no literals, see `_pack`.
+CODES = {name: cast("int", np.int64(code)) for code, name in enumerate(SCALARS)}
+TANH, SIGMOID, RELU, IDENTITY = CODES.values()
 
 
 @part
-def bias_activation(z: np.ndarray, bias: np.ndarray, name: str) -> None:
-    """Z <- act(z + bias) for the activation of this literal name."""
-    literally(name)
-    width = bias.size
-    rows = ROWS if ROWS * width <= SIZE else 1
-    memory = work_array(bias) if width <= SIZE else np.empty(width, bias.dtype)
-    tile = memory[: rows * width]
-    repeated, flat = tile.reshape(rows, width), z.reshape(z.size)
-    for r in range(rows):
-        for j in range(width):
-            repeated[r, j] = bias[j]
-    for start in range(0, flat.size, max(tile.size, 1)):
-        run = flat[start : start + tile.size]
-        for j in range(run.size):
-            run[j] = _activate(run[j] + tile[j], name)
+def _no_forward(run: np.ndarray, tile: np.ndarray, code: int) -> None:
+    pass
 
 
 @part
-def activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, name: str) -> None:
-    """Delta <- delta * act'(h) and dbias <- its column sums, for the activation of this literal name."""
-    literally(name)
-    width = dbias.size
-    rows = ROWS if ROWS * width <= SIZE else 1
-    memory = work_array(dbias) if width <= SIZE else np.empty(width, dbias.dtype)
-    sums = memory[: rows * width]
-    for j in range(sums.size):
-        sums[j] = 0
-    flat, flat_h = delta.reshape(delta.size), h.reshape(h.size)
-    for start in range(0, flat.size, max(sums.size, 1)):
-        run, run_h = flat[start : start + sums.size], flat_h[start : start + sums.size]
-        for j in range(run.size):
-            d = _times_derivative(run[j], run_h[j], name)
-            run[j] = d
-            sums[j] += d
-    partial = sums.reshape(rows, width)
-    for j in range(width):
-        dbias[j] = partial[0, j]
-    for r in range(1, rows):
+def _no_backward(run: np.ndarray, h: np.ndarray, sums: np.ndarray, code: int) -> None:
+    pass
+
+
+def _loops(names: list[str]) -> tuple[Any, Any]:
+    """Return the loops of both passes over a run, for an activation whose code is of one of these names."""
+    if not names:
+        return _no_forward, _no_backward
+    own, (forward1, backward1) = CODES[names[0]], SCALARS[names[0]]
+    other_forward, other_backward = _loops(names[1:])
+
+    @part
+    def forward(run: np.ndarray, tile: np.ndarray, code: int) -> None:
+        if code == own:
+            for j in range(run.size):
+                run[j] = forward1(run[j] + tile[j])
+        else:
+            other_forward(run, tile, code)
+
+    @part
+    def backward(run: np.ndarray, h: np.ndarray, sums: np.ndarray, code: int) -> None:
+        if code == own:
+            for j in range(run.size):
+                d = backward1(run[j], h[j])
+                run[j] = d
+                sums[j] += d
+        else:
+            other_backward(run, h, sums, code)
+
+    return forward, backward
+
+
+_forward_run, _backward_run = _loops(list(SCALARS))
+
+
+@part
+def bias_activation(z: np.ndarray, bias: np.ndarray, code: int) -> None:
+    """Z <- act(z + bias) for the activation of this code."""
+    for first in range(0, bias.size, SIZE):  # once, but for rows that exceed the work array
+        width = min(bias.size - first, SIZE)
+        rows = ROWS if ROWS * bias.size <= SIZE else 1
+        tile = vector_at(work_array(bias, SIZE), 0, rows * width)
+        for r in range(rows):
+            for j in range(width):
+                tile[r * width + j] = bias[first + j]
+        for start in range(first, z.size, rows * bias.size):
+            _forward_run(vector_at(z, start, min(tile.size, z.size - start)), tile, code)
+
+
+@part
+def activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, code: int) -> None:
+    """Delta <- delta * act'(h) and dbias <- its column sums, for the activation of this code."""
+    for first in range(0, dbias.size, SIZE):
+        width = min(dbias.size - first, SIZE)
+        rows = ROWS if ROWS * dbias.size <= SIZE else 1
+        sums = vector_at(work_array(dbias, SIZE), 0, rows * width)
+        for j in range(sums.size):
+            sums[j] = 0
+        for start in range(first, delta.size, rows * dbias.size):
+            count = min(sums.size, delta.size - start)
+            _backward_run(vector_at(delta, start, count), vector_at(h, start, count), sums, code)
         for j in range(width):
-            dbias[j] += partial[r, j]
+            dbias[first + j] = sums[j]
+        for r in range(1, rows):
+            for j in range(width):
+                dbias[first + j] += sums[r * width + j]
 
 
 @kernel
 def _bias_tanh(z: np.ndarray, bias: np.ndarray) -> None:
-    bias_activation(z, bias, "tanh")
+    bias_activation(z, bias, TANH)
 
 
 @kernel
 def _bias_sigmoid(z: np.ndarray, bias: np.ndarray) -> None:
-    bias_activation(z, bias, "sigmoid")
+    bias_activation(z, bias, SIGMOID)
 
 
 @kernel
 def _bias_relu(z: np.ndarray, bias: np.ndarray) -> None:
-    bias_activation(z, bias, "relu")
+    bias_activation(z, bias, RELU)
 
 
 @kernel
 def _bias_identity(z: np.ndarray, bias: np.ndarray) -> None:
-    bias_activation(z, bias, "identity")
+    bias_activation(z, bias, IDENTITY)
 
 
 @kernel
 def _tanh_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    activation_backward(delta, h, dbias, "tanh")
+    activation_backward(delta, h, dbias, TANH)
 
 
 @kernel
 def _sigmoid_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    activation_backward(delta, h, dbias, "sigmoid")
+    activation_backward(delta, h, dbias, SIGMOID)
 
 
 @kernel
 def _relu_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    activation_backward(delta, h, dbias, "relu")
+    activation_backward(delta, h, dbias, RELU)
 
 
 @kernel
 def _identity_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    activation_backward(delta, h, dbias, "identity")
+    activation_backward(delta, h, dbias, IDENTITY)
 
 
 def _check_forward(z: np.ndarray, bias: np.ndarray) -> None:

@@ -42,7 +42,7 @@ def _round_run(typingctx: Any, x: Any, out: Any, count: Any) -> Any:  # noqa: AR
 
 @kernel
 def _round(x: np.ndarray, out: np.ndarray) -> None:
-    _round_run(x.reshape(x.size), out.reshape(out.size), x.size)
+    _round_run(x, out, x.size)
 
 
 def round_to_bfloat16(x: np.ndarray, out: np.ndarray) -> None:

@@ -13,12 +13,14 @@ Infinities and NaN give what numpy gives. float64 goes to the C library: it is t
 """
 
 import math
+from typing import Any
 
 import numpy as np
-from numba import types
+from numba import config, types
 from numba.extending import overload
 
 from fastmlp_kernels._jit import PART, part, scalar
+from fastmlp_kernels._llvm import call, intrinsic
 
 F = np.float32
 
@@ -108,6 +110,23 @@ def _sigmoid_f32(x: F) -> F:
 def _sigmoid_f64(x: float) -> float:
     e = math.exp(-abs(x))  # never overflows, and a small result keeps its precision
     return (1.0 if x >= 0.0 else e) / (1.0 + e)
+
+
+def multiply_add1(x: float, y: float, z: float) -> float:
+    """Return x * y + z, rounded once where the CPU can: else that depends on what LLVM makes of the code around it."""
+    return x * y + z
+
+
+@intrinsic
+def _multiply_add1(typingctx: Any, x: Any, y: Any, z: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return call(builder, f"llvm.fmuladd.f{signature.return_type.bitwidth}", args[0].type, *args)
+
+    return z(z, z, z), codegen
+
+
+if not config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name
+    multiply_add1 = _multiply_add1
 
 
 def _exp(x):

@@ -36,12 +36,14 @@ from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._blocks import MC, MR, a_elements, c_elements, padded
 from fastmlp_kernels._bytes import SPAN, quads
 from fastmlp_kernels._pack import NR
-from fastmlp_kernels._products import DENSE_FORWARD, Source, Work
+from fastmlp_kernels._products import Source, Work
+from fastmlp_kernels._products import dense_forward as _dense_forward
 from fastmlp_kernels._products import dense_update as _dense_update
 from fastmlp_kernels._products import matmul as _matmul
 from fastmlp_kernels._products import matmul_int8 as _matmul_int8
 from fastmlp_kernels._quads import EXACT_DEPTH
 from fastmlp_kernels._team import Team
+from fastmlp_kernels.activations import CODES
 from fastmlp_kernels.bfloat16 import FLOAT32, warn_where_slow
 from fastmlp_kernels.int8 import warn_where_slow as warn_where_bytes_are_slow
 from fastmlp_kernels.normalize import _check_images
@@ -238,7 +240,7 @@ def dense_forward(
     Raises TypeError or ValueError naming the argument at fault.
     """
     _check_settings(precision, threads)
-    _check_choice("activation", activation, DENSE_FORWARD)
+    _check_choice("activation", activation, CODES)
     source, (n, d), arrays = _check_source(x)
     _check.array("weight", weight, FLOAT32, ndim=2)
     h = weight.shape[1]
@@ -250,7 +252,7 @@ def dense_forward(
         channels = 1 if source.center is None else len(source.center)
         step, members = _share(n, threads)
         work = _work(precision, members, h, d // channels, channels, raw=_is_raw(source, precision))
-        _run(members, DENSE_FORWARD[activation], source, weight, bias, out, step, work)
+        _run(members, _dense_forward, source, weight, bias, CODES[activation], out, step, work)
 
 
 def dense_update(

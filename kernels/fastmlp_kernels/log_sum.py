@@ -13,6 +13,7 @@ import numpy as np
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel, part, reduction
 from fastmlp_kernels._scratch import work_array
+from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.elementary import exp1, key_of, value_of_key
 from fastmlp_kernels.loss import BLOCK, softmax_of_rows
 
@@ -51,8 +52,8 @@ def _log_sum(row: np.ndarray, shift: float, e: np.ndarray) -> float:
     """Return log(sum(exp(row - shift))) in float64, for the shift of `_shift_of`."""
     ones, others = np.float64(0), np.float64(0)
     for start in range(0, row.size, BLOCK):
-        piece = row[start : start + BLOCK]
-        exponentials = e[: piece.size]
+        piece = vector_at(row, start, min(BLOCK, row.size - start))
+        exponentials = vector_at(e, 0, piece.size)
         _exponentials(piece, shift, exponentials)
         count, more = _others(exponentials)
         ones += np.float64(piece.size) - np.float64(count)
@@ -62,18 +63,18 @@ def _log_sum(row: np.ndarray, shift: float, e: np.ndarray) -> float:
 
 @kernel
 def _logsumexp(x: np.ndarray, out: np.ndarray) -> None:
-    e = work_array(x)
+    e = work_array(x, BLOCK)
     for i in range(x.shape[0]):
-        row = x[i]
+        row = vector_at(x, i * x.shape[1], x.shape[1])
         shift = _shift_of(row)
         out[i] = x.dtype.type(np.float64(shift) + _log_sum(row, shift, e))
 
 
 @kernel
 def _log_softmax(x: np.ndarray, out: np.ndarray) -> None:
-    e = work_array(x)
+    e = work_array(x, BLOCK)
     for i in range(x.shape[0]):
-        row, result = x[i], out[i]
+        row, result = vector_at(x, i * x.shape[1], x.shape[1]), vector_at(out, i * x.shape[1], x.shape[1])
         shift = _shift_of(row)
         log = x.dtype.type(_log_sum(row, shift, e))
         for k in range(row.size):

@@ -10,11 +10,14 @@ import math
 from typing import Any
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._jit import kernel, part, reduction
-from fastmlp_kernels._scratch import SIZE, work_array
-from fastmlp_kernels.elementary import exp1, key_of, value_of_key
+from fastmlp_kernels._jit import PART, kernel, part, reduction
+from fastmlp_kernels._scratch import SIZE, release, work_array
+from fastmlp_kernels._views import matrix_at, vector_at
+from fastmlp_kernels.elementary import exp1, key_of, multiply_add1, value_of_key
 
 # An array, or None: numba compiles a form of its own for each, in which `is None` takes no time.
 Maybe = Any
@@ -37,7 +40,7 @@ def _sum_of_long(row: np.ndarray) -> float:
     # Pieces are added in float64: a sum of millions in float32 would stop growing.
     total = np.float64(0)
     for start in range(0, row.size, BLOCK):
-        total += np.float64(_sum(row[start : start + BLOCK]))
+        total += np.float64(_sum(vector_at(row, start, min(BLOCK, row.size - start))))
     return total
 
 
@@ -54,8 +57,9 @@ def _is_first_zero(row: np.ndarray, at: int) -> bool:
 @part
 def _shifted_rows(logits: np.ndarray, bias: Maybe, e: np.ndarray) -> None:
     """Set each row of e to logits + bias - (its maximum); without a bias where it is None."""
+    classes = logits.shape[1]
     for r in range(logits.shape[0]):
-        row, source = e[r], logits[r]
+        row, source = vector_at(e, r * classes, classes), vector_at(logits, r * classes, classes)
         # by integer keys: compilers keep a floating-point maximum scalar unless NaN is ruled out
         top = key_of(source[0] if bias is None else source[0] + bias[0])
         for k in range(row.size):
@@ -70,9 +74,21 @@ def _shifted_rows(logits: np.ndarray, bias: Maybe, e: np.ndarray) -> None:
 
 @part
 def _exponentials(e: np.ndarray) -> None:
-    flat = e.reshape(e.size)
+    flat = vector_at(e, 0, e.size)
     for i in range(flat.size):
         flat[i] = exp1(flat[i])
+
+
+def _array_or_empty(array: Maybe, like: np.ndarray) -> np.ndarray:
+    """Return the array, or an empty one of the dtype of another where it is None."""
+    return vector_at(like, 0, 0) if array is None else array
+
+
+@overload(_array_or_empty, jit_options=PART)
+def _overload_array_or_empty(array, like):  # noqa: ARG001
+    if isinstance(array, types.NoneType | types.Omitted):
+        return lambda array, like: vector_at(like, 0, 0)  # noqa: ARG005
+    return lambda array, like: array  # noqa: ARG005
 
 
 @part
@@ -82,36 +98,39 @@ def _block_rows(classes: int) -> int:
 
 @part
 def cross_entropy_of_rows(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe, dbias: Maybe, batch: int
+    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: np.ndarray, dbias: Maybe, batch: int
 ) -> tuple[float, int]:
     """Return the share of these rows in the mean loss of a batch of so many, and the number of correct rows."""
-    # weights None: each row counts once. dbias None asks for no gradient. numba leaves out the branches of what is
-    # None, so that read-only logits compile, and rows without weights pay for none.
+    # weights empty: each row counts once. dbias None asks for no gradient; numba leaves out the branches of what is
+    # None, so that read-only logits compile.
     t = logits.dtype.type
     n, classes = logits.shape
-    rows = _block_rows(classes)
-    memory = work_array(logits) if classes <= SIZE else np.empty(classes, logits.dtype)
-    scratch = memory[: rows * classes].reshape(rows, classes)
+    rows, weighted = _block_rows(classes), weights.size > 0
+    memory = work_array(logits, rows * classes)
+    if memory.size == 0:
+        raise MemoryError("there is no memory for a row of logits")
     loss, product, correct = 0.0, 1.0, 0
     if dbias is not None:
         for k in range(classes):
             dbias[k] = t(0)
+    scratch = memory[: rows * classes].reshape(rows, classes)
     for start in range(0, n, rows):
         block, label = logits[start : start + rows], labels[start : start + rows]
         e = scratch[: label.size]
         _shifted_rows(block, bias, e)
         for r in range(label.size):
             lost = -np.float64(e[r, label[r]])  # said aloud for plain Python, under NUMBA_DISABLE_JIT=1
-            if weights is not None:
-                lost *= np.float64(weights[start + r])
-            loss += lost
+            if weighted:
+                loss = multiply_add1(np.float64(weights[start + r]), lost, loss)
+            else:
+                loss += lost
             correct += _is_first_zero(e[r], label[r])
         _exponentials(e)
         for r in range(label.size):
             row, out = e[r], block[r]
             total = _sum(row)
-            if weights is not None:
-                loss += np.float64(weights[start + r]) * math.log(np.float64(total))
+            if weighted:
+                loss = multiply_add1(np.float64(weights[start + r]), math.log(np.float64(total)), loss)
             else:
                 product *= np.float64(total)
                 if not product < PRODUCT_LIMIT:
@@ -120,11 +139,12 @@ def cross_entropy_of_rows(
             if dbias is not None:
                 row[label[r]] -= total  # before scaling: p - 1 of a sure answer keeps its precision
                 scale = t(1) / (total * t(batch))
-                if weights is not None:
+                if weighted:
                     scale *= weights[start + r]
                 for k in range(classes):
                     out[k] = row[k] * scale
                     dbias[k] += row[k] * scale
+    release(memory)
     return (loss + math.log(product)) / batch, correct
 
 
@@ -132,14 +152,14 @@ def cross_entropy_of_rows(
 def _softmax_cross_entropy(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray, weights: Maybe = None
 ) -> tuple[float, int]:
-    return cross_entropy_of_rows(logits, bias, labels, weights, dbias, len(logits))
+    return cross_entropy_of_rows(logits, bias, labels, _array_or_empty(weights, bias), dbias, len(logits))
 
 
 @kernel
 def _softmax_cross_entropy_eval(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe = None
 ) -> tuple[float, int]:
-    return cross_entropy_of_rows(logits, bias, labels, weights, None, len(logits))
+    return cross_entropy_of_rows(logits, bias, labels, _array_or_empty(weights, bias), None, len(logits))
 
 
 @part
@@ -148,18 +168,20 @@ def softmax_of_rows(logits: np.ndarray, bias: Maybe, out: np.ndarray) -> None:
     n, classes = logits.shape
     t = logits.dtype.type
     rows = _block_rows(classes)
-    memory = work_array(logits) if classes <= SIZE else np.empty(classes, logits.dtype)
-    scratch = memory[: rows * classes].reshape(rows, classes)
+    memory = work_array(logits, rows * classes)
+    if memory.size == 0:
+        raise MemoryError("there is no memory for a row of logits")
     for start in range(0, n, rows):
-        block, results = logits[start : start + rows], out[start : start + rows]
-        e = scratch[: block.shape[0]]
-        _shifted_rows(block, bias, e)
+        count = min(rows, n - start)
+        e = matrix_at(memory, 0, count, classes)
+        _shifted_rows(matrix_at(logits, start * classes, count, classes), bias, e)
         _exponentials(e)
-        for r in range(block.shape[0]):
-            row, result = e[r], results[r]
+        for r in range(count):
+            row, result = vector_at(e, r * classes, classes), vector_at(out, (start + r) * classes, classes)
             scale = t(1) / t(_sum_of_long(row))
             for k in range(classes):
                 result[k] = row[k] * scale
+    release(memory)
 
 
 @kernel

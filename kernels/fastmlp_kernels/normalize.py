@@ -10,6 +10,7 @@ import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel
+from fastmlp_kernels._views import vector_at
 
 
 @kernel
@@ -17,11 +18,11 @@ def _image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std:
     size = images.shape[1] // channels
     for m in range(images.shape[0]):
         for c in range(channels):
-            block = images[m, c * size : (c + 1) * size]
+            block = vector_at(images, m * images.shape[1] + c * size, size)
             # 32-bit sums vectorise twice as wide as 64-bit ones; 65,025 * 60,000 still fits, so runs of that length
             total, squares = np.int64(0), np.int64(0)
             for start in range(0, size, 60_000):
-                run = block[start : start + 60_000]
+                run = vector_at(block, start, min(60_000, size - start))
                 run_total, run_squares = np.uint32(0), np.uint32(0)
                 for j in range(run.size):
                     x = np.uint32(run[j])
@@ -45,8 +46,8 @@ def _gather_normalize(
     for i in range(index.size):
         m = index[i]
         for c in range(channels):
-            block = images[m, c * size : (c + 1) * size]
-            row = out[i, c * size : (c + 1) * size]
+            block = vector_at(images, m * images.shape[1] + c * size, size)
+            row = vector_at(out, i * images.shape[1] + c * size, size)
             center, scale = mean[m, c], inv_std[m, c]
             for j in range(block.size):
                 row[j] = (t(block[j]) - center) * scale

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel, part, reduction
+from fastmlp_kernels._views import vector_at
 
 # 32 additions in each of 32 lanes; the addition of a block's sum is nothing beside them
 BLOCK = 1024
@@ -29,7 +30,7 @@ def _sum_of_block(block: np.ndarray) -> float:
 def _sum(row: np.ndarray) -> float:
     total, lost = np.float64(0), np.float64(0)
     for start in range(0, row.size, BLOCK):
-        more = _sum_of_block(row[start : start + BLOCK])
+        more = _sum_of_block(vector_at(row, start, min(BLOCK, row.size - start)))
         new = total + more
         added = new - total
         lost += (total - (new - added)) + (more - added)
@@ -40,13 +41,13 @@ def _sum(row: np.ndarray) -> float:
 @kernel
 def _accurate_sum(x: np.ndarray, out: np.ndarray) -> None:
     for i in range(x.shape[0]):
-        out[i] = out.dtype.type(_sum(x[i]))
+        out[i] = out.dtype.type(_sum(vector_at(x, i * x.shape[1], x.shape[1])))
 
 
 @kernel
 def _accurate_mean(x: np.ndarray, out: np.ndarray) -> None:
     for i in range(x.shape[0]):
-        out[i] = out.dtype.type(_sum(x[i]) / np.float64(x.shape[1]))
+        out[i] = out.dtype.type(_sum(vector_at(x, i * x.shape[1], x.shape[1])) / np.float64(x.shape[1]))
 
 
 def _reduce(

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._views import vector_at
 
 
 @part
@@ -22,7 +23,7 @@ def step_parameters(
     """Take the step of `momentum_step`."""
     t = w.dtype.type  # a bare Python float would widen the whole loop to float64
     rate, keep, decay = t(lr), t(momentum), t(weight_decay)
-    flat_w, flat_v, flat_g = w.reshape(w.size), v.reshape(v.size), g.reshape(g.size)
+    flat_w, flat_v, flat_g = vector_at(w, 0, w.size), vector_at(v, 0, v.size), vector_at(g, 0, g.size)
     for i in range(flat_w.size):
         step = velocity1(flat_w[i], flat_v[i], flat_g[i], rate, keep, decay)
         flat_v[i] = step
