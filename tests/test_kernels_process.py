@@ -73,12 +73,12 @@ def test_after_warmup_training_compiles_nothing_and_the_cache_serves_the_next_pr
 
 COMPILE_THEN_RUN = """
 import json
-from fastmlp.packed.run import RUNS
+from fastmlp.packed.run import run
 from fastmlp.run import compile_for, run_one
 from fastmlp_kernels import jit
 from samples import config, dataset
 
-kernels = [*RUNS.values(), *(getattr(jit, name) for name in jit.__all__ if not name.endswith("1"))]
+kernels = [run, *(getattr(jit, name) for name in jit.__all__ if not name.endswith("1"))]
 made = config(dataset="embedded", activation="identity", layers=(3072, 16, 20), batch_size=32, epochs=1)
 compile_for(made)
 compiled = [len(kernel.signatures) for kernel in kernels]
@@ -135,8 +135,8 @@ def test_the_cache_of_packed_steps_knows_of_every_file_that_they_are_made_of(tmp
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     path = os.pathsep.join([str(tmp_path), str(tmp_path / "kernels")])
     key = """
-from fastmlp.packed.run import RUNS
-print(RUNS["tanh"]._cache._path("types", RUNS["tanh"].targetctx).name)
+from fastmlp.packed.run import run
+print(run._cache._path("types", run.targetctx).name)
 """
     environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": path}
     keys = [run_python(key, **environment), run_python(key, **environment)]
