@@ -4,7 +4,7 @@
     python -m bench.kernels_page --print    measure, and print them
 
 Kernels, rivals and arrays are those of `bench.cases`, in float32 on one thread. Each first call runs in a process of
-its own, without numba's disk cache.
+its own, without the cache of kernels on disk.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def time_case(case: Case, seconds: float = SECONDS) -> dict[str, float]:
 
 def first_call(name: str) -> float:
     """Return the seconds by which a kernel's first call, in a fresh process, takes longer than its second."""
-    environment = {k: v for k, v in os.environ.items() if k != "FASTMLP_NUMBA_CACHE"}
+    environment = os.environ | {"FASTMLP_NUMBA_CACHE": "0"}
     command = [sys.executable, "-m", "bench.kernels_page", "--first-call", name]
     done = subprocess.run(command, env=environment, cwd=PAGE.parents[1], check=True, stdout=subprocess.PIPE, text=True)
     return float(done.stdout)

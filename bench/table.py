@@ -25,7 +25,7 @@ ONCE = {
     ("import", "numpy"): "start Python and `import numpy`",
     ("import", "numba"): "start Python and `import numba`",
     ("compile", "fastmlp"): "start Python and compile every kernel (`warmup()`), no cache",
-    ("compile", "fastmlp_disk_cache"): "the same with `FASTMLP_NUMBA_CACHE=1`, cache filled",
+    ("compile", "fastmlp_disk_cache"): "the same, cache filled",
 }
 CHART = "![Speed and time by batch size](bench/chart.svg)"
 

@@ -6,6 +6,7 @@ The answer goes into each run's config, so that a run's bits never depend on a m
 import json
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -43,7 +44,9 @@ def _machine_key() -> str:
     return ", ".join([cpu_model(), f"fastmlp {__version__}", *libraries, *blas])
 
 
-def _remembered(path: Path) -> dict[str, Any]:
+def _remembered(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -77,10 +80,11 @@ def measure(config: RunConfig) -> dict[str, float]:
 def measured(config: RunConfig) -> dict[str, float]:
     """Return the seconds of a training step by each way, for this network, batch, precision and number of threads.
 
-    What was measured is kept in the user's cache for this CPU and these versions; a file there that cannot be read or
-    written costs no more than a new measurement.
+    What was measured is kept in the user's cache for this CPU and these versions; where there is none, and where its
+    file cannot be read or written, that costs no more than a new measurement.
     """
-    path, machine, network = cache_dir() / "matmul.json", _machine_key(), _network_key(config)
+    cache, machine, network = cache_dir(), _machine_key(), _network_key(config)
+    path = cache / "matmul.json" if cache else None
     table = _remembered(path)
     of_machine = table.get(machine)
     of_machine = of_machine if isinstance(of_machine, dict) else {}
@@ -88,11 +92,10 @@ def measured(config: RunConfig) -> dict[str, float]:
     if not _is_measurement(known, MATMULS[config.precision]):
         known = measure(config)
         table[machine] = of_machine | {network: known}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(table, indent=1) + "\n")
-        except (OSError, OutputError):
-            pass
+        if path is not None:
+            with suppress(OSError, OutputError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, json.dumps(table, indent=1) + "\n")
     return known
 
 

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     import numpy as np
+
+    from kept import Tiny
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,3 +34,16 @@ def rng() -> np.random.Generator:
     import numpy as np
 
     return np.random.default_rng(20230203)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Tiny]:
+    """Give tiny kernels and an empty cache for them; nothing may be said on standard output and error."""
+    from fastmlp_kernels import _store
+    from kept import tiny_kernels
+
+    monkeypatch.delenv(_store.VARIABLE, raising=False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "caches"))
+    with tiny_kernels(tmp_path) as made:
+        yield made
+    assert capfd.readouterr() == ("", "")

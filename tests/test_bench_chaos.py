@@ -28,6 +28,7 @@ def test_every_way_to_differ_is_named(found: chaos.Hashes, sentences: list[str])
     assert chaos.differences(found, RIGHT) == sentences
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_are_told_from_other_children() -> None:
     sleep = "import time; time.sleep(60)"

@@ -1,7 +1,7 @@
 """What the benchmarks' processes do: rivals are checked before they are timed, rounds last, the processes answer."""
 
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,15 +75,19 @@ def test_the_flop_of_a_product_and_of_a_row():
 
 
 def test_a_round_is_repeated_until_it_lasts(monkeypatch):
-    monkeypatch.setattr(rounds, "ROUND_SECONDS", 2e-3)
-    done = []
+    done, clock = [], [0.0]
+    monkeypatch.setattr(rounds, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
-    class Sleeper(Rounds):
+    def work(times):
+        done.append(times)
+        clock[0] += 1e-3 * times
+
+    class Steady(Rounds):
         def prepare(self, arguments):  # noqa: ARG002
-            return lambda times: (done.append(times), time.sleep(1e-4 * times))
+            return work
 
-    times, seconds = Sleeper().start(short=False)
-    assert seconds >= 2e-3
+    times, seconds = Steady().start(short=False)
+    assert seconds >= rounds.ROUND_SECONDS
     assert done[-2:] == [times, times]  # once to compile that length, once to time it
     assert done[0] == 1
 
@@ -120,6 +124,7 @@ def test_memory_counts_from_the_start_of_the_rounds():
     assert grown > 0.9 * held.nbytes  # some of the process's own pages may go meanwhile
 
 
+@pytest.mark.process
 def test_a_process_answers_and_can_be_too_slow(tmp_path):
     start = {"short": True, "layers": [4, 5, 3], "batch": 4, "count": 9}
     worker = Worker("train", "numpy", 1, tmp_path)
@@ -135,6 +140,7 @@ def test_a_process_answers_and_can_be_too_slow(tmp_path):
         worker.close()
 
 
+@pytest.mark.process
 def test_a_process_that_ends_says_at_what(tmp_path):
     worker = Worker("train", "numpy", 1, tmp_path)
     try:

@@ -154,17 +154,20 @@ def test_a_readme_without_the_two_markers_is_refused_and_left_alone(run_json, tm
 
 
 def _collected(*arguments):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}  # it is no worker of this session
+    environment = ours | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     return set(re.findall(r"^(\w+)/test_\w+\.py::", done.stdout, re.MULTILINE))
 
 
+@pytest.mark.process
 def test_a_bare_pytest_collects_tests_alone_with_or_without_the_benchmark_plugin():
     assert _collected() == {"tests"}
     assert _collected("-p", "no:benchmark") == {"tests"}
 
 
+@pytest.mark.process
 def test_benchmark_only_collects_benchmarks_alone():
     pytest.importorskip("pytest_benchmark", reason="the extra `bench` is not installed")
     assert _collected("--benchmark-only") == {"bench"}

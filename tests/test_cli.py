@@ -212,6 +212,7 @@ def test_a_refused_command_leaves_older_results_where_they_are(tmp_path: Path, c
     assert {p.name for p in tmp_path.iterdir()} == {"results.json", ".work"}
 
 
+@pytest.mark.process
 def test_the_command_as_a_process(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "fastmlp.train", *QUICK, "--experiments", "half_units", "--out", str(tmp_path)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)

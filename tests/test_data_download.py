@@ -1,6 +1,9 @@
 import hashlib
-import time
 from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,15 +90,21 @@ def test_a_host_that_is_not_there(tmp_path, told):
 
 
 def test_a_host_that_falls_silent(tmp_path, told):
+    asked_again = Event()
+
     def keep_open(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", str(TOTAL))
         handler.end_headers()
         handler.wfile.write(CONTENT[:1000])
         handler.wfile.flush()
-        time.sleep(1)
+        assert asked_again.wait(60)
 
-    with serving(CONTENT, keep_open) as server:
+    def go_on(handler: Handler) -> None:
+        asked_again.set()
+        proper(handler)
+
+    with serving(CONTENT, keep_open, go_on) as server:
         assert get(tmp_path, server.url, told, timeout=0.2).read_bytes() == CONTENT
     assert "connection lost" in notes(told)
     assert server.ranges == [None, "bytes=1000-"]
@@ -210,16 +219,11 @@ def test_an_interrupt_keeps_the_part(tmp_path):
     assert part == CONTENT[: len(part)]
 
 
-def test_speed_and_time_left(tmp_path, told):
-    def slow(handler: Handler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(TOTAL))
-        handler.end_headers()
-        for start in range(0, TOTAL, 80_000):
-            handler.wfile.write(CONTENT[start : start + 80_000])
-            time.sleep(0.27)
-
-    with serving(CONTENT, slow) as server:
+def test_speed_and_time_left(tmp_path, told, monkeypatch):
+    monkeypatch.setattr("fastmlp.data.download._BLOCK", 80_000)
+    clock = count(100.0, 0.27)  # each look at it is later by more than two reports must be apart
+    monkeypatch.setattr("fastmlp.data.meter.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with serving(CONTENT) as server:
         get(tmp_path, server.url, told)
     assert told[0].seconds_left == float("inf")
     middle = [one for one in told if 0 < one.done < TOTAL and one.bytes_per_second]
@@ -248,6 +252,15 @@ def test_a_full_disk_is_seen_before_the_download(tmp_path, told):
 def test_a_file_of_unknown_size_is_no_download(tmp_path, told):
     with pytest.raises(ConfigError, match="no known size"):
         download_file(replace(SPEC, size=None), tmp_path, "http://127.0.0.1:9", on_progress=told.append)
+
+
+def test_a_folder_that_cannot_be_entered_is_named(tmp_path, monkeypatch):
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(DownloadError, match=r"Cannot write into .*Permission denied\. Name another with --data-dir"):
+        download_file(SPEC, tmp_path, "http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize("name", ["cifar100", "cifar10"])

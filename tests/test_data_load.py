@@ -155,6 +155,51 @@ def test_cache_folder_of_each_platform(monkeypatch, platform, environment, expec
     assert cache_dir() == Path(expected).expanduser()
 
 
+@pytest.fixture
+def homeless(monkeypatch) -> None:
+    """Leave nothing that says where this user's files lie."""
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", nowhere)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_there_is_the_embedded_set_and_what_lies_in_a_given_folder(tmp_path):
+    assert cache_dir() is None
+    data = load_dataset("auto")
+    assert data.name == "embedded"
+    assert "no HOME" in str(data.notice)
+    mini = miniature("cifar100", "binary")
+    mini.folder(tmp_path)
+    assert load_dataset("cifar100", tmp_path, layouts=[mini.layout]).name == "cifar100"
+    with pytest.raises(MissingDataError, match=r"is not in .*mine or a cache \(there is no HOME for one\)"):
+        load_dataset("cifar100", tmp_path / "mine", download=False)
+    with pytest.raises(ConfigError, match="--data-dir"):
+        load_dataset("cifar100")
+
+
+@pytest.mark.parametrize("name", ["auto", "cifar100"])
+def test_a_cache_that_cannot_be_entered_holds_nothing(name, cache, monkeypatch):
+    is_file = Path.is_file
+
+    def refuse(path: Path) -> bool:
+        if cache in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    if name == "auto":
+        assert load_dataset(name).name == "embedded"
+    else:
+        with pytest.raises(MissingDataError):
+            load_dataset(name, download=False)
+        with pytest.raises(DataError, match="permission denied"):  # one's own folder is another matter
+            load_dataset(name, cache, download=False)
+
+
 REAL = Path(os.environ.get("FASTMLP_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

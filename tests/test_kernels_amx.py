@@ -34,6 +34,13 @@ print(json.dumps({
     "code": sorted(set(re.findall(r"tdpbusd|tdpbsud|vpdpbusd", code))),
 }))
 """
+
+
+def products(**environment):
+    """Return the report of PRODUCTS under these variables; without the disk cache, whose code has no listing."""
+    return json.loads(run_python(PRODUCTS, FASTMLP_NUMBA_CACHE="0", **environment))
+
+
 # name, numba's CPU and features, what then makes the products, and how its instructions are called
 VECTORS = ["vpdpbusd"]
 PATHS = [
@@ -51,6 +58,7 @@ PATHS = [
 ]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not {"sse2"} <= HOST, reason="the names of x86's processors")
 @pytest.mark.parametrize(("cpu", "features", "instructions", "code"), PATHS, ids=[path[0] for path in PATHS])
 def test_products_of_bytes_are_exact_with_each_kind_of_instructions(cpu, features, instructions, code):
@@ -59,12 +67,13 @@ def test_products_of_bytes_are_exact_with_each_kind_of_instructions(cpu, feature
     if instructions == "AMX-INT8" and not _target.amx_int8():
         pytest.skip("the system does not let this process use tile registers")
     listed = ",".join(f"+{name}" for name in features)
-    report = json.loads(run_python(PRODUCTS, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=listed))
+    report = products(NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=listed)
     assert report == {"exact": True, "instructions": instructions, "code": code}
 
 
+@pytest.mark.process
 def test_tile_registers_are_used_where_they_are_there_and_granted():
-    report = json.loads(run_python(PRODUCTS))
+    report = products()
     wanted = {"amx-tile", "amx-int8", "avx512vnni"} <= HOST and _target._tiles_granted()
     assert (report["instructions"] == "AMX-INT8") == wanted
     assert report["exact"]
@@ -113,31 +122,75 @@ def test_aligned_zeros_begin_with_a_cache_line(shape, dtype):
     assert x.flags.writeable
 
 
-def test_importing_the_kernels_asks_for_no_tile_registers():
-    asked = """
+# Prints, after the work that is named, whether this process has asked for tile registers, and what is said of them.
+ASKED = """
+import ctypes, warnings
+import numpy as np
+from fastmlp import MLP, ImageInput
+from fastmlp_kernels import _target, bfloat16, bias_tanh, gemm, int8
+
+def asked():
+    permitted = ctypes.c_uint64()
+    assert ctypes.CDLL(None).syscall(158, 0x1022, ctypes.byref(permitted)) == 0  # ARCH_GET_XCOMP_PERM
+    return bool(permitted.value >> 18 & 1)
+
+def train(precision, matmul):
+    images, ones = np.arange(120, dtype=np.uint8).reshape(10, 12), np.ones((10, 1), precision)
+    MLP([12, 4, 3], precision=precision, matmul=matmul).fit(
+        ImageInput(images, ones, ones), np.arange(10) % 3, epochs=1, batch_size=10
+    )
+
+warnings.simplefilter("ignore")
+"""
+WORK = {
+    "importing": ("import fastmlp.packed.run, fastmlp.environment, fastmlp.report", False),
+    "training in float32": ("train('float32', 'packed')", False),
+    "training over BLAS": ("train('float64', 'blas')", False),
+    "a product in bfloat16": (
+        "a = np.ones((2, 2), np.float32); gemm.matmul(a, a, a.copy(), precision='bfloat16')",
+        False,
+    ),
+    "saying what there is": ("int8.INSTRUCTIONS, bfloat16.BFLOAT16_IN_HARDWARE, int8.warn_where_slow()", False),
+    "a product in int8": ("gemm.matmul_int8(*(np.ones((2, 2), kind) for kind in ('u1', 'i1', 'i4')))", True),
+}
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not _target._tiles_offered(), reason="there are no tile registers, or the system has none to give")
+@pytest.mark.parametrize(("work", "asks"), WORK.values(), ids=WORK)
+def test_only_what_multiplies_bytes_asks_for_tile_registers(work, asks):
+    told = run_python(f"{ASKED}\nprint(int8.INSTRUCTIONS, asked())\n{work}\nprint(int8.INSTRUCTIONS, asked())")
+    if not _target.AMX_INT8_IN_HARDWARE:
+        pytest.skip("the CPU has no products of bytes in them")
+    assert told.split() == ["AMX-INT8", "False", "AMX-INT8", str(asks)]
+
+
+REFUSE = """
 import ctypes, numba
+class Refusing:
+    def __init__(self, library):
+        self._library = library
+    def syscall(self, number, what, *rest):
+        return -1 if what == 0x1023 else self._library.syscall(number, what, *rest)
 real = ctypes.CDLL
-class Library:
-    def __init__(self, name, *rest, **named):
-        self._library = real(name, *rest, **named)
-    def __getattr__(self, name):
-        assert name != "syscall", "asked"
-        return getattr(self._library, name)
-ctypes.CDLL = Library
-import fastmlp, fastmlp_kernels, fastmlp_kernels.bfloat16
-fastmlp.MLP, fastmlp_kernels.bias_tanh
-print("not asked")
+ctypes.CDLL = lambda name, *rest, **named: Refusing(real(name)) if name is None else real(name, *rest, **named)
 """
-    assert run_python(asked).strip() == "not asked"
 
 
-def test_the_code_kept_on_disk_is_another_one_where_tiles_are_refused():
-    text = "from fastmlp_kernels import _jit, _target; print(_target.amx_int8(), _jit._stamp(_jit.__file__)[0])"
-    refuse = """
-import ctypes, numba
-real, refusing = ctypes.CDLL, type("Refusing", (), {"syscall": lambda *_: -1})()
-ctypes.CDLL = lambda name, *rest, **named: refusing if name is None else real(name, *rest, **named)
+@pytest.mark.process
+def test_where_tiles_are_refused_what_is_told_of_them_is_set_right():
+    report = json.loads(run_python(REFUSE + PRODUCTS, FASTMLP_NUMBA_CACHE="0"))
+    assert report["exact"]
+    assert report["instructions"] != "AMX-INT8"
+    assert not [name for name in report["code"] if name.startswith("tdpb")]
+
+
+def test_the_code_kept_on_disk_is_another_one_where_tiles_are_refused(tmp_path):
+    text = """
+from numba.core.registry import cpu_target
+from fastmlp_kernels import _products, _target
+print(_target.amx_int8(), _products.matmul_int8._cache._path("uint32", cpu_target.target_context).name)
 """
-    (there, stamp), (left, other) = run_python(text).split(), run_python(refuse + text).split()
+    (there, entry), (left, other) = (run_python(w + text, NUMBA_CACHE_DIR=str(tmp_path)).split() for w in ("", REFUSE))
     assert left == "False"
-    assert (stamp != other) == (there == "True")
+    assert (entry != other) == (there == "True")

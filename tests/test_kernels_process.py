@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +18,17 @@ ROOT = Path(__file__).parents[1]
 KERNELS = [name for name in jit.__all__ if not name.endswith("1")]
 
 
-def run_python(code: str, kernels: Path = ROOT / "kernels", /, **environment: str) -> str:
-    """Return what a fresh interpreter prints, with warnings as errors; fail with its complaint where it fails."""
+def environment_of(kernels: Path = ROOT / "kernels", /, **environment: str) -> dict[str, str]:
+    """Return this process's environment without settings of this package and of numba but those given."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "FASTMLP_"))}
-    env |= {"PYTHONPATH": os.pathsep.join([str(kernels), str(ROOT), str(ROOT / "tests")]), **environment}
-    done = subprocess.run([sys.executable, "-P", "-W", "error", "-c", code], env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    return env | {"PYTHONPATH": os.pathsep.join([str(kernels), str(ROOT), str(ROOT / "tests")]), **environment}
+
+
+def run_python(code: str, kernels: Path = ROOT / "kernels", /, **environment: str) -> str:
+    """Return what a fresh interpreter prints, with warnings as errors; fail where it fails or complains."""
+    command = [sys.executable, "-P", "-W", "error", "-c", code]
+    done = subprocess.run(command, env=environment_of(kernels, **environment), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 
 
@@ -57,10 +61,7 @@ print(json.dumps({
 
 
 def test_after_warmup_training_compiles_nothing_and_the_cache_serves_the_next_process(tmp_path):
-    first, second = (
-        json.loads(run_python(WARM_THEN_TRAIN, FASTMLP_NUMBA_CACHE="1", NUMBA_CACHE_DIR=str(tmp_path)))
-        for _ in range(2)
-    )
+    first, second = (json.loads(run_python(WARM_THEN_TRAIN, NUMBA_CACHE_DIR=str(tmp_path))) for _ in range(2))
     for report in (first, second):
         assert report["names"] == report["again"] == sorted(KERNELS)
         assert report["positive"]
@@ -72,12 +73,12 @@ def test_after_warmup_training_compiles_nothing_and_the_cache_serves_the_next_pr
 
 COMPILE_THEN_RUN = """
 import json
-from fastmlp.packed.run import RUNS
+from fastmlp.packed.run import run
 from fastmlp.run import compile_for, run_one
 from fastmlp_kernels import jit
 from samples import config, dataset
 
-kernels = [*RUNS.values(), *(getattr(jit, name) for name in jit.__all__ if not name.endswith("1"))]
+kernels = [run, *(getattr(jit, name) for name in jit.__all__ if not name.endswith("1"))]
 made = config(dataset="embedded", activation="identity", layers=(3072, 16, 20), batch_size=32, epochs=1)
 compile_for(made)
 compiled = [len(kernel.signatures) for kernel in kernels]
@@ -91,10 +92,7 @@ print(json.dumps({
 
 
 def test_compiling_ahead_leaves_nothing_to_a_packed_run_and_the_cache_serves_the_next_process(tmp_path):
-    first, second = (
-        json.loads(run_python(COMPILE_THEN_RUN, FASTMLP_NUMBA_CACHE="1", NUMBA_CACHE_DIR=str(tmp_path)))
-        for _ in range(2)
-    )
+    first, second = (json.loads(run_python(COMPILE_THEN_RUN, NUMBA_CACHE_DIR=str(tmp_path))) for _ in range(2))
     for report in (first, second):
         assert report["run"] == report["compiled"]
         assert sum(report["compiled"]) >= 2  # the steps, and the images' moments
@@ -114,10 +112,9 @@ print(float(z[0, 0]), sum(bias_tanh.stats.cache_hits.values()))
 def test_the_cache_forgets_when_a_helper_in_another_file_changes(tmp_path):
     copy = tmp_path / "kernels"
     shutil.copytree(ROOT / "kernels", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    cached = {"FASTMLP_NUMBA_CACHE": "1", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
 
-    def run(environment: Mapping[str, str] = cached) -> tuple[float, int]:
-        value, hits = run_python(TANH_OF_ONE, copy, **environment).split()
+    def run() -> tuple[float, int]:
+        value, hits = run_python(TANH_OF_ONE, copy, NUMBA_CACHE_DIR=str(tmp_path / "cache")).split()
         return float(value), int(hits)
 
     value, hits = run()
@@ -137,8 +134,11 @@ def test_the_cache_of_packed_steps_knows_of_every_file_that_they_are_made_of(tmp
     for folder in ("fastmlp", "kernels"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     path = os.pathsep.join([str(tmp_path), str(tmp_path / "kernels")])
-    key = "from fastmlp.packed.run import RUNS; print(RUNS['tanh']._cache._cache_file._source_stamp)"
-    environment = {"FASTMLP_NUMBA_CACHE": "1", "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": path}
+    key = """
+from fastmlp.packed.run import run
+print(run._cache._path("types", run.targetctx).name)
+"""
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": path}
     keys = [run_python(key, **environment), run_python(key, **environment)]
     assert keys[0] == keys[1]
     for helper in ("fastmlp/packed/rows.py", "fastmlp/packed/run.py", "kernels/fastmlp_kernels/_micro.py"):
@@ -148,11 +148,15 @@ def test_the_cache_of_packed_steps_knows_of_every_file_that_they_are_made_of(tmp
         assert keys[-1] not in keys[:-1], helper
 
 
-def test_without_the_variable_nothing_is_written(tmp_path):
-    for off in ({}, {"FASTMLP_NUMBA_CACHE": "0"}, {"FASTMLP_NUMBA_CACHE": ""}):
-        run_python("import fastmlp_kernels as k; k.momentum_step", NUMBA_CACHE_DIR=str(tmp_path / "cache"), **off)
-    assert run_python(TANH_OF_ONE, NUMBA_CACHE_DIR=str(tmp_path / "cache")).split()[1] == "0"
-    assert list(tmp_path.iterdir()) == []
+def test_the_cache_lies_in_the_users_folder_unless_it_is_switched_off(tmp_path):
+    def run(value: str) -> str:
+        return run_python(TANH_OF_ONE, XDG_CACHE_HOME=str(tmp_path / "caches"), FASTMLP_NUMBA_CACHE=value).split()[1]
+
+    run_python("import fastmlp_kernels as k; k.momentum_step", XDG_CACHE_HOME=str(tmp_path / "caches"))
+    assert run("0") == "0"
+    assert list(tmp_path.iterdir()) == []  # neither an import writes, nor what may not
+    assert [run(""), run("1"), run("0")] == ["0", "1", "0"]
+    assert len(list((tmp_path / "caches" / "fastmlp" / "kernels").iterdir())) == 1
 
 
 def test_a_wrong_value_of_the_variable_is_refused():

@@ -78,6 +78,14 @@ def test_a_cache_that_cannot_be_written_costs_only_the_memory(tmp_path: Path, mo
     assert len(measured) == 2
 
 
+def test_without_a_home_each_question_is_measured(monkeypatch) -> None:
+    monkeypatch.setattr(matmul, "cache_dir", lambda: None)
+    measured = pretend(monkeypatch, 1.0, 2.0)
+    for _ in range(2):
+        assert matmul.choose(config())[0] == "packed"
+    assert len(measured) == 2
+
+
 @pytest.mark.usefixtures("cache")
 def test_each_network_is_told_of_once(monkeypatch) -> None:
     pretend(monkeypatch, 0.001, 0.002)

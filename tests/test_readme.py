@@ -18,6 +18,8 @@ import pytest
 
 from fastmlp.options import build_parser
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[1]
 PAGES = [page for page in (ROOT / "README.md", ROOT / "kernels" / "README.md") if page.exists()]
 # One epoch on the embedded images stands for what a sweep would do for minutes: the last of equal options counts.
@@ -26,8 +28,7 @@ SHORT = "--dataset embedded --epochs 1"
 RULES = [
     ("python3 -m venv", "=true"),  # the two commands of the quick start: .ci/run runs the one, a person the other
     ("pip install -e ", "=extras"),  # looked up, not installed
-    ("dask scheduler", "=true"),  # a cluster: tests/test_sweep_cluster.py starts a real one
-    ("FASTMLP_NUMBA_CACHE=1 dask worker", "=true"),
+    ("dask ", "=true"),  # a cluster: tests/test_sweep_cluster.py starts a real one
     ("python -m fastmlp.train --preset report-grid --out runs/cluster --scheduler", "=parse"),
     ("pytest --benchmark-only", "=parse"),  # minutes: .ci/run runs each benchmark once
     ("python -m bench.", "=parse"),
@@ -63,15 +64,13 @@ def lines() -> list[str]:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory) -> dict[str, str]:
-    """Give commands this interpreter, this tree, and a cache and a home of their own."""
+    """Give commands this interpreter, this tree and a home of their own; their kernels are those of all tests."""
     home = tmp_path_factory.mktemp("home")
     return os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")]),
         "PYTHONWARNINGS": "default",
         "XDG_CACHE_HOME": str(home),
-        "FASTMLP_NUMBA_CACHE": "1",
-        "NUMBA_CACHE_DIR": str(home / "numba"),
     }
 
 

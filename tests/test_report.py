@@ -71,6 +71,7 @@ def test_the_page_needs_nothing_else(name, request):
     assert len(ids) == len(set(ids))  # one figure's clip path must not serve another
 
 
+@pytest.mark.process
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
 @pytest.mark.parametrize("name", ["table_sweep", "grid_sweep"])
 def test_a_browser_draws_all_of_it_from_a_copied_folder(name, request, tmp_path):

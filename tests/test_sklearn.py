@@ -43,6 +43,7 @@ def small(**settings) -> FastMLPClassifier:
     return FastMLPClassifier(**({"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0} | settings))
 
 
+@pytest.mark.process
 def test_every_check_of_scikit_learn_runs_and_passes():
     environment = os.environ | {"SCIPY_ARRAY_API": "1"}
     done = subprocess.run(

@@ -27,7 +27,7 @@ from fastmlp.sweep.job import Job
 from fastmlp.sweep.loop import Quiet
 from samples import config, dataset
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60  # to wait for what takes a few, before a test fails
@@ -57,11 +57,10 @@ class Processes:
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         paths = os.pathsep.join(str(path) for path in (ROOT, ROOT / "kernels", ROOT / "tests"))
-        compiled = {"FASTMLP_NUMBA_CACHE": "1", "XDG_CACHE_HOME": str(self.folder.parent)}  # once for all tests
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "distributed.cli." + command[0], *command[1:], "--no-dashboard"],
-                env=os.environ | compiled | {"PYTHONPATH": paths},
+                env=os.environ | {"PYTHONPATH": paths},
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,

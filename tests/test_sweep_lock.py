@@ -77,6 +77,7 @@ def test_the_folder_is_made_and_the_owner_named_while_it_is_held(tmp_path: Path)
         assert notes == []
 
 
+@pytest.mark.process
 def test_a_second_sweep_is_refused_and_told_of_the_first(tmp_path: Path, hold: Callable[..., Holder]) -> None:
     process, _ = hold()
     owner = (tmp_path / ".work" / "owner.json").read_text()
@@ -96,6 +97,7 @@ def test_a_second_sweep_is_refused_and_told_of_the_first(tmp_path: Path, hold: C
         assert notes == []
 
 
+@pytest.mark.process
 def test_the_lock_of_a_killed_sweep_is_free_and_noticed_once(tmp_path: Path, hold: Callable[..., Holder]) -> None:
     process, _ = hold()
     process.kill()
@@ -108,6 +110,7 @@ def test_the_lock_of_a_killed_sweep_is_free_and_noticed_once(tmp_path: Path, hol
         assert notes == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("child", ["spawn", "fork"])
 def test_a_child_that_outlives_its_sweep_does_not_keep_the_lock(
     tmp_path: Path, hold: Callable[..., Holder], child: str

@@ -69,6 +69,7 @@ def test_threads_give_the_same_bits_for_any_number_of_jobs_and_twice_in_a_row(un
             assert hashes(results) == hashes(undisturbed)
 
 
+@pytest.mark.process
 def test_processes_give_the_same_bits_for_any_number_of_jobs_and_twice_in_a_row(undisturbed: list[RunResult]) -> None:
     for jobs in (1, 2, 2):
         results = run_sweep(CONFIGS, NOISE, jobs=jobs)

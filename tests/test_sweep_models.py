@@ -30,6 +30,7 @@ def test_each_run_saves_what_predicts_as_it_did(tmp_path, normalize, capsys):
     assert f"| all | 1000 | {100 * run.test_accuracy:.2f} |" in capsys.readouterr().out
 
 
+@pytest.mark.process
 def test_a_fresh_process_and_the_exported_graph_reach_the_runs_accuracy(tmp_path):
     assert main([*SMALL, "--normalize", "channel", "--out", str(tmp_path)]) == 0
     [run] = load_results(tmp_path / "results.json")[1]

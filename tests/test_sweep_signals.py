@@ -58,6 +58,7 @@ def long_undisturbed() -> list[str]:
     return hashes(run_sweep(LONG, NOISE, executor=Inline()))
 
 
+@pytest.mark.process
 def test_the_first_ctrl_c_saves_and_resumed_runs_have_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_undisturbed: list[str]
 ) -> None:
@@ -116,6 +117,7 @@ def test_the_second_ctrl_c_waits_for_nothing(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the worker in /proc")
 def test_a_killed_worker_process_costs_a_restart_and_no_bits(long_undisturbed: list[str]) -> None:
     told: list[str] = []

@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    cache = str(cache_dir()).replace("%", "%%")  # argparse formats its help texts
+    cache = str(cache_dir() or "none: there is no HOME").replace("%", "%%")  # argparse formats its help texts
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("fetch", help="download a data set, verified, resuming where a cut download stopped")

@@ -40,11 +40,11 @@ def download_file(
         raise ConfigError(f"--mirror {base_url} is no web address; it must begin with https:// or http://.")
     target = folder / spec.name
     transfer = _Transfer(spec, f"{base_url.rstrip('/')}/{spec.name}", folder, on_progress, timeout)
-    if target.exists():
-        if not (fault := _fault(spec, target)):
-            return target
-        transfer.tell(f"{fault} Fetching it again.")
     try:
+        if target.exists():
+            if not (fault := _fault(spec, target)):
+                return target
+            transfer.tell(f"{fault} Fetching it again.")
         transfer.make_room()
         resumed = transfer.have > 0
         transfer.fill(pauses)

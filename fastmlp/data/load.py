@@ -39,16 +39,15 @@ def load_dataset(
         return embedded_dataset()
     wanted = "cifar100" if name == "auto" else name
     known = [layout for layout in layouts if layout.dataset == wanted]
-    places = [Path(data_dir).expanduser()] if data_dir is not None else []
-    places.append(cache_dir())
+    given = [Path(data_dir).expanduser()] if data_dir is not None else []
     try:
-        if found := _find(places, known):
+        if found := _find(given, known) or _find_in_cache(known):
             return _read(*found)
     except PermissionError as error:
         raise DataError(f"{error.filename} cannot be read: permission denied. Check who owns it.") from error
     if name != "auto" if download is None else download:
         return _read(known[0], fetch(known[0], data_dir, mirror=mirror, on_progress=on_progress))
-    looked = " or ".join(str(place) for place in places)
+    looked = " or ".join(str(place) for place in (*given, cache_dir() or "a cache (there is no HOME for one)"))
     if name == "auto":
         return embedded_dataset(
             notice=f"{TITLES[wanted]} is not in {looked}: using the embedded set of drawn images. "
@@ -69,10 +68,22 @@ def fetch(
 ) -> Path:
     """Download the layout's archive into `data_dir` or the cache, going on where an earlier attempt stopped.
 
-    Returns the path of the archive, verified; nothing is downloaded when it is already there and whole.
+    Returns the path of the archive, verified; nothing is downloaded when it is already there and whole. Raises
+    DownloadError, and ConfigError where there is no cache.
     """
     folder = Path(data_dir).expanduser() if data_dir is not None else cache_dir()
+    if folder is None:
+        raise ConfigError("No HOME says where your files lie: name a folder for the download with --data-dir.")
     return download_file(layout.archive, folder, mirror or HOST, on_progress=on_progress)
+
+
+def _find_in_cache(layouts: list[Layout]) -> tuple[Layout, Path] | None:
+    """Return what `_find` finds in the cache: nothing where that cannot be entered, as in another user's home."""
+    cache = cache_dir()
+    try:
+        return _find([cache], layouts) if cache else None
+    except PermissionError:
+        return None
 
 
 def _find(places: list[Path], layouts: list[Layout]) -> tuple[Layout, Path] | None:

@@ -9,12 +9,19 @@ from fastmlp.data.cifar import TITLES
 DATASET_NAMES = ("auto", *TITLES, "embedded")
 
 
-def cache_dir() -> Path:
-    """Return the folder for downloads: XDG_CACHE_HOME, else the platform's usual one, then `fastmlp` in it."""
+def cache_dir() -> Path | None:
+    """Return the folder for downloads: XDG_CACHE_HOME, else the platform's usual one, then `fastmlp` in it.
+
+    None where there is neither a HOME nor a home in the system's table of users.
+    """
     if (xdg := os.environ.get("XDG_CACHE_HOME")) and Path(xdg).is_absolute():
         return Path(xdg) / "fastmlp"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "fastmlp"
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "fastmlp"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "fastmlp"
-    return Path.home() / ".cache" / "fastmlp"
+        return home / "Library" / "Caches" / "fastmlp"
+    return home / ".cache" / "fastmlp"

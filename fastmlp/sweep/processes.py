@@ -1,7 +1,7 @@
 """Worker processes for a sweep: each in a pool of its own, so that one that is killed takes no other with it.
 
-A process starts with its thread limits in the environment, before numpy loads there, and with numba's cache, so that
-what one has compiled the next ones load.
+A process starts with its thread limits in the environment, before numpy loads there. What one has compiled, the next
+ones load from the cache of kernels.
 """
 
 import os
@@ -14,8 +14,6 @@ from types import TracebackType
 from typing import Any
 
 from loky import ProcessPoolExecutor
-
-from fastmlp.data import cache_dir
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 # How often a worker looks whether its parent is there: an idle one waits for jobs for ever and would not notice.
@@ -52,9 +50,6 @@ class Processes(Executor):
 
     def __init__(self, jobs: int, threads: int) -> None:
         self._environment = dict.fromkeys(_THREADS, str(threads))
-        if "FASTMLP_NUMBA_CACHE" not in os.environ:
-            folder = os.environ.get("NUMBA_CACHE_DIR", str(cache_dir() / "numba"))
-            self._environment |= {"FASTMLP_NUMBA_CACHE": "1", "NUMBA_CACHE_DIR": folder}
         self._threads = threads
         self._pools: list[ProcessPoolExecutor | None] = [None] * jobs
         self._busy: list[Future[Any] | None] = [None] * jobs

@@ -27,11 +27,12 @@ the weights that take the steps stay float32, so that small steps are not lost.
 from typing import NamedTuple
 
 import numpy as np
+from numba.extending import overload
 
 from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._amx import SIDE, multiply_tiles, multiply_turned_tiles, turn_panel, turned_stride
 from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, ROW_STRIDE, macro_kernel, padded, units_of
-from fastmlp_kernels._jit import part
+from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._pack import NR, ONE, Maybe
 from fastmlp_kernels._quads import EXACT_DEPTH, QUAD, copy_rows, weave_columns
 from fastmlp_kernels._target import amx_int8
@@ -75,6 +76,7 @@ def turn_rows(b: Quads, at: int, first: int, units: int, columns: int) -> None:
             turn_panel(b.packed, panel, units, b.turned, (at // b.panel * NR + j) * b.stride + first, b.stride)
 
 
+@part
 def _rows_in_vectors(
     a: np.ndarray, rows: int, b: np.ndarray, at: int, panel: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
@@ -82,6 +84,7 @@ def _rows_in_vectors(
     macro_kernel(a, (ROW_STRIDE, ONE), rows, b, at, panel, NR, c, columns, depth, add)
 
 
+@part
 def _rows_in_tiles(
     a: np.ndarray, rows: int, b: np.ndarray, at: int, panel: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
@@ -94,9 +97,20 @@ def _rows_in_tiles(
         macro_kernel(rest, (ROW_STRIDE, ONE), rows, b, first, panel, NR, c, columns, depth - whole, add or whole > 0)
 
 
-multiply_rows_of_bytes = part(_rows_in_tiles if amx_int8() else _rows_in_vectors)
+def multiply_rows_of_bytes(
+    a: np.ndarray, rows: int, b: np.ndarray, at: int, panel: int, c: np.ndarray, columns: int, depth: int, add: bool
+) -> None:
+    """C <- A B, or C + A B, in tiles where the system grants them; exists only compiled, see `_rows_in_vectors`."""
+    raise NotImplementedError
 
 
+@overload(multiply_rows_of_bytes, jit_options=PART)
+def _overload_rows_of_bytes(a, rows, b, at, panel, c, columns, depth, add):
+    product = _rows_in_tiles if amx_int8() else _rows_in_vectors
+    return lambda a, rows, b, at, panel, c, columns, depth, add: product(a, rows, b, at, panel, c, columns, depth, add)
+
+
+@part
 def _columns_in_vectors(
     a: np.ndarray, rows: int, b: Quads, at: int, first: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
@@ -106,6 +120,7 @@ def _columns_in_vectors(
     )  # fmt: skip
 
 
+@part
 def _columns_in_tiles(
     a: np.ndarray, rows: int, b: Quads, at: int, first: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
@@ -122,7 +137,17 @@ def _columns_in_tiles(
         )  # fmt: skip
 
 
-multiply_columns_of_bytes = part(_columns_in_tiles if amx_int8() else _columns_in_vectors)
+def multiply_columns_of_bytes(
+    a: np.ndarray, rows: int, b: Quads, at: int, first: int, c: np.ndarray, columns: int, depth: int, add: bool
+) -> None:
+    """C <- A B, or C + A B, in tiles where the system grants them; exists only compiled, see `_columns_in_vectors`."""
+    raise NotImplementedError
+
+
+@overload(multiply_columns_of_bytes, jit_options=PART)
+def _overload_columns_of_bytes(a, rows, b, at, first, c, columns, depth, add):
+    product = _columns_in_tiles if amx_int8() else _columns_in_vectors
+    return lambda a, rows, b, at, first, c, columns, depth, add: product(a, rows, b, at, first, c, columns, depth, add)
 
 
 @part

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import llvmlite.binding as llvm
 
-# Linux lets a process use the tile registers once it has asked for them: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA).
-_ARCH_PRCTL, _REQUEST, _TILES = 158, 0x1023, 18
+# Linux lets a process use the tile registers once it has asked for them: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA);
+# ARCH_GET_XCOMP_SUPP tells what can be asked for.
+_ARCH_PRCTL, _OFFERED, _REQUEST, _TILES = 158, 0x1021, 0x1023, 18
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 # Where the system does not tell: what a small core of the last ten years has at least.
 _USUAL_CACHE = {1: 32 << 10, 2: 256 << 10}
@@ -62,17 +63,34 @@ BFLOAT16_IN_HARDWARE = {"avx512f", "avx512bf16"} <= features()
 INT8_IN_HARDWARE = ("avx512vnni" if TILE.lanes == 16 else "avxvnni") in features()
 
 
+AMX_INT8_IN_HARDWARE = INT8_IN_HARDWARE and {"avx512f", "amx-tile", "amx-int8"} <= features()
+
+
 def _tiles_granted() -> bool:
     return sys.platform == "linux" and ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILES) == 0
+
+
+def _tiles_offered() -> bool:
+    offered = ctypes.c_uint64()
+    if sys.platform != "linux" or ctypes.CDLL(None).syscall(_ARCH_PRCTL, _OFFERED, ctypes.byref(offered)) != 0:
+        return False
+    return bool(offered.value >> _TILES & 1)
 
 
 @cache
 def amx_int8() -> bool:
     """Return whether bytes can be multiplied in tile registers.
 
-    The first call asks the system for them, for the whole process: not at import, where no one may need them.
+    The first call asks the system for them, for the whole process: for what is about to multiply bytes alone.
     """
-    return INT8_IN_HARDWARE and {"avx512f", "amx-tile", "amx-int8"} <= features() and _tiles_granted()
+    return AMX_INT8_IN_HARDWARE and _tiles_granted()
+
+
+def amx_int8_offered() -> bool:
+    """Return what `amx_int8` answered, and before it was called what it will answer as a rule; asks for nothing."""
+    if amx_int8.cache_info().currsize:
+        return amx_int8()
+    return AMX_INT8_IN_HARDWARE and _tiles_offered()
 
 
 @cache

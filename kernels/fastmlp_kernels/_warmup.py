@@ -12,7 +12,8 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
     """Compile all kernels for one dtype (float32 or float64), so that no later call waits.
 
     Returns the seconds that each kernel's first call took, by name; a few milliseconds in all once they are compiled.
-    Worth calling before timing, before starting worker threads, and in a container's build with FASTMLP_NUMBA_CACHE=1.
+    Worth calling before timing, before starting worker threads, and in a container's build, whose image then has the
+    cache on disk filled: for the user who built it, and for the CPU it was built on.
     Raises TypeError for any other dtype.
     """
     dtype = np.dtype(dtype)

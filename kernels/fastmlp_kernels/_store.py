@@ -1,0 +1,182 @@
+"""The folder that compiled kernels are kept in: where it lies, whether it may be used, and its files.
+
+A file is an entry. It begins with a digest of its name and of what follows, and is written under another name and then
+renamed, so that others see it whole or not at all.
+"""
+
+import logging
+import os
+import secrets
+import stat
+import sys
+import time
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+VARIABLE = "FASTMLP_NUMBA_CACHE"
+# Of all entries together; a sweep's kernels take about 2 MB.
+MOST_BYTES = 256 << 20
+# A file that is still being written is younger.
+STALE_SECONDS = 3600.0
+ENTRY, PART = ".kernel", ".part"
+_DIGEST = sha256().digest_size
+
+logger = logging.getLogger("fastmlp_kernels")
+
+
+def wanted() -> bool:
+    """Whether the environment leaves the cache on; ValueError for a value that says neither."""
+    value = os.environ.get(VARIABLE, "")
+    if value not in ("", "0", "1"):
+        raise ValueError(f"{VARIABLE}={value!r}: set it to 1 (keep compiled code on disk) or to 0 (do not)")
+    return value != "0"
+
+
+def place() -> Path | None:
+    """Return where the folder lies, or would: `NUMBA_CACHE_DIR`, else the user's caches; None where that is unknown."""
+    if given := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(given).absolute() / "fastmlp"
+    if (xdg := os.environ.get("XDG_CACHE_HOME")) and Path(xdg).is_absolute():
+        return Path(xdg) / "fastmlp" / "kernels"
+    try:
+        home = Path.home()
+    except RuntimeError:  # no HOME, and no entry of this user in the system's table
+        return None
+    if sys.platform == "win32":
+        caches = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    else:
+        caches = home / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    return caches / "fastmlp" / "kernels" if caches.is_absolute() else None
+
+
+def _is_private(path: Path) -> bool:
+    """Whether this is a folder, not a link to one, of this user, that no one else may enter."""
+    if os.name != "posix":  # elsewhere a user's folders are his own
+        return path.is_dir()
+    found = path.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and found.st_mode & 0o077 == 0
+
+
+def _is_anothers_home(path: Path) -> bool:
+    """Whether root, as by sudo with the user's HOME, would leave folders of root's in it."""
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    return os.name == "posix" and os.geteuid() == 0 and there.stat().st_uid != 0
+
+
+def why_unused(path: Path | None) -> str | None:
+    """Return why entries are not kept in this folder, which need not be there yet; None where they are."""
+    if path is None:
+        return "neither HOME nor the system says where this user's files lie"
+    try:
+        if not wanted():
+            return f"{VARIABLE}=0"
+        if not path.exists():
+            return "it would be root's, in a folder of another user" if _is_anothers_home(path) else None
+        return None if _is_private(path) else "it is not a folder of this user alone (owner, mode 0700)"
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+@cache
+def folder() -> Path | None:
+    """Return the folder of the entries, made where it is missing; None where there is none that may be used."""
+    path = place()
+    reason = why_unused(path)
+    if path is not None and reason is None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)  # several processes may begin at once
+            reason = why_unused(path)
+        except OSError as error:
+            reason = str(error)
+    if reason is not None:
+        logger.info("Compiled kernels are not kept in %s: %s", path, reason)
+        return None
+    return path
+
+
+class Entry(NamedTuple):
+    """A file in the folder; `used`: the last time, to the hour."""
+
+    path: Path
+    size: int
+    used: float
+
+    @property
+    def names(self) -> list[str]:
+        """Digests of its origin, of the package's version, of that of the function's folder, and of the function."""
+        return self.path.stem.split("-")
+
+
+def entries(where: Path, suffix: str = ENTRY) -> list[Entry]:
+    """Return the files in a folder, the longest unused first; a time in the future tells nothing: long ago."""
+    found, now = list[Entry](), time.time()
+    with suppress(OSError), os.scandir(where) as listed:
+        for file in listed:
+            with suppress(OSError):  # another process removed it
+                about = file.stat(follow_symlinks=False)
+                used = about.st_mtime if about.st_mtime < now + STALE_SECONDS else 0.0
+                if file.name.endswith(suffix) and stat.S_ISREG(about.st_mode):
+                    found.append(Entry(Path(file.path), about.st_size, used))
+    return sorted(found, key=lambda entry: entry.used)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if that can be."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def _sealed(path: Path, content: bytes) -> bytes:
+    """Return the digest of an entry: one under another's name is damaged, too."""
+    return sha256(path.name.encode() + content).digest()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write an entry; OSError where that cannot be, and then nothing is left of it."""
+    part = path.with_name(f"{secrets.token_hex(8)}{PART}")
+    try:
+        with open(part, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(_sealed(path, content))
+            file.write(content)
+        part.replace(path)
+    except BaseException:
+        remove(part)
+        raise
+
+
+def read(path: Path) -> bytes | None:
+    """Return an entry's content, None where there is none; ValueError where it is not whole."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if _sealed(path, content[_DIGEST:]) != content[:_DIGEST]:
+        raise ValueError("damaged")
+    with suppress(OSError):  # a folder that can only be read serves as well
+        if abs(time.time() - path.stat().st_mtime) > STALE_SECONDS:
+            os.utime(path)
+    return content[_DIGEST:]
+
+
+def tidy(written: Path) -> None:
+    """Remove what killed processes left, entries of older versions of what was written, and the oldest of too many."""
+    for part in entries(written.parent, PART):
+        if part.used < time.time() - STALE_SECONDS:
+            remove(part.path)
+    origin, *version, _ = written.stem.split("-")
+    kept = list[Entry]()
+    for entry in entries(written.parent):
+        if entry.names[0] == origin and entry.names[1:-1] != version:
+            remove(entry.path)
+        elif entry.path != written:
+            kept.append(entry)
+    total = written.stat().st_size + sum(entry.size for entry in kept)
+    for entry in kept:
+        if total <= MOST_BYTES:
+            break
+        remove(entry.path)
+        total -= entry.size

@@ -1,0 +1,103 @@
+"""The cache of compiled kernels on disk: where it lies, what is in it, and clearing it.
+
+    python -m fastmlp_kernels.cache             show it
+    python -m fastmlp_kernels.cache --clear     remove all that is in it
+
+`_cache` says what is kept, and when it goes.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fastmlp_kernels import _store
+from fastmlp_kernels._cache import package_version
+
+__all__ = ["Removed", "clear", "folder", "summary"]
+
+_ABOUT = f"""It lies in the user's folder for caches (under XDG_CACHE_HOME, or NUMBA_CACHE_DIR, where these are set),
+and must be open to the user alone. {_store.VARIABLE}=0 in the environment leaves it unused. A version is one of this
+package's code, numba, llvmlite, numpy and Python; entries of older ones, and the longest unused of too many, go by
+themselves."""
+
+
+class Removed(NamedTuple):
+    """What `clear` removed, and how many files it could not remove."""
+
+    files: int
+    size: int
+    left: int
+
+
+def folder() -> Path | None:
+    """Return the folder that compiled kernels are kept in, there or not, used or not; None where there is no place."""
+    return _store.place()
+
+
+def _all(where: Path) -> list[_store.Entry]:
+    return [file for suffix in (_store.ENTRY, _store.PART) for file in _store.entries(where, suffix)]
+
+
+def clear() -> Removed:
+    """Remove all entries, whoever uses them: what is loaded stays, and the rest compiles again when it is needed."""
+    where = folder()
+    files = _all(where) if where else []
+    for file in files:
+        _store.remove(file.path)
+    left = [file for file in files if file.path.exists()]
+    return Removed(
+        len(files) - len(left), sum(file.size for file in files) - sum(file.size for file in left), len(left)
+    )
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MiB"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("s" if number != 1 else "")
+
+
+def summary() -> str:
+    """Return what is to be known of the cache, a line a fact."""
+    where = folder()
+    reason = _store.why_unused(where)
+    lines = [("Folder", str(where or "none")), ("Used", f"no: {reason}" if reason else "yes")]
+    files = _store.entries(where) if where else []
+    if files:
+        current = sum(package_version() in file.names for file in files)
+        last = max(file.used for file in files)
+        when = time.strftime("%Y-%m-%d %H:%M, to the hour", time.localtime(last)) if last else "in the future"
+        lines += [
+            ("Entries", f"{len(files)}, {current} of this version and {len(files) - current} of others"),
+            ("Size", f"{_mib(sum(file.size for file in files))} of at most {_mib(_store.MOST_BYTES)}"),
+            ("Last used", when),
+        ]
+    else:
+        lines.append(("Entries", "0"))
+    return "\n".join(f"{name:<10} {text}" for name, text in lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 1 where something could not be removed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fastmlp_kernels.cache",
+        description="Show the cache of compiled kernels on disk, or clear it.",
+        epilog=_ABOUT,
+    )
+    parser.add_argument("--clear", action="store_true", help="remove all that is in it")
+    if not parser.parse_args(arguments).clear:
+        print(summary())
+        return 0
+    removed, where = clear(), folder()
+    print(f"Removed {_count(removed.files, 'file')}, {_mib(removed.size)}" + (f", from {where}." if where else "."))
+    if removed.left:
+        print(f"{_count(removed.left, 'file')} could not be removed: check who owns {where}.", file=sys.stderr)
+    return 1 if removed.left else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
