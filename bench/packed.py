@@ -23,8 +23,10 @@ from fastmlp_kernels._blocks import (
 )
 from fastmlp_kernels._jit import kernel
 from fastmlp_kernels._pack import NR, pack_columns, pack_panels, pack_rows, per_unit
-from fastmlp_kernels._products import DENSE_FORWARD, Source, Work, dense_update
+from fastmlp_kernels._products import Source, Work, dense_forward, dense_update
 from fastmlp_kernels._team import Team, next_task
+from fastmlp_kernels._views import no_index
+from fastmlp_kernels.activations import CODES
 from fastmlp_kernels.gemm import PRECISIONS
 
 if TYPE_CHECKING:
@@ -45,9 +47,9 @@ def _pack_left(x: np.ndarray, transposed: bool, a: np.ndarray, blocks: int) -> N
                 return
             rows, inner, block = (i, min(i + MC, m)), (j, min(j + deep, k)), a[at : at + BLOCK]
             if transposed:
-                pack_columns(x, None, None, None, rows, inner, block, 0, COLUMN_STRIDE)
+                pack_columns(x, no_index(), None, None, rows, inner, block, 0, COLUMN_STRIDE)
             else:
-                pack_rows(x, None, None, None, rows, inner, block, ROW_STRIDE)
+                pack_rows(x, no_index(), None, None, rows, inner, block, ROW_STRIDE)
             at += BLOCK
 
 
@@ -137,7 +139,7 @@ def multiply_images(o: "Operands", precision: str, threads: int) -> Callable[[],
         if product.transposed:
             team.run(dense_update, source, o.b, weight, o.out, (-1.0, 0.0, 0.0), MC, work)
         else:
-            team.run(DENSE_FORWARD["identity"], source, o.b, bias, o.out, MC, work)
+            team.run(dense_forward, source, o.b, bias, CODES["identity"], o.out, MC, work)
         return o.out
 
     return multiply

@@ -35,6 +35,7 @@ from fastmlp_kernels._quads import (
     weave_columns,
 )
 from fastmlp_kernels._team import Team, barrier, next_task
+from fastmlp_kernels._views import no_index
 
 if TYPE_CHECKING:
     from bench.products import Operands
@@ -139,9 +140,9 @@ def _pack_left(x: np.ndarray, transposed: bool, a: np.ndarray, blocks: int) -> N
                 return
             rows, inner, block = (i, min(i + MC, m)), (j, min(j + KC * QUAD, k)), a[at : at + BLOCK]
             if transposed:
-                weave_columns(x, None, rows, inner, block, COLUMN_STRIDE)
+                weave_columns(x, no_index(), rows, inner, block, COLUMN_STRIDE)
             else:
-                copy_rows(x, None, rows, inner, block, ROW_STRIDE)
+                copy_rows(x, no_index(), rows, inner, block, ROW_STRIDE)
             at += BLOCK
 
 

@@ -52,13 +52,15 @@ from fastmlp_kernels._blocks import (
 from fastmlp_kernels._columns import update_weights
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, item, pack_columns, pack_rows, per_unit
-from fastmlp_kernels.activations import activation_backward, bias_activation
+from fastmlp_kernels._views import no_index, vector_at
+from fastmlp_kernels.activations import TANH, activation_backward, bias_activation
 
 
 class Batch(NamedTuple):
     """A batch on its way: some rows of data, their labels, and arrays for what a step keeps in caches.
 
     lower : (N, H) the gradient by the hidden layer; copies : two (D, H), to be updated instead of the weights
+    sync : as a `Team` hands it to what it runs
     """
 
     data: Data
@@ -66,6 +68,7 @@ class Batch(NamedTuple):
     labels: np.ndarray
     lower: np.ndarray
     copies: tuple[np.ndarray, np.ndarray]
+    sync: np.ndarray
 
 
 @part
@@ -124,7 +127,7 @@ def first_product(network: Network, space: Space, rates: Rates, batch: Batch) ->
 @kernel
 def activate(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     out = output_of(network.layers, space.outputs, 0, batch.rows.size)
-    bias_activation(out, bias_of(network.layers, network.parameters, 0), "tanh")
+    bias_activation(out, bias_of(network.layers, network.parameters, 0), TANH)
 
 
 @kernel
@@ -133,14 +136,14 @@ def second_product(network: Network, space: Space, rates: Rates, batch: Batch) -
     x, out = output_of(layers, space.outputs, 0, n), output_of(layers, space.outputs, 1, n)
     for r in range(0, n, block_rows(n)):
         at = layers[1, PACKED]
-        multiply_rows(x, None, None, None, _rows(r, n), network.packed, at, NR, None, space.a[0], space.c[0], out)
+        multiply_rows(x, no_index(), None, None, _rows(r, n), network.packed, at, NR, None, space.a[0], space.c[0], out)
 
 
 @kernel
 def loss(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
-    n = batch.rows.size
+    n, equal = batch.rows.size, vector_at(space.c, 0, 0)
     for r in range(0, n, block_rows(n)):
-        loss_of_rows(network, batch.labels, None, space, _rows(r, n), r // block_rows(n))
+        loss_of_rows(network, batch.labels, equal, space, _rows(r, n), r // block_rows(n))
 
 
 @kernel
@@ -150,7 +153,9 @@ def hand_down(network: Network, space: Space, rates: Rates, batch: Batch) -> Non
     for r in range(0, n, block_rows(n)):
         rows, at = _rows(r, n), layers[1, TURNED]
         _pack_delta(delta[r : rows[1]], rows, layers[1, DELTA], space)
-        multiply_rows(delta, None, None, None, rows, network.turned, at, NR, None, space.a[0], space.c[0], batch.lower)
+        multiply_rows(
+            delta, no_index(), None, None, rows, network.turned, at, NR, None, space.a[0], space.c[0], batch.lower
+        )
 
 
 @kernel
@@ -159,7 +164,7 @@ def activate_backward(network: Network, space: Space, rates: Rates, batch: Batch
     for r in range(0, h.shape[0], block_rows(h.shape[0])):
         rows = _rows(r, h.shape[0])
         dbias = bias_part(network.layers, space.dbias, 0, r // block_rows(h.shape[0]))
-        activation_backward(batch.lower[r : rows[1]], h[r : rows[1]], dbias, "tanh")
+        activation_backward(batch.lower[r : rows[1]], h[r : rows[1]], dbias, TANH)
 
 
 @kernel

@@ -15,7 +15,7 @@ from fastmlp_kernels._columns import update_weights
 from fastmlp_kernels._jit import kernel
 from fastmlp_kernels._pack import NR, ZERO, item
 from fastmlp_kernels._quads import QUAD, copy_rows, raise_peaks, weave_columns
-from fastmlp_kernels._team import SYNC
+from fastmlp_kernels._views import fill
 
 
 @kernel
@@ -58,7 +58,8 @@ def pack_delta(network: Network, space: Space, rates: Rates, batch: Batch) -> No
     for r in range(0, n, block_rows(n)):
         rows = _rows(r, n)
         keep_errors(space.errors, layers, ZERO, n, batch.lower[r : rows[1]], rows, space.scale, r // block_rows(n))
-    round_errors(space.errors, layers, n, _blocks(batch), space, ZERO, 1, np.zeros(SYNC, np.int64), ZERO, ZERO)
+    fill(batch.sync, 0)
+    round_errors(space.errors, layers, n, _blocks(batch), space, ZERO, 1, batch.sync, ZERO, ZERO)
 
 
 @kernel
@@ -95,8 +96,8 @@ def update(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
 
 @kernel
 def pack_again(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
-    sync = np.zeros(SYNC, np.int64)
-    round_weights(network.rounded, network, channels_of(space.center), ZERO, 1, sync, ZERO, ZERO)
+    fill(batch.sync, 0)
+    round_weights(network.rounded, network, channels_of(space.center), ZERO, 1, batch.sync, ZERO, ZERO)
 
 
 @kernel
@@ -104,5 +105,5 @@ def first_weights(network: Network, space: Space, rates: Rates, batch: Batch) ->
     for task in range(network.tasks.shape[0]):
         if network.tasks[task, LAYER] == 0:
             weights_task(network, batch.data, batch.rows, space, rates, ZERO, _blocks(batch), task, True)
-    sync = np.zeros(SYNC, np.int64)
-    round_weights(network.rounded, network, channels_of(space.center), ZERO, 1, sync, ZERO, ZERO)
+    fill(batch.sync, 0)
+    round_weights(network.rounded, network, channels_of(space.center), ZERO, 1, batch.sync, ZERO, ZERO)

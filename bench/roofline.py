@@ -26,6 +26,7 @@ from bench.readme import markdown, write_block
 from fastmlp import MLP, SGD, ImageInput
 from fastmlp.environment import cpu_model
 from fastmlp.packed.engine import Packed
+from fastmlp_kernels._team import SYNC
 
 BLOCK = "roofline"
 WORK, ROWS, PASSES, STEPS = Work((3072, 128, 20), 1024), 40_000, 30, 4
@@ -96,11 +97,12 @@ class Taken:
         self.arrays = (*engine._arrays(self.data), engine._rates(optimizer))
         self.lower = np.zeros((N, H), np.float32)
         self.copies = self.model.layers[0].weight.copy(), np.zeros((D, H), np.float32)
+        self.sync = np.zeros(SYNC, np.int64)
         self.of_first = parts_int8 if precision == "int8" else parts
 
     def run(self, index: np.ndarray) -> Iterator[tuple[str, float]]:
         """Take a step on these rows; yield each part that counts and its seconds."""
-        batch = parts.Batch(self.data, index, self.data.labels[index], self.lower, self.copies)
+        batch = parts.Batch(self.data, index, self.data.labels[index], self.lower, self.copies, self.sync)
         for name, part in PARTS.items():
             start = time.perf_counter()
             (getattr(self.of_first, name, None) or getattr(parts, name))(*self.arrays, batch)

@@ -10,6 +10,7 @@ from fastmlp_kernels._pack import NR
 from packing import rounded, units
 
 UNTOUCHED = 77
+NO_INDEX = np.empty(0, np.int64)
 # Lengths of a row: whole runs of vectors, of four, of one, and all that is between.
 LENGTHS = [*range(2 * NR + 7), 257]
 KINDS = [(x, packed) for x in (np.float32, np.uint8) for packed in (np.float32, np.int32)]
@@ -103,8 +104,8 @@ def test_columns(kind, packed, rng):
 def test_rows_and_columns_without_index_or_moments(packed, rng):
     x = normal(rng, (9, 21), np.float32)
     rows, columns = empty(9 * 21, packed), empty(9 * 21, packed)
-    pack_rows(x, None, None, None, (0, 9), (0, 21), rows, 21)
-    pack_columns(x, None, None, None, (0, 21), (0, 9), columns, 0, 21)
+    pack_rows(x, NO_INDEX, None, None, (0, 9), (0, 21), rows, 21)
+    pack_columns(x, NO_INDEX, None, None, (0, 21), (0, 9), columns, 0, 21)
     want = units(x, packed)
     np.testing.assert_array_equal(rows.reshape(9, 21)[:, : want.shape[1]], want)
     want = units(x.T, packed).T
@@ -116,7 +117,7 @@ def test_nan_and_infinity_are_packed_as_they_are(packed):
     x = np.array([[np.nan, np.inf, -np.inf, 3.4e38, 0]], np.float32)
     x.view(np.uint32)[0, 4] = 0x7F800001  # NaN by its last bit alone, which bfloat16 has not
     out = np.zeros(5, packed)
-    pack_rows(x, None, None, None, (0, 1), (0, 5), out, 5)
+    pack_rows(x, NO_INDEX, None, None, (0, 1), (0, 5), out, 5)
     bits = out.view(np.int32)
     halves = np.stack([bits << np.int32(16), bits & np.int32(-65536)], axis=1).ravel()
     got = (bits if packed == np.float32 else halves).view(np.float32)

@@ -201,15 +201,15 @@ def test_a_loss_that_is_not_finite_ends_the_run_after_its_batch(hidden, threads)
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
 def test_an_error_in_one_thread_is_raised_and_stops_none(failing, monkeypatch):
-    model, engine = make(threads=3)
-    wanted, run = model.evaluate(array(), LABELS), engine._compiled
+    model, _ = make(threads=3)
+    wanted, run = model.evaluate(array(), LABELS), engine_module.run
 
     def broken(member: int, *rest: Any) -> Any:
         if member == failing:
             raise ZeroDivisionError(f"in thread {member}")
         return run(member, *rest)
 
-    monkeypatch.setattr(engine, "_compiled", broken)
+    monkeypatch.setattr(engine_module, "run", broken)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError, match=f"in thread {failing}"):
             model.train_epoch(array(), LABELS, SGD(), ORDER, 50)
