@@ -7,6 +7,7 @@ Both passes treat ROWS rows as one long run against the bias repeated ROWS times
 is: with 20 columns, one row would be one vector and four single elements that cost more than the vector.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -63,7 +64,7 @@ def _no_backward(run: np.ndarray, h: np.ndarray, sums: np.ndarray, code: int) ->
     pass
 
 
-def _loops(names: list[str]) -> tuple[Any, Any]:
+def _loops(names: Sequence[str]) -> tuple[Any, Any]:
     """Return the loops of both passes over a run, for an activation whose code is of one of these names."""
     if not names:
         return _no_forward, _no_backward
@@ -91,80 +92,90 @@ def _loops(names: list[str]) -> tuple[Any, Any]:
     return forward, backward
 
 
-_forward_run, _backward_run = _loops(list(SCALARS))
+def _passes(*names: str) -> tuple[Any, Any]:
+    """Return both passes, for an activation whose code is of one of these names."""
+    forward, backward = _loops(names)
 
+    @part
+    def bias_activation(z: np.ndarray, bias: np.ndarray, code: int) -> None:
+        for first in range(0, bias.size, SIZE):  # once, but for rows that exceed the work array
+            width = min(bias.size - first, SIZE)
+            rows = ROWS if ROWS * bias.size <= SIZE else 1
+            tile = vector_at(work_array(bias, SIZE), 0, rows * width)
+            for r in range(rows):
+                for j in range(width):
+                    tile[r * width + j] = bias[first + j]
+            for start in range(first, z.size, rows * bias.size):
+                forward(vector_at(z, start, min(tile.size, z.size - start)), tile, code)
 
-@part
-def bias_activation(z: np.ndarray, bias: np.ndarray, code: int) -> None:
-    """Z <- act(z + bias) for the activation of this code."""
-    for first in range(0, bias.size, SIZE):  # once, but for rows that exceed the work array
-        width = min(bias.size - first, SIZE)
-        rows = ROWS if ROWS * bias.size <= SIZE else 1
-        tile = vector_at(work_array(bias, SIZE), 0, rows * width)
-        for r in range(rows):
+    @part
+    def activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, code: int) -> None:
+        for first in range(0, dbias.size, SIZE):
+            width = min(dbias.size - first, SIZE)
+            rows = ROWS if ROWS * dbias.size <= SIZE else 1
+            sums = vector_at(work_array(dbias, SIZE), 0, rows * width)
+            for j in range(sums.size):
+                sums[j] = 0
+            for start in range(first, delta.size, rows * dbias.size):
+                count = min(sums.size, delta.size - start)
+                backward(vector_at(delta, start, count), vector_at(h, start, count), sums, code)
             for j in range(width):
-                tile[r * width + j] = bias[first + j]
-        for start in range(first, z.size, rows * bias.size):
-            _forward_run(vector_at(z, start, min(tile.size, z.size - start)), tile, code)
+                dbias[first + j] = sums[j]
+            for r in range(1, rows):
+                for j in range(width):
+                    dbias[first + j] += sums[r * width + j]
+
+    return bias_activation, activation_backward
 
 
-@part
-def activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, code: int) -> None:
-    """Delta <- delta * act'(h) and dbias <- its column sums, for the activation of this code."""
-    for first in range(0, dbias.size, SIZE):
-        width = min(dbias.size - first, SIZE)
-        rows = ROWS if ROWS * dbias.size <= SIZE else 1
-        sums = vector_at(work_array(dbias, SIZE), 0, rows * width)
-        for j in range(sums.size):
-            sums[j] = 0
-        for start in range(first, delta.size, rows * dbias.size):
-            count = min(sums.size, delta.size - start)
-            _backward_run(vector_at(delta, start, count), vector_at(h, start, count), sums, code)
-        for j in range(width):
-            dbias[first + j] = sums[j]
-        for r in range(1, rows):
-            for j in range(width):
-                dbias[first + j] += sums[r * width + j]
+# In place, z (N, H) <- act(z + bias), and delta (N, H) <- delta * act'(h), dbias (H,) <- its column sums, for the
+# activation of a code; a compiled run that is told its activation calls these.
+bias_activation, activation_backward = _passes(*SCALARS)
+# The same for one activation, which takes less to compile and to run.
+_forward_tanh, _backward_tanh = _passes("tanh")
+_forward_sigmoid, _backward_sigmoid = _passes("sigmoid")
+_forward_relu, _backward_relu = _passes("relu")
+_forward_identity, _backward_identity = _passes("identity")
 
 
 @kernel
 def _bias_tanh(z: np.ndarray, bias: np.ndarray) -> None:
-    bias_activation(z, bias, TANH)
+    _forward_tanh(z, bias, TANH)
 
 
 @kernel
 def _bias_sigmoid(z: np.ndarray, bias: np.ndarray) -> None:
-    bias_activation(z, bias, SIGMOID)
+    _forward_sigmoid(z, bias, SIGMOID)
 
 
 @kernel
 def _bias_relu(z: np.ndarray, bias: np.ndarray) -> None:
-    bias_activation(z, bias, RELU)
+    _forward_relu(z, bias, RELU)
 
 
 @kernel
 def _bias_identity(z: np.ndarray, bias: np.ndarray) -> None:
-    bias_activation(z, bias, IDENTITY)
+    _forward_identity(z, bias, IDENTITY)
 
 
 @kernel
 def _tanh_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    activation_backward(delta, h, dbias, TANH)
+    _backward_tanh(delta, h, dbias, TANH)
 
 
 @kernel
 def _sigmoid_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    activation_backward(delta, h, dbias, SIGMOID)
+    _backward_sigmoid(delta, h, dbias, SIGMOID)
 
 
 @kernel
 def _relu_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    activation_backward(delta, h, dbias, RELU)
+    _backward_relu(delta, h, dbias, RELU)
 
 
 @kernel
 def _identity_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
-    activation_backward(delta, h, dbias, IDENTITY)
+    _backward_identity(delta, h, dbias, IDENTITY)
 
 
 def _check_forward(z: np.ndarray, bias: np.ndarray) -> None:

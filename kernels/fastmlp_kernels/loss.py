@@ -80,16 +80,26 @@ def _exponentials(e: np.ndarray) -> None:
         flat[i] = exp1(flat[i])
 
 
-def _array_or_empty(array: Maybe, like: np.ndarray) -> np.ndarray:
-    """Return the array, or an empty one of the dtype of another where it is None."""
-    return vector_at(like, 0, 0) if array is None else array
+def _is_weighted(weights: Maybe) -> bool:
+    return weights is not None and weights.size > 0
 
 
-@overload(_array_or_empty, jit_options=PART)
-def _overload_array_or_empty(array, like):  # noqa: ARG001
-    if isinstance(array, types.NoneType | types.Omitted):
-        return lambda array, like: vector_at(like, 0, 0)  # noqa: ARG005
-    return lambda array, like: array  # noqa: ARG005
+@overload(_is_weighted, jit_options=PART)
+def _overload_is_weighted(weights):
+    if isinstance(weights, types.NoneType | types.Omitted):
+        return lambda weights: False  # noqa: ARG005
+    return lambda weights: weights.size > 0
+
+
+def _weight(weights: Maybe, i: int) -> Any:
+    return 1 if weights is None else weights[i]
+
+
+@overload(_weight, jit_options=PART)
+def _overload_weight(weights, i):  # noqa: ARG001
+    if isinstance(weights, types.NoneType | types.Omitted):
+        return lambda weights, i: np.float32(1)  # noqa: ARG005
+    return lambda weights, i: weights[i]
 
 
 @part
@@ -99,14 +109,14 @@ def _block_rows(classes: int) -> int:
 
 @part
 def cross_entropy_of_rows(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: np.ndarray, dbias: Maybe, batch: int
+    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe, dbias: Maybe, batch: int
 ) -> tuple[float, int]:
     """Return the share of these rows in the mean loss of a batch of so many, and the number of correct rows."""
-    # weights empty: each row counts once. dbias None asks for no gradient; numba leaves out the branches of what is
-    # None, so that read-only logits compile.
+    # weights None or empty: each row counts once. dbias None asks for no gradient; numba leaves out the branches of what
+    # is None, so that read-only logits compile.
     t = logits.dtype.type
     n, classes = logits.shape
-    rows, weighted = _block_rows(classes), weights.size > 0
+    rows, weighted = _block_rows(classes), _is_weighted(weights)
     memory = work_array(logits, rows * classes)
     if memory.size == 0:
         raise MemoryError("there is no memory for a row of logits")
@@ -122,7 +132,7 @@ def cross_entropy_of_rows(
         for r in range(label.size):
             lost = -np.float64(e[r, label[r]])  # said aloud for plain Python, under NUMBA_DISABLE_JIT=1
             if weighted:
-                loss = multiply_add1(np.float64(weights[start + r]), lost, loss)
+                loss = multiply_add1(np.float64(_weight(weights, start + r)), lost, loss)
             else:
                 loss += lost
             correct += _is_first_zero(e[r], label[r])
@@ -131,7 +141,7 @@ def cross_entropy_of_rows(
             row, out = e[r], block[r]
             total = _sum(row)
             if weighted:
-                loss = multiply_add1(np.float64(weights[start + r]), math.log(np.float64(total)), loss)
+                loss = multiply_add1(np.float64(_weight(weights, start + r)), math.log(np.float64(total)), loss)
             else:
                 product *= np.float64(total)
                 if not product < PRODUCT_LIMIT:
@@ -141,7 +151,7 @@ def cross_entropy_of_rows(
                 row[label[r]] -= total  # before scaling: p - 1 of a sure answer keeps its precision
                 scale = t(1) / (total * t(batch))
                 if weighted:
-                    scale *= weights[start + r]
+                    scale *= _weight(weights, start + r)
                 for k in range(classes):
                     out[k] = row[k] * scale
                     dbias[k] += row[k] * scale
@@ -153,14 +163,14 @@ def cross_entropy_of_rows(
 def _softmax_cross_entropy(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray, weights: Maybe = None
 ) -> tuple[float, int]:
-    return cross_entropy_of_rows(logits, bias, labels, _array_or_empty(weights, bias), dbias, len(logits))
+    return cross_entropy_of_rows(logits, bias, labels, weights, dbias, len(logits))
 
 
 @kernel
 def _softmax_cross_entropy_eval(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe = None
 ) -> tuple[float, int]:
-    return cross_entropy_of_rows(logits, bias, labels, _array_or_empty(weights, bias), None, len(logits))
+    return cross_entropy_of_rows(logits, bias, labels, weights, None, len(logits))
 
 
 @part
