@@ -112,8 +112,8 @@ def cross_entropy_of_rows(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe, dbias: Maybe, batch: int
 ) -> tuple[float, int]:
     """Return the share of these rows in the mean loss of a batch of so many, and the number of correct rows."""
-    # weights None or empty: each row counts once. dbias None asks for no gradient; numba leaves out the branches of what
-    # is None, so that read-only logits compile.
+    # weights None or empty: each row counts once. dbias None asks for no gradient; numba leaves out the branches of
+    # what is None, so that read-only logits compile.
     t = logits.dtype.type
     n, classes = logits.shape
     rows, weighted = _block_rows(classes), _is_weighted(weights)
