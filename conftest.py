@@ -13,9 +13,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     option = config.option
     chosen = config.args_source == pytest.Config.ArgsSource.ARGS or option.keyword
     timed = getattr(option, "benchmark_only", False)
-    inside = hasattr(
-        config, "workerinput"
-    )  # a worker comes here too, and would start workers of its own, and they theirs
+    inside = hasattr(config, "workerinput")  # a worker comes here too, and must start none
     if getattr(option, "numprocesses", 0) is None and not (inside or chosen or timed or option.usepdb):
         from loky import cpu_count
 
