@@ -14,6 +14,7 @@ import pytest
 
 from fastmlp_kernels import jit
 
+pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[1]
 KERNELS = [name for name in jit.__all__ if not name.endswith("1")]
 

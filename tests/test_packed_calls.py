@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numba import typeof
 
 from fastmlp import MLP, SGD, ImageInput, network, reference
 from fastmlp.fit import FitResult, fit
@@ -198,28 +197,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_after_its_batch(hidden, threads)
     assert healthy.correct <= totals.correct <= healthy.correct + 10
     result = model.fit(x, labels, epochs=3, batch_size=10)
     assert (result.status, result.epochs) == ("diverged", 1)
-
-
-@pytest.mark.parametrize("source", SOURCES)
-def test_all_that_a_network_does_is_compiled_once(source, monkeypatch):
-    """For every activation, with and without weights, from arrays that may be written to or not, in every call."""
-    kinds, run = set(), engine_module.run
-    monkeypatch.setattr(engine_module, "run", lambda *a: (kinds.add(tuple(map(typeof, a))), run(*a))[1])
-    for activation in ("tanh", "sigmoid", "relu", "identity"):
-        model, _ = make(activation=activation)
-        model.train_epoch(SOURCES[source](), LABELS, SGD(), ORDER, 50)
-    inputs, weights = SOURCES[source](), np.linspace(0, 2, ROWS)
-    model.fit(inputs, LABELS, sample_weight=weights, validation=(inputs, LABELS), epochs=1, batch_size=50)
-    model.evaluate(inputs, LABELS, sample_weight=weights)
-    model.predict(inputs)
-    model.loss_and_gradients(inputs, LABELS)
-    if source == "array":
-        labels, x = LABELS.copy(), np.ones((ROWS, SIZES[0]), np.float32)
-        for array_ in (labels, x):
-            array_.flags.writeable = False
-        model.train_step(x, labels, SGD())
-        model.train_step(x.copy(), LABELS, SGD())
-    assert len(kinds) == 1
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])

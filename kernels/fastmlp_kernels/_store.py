@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 VARIABLE = "FASTMLP_NUMBA_CACHE"
+SWITCHED_OFF = f"{VARIABLE}=0"
 # Of all entries together; a sweep's kernels take about 2 MB.
 MOST_BYTES = 256 << 20
 # A file that is still being written is younger.
@@ -72,7 +73,7 @@ def why_unused(path: Path | None) -> str | None:
         return "neither HOME nor the system says where this user's files lie"
     try:
         if not wanted():
-            return f"{VARIABLE}=0"
+            return SWITCHED_OFF
         if not path.exists():
             return "it would be root's, in a folder of another user" if _is_anothers_home(path) else None
         return None if _is_private(path) else "it is not a folder of this user alone (owner, mode 0700)"
@@ -92,10 +93,11 @@ def folder() -> Path | None:
             reason = why_unused(path)
         except OSError as error:
             reason = str(error)
-    if reason is not None:
+    if reason is None:
+        return path
+    if reason != SWITCHED_OFF:
         logger.info("Compiled kernels are not kept in %s: %s", path, reason)
-        return None
-    return path
+    return None
 
 
 class Entry(NamedTuple):

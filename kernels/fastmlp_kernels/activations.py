@@ -98,6 +98,7 @@ def _passes(*names: str) -> tuple[Any, Any]:
 
     @part
     def bias_activation(z: np.ndarray, bias: np.ndarray, code: int) -> None:
+        """Z (N, H) <- act(z + bias), for the activation of this code."""
         for first in range(0, bias.size, SIZE):  # once, but for rows that exceed the work array
             width = min(bias.size - first, SIZE)
             rows = ROWS if ROWS * bias.size <= SIZE else 1
@@ -110,6 +111,7 @@ def _passes(*names: str) -> tuple[Any, Any]:
 
     @part
     def activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, code: int) -> None:
+        """Delta (N, H) <- delta * act'(h) and dbias (H,) <- its column sums, for the activation of this code."""
         for first in range(0, dbias.size, SIZE):
             width = min(dbias.size - first, SIZE)
             rows = ROWS if ROWS * dbias.size <= SIZE else 1
@@ -128,8 +130,7 @@ def _passes(*names: str) -> tuple[Any, Any]:
     return bias_activation, activation_backward
 
 
-# In place, z (N, H) <- act(z + bias), and delta (N, H) <- delta * act'(h), dbias (H,) <- its column sums, for the
-# activation of a code; a compiled run that is told its activation calls these.
+# For a compiled run that is told its activation.
 bias_activation, activation_backward = _passes(*SCALARS)
 # The same for one activation, which takes less to compile and to run.
 _forward_tanh, _backward_tanh = _passes("tanh")

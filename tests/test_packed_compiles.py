@@ -1,0 +1,58 @@
+"""How often the packed engine compiles: once for all that a network does."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import typeof
+
+from fastmlp import MLP, SGD, ImageInput, reference
+from fastmlp.inputs import ArrayInput
+from fastmlp.packed import engine
+
+SIZES, ROWS = (30, 7, 5), 64
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((ROWS, SIZES[0])).astype(np.float32)
+PIXELS = RNG.integers(0, 256, X.shape, np.uint8)
+LABELS, ORDER = RNG.integers(0, SIZES[-1], ROWS), RNG.permutation(ROWS)
+
+
+def frozen(x: np.ndarray) -> np.ndarray:
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+def images() -> ImageInput:
+    return ImageInput(PIXELS, *(a.astype(np.float32) for a in reference.image_moments(PIXELS, 3)))
+
+
+def moves(inputs: Any, precision: str) -> None:
+    """Do all that can be done with rows of this kind."""
+    for activation in ("tanh", "sigmoid", "relu", "identity"):
+        model = MLP(SIZES, activation, precision=precision, threads=1)
+        model.train_epoch(inputs, LABELS, SGD(), ORDER, 16)
+    weights = np.linspace(0, 2, ROWS)
+    model.fit(inputs, LABELS, sample_weight=weights, validation=(inputs, LABELS), epochs=1, batch_size=16)
+    model.evaluate(inputs, LABELS, sample_weight=weights)
+    model.predict(inputs)
+    if isinstance(inputs, ImageInput):
+        model.loss_and_gradients(inputs, LABELS)
+    else:
+        for x, labels in ((X, frozen(LABELS)), (frozen(X), LABELS)):
+            model.loss_and_gradients(x, labels)
+            model.train_step(x, labels, SGD())
+
+
+@pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_all_that_a_network_does_is_compiled_once(precision, monkeypatch):
+    """Activations, weights or none, arrays that may be written to or not, and every call share one compilation."""
+    kinds, run = set(), engine.run
+    monkeypatch.setattr(engine, "run", lambda *a: (kinds.add(tuple(map(typeof, a))), run(*a))[1])
+    moves(images(), precision)
+    assert len(kinds) == 1
+    if precision != "int8":  # which is for images alone
+        moves(ArrayInput(X), precision)
+        moves(frozen(X), precision)
+        assert len(kinds) == 2
