@@ -130,16 +130,16 @@ def cross_entropy_of_rows(
         e = scratch[: label.size]
         _shifted_rows(block, bias, e)
         for r in range(label.size):
-            lost = -np.float64(e[r, label[r]])  # said aloud for plain Python, under NUMBA_DISABLE_JIT=1
+            at = r * classes
+            lost = -np.float64(memory[at + label[r]])  # said aloud for plain Python, under NUMBA_DISABLE_JIT=1
             if weighted:
                 loss = multiply_add1(np.float64(_weight(weights, start + r)), lost, loss)
             else:
                 loss += lost
-            correct += _is_first_zero(e[r], label[r])
+            correct += _is_first_zero(vector_at(e, at, classes), label[r])
         _exponentials(e)
         for r in range(label.size):
-            row, out = e[r], block[r]
-            total = _sum(row)
+            total = _sum(vector_at(e, r * classes, classes))
             if weighted:
                 loss = multiply_add1(np.float64(_weight(weights, start + r)), math.log(np.float64(total)), loss)
             else:
@@ -148,6 +148,7 @@ def cross_entropy_of_rows(
                     loss += math.log(product)
                     product = 1.0
             if dbias is not None:
+                row, out = e[r], block[r]
                 row[label[r]] -= total  # before scaling: p - 1 of a sure answer keeps its precision
                 scale = t(1) / (total * t(batch))
                 if weighted:
