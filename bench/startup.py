@@ -87,7 +87,8 @@ class Bench:
     def _run(self, words: list[str], kept: Path) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("FASTMLP_NUMBA")}
         environment |= {"PYTHONPATH": self._path, "NUMBA_CACHE_DIR": str(kept / "numba"), "XDG_CACHE_HOME": str(kept)}
-        done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, check=False)
+        command = [sys.executable, *words]  # from a folder without code, which would come before the checkout's
+        done = subprocess.run(command, env=environment, cwd=self._folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"python {' '.join(words)} ended with {done.returncode}: {done.stderr[-1000:]}")
 
