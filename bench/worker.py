@@ -24,14 +24,10 @@ class TookTooLong(Exception):  # noqa: N818 - a rival's property rather than an 
 
 
 class Worker:
-    """A rival in its own process, which does one of the `bench.rounds.KINDS` of work.
+    """A rival in its own process, which does one of the `bench.rounds.KINDS` of work."""
 
-    cache : folder where this package keeps what it compiles
-    """
-
-    def __init__(self, kind: str, rival: str, threads: int, cache: Path) -> None:
+    def __init__(self, kind: str, rival: str, threads: int) -> None:
         environment = os.environ | dict.fromkeys(_THREADS, str(threads)) | {"JAX_PLATFORMS": "cpu"}
-        environment |= {"FASTMLP_NUMBA_CACHE": "1", "NUMBA_CACHE_DIR": str(cache)}  # whatever this process has
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.worker", kind, rival, str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[1],

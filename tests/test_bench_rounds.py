@@ -125,9 +125,9 @@ def test_memory_counts_from_the_start_of_the_rounds():
 
 
 @pytest.mark.process
-def test_a_process_answers_and_can_be_too_slow(tmp_path):
+def test_a_process_answers_and_can_be_too_slow():
     start = {"short": True, "layers": [4, 5, 3], "batch": 4, "count": 9}
-    worker = Worker("train", "numpy", 1, tmp_path)
+    worker = Worker("train", "numpy", 1)
     try:
         assert worker.start(60, **start) == [1, 0.0]
         assert worker.start(0, **start) == [1, 0.0]  # it is ready: not asked again
@@ -141,8 +141,8 @@ def test_a_process_answers_and_can_be_too_slow(tmp_path):
 
 
 @pytest.mark.process
-def test_a_process_that_ends_says_at_what(tmp_path):
-    worker = Worker("train", "numpy", 1, tmp_path)
+def test_a_process_that_ends_says_at_what():
+    worker = Worker("train", "numpy", 1)
     try:
         with pytest.raises(RuntimeError, match="'nonsense'"):
             worker.ask("nonsense")
