@@ -208,3 +208,31 @@ for make in (packed_product, lambda: MLP([4, 3], matmul="packed")):
 """
     told = run_python(code, NUMBA_DISABLE_JIT="1").splitlines()
     assert told == ["NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS"] * 2
+
+
+ACTIVATIONS = """
+import sys
+import numpy as np, fastmlp_kernels
+from fastmlp_kernels import jit
+for name in sys.argv[1].split():
+    h, delta, sums = np.full((2, 3), 0.5), np.ones((2, 3)), np.zeros(3)
+    getattr(fastmlp_kernels, f"bias_{name}")(h, np.zeros(3))
+    getattr(fastmlp_kernels, f"{name}_backward")(delta, h, sums)
+    hits = sum(sum(getattr(jit, kernel).stats.cache_hits.values()) for kernel in (f"bias_{name}", f"{name}_backward"))
+    print(name, h[0, 0], sums[0], hits)
+"""
+
+
+def test_kernels_that_processes_compiled_side_by_side_stay_apart_in_one(tmp_path):
+    """Each process numbers what it compiles from 1: the parts of one kernel have names that another's have, too."""
+
+    def run(names: str) -> list[str]:
+        code = f"import sys; sys.argv = ['', {names!r}]\n{ACTIVATIONS}"
+        return run_python(code, NUMBA_CACHE_DIR=str(tmp_path)).splitlines()
+
+    names = ["tanh", "sigmoid", "relu", "identity"]
+    alone = [line for name in names for line in run(name)]
+    together = run(" ".join(names))
+    assert [line.rsplit(" ", 1)[0] for line in together] == [line.rsplit(" ", 1)[0] for line in alone]
+    assert [line.rsplit(" ", 1)[1] for line in together] == ["2"] * 4
+    assert len({line.split()[1] for line in alone}) == 3  # relu and identity agree on 0.5

@@ -91,8 +91,8 @@ class KernelCache(_Base):
 
     An entry's name holds four digests: of where it comes from (this Python's environment, the folders of this package
     and of the function, the CPU, numba's options); of its version, in two parts (this package's code, numba, llvmlite,
-    numpy and Python; the code in the function's folder); of the function, what its closure holds, and the types of its
-    arguments. Those of one origin and another version are of no more use.
+    numpy and Python; the code in the function's folder); of the function and the types of its arguments. Those of one
+    origin and another version are of no more use.
 
     What a function reads from elsewhere, as numba does once when it compiles, must not be changed by hand before.
     """
@@ -142,17 +142,11 @@ class KernelCache(_Base):
         except Exception as error:  # a full disk, or code that numba cannot pickle: the function works without
             logger.info("A compiled kernel could not be kept: %r", error)
 
-    def _function(self) -> tuple[Any, ...] | None:
-        """Return what tells the function from others in its folder; None where more than names and numbers do."""
-        held = tuple(cell.cell_contents for cell in self._of.__closure__ or ())
-        if not all(value is None or type(value) in (str, bool, int, float) for value in held):
-            return None
-        return self._of.__module__, self._of.__qualname__, self._of.__code__.co_firstlineno, held
-
     def _path(self, sig: Any, target_context: Any) -> Path | None:
-        where, function, types = folder(), self._function(), repr(sig)
-        # an address, as of a function among the arguments, means nothing in another process
-        if where is None or None in self._code or function is None or " at 0x" in types:
+        where, types = folder(), repr(sig)
+        # What a closure holds is in no name that code is linked by; an address, as of a function among the arguments,
+        # means nothing in another process.
+        if where is None or None in self._code or self._of.__closure__ or " at 0x" in types:
             return None
         # What multiplies bytes, which are packed as uint32, depends on whether the system grants tile registers.
         amx = amx_int8() if "uint32" in types else None
@@ -160,6 +154,7 @@ class KernelCache(_Base):
         options = [(name, str(getattr(config, name, None))) for name in _CODE_OPTIONS]
         cpu = target_context.codegen().magic_tuple()
         origin = _digest(sys.prefix, str(_PACKAGE), str(self._file.parent), cpu, options, compiled_in)
+        function = self._of.__module__, self._of.__qualname__, self._of.__code__.co_firstlineno
         version = f"{package_version()}-{_digest(self._code[1])}"
         return where / f"{origin}-{version}-{_digest(function, types)}{ENTRY}"
 

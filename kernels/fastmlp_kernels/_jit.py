@@ -8,6 +8,7 @@ import gc
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from llvmlite.binding import Linkage
 from numba import njit
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
@@ -40,6 +41,20 @@ class _PartLibrary(JITCodeLibrary):
         self._finalized = True
 
 
+class _KernelLibrary(JITCodeLibrary):
+    """Code of a kernel, of which only what is called from outside can be seen from there.
+
+    numba gives a function a name that is unique in its process. Code from the disk cache comes from several: parts of
+    two kernels can have one name there, and the linker would take one for both.
+    """
+
+    def _finalize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if function.linkage == Linkage.linkonce_odr and not function.is_declaration:
+                function.linkage = Linkage.internal
+        super()._finalize_final_module()
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _TypeInference(NopythonTypeInference):
     """numba's own, that lets a function without reference counts return an array which is a part of another."""
@@ -64,6 +79,15 @@ _NEEDLESS = frozenset({
 
 
 class _KernelCompiler(Compiler):
+    library_class: type[JITCodeLibrary] = _KernelLibrary
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        state = self.state
+        if state.library is None:
+            state.library = self.library_class(state.targetctx.codegen(), "kernel")
+            state.library.enable_object_caching()
+
     def define_pipelines(self) -> list[Any]:
         managers = super().define_pipelines()
         for manager in managers:
@@ -88,12 +112,12 @@ class _KernelCompiler(Compiler):
 
 
 class _PartCompiler(_KernelCompiler):
+    library_class = _PartLibrary
+
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        state = self.state
-        state.flags = state.flags.copy()
-        state.flags.no_compile = True
-        state.library = state.library or _PartLibrary(state.targetctx.codegen(), "part")
+        self.state.flags = self.state.flags.copy()
+        self.state.flags.no_compile = True
 
     def compile_extra(self, func: Any) -> Any:
         # numba looks the code up by its entry point, a builtin function: one of its own for each, never called
