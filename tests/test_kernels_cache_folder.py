@@ -154,7 +154,7 @@ def test_a_folder_that_goes_while_it_is_used_is_done_without(tiny: Tiny) -> None
     module = tiny.load()
     assert call(module.double) == (42, 0)
     shutil.rmtree(tiny.kept)
-    assert call(module.adding(1)) == (22, 0)
+    assert call(module.double, np.float64) == (42, 0)
     assert [tiny.run(), tiny.run()] == [(42, 0), (42, 1)]
 
 
