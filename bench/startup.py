@@ -108,7 +108,8 @@ def render(tree: Path, processes: int, cases: Sequence[Case] = tuple(CASES)) -> 
     """Measure and return the block."""
     with tempfile.TemporaryDirectory(prefix="fastmlp-startup-") as name:
         bench, warm, at = Bench(tree, Path(name)), Path(name) / "warm", 0
-        bench.fill(warm)
+        if any("{model}" in case.words for case in cases):
+            bench.fill(warm)
         turns = [(case, i) for i in range(processes + 1) for case in cases]
         found: dict[str, tuple[list[float], list[float]]] = {case.title: ([], []) for case in cases}
         for case, i in track(turns, "Processes", console=Console(stderr=True)):
