@@ -195,3 +195,22 @@ def test_the_other_kernels_and_scalars_inside_a_users_jitted_function(rng):
     one = np.float32(1)
     assert user_scalars(one) == pytest.approx(np.e + np.tanh(1) / (1 + np.exp(-1)), rel=1e-6)
     assert isinstance(jit.exp1(one), float)  # callable from Python too
+
+
+@pytest.mark.parametrize("awkward", [lambda x: x[:, :4], lambda x: x.T, lambda x: x[::-1]], ids=["part", "T", "turned"])
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize(
+    "name", ["softmax", "log_softmax", "bias_tanh", "relu_backward", "momentum_step", "bias_softmax"]
+)
+def test_what_is_not_contiguous_is_refused_while_it_compiles(name, place, awkward):
+    """The bodies check nothing while they run, but the order of memory is a part of an array's type."""
+    x, row = np.ones((4, 8), np.float32), np.ones(8, np.float32)
+    arguments: list[Any] = {
+        "softmax": [x, x.copy()], "log_softmax": [x, x.copy()], "bias_tanh": [x, row], "bias_softmax": [x, row],
+        "relu_backward": [x, x.copy(), row], "momentum_step": [x, x.copy(), x.copy(), 0.1, 0.9, 0.0],
+    }[name]  # fmt: skip
+    if arguments[place].ndim == 1:
+        pytest.skip("a row has one order")
+    arguments[place] = awkward(arguments[place])
+    with pytest.raises(TypingError, match="not C-contiguous"):
+        getattr(jit, name)(*arguments)

@@ -20,6 +20,8 @@ def cache_dir() -> Path | None:
         home = Path.home()
     except RuntimeError:
         return None
+    if os.environ.get("HOME") == "":  # which Python takes for the root of all files
+        return None
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "fastmlp"
     if sys.platform == "darwin":

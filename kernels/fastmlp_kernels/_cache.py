@@ -122,7 +122,7 @@ class KernelCache(_Base):
                 return None
             return CompileResult._rebuild(target_context, *pickle.loads(content))  # noqa: S301
         except Exception as error:  # whatever it is: the function compiles
-            logger.info("An entry of the cache of kernels could not be used, and was removed: %r", error)
+            logger.info("An entry of the cache of kernels could not be used: %r", error)
             if path is not None:
                 remove(path)
             return None
@@ -130,6 +130,7 @@ class KernelCache(_Base):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function, where that can be."""
         if data.lifted or data.library.has_dynamic_globals:  # these hold only in this process
+            logger.info("A compiled kernel could not be kept: numba linked it to addresses of this process")
             return
         try:
             path = self._path(sig, data.target_context)

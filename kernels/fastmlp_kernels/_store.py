@@ -46,6 +46,8 @@ def place() -> Path | None:
         home = Path.home()
     except RuntimeError:  # no HOME, and no entry of this user in the system's table
         return None
+    if os.environ.get("HOME") == "":  # which Python takes for the root of all files
+        return None
     if sys.platform == "win32":
         caches = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     else:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numba import config, types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.np.arrayobj import make_array, populate_array
 
 from fastmlp_kernels._jit import part
@@ -28,7 +29,16 @@ def _view(context: Any, builder: Builder, signature: Any, args: Any) -> Value:
     return view._getvalue()
 
 
+def _check_order(array: Any) -> None:
+    if array.layout != "C":
+        raise TypingError(
+            f"an array of {array.ndim} dimensions is not C-contiguous, and this kernel goes through memory from end to "
+            "end: pass np.ascontiguousarray of it, or, for what is written, an array that is so"
+        )
+
+
 def _like(array: Any, ndim: int) -> Any:
+    _check_order(array)
     return types.Array(array.dtype, ndim, "C", readonly=not array.mutable, aligned=array.aligned)
 
 
@@ -92,6 +102,8 @@ if not config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numb
 def _recast(dtype: Any) -> Any:
     @intrinsic
     def recast(typingctx: Any, array: Any) -> Any:
+        _check_order(array)
+
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             source = make_array(signature.args[0])(context, builder, args[0])
             view = make_array(signature.return_type)(context, builder)
@@ -108,6 +120,7 @@ def _recast(dtype: Any) -> Any:
 @intrinsic
 def read_only(typingctx: Any, array: Any) -> Any:
     """Return the array as one that cannot be written to: so numba compiles what reads it once for both kinds."""
+    _check_order(array)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return args[0]
