@@ -3,11 +3,13 @@
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numba import jit as compiler
 from numba import njit, types
+from numba.core.errors import TypingError
 
 import fastmlp_kernels
 from arrays import assert_within, images, normal
@@ -197,11 +199,13 @@ def test_the_other_kernels_and_scalars_inside_a_users_jitted_function(rng):
     assert isinstance(jit.exp1(one), float)  # callable from Python too
 
 
-@pytest.mark.parametrize("awkward", [lambda x: x[:, :4], lambda x: x.T, lambda x: x[::-1]], ids=["part", "T", "turned"])
+AWKWARD = {"a part": lambda x: x[:, :4], "transposed": lambda x: x.T, "turned": lambda x: x[::-1]}
+WHOLE = ["softmax", "log_softmax", "bias_tanh", "relu_backward", "momentum_step", "bias_softmax"]
+
+
+@pytest.mark.parametrize("awkward", AWKWARD.values(), ids=AWKWARD)
 @pytest.mark.parametrize("place", [0, 1])
-@pytest.mark.parametrize(
-    "name", ["softmax", "log_softmax", "bias_tanh", "relu_backward", "momentum_step", "bias_softmax"]
-)
+@pytest.mark.parametrize("name", WHOLE)
 def test_what_is_not_contiguous_is_refused_while_it_compiles(name, place, awkward):
     """The bodies check nothing while they run, but the order of memory is a part of an array's type."""
     x, row = np.ones((4, 8), np.float32), np.ones(8, np.float32)
