@@ -154,7 +154,7 @@ def test_a_readme_without_the_two_markers_is_refused_and_left_alone(run_json, tm
 
 
 def _collected(*arguments):
-    ours = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}  # it is no worker of this session
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}  # not a worker
     environment = ours | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -101,7 +101,7 @@ def multiply_rows_of_bytes(
     a: np.ndarray, rows: int, b: np.ndarray, at: int, panel: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
     """C <- A B, or C + A B, in tiles where the system grants them; exists only compiled, see `_rows_in_vectors`."""
-    raise NotImplementedError
+    raise TypeError("products of bytes can only be called from compiled code")
 
 
 @overload(multiply_rows_of_bytes, jit_options=PART)
@@ -141,7 +141,7 @@ def multiply_columns_of_bytes(
     a: np.ndarray, rows: int, b: Quads, at: int, first: int, c: np.ndarray, columns: int, depth: int, add: bool
 ) -> None:
     """C <- A B, or C + A B, in tiles where the system grants them; exists only compiled, see `_columns_in_vectors`."""
-    raise NotImplementedError
+    raise TypeError("products of bytes can only be called from compiled code")
 
 
 @overload(multiply_columns_of_bytes, jit_options=PART)
