@@ -36,6 +36,7 @@ from fastmlp.packed.state import (
     block_rows,
     channels_of,
     output_of,
+    settings_for,
 )
 from fastmlp.packed.weights import biases_task, pack_weights, weights_task
 from fastmlp_kernels._blocks import (
@@ -208,7 +209,7 @@ def update(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     w, v = batch.copies
     for r in range(0, w.shape[0], MC):
         rows = r, min(r + MC, w.shape[0])
-        update_weights(space.c[0], rows, None, None, w, v, (rates.lr, rates.momentum, rates.weight_decay))
+        update_weights(space.c[0], rows, None, None, w, v, settings_for(rates, batch.rows.size))
 
 
 @kernel

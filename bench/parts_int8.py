@@ -7,7 +7,18 @@ import numpy as np
 from bench.parts import Batch, _blocks, _rows
 from fastmlp.packed.rounded import keep_errors, multiply_rounded, round_errors, round_weights
 from fastmlp.packed.rows import _take_moments, sum_blocks
-from fastmlp.packed.state import LAYER, UNITS, Network, Rates, Space, block_rows, channels_of, of_layer, output_of
+from fastmlp.packed.state import (
+    LAYER,
+    UNITS,
+    Network,
+    Rates,
+    Space,
+    block_rows,
+    channels_of,
+    of_layer,
+    output_of,
+    settings_for,
+)
 from fastmlp.packed.weights import weights_task
 from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, MC, ROW_STRIDE, units_of
 from fastmlp_kernels._bytes import add_scaled, multiply_columns_of_bytes, multiply_rows_of_bytes
@@ -88,7 +99,7 @@ def update(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
         rows = r, min(r + MC, w.shape[0])
         less, factor = space.errors.total[0, : w.shape[1]], of_layer(network.layers, space.errors.steps[0, 0, 0], 0)
         c = space.c[0].view(np.int32)
-        update_weights(c, rows, less, factor, w, v, (rates.lr, rates.momentum, rates.weight_decay))
+        update_weights(c, rows, less, factor, w, v, settings_for(rates, batch.rows.size))
         peaks = space.errors.peaks[0, 0, : w.shape[1]]  # whose values were used up by now
         peaks[:] = 0
         raise_peaks(w[rows[0] : rows[1]], None, peaks)

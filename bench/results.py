@@ -44,7 +44,7 @@ def reference_epoch_seconds(run: RunResult, dataset: Dataset) -> float:
         start = time.perf_counter()
         reference.fit(
             network, *parts, rng, epochs=1, batch_size=config.batch_size,
-            lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay,
+            lr=config.lr, momentum=config.momentum, weight_decay=config.decay_an_update,
         )  # fmt: skip
         seconds.append(time.perf_counter() - start)
     return float(np.median(seconds))

@@ -48,7 +48,7 @@ def by_reference(config: RunConfig, train: Pair, validation: Pair) -> Iterator[f
     while True:
         order = rng.permutation(len(train[0]))
         reference.train_epoch(network, *train, order, config.batch_size,
-            lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)  # fmt: skip
+            lr=config.lr, momentum=config.momentum, weight_decay=config.decay_an_update)  # fmt: skip
         yield network.evaluate(*validation)[1]
 
 
@@ -58,7 +58,7 @@ def by_sklearn(config: RunConfig, train: Pair, validation: Pair) -> Iterator[flo
 
     model = MLPClassifier(
         config.layers[1:-1], activation={"sigmoid": "logistic"}.get(config.activation, config.activation),
-        solver="sgd", alpha=config.weight_decay * config.batch_size,
+        solver="sgd", alpha=config.decay_an_update * config.batch_size,
         batch_size=config.batch_size,  # pyright: ignore[reportArgumentType] - its annotation knows "auto" only
         learning_rate_init=config.lr, momentum=config.momentum, nesterovs_momentum=False, random_state=config.seed,
     )  # fmt: skip
@@ -77,7 +77,7 @@ def by_torch(config: RunConfig, train: Pair, validation: Pair) -> Iterator[float
     parts = [part for d, h in pairwise(config.layers) for part in (torch.nn.Linear(d, h), act())]
     model = torch.nn.Sequential(*parts[:-1])
     decays = [{"params": [p for p in model.parameters() if p.ndim == n], "weight_decay": wd}
-        for n, wd in ((2, config.weight_decay), (1, 0.0))]  # fmt: skip
+        for n, wd in ((2, config.decay_an_update), (1, 0.0))]  # fmt: skip
     optimizer = torch.optim.SGD(decays, lr=config.lr, momentum=config.momentum, fused=True)
     x, labels, x_val, labels_val = (torch.from_numpy(a) for a in (*train, *validation))
     while True:

@@ -147,7 +147,7 @@ class Blas:
     ) -> tuple[float, int]:
         """Take a step on one batch; see `Engine`."""
         result = self.gradients(x, labels, weights)
-        optimizer.step(self._parameters, self._gradient, self._parts)
+        optimizer.step(self._parameters, self._gradient, self._parts, len(x))
         return result
 
     def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.augmentations import AUGMENTATIONS
 from fastmlp.data.normalize import NORMALIZATIONS
+from fastmlp.decay import DECAY_PER
 from fastmlp.errors import ConfigError
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.precision import MATMULS, PRECISIONS
@@ -53,6 +54,7 @@ _RULES: dict[str, _Rule] = {
     "lr": _Rule(lambda v: _real(v) and v > 0, "a number above 0"),
     "momentum": _Rule(lambda v: _real(v) and 0 <= v < 1, "a number from 0 to below 1"),
     "weight_decay": _Rule(lambda v: _real(v) and v >= 0, "a number of at least 0"),
+    "decay_per": _one_of(DECAY_PER),
     "batch_size": _COUNT,
     "epochs": _COUNT,
     "patience": _COUNT,
@@ -84,8 +86,9 @@ class RunConfig:
     `dataset` is the name of the data set that was loaded, never "auto"; `layers` counts inputs, hidden units and
     classes; `matmul` and `threads` say how products are computed, and on how many threads: see
     `fastmlp.MLP`. `schedule` and `augment` are keys of `fastmlp.schedule.SCHEDULES` and of
-    `fastmlp.augmentations.AUGMENTATIONS`, or "none". `weight_decay` is added to the gradient of the *mean* loss, so it
-    does not depend on the batch size. `init_from` is the SHA-256 of the weights that training starts from, empty where
+    `fastmlp.augmentations.AUGMENTATIONS`, or "none". `weight_decay` is added to the gradient of the *mean* loss: as
+    it is, so that it does not depend on the batch's size, where `decay_per` is "update"; divided by the batch's rows
+    where it is "batch". `init_from` is the SHA-256 of the weights that training starts from, empty where
     they are drawn. Raises ConfigError for a value that is not allowed.
     """
 
@@ -110,12 +113,18 @@ class RunConfig:
     augment: str = "none"
     validation_fraction: float = 0.2
     init_from: str = ""
+    decay_per: str = "update"
 
     def __post_init__(self) -> None:
         check_fields({name: getattr(self, name) for name in _RULES})
         if self.matmul not in MATMULS[self.precision]:
             allowed = " or ".join(MATMULS[self.precision])
             raise ConfigError(f"matmul is {self.matmul!r}; allowed for {self.precision} is {allowed}.")
+
+    @property
+    def decay_an_update(self) -> float:
+        """What a full batch's update decays by, as `weight_decay` says it where `decay_per` is "update"."""
+        return self.weight_decay / self.batch_size if self.decay_per == "batch" else self.weight_decay
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as values that JSON knows."""

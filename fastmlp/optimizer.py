@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmlp.decay import DECAY_PER
 from fastmlp.errors import ConfigError
 from fastmlp_kernels import jit
 from fastmlp_kernels._align import aligned_zeros
@@ -14,15 +15,18 @@ from fastmlp_kernels._align import aligned_zeros
 class SGD:
     """v <- momentum * v - lr * (g + weight_decay * w), then w <- w + v; biases are not decayed.
 
-    g is the gradient of the mean loss over the batch, and the decay is not divided by the batch size. PyTorch's `SGD`
-    takes the same steps as long as lr stays constant; scikit-learn's `alpha` is divided by the batch's size.
+    g is the gradient of the mean loss over the batch. With decay_per "update" the decay is not divided by the batch's
+    rows: PyTorch's `SGD` takes the same steps as long as lr stays constant. With "batch" it is weight_decay / rows, as
+    scikit-learn's `alpha` is; an epoch's last, smaller batch decays more then.
 
-    lr : > 0; momentum : in [0, 1); weight_decay : >= 0. Raises ConfigError outside.
+    lr : > 0; momentum : in [0, 1); weight_decay : >= 0; decay_per : one of DECAY_PER. Raises ConfigError outside.
     An optimiser keeps the velocity of each network that it trains. Copied or pickled together with the network, as in
     `copy.deepcopy((model, optimizer))`, it goes on from there; copied alone, its copy knows the old network only.
     """
 
-    def __init__(self, lr: float = 0.005, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self, lr: float = 0.005, momentum: float = 0.9, weight_decay: float = 0.0, decay_per: str = "update"
+    ) -> None:
         for name, value, fits, allowed in (
             ("lr", lr, lr > 0, "above 0"),
             ("momentum", momentum, 0 <= momentum < 1, "from 0 up to, not including, 1"),
@@ -30,7 +34,10 @@ class SGD:
         ):
             if not (fits and math.isfinite(value)):
                 raise ConfigError(f"{name} is {value}, allowed is a finite number {allowed}")
+        if decay_per not in DECAY_PER:
+            raise ConfigError(f"decay_per is {decay_per!r}, allowed: {', '.join(DECAY_PER)}")
         self.lr, self.momentum, self.weight_decay = float(lr), float(momentum), float(weight_decay)
+        self.decay_per = decay_per
         self._velocity: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def velocity_of(self, parameters: np.ndarray) -> np.ndarray:
@@ -47,9 +54,15 @@ class SGD:
         velocity = {id(pair[0]): pair for pair in state["_velocity"]}  # the arrays are others now
         self.__dict__.update(state, _velocity=velocity)
 
-    def step(self, parameters: np.ndarray, gradient: np.ndarray, parts: Iterable[tuple[slice, bool]]) -> None:
-        """Update flat parameters in place from their gradient (P,), part by part: (where, whether it decays)."""
+    def step(
+        self, parameters: np.ndarray, gradient: np.ndarray, parts: Iterable[tuple[slice, bool]], rows: int = 1
+    ) -> None:
+        """Update flat parameters in place from their gradient (P,), the mean over a batch of so many rows.
+
+        parts : (where, whether it decays)
+        """
         velocity = self.velocity_of(parameters)
+        weight_decay = self.weight_decay / rows if self.decay_per == "batch" else self.weight_decay
         for at, decays in parts:
-            decay = self.weight_decay if decays else 0.0
+            decay = weight_decay if decays else 0.0
             jit.momentum_step(parameters[at], velocity[at], gradient[at], self.lr, self.momentum, decay)

@@ -12,6 +12,7 @@ from fastmlp import __version__
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.config import AUGMENTS, INITS, LABELS
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
+from fastmlp.decay import DECAY_PER
 from fastmlp.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
 from fastmlp.precision import MATMULS, PRECISIONS
 from fastmlp.results import RETRIES
@@ -119,6 +120,8 @@ def _add_training(parser: ArgumentParser) -> None:
         metavar="X",
         help=f"(default: the experiment's, {WEIGHT_DECAY} or, for momentum, 0)",
     )
+    text = "batch: divide it by the batch's rows, as scikit-learn does (default: the experiment's)"
+    add("--decay-per", choices=DECAY_PER, help=text)
     add("--epochs", type=int, default=100, metavar="N", help="at most (default: %(default)s)")
     text = "epochs of rising validation loss to stop after (default: %(default)s)"
     add("--patience", type=int, default=5, metavar="N", help=text)

@@ -24,6 +24,7 @@ _TRAINING = (
     "batch_size",
     "momentum",
     "weight_decay",
+    "decay_per",
     "epochs",
     "patience",
     "schedule",

@@ -75,7 +75,7 @@ def run_one(
     if config.init_from:
         _begin_with(model, start, config.init_from)
     name = run_id(config, dataset.fingerprint)
-    optimizer = SGD(config.lr, config.momentum, config.weight_decay)
+    optimizer = SGD(config.lr, config.momentum, config.weight_decay, config.decay_per)
     saved = time.perf_counter()
 
     def pause(state: State) -> bool:

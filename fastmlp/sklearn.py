@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from fastmlp.activations import ACTIVATIONS
+from fastmlp.decay import DECAY_PER
 from fastmlp.errors import ConfigError, DataError, MissingExtraError
 from fastmlp.fit import fit
 from fastmlp.initializers import INITIALIZERS
@@ -52,8 +53,8 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
     batch_size : rows a step; "auto": min(200, rows). More than there are rows: all of them
     learning_rate_init : > 0; schedule : "constant", or "cosine", which lets it fall to 0 over `max_iter` epochs
     momentum : in [0, 1), not Nesterov's
-    weight_decay : of the weights, not of the biases. It is not divided by the batch's size as MLPClassifier's `alpha`
-        is: weight_decay = alpha / batch_size
+    weight_decay : of the weights, not of the biases. decay_per : "update", as it is, so that it does not depend on the
+        batch's size; or "batch", divided by its rows, as MLPClassifier's `alpha` is
     max_iter : epochs; all of them unless training stops early or diverges, which a ConvergenceWarning tells
     early_stopping : whether to stop after `patience` epochs in a row, each with a higher validation loss than the one
         before it. Without a validation set of its own, `fit` then holds out `validation_fraction` of the rows,
@@ -86,6 +87,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         "schedule": [StrOptions(set(SCHEDULES))],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "decay_per": [StrOptions(set(DECAY_PER))],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "patience": [Interval(Integral, 1, None, closed="left")],
@@ -108,6 +110,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         schedule: str = "constant",
         momentum: float = 0.9,
         weight_decay: float = 1e-4,
+        decay_per: str = "update",
         max_iter: int = 200,
         early_stopping: bool = False,
         patience: int = 5,
@@ -126,6 +129,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         self.schedule = schedule
         self.momentum = momentum
         self.weight_decay = weight_decay
+        self.decay_per = decay_per
         self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.patience = patience
@@ -252,7 +256,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
 
     def _train(self, train: _Rows, held: _Rows | None, epochs: int, patience: int) -> None:
-        optimizer = SGD(self.learning_rate_init, self.momentum, self.weight_decay)
+        optimizer = SGD(self.learning_rate_init, self.momentum, self.weight_decay, self.decay_per)
         velocity = optimizer.velocity_of(self.network_.parameters)
         velocity[...] = self._velocity
         batch_size = 200 if isinstance(self.batch_size, str) else self.batch_size  # a string is "auto"

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.config import RunConfig
-from fastmlp.experiments import CUSTOM, EXPERIMENTS, published
+from fastmlp.experiments import CUSTOM, EXPERIMENTS, Experiment, published
 from fastmlp.initializers import resolve
 from fastmlp.results import RunResult
 
@@ -77,7 +77,7 @@ def experiments_table() -> Table:
             experiment.name,
             experiment.row,
             "-".join(["3072", *map(str, experiment.hidden), "100" if experiment.labels == "fine" else "20"])
-            + _kind(experiment.activation, experiment.weight_decay),
+            + _kind(experiment),
             *(_percent(figure) for figure in experiment.published.values()),
         ]
         for experiment in EXPERIMENTS.values()
@@ -86,8 +86,21 @@ def experiments_table() -> Table:
     return Table(facts, ["experiment", "row", "network", "channel, report", "image, report"], rows, words=3)
 
 
-def _kind(activation: str, weight_decay: float) -> str:
-    return f" {activation}" + ("" if weight_decay else ", no weight decay")
+def _kind(of: Experiment | RunConfig) -> str:
+    """Return what tells a network from another of its layers."""
+    if of.weight_decay == 0:
+        return f" {of.activation}, no weight decay"
+    return f" {of.activation}" + (", decay per batch" if of.decay_per == "batch" else "")
+
+
+def _scaled(runs: Sequence[RunResult]) -> str:
+    """Return what the weight decay of these runs is divided by, in words."""
+    decayed = [run.config.decay_per for run in runs if run.config.weight_decay]
+    if "batch" not in decayed:
+        return ""
+    return (
+        " divided by the batch" if set(decayed) == {"batch"} else " (where the network says so, divided by the batch)"
+    )
 
 
 def _percent(fraction: float) -> str:
@@ -122,7 +135,7 @@ def plan_table(configs: Sequence[RunConfig], seconds: Sequence[float], jobs: int
             config.experiment,
             config.normalize,
             str(config.seed),
-            "-".join(map(str, config.layers)) + _kind(config.activation, config.weight_decay),
+            "-".join(map(str, config.layers)) + _kind(config),
             "finished" if at_most == 0 else duration(at_most),
         ]
         for config, at_most in zip(configs, seconds, strict=True)
@@ -181,7 +194,7 @@ def _spread(values: Sequence[float]) -> str:
 
 def _row(name: str, by_norm: Mapping[str, Sequence[RunResult]], with_report: set[str]) -> list[str]:
     config = next(runs[0].config for runs in by_norm.values() if runs)
-    network = "-".join(map(str, config.layers)) + _kind(config.activation, config.weight_decay)
+    network = "-".join(map(str, config.layers)) + _kind(config)
     cells = [name, EXPERIMENTS.get(name, CUSTOM).row, network]
     for norm, runs in by_norm.items():
         cells.append(_accuracy(runs))
@@ -221,7 +234,7 @@ def _facts(
         f"{data['test_images']:,} test images"
     )
     training = (
-        f"SGD, lr {each('lr')}, momentum {each('momentum')}, weight decay {each('weight_decay')}, batch "
+        f"SGD, lr {each('lr')}, momentum {each('momentum')}, weight decay {each('weight_decay')}{_scaled(runs)}, batch "
         f"{each('batch_size')}, up to {each('epochs')} epochs, patience {each('patience')}, {each('precision')}, "
         f"products {each('matmul')}"
     )

@@ -50,10 +50,11 @@ def to_sklearn(config: RunConfig, parameters: np.ndarray | None = None) -> Any:
     parameters : (P,) weights and biases to begin with, in the order of `MLP.parameters`; its `partial_fit`, an epoch a
         call, then goes on from these, while `fit` begins anew. Without them it draws its own
 
-    It divides alpha by the number of rows in a batch: alpha is weight_decay * batch_size, so that only an epoch's last,
-    smaller batch decays its weights more than here. `fit` goes through all epochs. It computes in the dtype of the rows
-    that it is given. Raises ConfigError for two classes, which are one logistic unit there, for a schedule, for
-    augmentation, bfloat16 and int8, and for `init_from` without parameters; MissingExtraError without scikit-learn.
+    It divides alpha by the number of rows in a batch: alpha is the weight_decay of decay_per "batch"; of "update" it is
+    weight_decay * batch_size, so that only an epoch's last, smaller batch decays its weights more than here. `fit` goes
+    through all epochs. It computes in the dtype of the rows that it is given.
+    Raises ConfigError for two classes, which are one logistic unit there, for a schedule, for augmentation, bfloat16
+    and int8, and for `init_from` without parameters; MissingExtraError without scikit-learn.
     """
     try:
         from sklearn.neural_network import MLPClassifier
@@ -73,7 +74,7 @@ def to_sklearn(config: RunConfig, parameters: np.ndarray | None = None) -> Any:
         learning_rate_init=config.lr,
         momentum=config.momentum,
         nesterovs_momentum=False,
-        alpha=config.weight_decay * config.batch_size,
+        alpha=config.weight_decay * (config.batch_size if config.decay_per == "update" else 1),
         max_iter=config.epochs,
         n_iter_no_change=config.epochs,  # no stopping by the training loss either
         random_state=config.seed,
@@ -105,7 +106,9 @@ def to_torch(config: RunConfig, parameters: np.ndarray | None = None) -> tuple[A
 
     Train with `torch.nn.functional.cross_entropy`, whose mean over the batch is this package's loss. PyTorch keeps the
     learning rate out of the velocity, v <- momentum v + g, w <- w - lr v: the same steps while the rate is constant. It
-    decays whatever is in a group, so that the biases are in one of their own. Raises ConfigError as `to_sklearn` does,
+    decays whatever is in a group, so that the biases are in one of their own. It divides the decay by nothing: that of
+    decay_per "batch" is weight_decay / batch_size, so that only an epoch's last, smaller batch decays its weights less
+    than here. Raises ConfigError as `to_sklearn` does,
     save for two classes; MissingExtraError without PyTorch.
     """
     try:
@@ -126,7 +129,7 @@ def to_torch(config: RunConfig, parameters: np.ndarray | None = None) -> tuple[A
     activation = getattr(torch.nn, _TORCH_NAMES[config.activation])
     parts = [part for layer in linear[:-1] for part in (layer, activation())]
     groups = [
-        {"params": [layer.weight for layer in linear], "weight_decay": config.weight_decay},
+        {"params": [layer.weight for layer in linear], "weight_decay": config.decay_an_update},
         {"params": [layer.bias for layer in linear]},
     ]
     return torch.nn.Sequential(*parts, linear[-1]), torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)

@@ -37,6 +37,7 @@ def test_the_experiments_are_the_reports(cifar100: Dataset) -> None:
             made = make_config(EXPERIMENTS[name], cifar100, normalize=normalize, seed=1, settings=SETTINGS)
             assert EXPERIMENTS[name].row == row
             assert (made.layers, made.activation, made.weight_decay) == (layers, activation, weight_decay)
+            assert made.decay_per == ("batch" if name == "sigmoid" else "update")
             assert published(made) == pytest.approx(percent / 100)
 
 
@@ -75,7 +76,8 @@ def test_no_figure_is_published_for_other_data_or_settings(change: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    "change", [{"epochs": 300}, {"patience": 9}, {"seed": 3}, {"precision": "float64"}, {"threads": 2}]
+    "change",
+    [{"epochs": 300}, {"patience": 9}, {"seed": 3}, {"precision": "float64"}, {"threads": 2}, {"decay_per": "batch"}],
 )
 def test_a_figure_stands_beside_settings_that_the_report_does_not_state(change: dict[str, Any]) -> None:
     assert published(config(**change)) == 0.3237

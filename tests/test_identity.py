@@ -37,6 +37,7 @@ OTHERS: dict[str, Any] = {
     "augment": "mirror",
     "validation_fraction": 0.20000000000000004,
     "init_from": "ab" * 32,
+    "decay_per": "batch",
 }
 
 
@@ -72,4 +73,4 @@ def test_names_stay_what_they_were() -> None:
 
     Where that is right, because runs now end in other bits, count TRAINING_VERSION up and put the new name here.
     """
-    assert (identity.TRAINING_VERSION, run_id(config(), FINGERPRINT)) == (2, "e6d6a56edd08f7a9")
+    assert (identity.TRAINING_VERSION, run_id(config(), FINGERPRINT)) == (3, "6ee6c03a9467b680")

@@ -34,6 +34,14 @@ def test_without_gradient_weights_decay_and_biases_stay():
     assert parameters.tolist() == [0.75**3, 1.0]
 
 
+def test_a_decay_per_batch_is_divided_by_its_rows():
+    parameters = pair(1.0, 1.0)
+    SGD(lr=0.5, momentum=0.0, weight_decay=0.5, decay_per="batch").step(parameters, pair(0.0, 0.0), PARTS, rows=4)
+    assert parameters.tolist() == [1.0 - 0.5 * 0.5 / 4, 1.0]
+    with pytest.raises(FastMLPError, match="decay_per is 'epoch', allowed: update, batch"):
+        SGD(decay_per="epoch")
+
+
 def test_each_network_has_its_own_velocity():
     first, second, optimizer = pair(0.0, 0.0), pair(0.0, 0.0), SGD(lr=1.0, momentum=0.5)
     for _ in range(2):

@@ -128,6 +128,14 @@ def test_partial_fit_takes_rows_without_some_classes_and_new_rates():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_decay_per_batch_is_divided_by_the_rows_of_the_batch(dtype):
+    x, y = X[:256].astype(dtype), Y[:256]  # whole batches of a power of two: dividing by it rounds nothing
+    divided = small(batch_size=64, weight_decay=6.4, decay_per="batch").fit(x, y)
+    as_it_is = small(batch_size=64, weight_decay=6.4 / 64).fit(x, y)
+    np.testing.assert_array_equal(divided.predict_proba(x), as_it_is.predict_proba(x))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_copies_predict_and_train_on_alike(dtype, tmp_path):
     model = small().fit(X.astype(dtype), Y)
     path = tmp_path / "model.joblib"

@@ -45,6 +45,22 @@ def test_rows_stand_in_the_order_of_the_runs() -> None:
     assert columns(table, 2)["network"] == "3072-128-20 relu, no weight decay"
 
 
+def test_a_decay_that_is_divided_by_the_batch_is_told_in_the_row_and_above() -> None:
+    divided = result(experiment="sigmoid", activation="sigmoid", decay_per="batch")
+    table = results_table([*pair(), divided], ENVIRONMENT, 1)
+    assert [columns(table, i)["network"] for i in range(2)] == [
+        "3072-128-20 relu",
+        "3072-128-20 sigmoid, decay per batch",
+    ]
+    assert any(
+        "weight decay 0.01 (where the network says so, divided by the batch), batch" in fact for fact in table.facts
+    )
+    assert any(
+        "decay 0.01 divided by the batch, batch" in fact for fact in results_table([divided], ENVIRONMENT, 1).facts
+    )
+    assert not any("divided" in fact for fact in results_table(pair(), ENVIRONMENT, 1).facts)
+
+
 def test_several_seeds_give_mean_and_standard_deviation() -> None:
     runs = [result(accuracy, seed=seed) for seed, accuracy in enumerate((0.30, 0.32, 0.34))]
     table = results_table(runs, ENVIRONMENT, 1)

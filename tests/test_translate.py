@@ -24,10 +24,15 @@ VARIANTS = [
     for activation in ("tanh", "sigmoid", "relu", "identity")
     for decay in (0.0, 0.02)
 ]
+PER_BATCH = replace(CONFIG, decay_per="batch", weight_decay=0.02 * CONFIG.batch_size)
 FLOAT32 = replace(CONFIG, precision="float32", matmul="packed")
 # The same formulas with their sums in another order: float64 rounds by 1e-16, and twenty steps hand that on. A
 # convention of another kind (decay by row, biases decayed, Nesterov's momentum) is off by more than 1e-4.
 ALLOWED = {"float64": 1e-12, "float32": 1e-4}
+
+
+def named(c: RunConfig) -> str:
+    return f"{c.layers}-{c.activation}-{c.precision}-{c.decay_per}"
 
 
 def rows(config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +46,7 @@ def trained(config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
     model = MLP(config.layers, config.activation, precision=config.precision, matmul=config.matmul, rng=config.seed)
     model.layers[0].bias[...] = 0.3  # biases of zero would hide that they decay
     before, (x, labels) = model.parameters.copy(), rows(config)
-    optimizer = SGD(config.lr, config.momentum, config.weight_decay)
+    optimizer = SGD(config.lr, config.momentum, config.weight_decay, config.decay_per)
     model.train_epoch(x, labels, optimizer, np.arange(ROWS), config.batch_size)
     return before, model.parameters
 
@@ -50,7 +55,7 @@ def flat(pairs) -> np.ndarray:
     return np.concatenate([np.ravel(array) for pair in pairs for array in pair])
 
 
-@pytest.mark.parametrize("config", [*VARIANTS, FLOAT32], ids=lambda c: f"{c.layers}-{c.activation}-{c.precision}")
+@pytest.mark.parametrize("config", [*VARIANTS, PER_BATCH, FLOAT32], ids=named)
 def test_scikit_learn_takes_the_same_steps(config):
     before, after = trained(config)
     model = config.to_sklearn(before)
@@ -63,7 +68,7 @@ def test_scikit_learn_takes_the_same_steps(config):
     assert len(model.loss_curve_) == 1
 
 
-@pytest.mark.parametrize("config", [*VARIANTS, FLOAT32], ids=lambda c: f"{c.layers}-{c.activation}-{c.precision}")
+@pytest.mark.parametrize("config", [*VARIANTS, PER_BATCH, FLOAT32], ids=named)
 def test_pytorch_takes_the_same_steps(config):
     torch = pytest.importorskip("torch", reason="PyTorch is large, and not in the extra `test`")
     before, after = trained(config)
@@ -78,6 +83,22 @@ def test_pytorch_takes_the_same_steps(config):
     got = flat((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in linear)
     assert got.dtype == config.precision
     np.testing.assert_allclose(got, after, rtol=0, atol=ALLOWED[config.precision])
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_a_decay_per_batch_is_scikit_learn_s_alpha_in_the_smaller_last_batch_too(precision):
+    config = replace(CONFIG, layers=(13, 9, 5), precision=precision, decay_per="batch", weight_decay=5.0)
+    config = replace(config, matmul="blas" if precision == "float64" else "packed")
+    x, labels = (array[: ROWS - 11] for array in rows(config))
+    model = MLP(config.layers, config.activation, precision=precision, rng=0)
+    theirs = config.to_sklearn(model.parameters.copy())
+    assert theirs.alpha == 5.0
+    theirs.shuffle = False
+    theirs.partial_fit(x, labels)
+    optimizer = SGD(config.lr, config.momentum, config.weight_decay, config.decay_per)
+    model.train_epoch(x, labels, optimizer, np.arange(len(x)), config.batch_size)
+    got = flat(zip(theirs.coefs_, theirs.intercepts_, strict=True))
+    np.testing.assert_allclose(got, model.parameters, rtol=0, atol=ALLOWED[precision])
 
 
 def test_scikit_learn_s_settings_are_the_translated_ones():

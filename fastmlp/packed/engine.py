@@ -157,7 +157,7 @@ class Packed:
 
     def _run(self, work: int, data: Data, rates: Rates | None = None) -> Totals:
         network, space = self._arrays(data)
-        rates = rates or Rates(0.0, 0.0, 0.0, self._gradient)  # of the same types, and not read
+        rates = rates or Rates(0.0, 0.0, 0.0, False, self._gradient)  # of the same types, and not read
         flop = 6 * self._parameters.size * min(data.batch, data.order.size)
         team = self._team if flop >= TEAM_FLOP else self._alone
         return Totals(*team.run(run, work, network, data.read_only(), space, rates, self._activation))
@@ -220,7 +220,8 @@ class Packed:
 
     def _rates(self, optimizer: SGD) -> Rates:
         velocity = optimizer.velocity_of(self._parameters)
-        return Rates(optimizer.lr, optimizer.momentum, optimizer.weight_decay, velocity)
+        per_batch = optimizer.decay_per == "batch"
+        return Rates(optimizer.lr, optimizer.momentum, optimizer.weight_decay, per_batch, velocity)
 
     def _sum(
         self, work: int, parts: Iterator[tuple[int, Data]], rates: Rates | None = None, loss: float = 0.0

@@ -24,6 +24,7 @@ from fastmlp.packed.state import (
     is_rounded,
     of_layer,
     output_of,
+    settings_for,
     weight_of,
 )
 from fastmlp_kernels._blocks import MC, units_of
@@ -261,6 +262,6 @@ def rounded_task(
             multiply_woven_columns(values, space.inputs.rows, rows, n, right, at, h, a, c)
         if train:
             weight, velocity = weight_of(layers, network.parameters, i), weight_of(layers, rates.velocity, i)
-            update_weights(c, rows, less, factor, weight, velocity, (rates.lr, rates.momentum, rates.weight_decay))
+            update_weights(c, rows, less, factor, weight, velocity, settings_for(rates, n))
         else:
             keep_gradient(c, rows, less, factor, weight_of(layers, network.gradient, i))

@@ -148,12 +148,22 @@ class Space(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """The optimiser's settings, and its velocities in the order of the parameters."""
+    """The optimiser's settings, and its velocities in the order of the parameters.
+
+    per_batch : whether weight_decay is divided by the rows of a batch
+    """
 
     lr: float
     momentum: float
     weight_decay: float
+    per_batch: bool
     velocity: np.ndarray
+
+
+@part
+def settings_for(rates: Rates, n: int) -> tuple[float, float, float]:
+    """Return the rate, the momentum and the decay of the step after a batch of n rows."""
+    return rates.lr, rates.momentum, rates.weight_decay / n if rates.per_batch else rates.weight_decay
 
 
 @part

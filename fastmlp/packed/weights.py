@@ -24,6 +24,7 @@ from fastmlp.packed.state import (
     is_rounded,
     output_of,
     read_in_place,
+    settings_for,
     weight_of,
 )
 from fastmlp_kernels._blocks import units_of
@@ -129,7 +130,7 @@ def _floats_task(
     _sum_corrections(space.correction, blocks, row, less)
     if train:
         weight, velocity = weight_of(layers, network.parameters, i), weight_of(layers, rates.velocity, i)
-        update_columns(product, rows, less, weight, velocity, (rates.lr, rates.momentum, rates.weight_decay), a, c)
+        update_columns(product, rows, less, weight, velocity, settings_for(rates, n), a, c)
     else:
         end_columns(product, rows[1] - rows[0], h, a, c)
         keep_gradient(c, rows, less, None, weight_of(layers, network.gradient, i))

@@ -1,0 +1,31 @@
+"""What weight decay is scaled by, in both engines and in every precision."""
+
+import numpy as np
+import pytest
+
+from fastmlp import MLP, SGD, ImageInput
+
+pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
+ROWS, INPUTS, CLASSES = 80, 12, 3
+PIXELS = np.random.default_rng(0).integers(0, 256, (ROWS, INPUTS), np.uint8)
+LABELS = np.random.default_rng(1).integers(0, CLASSES, ROWS)
+
+
+def trained(precision: str, batch_size: int, rows: int, decay: float, decay_per: str) -> np.ndarray:
+    """Return the weights after one epoch over so many rows."""
+    model = MLP([INPUTS, 20, CLASSES], precision=precision, rng=2)
+    model.layers[0].bias[...] = 0.3  # so that one that decays would show
+    x = ImageInput(PIXELS, np.full((ROWS, 1), 120, model.dtype), np.full((ROWS, 1), 1 / 70, model.dtype))
+    optimizer = SGD(0.05, 0.9, decay, decay_per)
+    model.train_epoch(x, LABELS, optimizer, np.arange(rows), batch_size)
+    return model.parameters
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32", "bfloat16", "int8"])
+def test_a_decay_per_batch_is_one_per_update_divided_by_the_rows_of_each_batch(precision: str) -> None:
+    per_update = trained(precision, 32, 64, 0.25, "update")  # 32 is a power of two: dividing by it rounds nothing
+    np.testing.assert_array_equal(trained(precision, 32, 64, 8.0, "batch"), per_update)
+    last_is_half = trained(precision, 32, 80, 8.0, "batch")
+    assert not np.array_equal(last_is_half, trained(precision, 32, 80, 0.25, "update"))
+    alone = trained(precision, 16, 16, 8.0, "batch")
+    np.testing.assert_array_equal(alone, trained(precision, 32, 16, 0.5, "update"))
