@@ -181,9 +181,8 @@ def test_training_equals_the_reference_whatever_the_batch(precision, tolerance, 
     sizes = (111, 45, 33, K)
     made, start = make(sizes, precision), make(sizes).network
     inputs, x = array_of(300, 111) if source == "array" else images_of(3, 300, 111)
-    settings = SETTINGS | {
-        "lr": min(0.05, batch / 2500)
-    }  # higher rates throw small batches about, and errors with them
+    lr = min(0.05, batch / 2500)  # higher rates throw small batches about, and errors with them
+    settings: dict[str, Any] = SETTINGS | {"lr": lr}
     labels, optimizer, rng = labels_of(300), SGD(**settings), np.random.default_rng(2)
     for _ in range(2):
         order = rng.permutation(300)
