@@ -200,7 +200,9 @@ def test_wrong_arguments_are_refused(rng):
         ((x, delta, weight, weight), RATES, ValueError, "weight and velocity overlap"),
         ((x, weight[:4], weight, velocity), RATES, ValueError, "weight and delta overlap"),
         ((x, delta, weight, velocity), RATES | {"lr": np.nan}, ValueError, "lr is nan, allowed is a finite number"),
-        ((x, delta, weight, velocity), RATES | {"weight_decay": "no"}, ValueError, "weight_decay is 'no'"),
+        ((x, delta, weight, velocity), RATES | {"weight_decay": "no"}, TypeError, "weight_decay is 'no'"),
+        ((x, delta, weight, velocity), RATES | {"momentum": 1e39}, ValueError, r"momentum is 1e\+39, allowed is"),
+        ((x, delta, weight, velocity), RATES | {"lr": True}, TypeError, "lr is True, allowed is a finite number"),
         ((x, delta, weight, velocity), RATES | {"precision": None}, ValueError, "precision is None"),
     ]  # fmt: skip
     for arguments, options, error, message in updates:

@@ -53,14 +53,16 @@ def _gather_normalize(
                 row[j] = (t(block[j]) - center) * scale
 
 
-def _check_images(images: np.ndarray, channels: int) -> None:
+def _check_images(images: np.ndarray, channels: int) -> int:
+    """Check both; return the channels as an int."""
     _check.array("images", images, _check.UINT8, ndim=2)
-    if not isinstance(channels, int | np.integer):
-        raise TypeError(f"channels is {channels!r}, allowed is a whole number")
+    channels = _check.whole("channels", channels)
     if channels < 1 or images.shape[1] % channels or images.shape[1] == 0:
         raise ValueError(
-            f"channels is {channels}, allowed is a divisor of the image's {images.shape[1]} values (CIFAR: 1 or 3)"
+            f"channels is {_check.shown(channels)}, allowed is a divisor of the image's {images.shape[1]} values "
+            "(CIFAR: 1 or 3)"
         )
+    return channels
 
 
 def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: np.ndarray) -> None:
@@ -73,7 +75,7 @@ def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: 
     Sums are exact integers. The standard deviation is the population's (divided by D / channels). A constant block has
     none: its inv_std is 1, so that it normalises to zeros. Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_images(images, channels)
+    channels = _check_images(images, channels)
     _check.array("mean", mean, _check.FLOATS, (len(images), channels), writes=True)
     _check.array("inv_std", inv_std, (mean.dtype,), mean.shape, writes=True)
     _check.apart(images=images, mean=mean, inv_std=inv_std)
