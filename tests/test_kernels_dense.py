@@ -7,7 +7,7 @@ import pytest
 
 from arrays import assert_within, fenced, images, normal
 from fastmlp import reference
-from fastmlp_kernels import gemm
+from fastmlp_kernels import gemm, momentum_step
 from fastmlp_kernels._blocks import KC, MC
 from fastmlp_kernels._pack import NR
 from packing import PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
@@ -125,6 +125,39 @@ def test_update(precision, rng):
             for other_w, other_v in ends[1:]:
                 np.testing.assert_array_equal(other_w, w)
                 np.testing.assert_array_equal(other_v, v)
+
+
+# settings whose products are rounded
+FINE: dict[str, Any] = {"lr": 0.0123, "momentum": 0.9, "weight_decay": 0.0037}
+# N, D, H: blocks of D, that the threads share, with and without rows beside whole tiles
+ODD = [(10, 9, 32), (100, 100, 32), (64, 300, 64), (7, 33, 31), (1, 1, 1), (50, 17, 96), (130, 129, 40), (500, 260, 32)]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("n", "d", "h"), ODD)
+def test_the_update_has_the_same_bits_for_any_number_of_threads(n, d, h, precision, rng):
+    for channels in (0, 1, 3):
+        x, _ = layer_input(rng, channels, n, d * max(channels, 1))
+        weight, velocity = (normal(rng, (d * max(channels, 1), h), np.float32) for _ in range(2))
+        delta, ends = normal(rng, (n, h), np.float32), set()
+        for threads in (1, 2, 3, 4):
+            w, v = weight.copy(), velocity.copy()
+            gemm.dense_update(x, delta, w, v, **FINE, precision=precision, threads=threads)
+            ends.add((w.tobytes(), v.tobytes()))
+        assert len(ends) == 1
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("n", "d", "h"), [*ODD, (3 * KC + 1, 9, 5), (MC + 5, NR, NR + 5)])
+def test_the_update_is_the_step_of_momentum_step_to_the_bit(n, d, h, precision, rng):
+    x, delta = normal(rng, (n, d), np.float32), normal(rng, (n, h), np.float32)
+    weight, velocity = normal(rng, (d, h), np.float32), normal(rng, (d, h), np.float32)
+    gradient, w, v = np.empty_like(weight), weight.copy(), velocity.copy()
+    gemm.matmul(x, delta, gradient, transpose_a=True, precision=precision)
+    momentum_step(w, v, gradient, **FINE)
+    gemm.dense_update(x, delta, weight, velocity, **FINE, precision=precision)
+    np.testing.assert_array_equal(velocity, v)
+    np.testing.assert_array_equal(weight, w)
 
 
 def test_pixels_take_no_rounding_in_bfloat16(rng):

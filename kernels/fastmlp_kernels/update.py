@@ -4,13 +4,18 @@ import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._llvm import multiply_add1
 from fastmlp_kernels._views import vector_at
 
 
 @part
 def velocity1(w, v, g, rate, keep, decay):
-    """Return keep * v - rate * (g + decay * w): the new velocity of one parameter, which is also its step."""
-    return keep * v - rate * (g + decay * w)
+    """Return keep * v - rate * (g + decay * w): the new velocity of one parameter, which is also its step.
+
+    Both additions are fused, in vectors and in what is left over, as in `_micro.micro_update`: of a sum of two products
+    the compiler would choose which one to round first, here so and there so.
+    """
+    return multiply_add1(-rate, multiply_add1(decay, w, g), keep * v)
 
 
 @part
