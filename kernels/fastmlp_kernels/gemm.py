@@ -186,8 +186,9 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
     """Out <- A B, where A is a or its transpose.
 
     a : (M, K) uint8, or (K, M) with transpose_a; b : (K, N) int8; all C-contiguous. Any size may be 0
-    out : (M, N), overwritten. int32: the product exactly, for K of at most EXACT_DEPTH = 66,311, up to which no sum can
-        leave the range of 32 bits. float32: for any K; exact sums of 65,536 products are rounded and added up
+    out : (M, N), overwritten. int32: the product exactly, for K of at most 65,793, up to which no sum can leave the
+        range of 32 bits, whatever the bytes. float32: for any K; exact sums of at most so many products are rounded to
+        float32 and added up
     threads : as in `matmul`
 
     `int8.INSTRUCTIONS` says what does it here; a CPU without any does the same, slower, and a RuntimeWarning says so
