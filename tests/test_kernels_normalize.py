@@ -54,6 +54,22 @@ def test_moments_are_exact(dtype, rng):
         assert_exact_moments(images(rng, 6, values), channels, dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("most", [1, 200, 12_000_000, 23_999_999])
+@pytest.mark.parametrize("colours", [(0, 255), (255, 0), (254, 255), (1, 0)])
+def test_moments_of_a_huge_plane_are_exact(colours, most, dtype):
+    size = 24_000_000  # whose size^2 times the variance is beyond 64 bits
+    pixels = np.full((1, size), colours[0], np.uint8)
+    pixels[0, :most] = colours[1]
+    mean, inv_std = (np.full((1, 1), np.nan, dtype) for _ in range(2))
+    fastmlp_kernels.image_moments(pixels, 1, mean, inv_std)
+    total = most * colours[1] + (size - most) * colours[0]
+    spread = size * (most * colours[1] ** 2 + (size - most) * colours[0] ** 2) - total**2
+    want = size / math.sqrt(spread)
+    assert mean[0, 0] == dtype(total / size)
+    assert abs(inv_std[0, 0] - want) <= 4 * float(np.finfo(dtype).eps) * want
+
+
 def test_moments_equal_the_reference(rng):
     for channels, values in SIZES:
         pixels = images(rng, 7, values)

@@ -30,8 +30,11 @@ def _image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std:
                     run_squares = np.uint32(run_squares + np.uint32(x * x))
                 total += np.int64(run_total)
                 squares += np.int64(run_squares)
-            # size^2 times the variance, an exact integer: no cancellation
-            spread = size * squares - total * total
+            # size^2 times the variance, of differences from the whole number next to the mean: at least half of the
+            # first product remains, and both are exact up to 2^53; as integers they would overflow for large planes
+            middle = (2 * total + size) // (2 * size)
+            rest = np.float64(total - size * middle)
+            spread = np.float64(size) * np.float64(squares - middle * (2 * total - size * middle)) - rest * rest
             mean[m, c] = total / size
             inv_std[m, c] = size / math.sqrt(spread) if spread > 0 else 1.0
 
@@ -72,8 +75,9 @@ def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: 
     channels : number of equal blocks that a row is made of, a divisor of D
     mean, inv_std : (M, channels) float32 or float64, overwritten; in units of a pixel, 0..255
 
-    Sums are exact integers. The standard deviation is the population's (divided by D / channels). A constant block has
-    none: its inv_std is 1, so that it normalises to zeros. Raises TypeError or ValueError naming the argument at fault.
+    Sums are exact integers, for images of any size. The standard deviation is the population's (divided by
+    D / channels). A constant block has none: its inv_std is 1, so that it normalises to zeros.
+    Raises TypeError or ValueError naming the argument at fault.
     """
     channels = _check_images(images, channels)
     _check.array("mean", mean, _check.FLOATS, (len(images), channels), writes=True)
