@@ -1,8 +1,8 @@
 """The three ways to normalise images: what is subtracted from each image and what it is multiplied by.
 
 All give `(mean, inv_std)`, one row an image, of shape (M, C): C is 1 or 3 and each column serves D / C neighbouring
-pixels (CIFAR: D = 3072), so one batch kernel applies them all. A constant block of pixels has `inv_std` 1 and so becomes zero.
-Only "dataset" looks at its first two arguments, images and the rows of them to learn from.
+pixels (CIFAR: D = 3072), so one batch kernel applies them all. A constant block of pixels has `inv_std` 1 and so
+becomes zero. Only "dataset" looks at its first two arguments, images and the rows of them to learn from.
 
 Numpy and the kernels load when one is first used: a command that only tells the names, which are the table's keys,
 need not wait for them.
