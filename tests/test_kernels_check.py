@@ -259,9 +259,11 @@ def test_any_whole_number_is_one(rng):
 
 def test_what_has_nothing_masked_may_become_a_plain_array():
     for fine in ([1], None, np.ones(3), np.ma.array([1, 2]), np.ma.array([1, 2], mask=[False, False])):
-        _check.unmasked("x", fine)
-    with pytest.raises(TypeError, match=r"x is a masked array, whose mask would be ignored: pass x.filled\(...\)"):
-        _check.unmasked("x", np.ma.array([1, 2], mask=[False, True]))
+        _check.unmasked(x=fine)
+    masked = np.ma.array([1, 2], mask=[False, True])
+    for wrong in (masked, [1, np.ma.masked], ([1, 2], masked)):
+        with pytest.raises(TypeError, match=r"y is a masked array, whose mask would be ignored: pass y.filled\(...\)"):
+            _check.unmasked(x=[[1, 2], np.ones(2)], y=wrong)
 
 
 @pytest.mark.parametrize("channels", [0, -1, 4, D + 1, np.int64(4)])

@@ -54,11 +54,13 @@ def _mask_error(name: str) -> TypeError:
     )
 
 
-def unmasked(name: str, value: object) -> None:
-    """Check that nothing is masked in what is about to become a plain array, which has no mask. Raises TypeError."""
-    # by type first: numpy imports its masked arrays when they are asked for
-    if isinstance(value, np.ndarray) and type(value) is not np.ndarray and np.ma.is_masked(value):
-        raise _mask_error(name)
+def unmasked(**arrays: Any) -> None:
+    """Check that nothing is masked in what is about to become plain arrays, which have no mask. Raises TypeError."""
+    for name, value in arrays.items():
+        parts = value if isinstance(value, list | tuple) else (value,)
+        # by type first: numpy imports its masked arrays when they are asked for
+        if any(isinstance(x, np.ndarray) and type(x) is not np.ndarray and np.ma.is_masked(x) for x in parts):
+            raise _mask_error(name)
 
 
 def whole(name: str, value: Any) -> int:
