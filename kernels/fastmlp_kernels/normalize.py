@@ -9,8 +9,23 @@ import math
 import numpy as np
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._jit import kernel
+from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._views import vector_at
+
+
+# Pixels of a plane up to which size^2 times its variance fits in 63 bits.
+EXACT = math.isqrt((2**63 - 1) // 255**2)
+
+
+@part
+def _spread(size: int, total: int, squares: int) -> float:
+    """Return size^2 times the variance of a plane of any size, to a few roundings of a float64.
+
+    It is taken of differences from the whole number next to the mean, so that half of the first product remains.
+    """
+    middle = np.int64(total / size + 0.5)
+    rest = np.float64(total - size * middle)
+    return np.float64(size) * np.float64(squares - middle * (2 * total - size * middle)) - rest * rest
 
 
 @kernel
@@ -30,11 +45,8 @@ def _image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std:
                     run_squares = np.uint32(run_squares + np.uint32(x * x))
                 total += np.int64(run_total)
                 squares += np.int64(run_squares)
-            # size^2 times the variance, of differences from the whole number next to the mean: at least half of the
-            # first product remains, and both are exact up to 2^53; as integers they would overflow for large planes
-            middle = (2 * total + size) // (2 * size)
-            rest = np.float64(total - size * middle)
-            spread = np.float64(size) * np.float64(squares - middle * (2 * total - size * middle)) - rest * rest
+            # an exact integer: no cancellation
+            spread = np.float64(size * squares - total * total) if size <= EXACT else _spread(size, total, squares)
             mean[m, c] = total / size
             inv_std[m, c] = size / math.sqrt(spread) if spread > 0 else 1.0
 
