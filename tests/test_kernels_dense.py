@@ -135,15 +135,16 @@ ODD = [(10, 9, 32), (100, 100, 32), (64, 300, 64), (7, 33, 31), (1, 1, 1), (50, 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("n", "d", "h"), ODD)
-def test_the_update_has_the_same_bits_for_any_number_of_threads(n, d, h, precision, rng):
+def test_both_ways_have_the_same_bits_for_any_number_of_threads(n, d, h, precision, rng):
     for channels in (0, 1, 3):
         x, _ = layer_input(rng, channels, n, d * max(channels, 1))
         weight, velocity = (normal(rng, (d * max(channels, 1), h), np.float32) for _ in range(2))
         delta, ends = normal(rng, (n, h), np.float32), set()
         for threads in (1, 2, 3, 4):
-            w, v = weight.copy(), velocity.copy()
+            w, v, out = weight.copy(), velocity.copy(), np.empty_like(delta)
+            gemm.dense_forward(x, weight, weight[0], "tanh", out, precision=precision, threads=threads)
             gemm.dense_update(x, delta, w, v, **FINE, precision=precision, threads=threads)
-            ends.add((w.tobytes(), v.tobytes()))
+            ends.add((w.tobytes(), v.tobytes(), out.tobytes()))
         assert len(ends) == 1
 
 

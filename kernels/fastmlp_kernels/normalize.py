@@ -12,13 +12,12 @@ from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._views import vector_at
 
-
 # Pixels of a plane up to which size^2 times its variance fits in 63 bits.
 EXACT = math.isqrt((2**63 - 1) // 255**2)
 
 
 @part
-def _spread(size: int, total: int, squares: int) -> float:
+def _spread(size: int, total: np.int64, squares: np.int64) -> float:
     """Return size^2 times the variance of a plane of any size, to a few roundings of a float64.
 
     It is taken of differences from the whole number next to the mean, so that half of the first product remains.
