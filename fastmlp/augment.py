@@ -7,6 +7,7 @@ import numpy as np
 from fastmlp.augmentations import Augmentation
 from fastmlp.errors import DataError
 from fastmlp.inputs import ImageInput, Source, checked_rows
+from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel
 
 SIDE = 32
@@ -42,6 +43,7 @@ class AugmentedImages:
         moments: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
         augmentation: Augmentation,
     ) -> None:
+        _check.unmasked(images=images)
         if images.ndim != 2 or images.dtype != np.uint8 or images.shape[1] % (SIDE * SIDE) or images.shape[1] == 0:
             raise DataError(
                 f"images are {images.dtype} of shape {images.shape}, expected uint8 (images, planes of {SIDE} x {SIDE})"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.errors import ConfigError, DataError
-from fastmlp_kernels import jit
+from fastmlp_kernels import _check, jit
 
 
 class Source(NamedTuple):
@@ -62,10 +62,11 @@ class EpochInput(Input, Protocol):
 class ArrayInput:
     """Rows of an array x (M, D) of real numbers, taken as they are.
 
-    Raises DataError for another shape, for no rows, or where x holds NaN or infinity.
+    Raises DataError for another shape, for no rows, or where x holds NaN or infinity; TypeError where it is masked.
     """
 
     def __init__(self, x: np.ndarray) -> None:
+        _check.unmasked(x=x)
         x = np.asarray(x)
         if x.ndim != 2 or 0 in x.shape:
             raise DataError(f"inputs have shape {x.shape}, expected (rows, features) with at least one of each")
@@ -100,6 +101,7 @@ class ArrayInput:
 
 def checked_rows(name: str, rows: np.ndarray, stop: int) -> np.ndarray:
     """Return the indices as contiguous int64; raises DataError unless they are integers in [0, stop), at least one."""
+    _check.unmasked(**{name: rows})
     rows = np.asarray(rows)
     if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":  # a mask would be taken for indices 0 and 1
         raise DataError(f"{name} are {rows.dtype} of shape {rows.shape}, expected integers: np.flatnonzero of a mask")
@@ -117,12 +119,13 @@ class ImageInput:
         must have their dtype
     rows : (m,) int64, the images to use, in this order; all where None. They are not copied.
 
-    Raises DataError where the arrays do not fit each other or hold NaN.
+    Raises DataError where the arrays do not fit each other or hold NaN, TypeError where one is masked.
     """
 
     def __init__(
         self, images: np.ndarray, mean: np.ndarray, inv_std: np.ndarray, rows: np.ndarray | None = None
     ) -> None:
+        _check.unmasked(images=images, mean=mean, inv_std=inv_std)
         images = np.ascontiguousarray(images)
         if images.dtype != np.uint8 or images.ndim != 2 or 0 in images.shape:
             raise DataError(f"images are {images.dtype} of shape {images.shape}, expected uint8 (images, values)")
@@ -172,6 +175,7 @@ def as_input(x: "Input | np.ndarray") -> Input:
 
 def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:
     """Return the labels as contiguous int64; raises DataError unless they are `rows` integers in [0, classes)."""
+    _check.unmasked(labels=labels)
     labels = np.asarray(labels)
     if labels.shape != (rows,) or labels.dtype.kind not in "iu":
         raise DataError(f"labels are {labels.dtype} of shape {labels.shape}, expected {rows} integers")
@@ -188,6 +192,7 @@ def checked_weights(weights: npt.ArrayLike, rows: int, dtype: np.dtype) -> np.nd
 
     Raises DataError unless they are `rows` finite numbers, none negative, not all zero.
     """
+    _check.unmasked(sample_weight=weights)
     given = np.asarray(weights)
     if given.shape != (rows,) or given.dtype.kind not in "fiub":
         raise DataError(f"sample_weight is {given.dtype} of shape {given.shape}, expected {rows} numbers")

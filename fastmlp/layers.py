@@ -6,9 +6,11 @@ import numpy.typing as npt
 from fastmlp.activations import activation_named
 from fastmlp.errors import DataError
 from fastmlp.initializers import initial_weight, resolve
+from fastmlp_kernels import _check
 
 
 def _copy_into(array: np.ndarray, name: str, values: npt.ArrayLike) -> None:
+    _check.unmasked(**{name: values})
     values = np.asarray(values)
     if values.shape != array.shape:
         raise DataError(f"{name} is given with shape {values.shape}, this layer's has {array.shape}")

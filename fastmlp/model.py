@@ -14,6 +14,7 @@ from fastmlp.data import NORMALIZATIONS
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.inputs import ArrayInput, ImageInput, Input
 from fastmlp.network import MLP
+from fastmlp_kernels import _check
 
 AS_THEY_ARE = "none"  # the normalisation of inputs that are no images
 NORMALIZES = (AS_THEY_ARE, *NORMALIZATIONS)
@@ -93,6 +94,7 @@ class Model:
 
         Of an image model, x is uint8, the red, then the green, then the blue plane of each image.
         """
+        _check.unmasked(x=x)
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != self.layers[0]:
             raise DataError(f"inputs have shape {x.shape}, this model takes (M, {self.layers[0]})")

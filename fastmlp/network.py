@@ -17,7 +17,7 @@ from fastmlp.layers import Dense
 from fastmlp.optimizer import SGD
 from fastmlp.precision import MATMULS, PRECISIONS
 from fastmlp.threads import check_threads, usable_cores
-from fastmlp_kernels import jit
+from fastmlp_kernels import _check, jit
 from fastmlp_kernels._align import aligned_zeros
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class MLP:
         return self.parameters.size
 
     def _checked_batch(self, x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        _check.unmasked(x=x)
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != self.sizes[0] or len(x) == 0:
             raise DataError(f"batch has shape {x.shape}, expected (N, {self.sizes[0]}) with N above 0")

@@ -17,6 +17,7 @@ from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
 from fastmlp.precision import PRECISIONS
 from fastmlp.schedule import SCHEDULES
+from fastmlp_kernels import _check
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
@@ -151,6 +152,8 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         X_val, y_val, sample_weight_val : rows to validate on after each epoch, which then choose the weights that are
             kept, those of the lowest loss. `early_stopping` says whether they also end training
         """
+        masks = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        _check.unmasked(X=X, y=y, sample_weight=sample_weight, **masks)  # scikit-learn's own checks pass over them
         if (X_val is None) != (y_val is None):
             raise ConfigError("X_val and y_val belong together: give both or neither")
         goes_on = self.warm_start and hasattr(self, "network_")
@@ -176,6 +179,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
 
         classes : of all calls together, needed in the first one
         """
+        _check.unmasked(X=X, y=y, sample_weight=sample_weight)
         if self.early_stopping:
             raise ConfigError("partial_fit is one epoch and cannot stop early: set early_stopping=False")
         if self.class_weight == "balanced":
@@ -201,6 +205,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, (M, K) in the order of `classes_`, in the network's dtype."""
         check_is_fitted(self)
+        _check.unmasked(X=X)
         X = validate_data(self, X, dtype=self.network_.dtype, order="C", reset=False)
         with self._lock:  # a network has one set of buffers
             return self.network_.predict_proba(X)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fastmlp.data import NORMALIZATIONS
+from fastmlp.errors import DataError
 
 CHANNELS = {"image": 1, "channel": 3, "dataset": 3}
 
@@ -38,6 +39,23 @@ def test_dataset_moments_are_those_of_the_training_part(images):
     planes = images[:550].reshape(550, 3, 1024).astype(np.float64)
     np.testing.assert_allclose(mean, np.tile(planes.mean(axis=(0, 2)), (600, 1)), rtol=1e-13)
     np.testing.assert_allclose(1 / inv_std, np.tile(planes.std(axis=(0, 2)), (600, 1)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("side", [4, 16, 28, 1000])  # of 16, four images were taken for one
+def test_dataset_moments_are_right_for_planes_of_any_size(side, rng):
+    base = rng.integers(0, 200, (5, 3, 1))
+    images = (base + rng.integers(0, 56, (5, 3, side * side))).astype(np.uint8)
+    rows = np.array([3, 0, 1])
+    mean, inv_std = NORMALIZATIONS["dataset"](images.reshape(5, -1), rows, images.reshape(5, -1), np.float64)
+    planes = images[rows].astype(np.float64)
+    np.testing.assert_allclose(mean, np.tile(planes.mean(axis=(0, 2)), (5, 1)), rtol=1e-13)
+    np.testing.assert_allclose(1 / inv_std, np.tile(planes.std(axis=(0, 2)), (5, 1)), rtol=1e-12)
+
+
+def test_images_that_are_not_three_planes_are_refused():
+    images = np.zeros((4, 784), np.uint8)
+    with pytest.raises(DataError, match="images have 784 values, expected three colour planes of one size"):
+        NORMALIZATIONS["dataset"](images, np.arange(4), images, np.float32)
 
 
 @pytest.mark.parametrize("name", NORMALIZATIONS)

@@ -28,6 +28,13 @@ for m, n, k in ((1, 1, 1), (9, 33, 7), (37, 70, 261), (130, 17, 1027), (33, 31, 
         out = np.full((m, n), -1, np.int32)
         gemm.matmul_int8(np.ascontiguousarray(a.T) if transposed else a, b, out, transpose_a=transposed)
         exact &= np.array_equal(out, a.astype(np.int64) @ b.astype(np.int64))
+for depth, dtype in ((65_793, np.int32), (65_794, np.float32), (200_000, np.float32)):  # every sum as large as can be
+    for transposed in (False, True):
+        a, b = np.full((9, depth), 255, np.uint8), np.repeat(np.array([[-128, 127]], np.int8), depth, axis=0)
+        out = np.zeros((9, 2), dtype)
+        gemm.matmul_int8(np.ascontiguousarray(a.T) if transposed else a, b, out, transpose_a=transposed)
+        off = out - 255.0 * depth * np.array([-128, 127])
+        exact &= bool((np.abs(off) <= (0 if dtype == np.int32 else 6e-8 * 8 * 32640 * depth)).all())
 code = "".join(_products.matmul_int8.inspect_asm(signature) for signature in _products.matmul_int8.signatures)
 print(json.dumps({
     "exact": bool(exact), "instructions": int8.INSTRUCTIONS,

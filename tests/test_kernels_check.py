@@ -1,12 +1,14 @@
 """Bad arguments to the kernels: each fault, in each argument of each function, is named and nothing is written."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fastmlp_kernels
+from fastmlp_kernels import _check
 
 N, H, C, D = 4, 3, 2, 6
 
@@ -80,6 +82,7 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 # What is wrong: a name, how a good array becomes so, the error, and what it must say of the argument {name}.
 FAULTS = {
     "list": (lambda a: a.tolist(), TypeError, "{name} must be a numpy array, got list"),
+    "masked": (lambda a: np.ma.array(a, mask=True), TypeError, "{name} is a masked array, whose mask would be ignored"),
     "none": (lambda _: None, TypeError, "{name} must be a numpy array, got NoneType"),
     "float16": (lambda a: a.astype(np.float16), TypeError, "{name} has dtype float16, allowed is .*{name}.astype"),
     "int32": (lambda a: a.astype(np.int32), TypeError, "{name} has dtype int32, allowed is "),
@@ -212,20 +215,65 @@ def test_a_loss_of_nothing_is_refused(function, shape):
 
 
 @pytest.mark.parametrize("name", RATES)
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), "0.1", None, np.ones(2)], ids=repr)
-def test_a_rate_that_is_no_finite_number_is_refused(name, value):
+@pytest.mark.parametrize("value", ["0.1", None, np.ones(2), 1j, True, np.True_, np.timedelta64(1)], ids=repr)
+def test_a_rate_that_is_no_number_is_refused(name, value):
     arguments = GOOD["momentum_step"]() | {name: value}
-    assert_refused("momentum_step", arguments, ValueError, f"{name} is .*, allowed is a finite number")
+    assert_refused("momentum_step", arguments, TypeError, f"{name} is .*, allowed is a finite number")
 
 
-@pytest.mark.parametrize("channels", [0, -1, 4, D + 1])
+BEYOND = [np.nan, np.inf, -np.inf, np.float64(-1e39), 1e39, 10**39, Fraction(10**39), 10**400, -(10**400), 10**5000]
+
+
+@pytest.mark.parametrize("name", RATES)
+@pytest.mark.parametrize("value", BEYOND, ids=range(len(BEYOND)))
+def test_a_rate_that_is_not_finite_in_the_array_s_dtype_is_refused(name, value):
+    arguments = GOOD["momentum_step"]() | {name: value}
+    allowed = r"allowed is a finite number: from -3.4028\d+e\+38 to 3.4028\d+e\+38 in float32$"
+    assert_refused("momentum_step", arguments, ValueError, f"^{name} is .{{,150}}, {allowed}")
+    wide: dict[str, Any] = {k: v.astype(np.float64) if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
+    if abs(value) < 1e300:
+        fastmlp_kernels.momentum_step(**wide)
+        assert np.isfinite(wide["w"]).all()
+    else:
+        assert_refused("momentum_step", wide, ValueError, rf"^{name} is .*, allowed .* to 1\.79.*e\+308 in float64$")
+
+
+def test_numbers_of_hundreds_of_digits_are_shown_short():
+    for value, text in ((10**400, "about 10**400"), (-(10**5000), "about -10**5000"), (7, "7"), (0.5, "0.5")):
+        assert _check.shown(value) == text
+
+
+@pytest.mark.parametrize("function", SUMS)
+@pytest.mark.parametrize("axis", [True, False, np.True_, 1.0, "1", (1,)], ids=repr)
+def test_an_axis_that_is_no_whole_number_is_refused(function, axis):
+    arguments = GOOD[function]() | {"axis": axis}
+    assert_refused(function, arguments, TypeError, "axis is .*, allowed is a whole number")
+
+
+def test_any_whole_number_is_one(rng):
+    x = rng.normal(size=(4, 3)).astype(np.float32)
+    axes: tuple[Any, ...] = (1, np.int8(-1), np.array(1))
+    for axis in axes:
+        np.testing.assert_array_equal(fastmlp_kernels.accurate_sum(x, axis), fastmlp_kernels.accurate_sum(x, -1))
+
+
+def test_what_has_nothing_masked_may_become_a_plain_array():
+    for fine in ([1], None, np.ones(3), np.ma.array([1, 2]), np.ma.array([1, 2], mask=[False, False])):
+        _check.unmasked(x=fine)
+    masked = np.ma.array([1, 2], mask=[False, True])
+    for wrong in (masked, [1, np.ma.masked], ([1, 2], masked)):
+        with pytest.raises(TypeError, match=r"y is a masked array, whose mask would be ignored: pass y.filled\(...\)"):
+            _check.unmasked(x=[[1, 2], np.ones(2)], y=wrong)
+
+
+@pytest.mark.parametrize("channels", [0, -1, 4, D + 1, np.int64(4)])
 def test_channels_that_do_not_divide_the_image_are_refused(channels):
     arguments = GOOD["image_moments"]() | {"channels": channels}
     message = f"channels is {channels}, allowed is a divisor of the image's {D} values"
     assert_refused("image_moments", arguments, ValueError, message)
 
 
-@pytest.mark.parametrize("channels", [2.0, "2", None])
+@pytest.mark.parametrize("channels", [2.0, "2", None, True])
 def test_channels_that_are_no_whole_number_are_refused(channels):
     arguments = GOOD["image_moments"]() | {"channels": channels}
     assert_refused("image_moments", arguments, TypeError, f"channels is {channels!r}, allowed is a whole number")

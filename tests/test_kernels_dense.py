@@ -7,7 +7,7 @@ import pytest
 
 from arrays import assert_within, fenced, images, normal
 from fastmlp import reference
-from fastmlp_kernels import gemm
+from fastmlp_kernels import gemm, momentum_step
 from fastmlp_kernels._blocks import KC, MC
 from fastmlp_kernels._pack import NR
 from packing import PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
@@ -127,6 +127,40 @@ def test_update(precision, rng):
                 np.testing.assert_array_equal(other_v, v)
 
 
+# settings whose products are rounded
+FINE: dict[str, Any] = {"lr": 0.0123, "momentum": 0.9, "weight_decay": 0.0037}
+# N, D, H: blocks of D, that the threads share, with and without rows beside whole tiles
+ODD = [(10, 9, 32), (100, 100, 32), (64, 300, 64), (7, 33, 31), (1, 1, 1), (50, 17, 96), (130, 129, 40), (500, 260, 32)]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("n", "d", "h"), ODD)
+def test_both_ways_have_the_same_bits_for_any_number_of_threads(n, d, h, precision, rng):
+    for channels in (0, 1, 3):
+        x, _ = layer_input(rng, channels, n, d * max(channels, 1))
+        weight, velocity = (normal(rng, (d * max(channels, 1), h), np.float32) for _ in range(2))
+        delta, ends = normal(rng, (n, h), np.float32), set()
+        for threads in (1, 2, 3, 4):
+            w, v, out = weight.copy(), velocity.copy(), np.empty_like(delta)
+            gemm.dense_forward(x, weight, weight[0], "tanh", out, precision=precision, threads=threads)
+            gemm.dense_update(x, delta, w, v, **FINE, precision=precision, threads=threads)
+            ends.add((w.tobytes(), v.tobytes(), out.tobytes()))
+        assert len(ends) == 1
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("n", "d", "h"), [*ODD, (3 * KC + 1, 9, 5), (MC + 5, NR, NR + 5)])
+def test_the_update_is_the_step_of_momentum_step_to_the_bit(n, d, h, precision, rng):
+    x, delta = normal(rng, (n, d), np.float32), normal(rng, (n, h), np.float32)
+    weight, velocity = normal(rng, (d, h), np.float32), normal(rng, (d, h), np.float32)
+    gradient, w, v = np.empty_like(weight), weight.copy(), velocity.copy()
+    gemm.matmul(x, delta, gradient, transpose_a=True, precision=precision)
+    momentum_step(w, v, gradient, **FINE)
+    gemm.dense_update(x, delta, weight, velocity, **FINE, precision=precision)
+    np.testing.assert_array_equal(velocity, v)
+    np.testing.assert_array_equal(weight, w)
+
+
 def test_pixels_take_no_rounding_in_bfloat16(rng):
     pixels, index = images(rng, 12, 40), rng.integers(0, 12, 20)
     x = gemm.Images(pixels, index, np.zeros((12, 1), np.float32), np.ones((12, 1), np.float32))
@@ -200,7 +234,9 @@ def test_wrong_arguments_are_refused(rng):
         ((x, delta, weight, weight), RATES, ValueError, "weight and velocity overlap"),
         ((x, weight[:4], weight, velocity), RATES, ValueError, "weight and delta overlap"),
         ((x, delta, weight, velocity), RATES | {"lr": np.nan}, ValueError, "lr is nan, allowed is a finite number"),
-        ((x, delta, weight, velocity), RATES | {"weight_decay": "no"}, ValueError, "weight_decay is 'no'"),
+        ((x, delta, weight, velocity), RATES | {"weight_decay": "no"}, TypeError, "weight_decay is 'no'"),
+        ((x, delta, weight, velocity), RATES | {"momentum": 1e39}, ValueError, r"momentum is 1e\+39, allowed is"),
+        ((x, delta, weight, velocity), RATES | {"lr": True}, TypeError, "lr is True, allowed is a finite number"),
         ((x, delta, weight, velocity), RATES | {"precision": None}, ValueError, "precision is None"),
     ]  # fmt: skip
     for arguments, options, error, message in updates:

@@ -52,25 +52,26 @@ def test_products_are_exact_at_the_edges_of_every_block(shape, transposed, dtype
 
 @pytest.mark.parametrize("transposed", [False, True])
 def test_no_sum_overflows_at_the_bound(transposed):
-    for low, high in ((-127, 127), (127, -127), (127, 127), (-127, -127)):
+    assert 0 < SPAN <= EXACT_DEPTH == 65_793
+    for low, high in ((-128, 127), (127, -128), (127, 127), (-128, -128)):
         a = np.full((TILE.mr + 1, EXACT_DEPTH), 255, np.uint8)
         b = np.stack([np.full(EXACT_DEPTH, low, np.int8), np.full(EXACT_DEPTH, high, np.int8)], 1)
         want = np.broadcast_to(255 * EXACT_DEPTH * np.array([low, high], np.int64), (len(a), 2))
-        assert abs(want).max() < 2**31
+        assert abs(want).max() < 2**31 <= 255 * (EXACT_DEPTH + 1) * 128
         np.testing.assert_array_equal(product(a, b, transposed=transposed), want)
 
 
 @pytest.mark.parametrize("transposed", [False, True])
 def test_beyond_the_bound_sums_go_on_in_float32(transposed, rng):
-    for depth in (EXACT_DEPTH + 1, 2 * SPAN, 2 * SPAN + 5):
-        a, b = np.full((3, depth), 255, np.uint8), np.full((depth, 2), 127, np.int8)
-        a[0], b[:, 1] = rng.integers(0, 256, depth), rng.integers(-127, 128, depth)
+    for depth in (EXACT_DEPTH + 1, 2 * SPAN, 2 * SPAN + 5, 200_000):
+        a, b = np.full((3, depth), 255, np.uint8), np.full((depth, 3), 127, np.int8)
+        a[0], b[:, 1], b[:, 2] = rng.integers(0, 256, depth), rng.integers(-128, 128, depth), -128
         want = a.astype(np.int64) @ b.astype(np.int64)
-        # up to three exact sums, each rounded to float32 and added up: 2^-24 of their sizes each time
+        # each exact sum is rounded to float32 and added up: 2^-24 of their sizes each time
         size = a.astype(np.int64) @ np.abs(b.astype(np.int64))
         got = product(a, b, np.float32, transposed=transposed)
-        assert (np.abs(got - want) <= 6 * 2.0**-24 * size).all()
-        with pytest.raises(ValueError, match="allowed for an int32 result is at most 66,311: give a float32 out"):
+        assert (np.abs(got - want) <= 2 * -(-depth // SPAN) * 2.0**-24 * size).all()
+        with pytest.raises(ValueError, match="allowed for an int32 result is at most 65,793: give a float32 out"):
             product(a, b, transposed=transposed)
 
 

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 import fastmlp_kernels
 from arrays import assert_within, fenced, images, normal
 from fastmlp import reference
+from fastmlp_kernels.normalize import EXACT
 
 DTYPES = (np.float32, np.float64)
 SIZES = [(1, 5), (3, 6), (3, 3), (1, 17), (3, 48), (2, 246), (3, 3072), (1, 3072)]  # channels, values in an image
@@ -52,6 +53,23 @@ def assert_exact_moments(pixels, channels, dtype):
 def test_moments_are_exact(dtype, rng):
     for channels, values in SIZES:
         assert_exact_moments(images(rng, 6, values), channels, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [EXACT, EXACT + 1, 24_000_000])
+@pytest.mark.parametrize("colours", [(0, 255), (255, 0), (254, 255), (1, 0)])
+@pytest.mark.parametrize("share", [0, 1e-5, 0.5, 1])
+def test_moments_of_a_huge_plane_are_exact(colours, share, size, dtype):
+    most = min(max(int(share * size), 1), size - 1)
+    pixels = np.full((1, size), colours[0], np.uint8)
+    pixels[0, :most] = colours[1]
+    mean, inv_std = (np.full((1, 1), np.nan, dtype) for _ in range(2))
+    fastmlp_kernels.image_moments(pixels, 1, mean, inv_std)
+    total = most * colours[1] + (size - most) * colours[0]
+    spread = size * (most * colours[1] ** 2 + (size - most) * colours[0] ** 2) - total**2
+    want = size / math.sqrt(spread)
+    assert mean[0, 0] == dtype(total / size)
+    assert abs(inv_std[0, 0] - want) <= 4 * float(np.finfo(dtype).eps) * want
 
 
 def test_moments_equal_the_reference(rng):

@@ -1,8 +1,8 @@
 """The three ways to normalise images: what is subtracted from each image and what it is multiplied by.
 
-All give `(mean, inv_std)`, one row an image, of shape (M, C): C is 1 or 3 and each column serves 3072 / C neighbouring
-pixels, so one batch kernel applies them all. A constant block of pixels has `inv_std` 1 and so becomes zero.
-Only "dataset" looks at its first two arguments, images and the rows of them to learn from.
+All give `(mean, inv_std)`, one row an image, of shape (M, C): C is 1 or 3 and each column serves D / C neighbouring
+pixels (CIFAR: D = 3072), so one batch kernel applies them all. A constant block of pixels has `inv_std` 1 and so
+becomes zero. Only "dataset" looks at its first two arguments, images and the rows of them to learn from.
 
 Numpy and the kernels load when one is first used: a command that only tells the names, which are the table's keys,
 need not wait for them.
@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from fastmlp.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     Moments = tuple[NDArray[np.floating], NDArray[np.floating]]
     Images = NDArray[np.uint8]
     Rows = NDArray[np.int64]
+
+
+# Pixels that become float64 at once, where an image does not have more: 12 MiB.
+BLOCK = 512 * 3072
 
 
 def image_moments(_fit_images: Images, _fit_rows: Rows, images: Images, dtype: DTypeLike) -> Moments:
@@ -38,7 +44,9 @@ def dataset_moments(fit_images: Images, fit_rows: Rows, images: Images, dtype: D
     """Each colour plane by its mean and deviation over `fit_images[fit_rows]`, the training part; all rows equal."""
     import numpy as np
 
-    count = len(fit_rows) * 1024
+    if fit_images.shape[1] % 3 or fit_images.shape[1] == 0:
+        raise DataError(f"images have {fit_images.shape[1]} values, expected three colour planes of one size")
+    count = len(fit_rows) * (fit_images.shape[1] // 3)
     totals, squares = _channel_sums(fit_images, fit_rows)
     mean, inv_std = np.empty((2, len(images), 3), dtype=dtype)
     for channel, (total, square) in enumerate(zip(totals, squares, strict=True)):
@@ -69,10 +77,12 @@ def _channel_sums(images: Images, rows: Rows) -> tuple[list[int], list[int]]:
     """Sum of pixels and of their squares, a colour channel each, as Python integers."""
     import numpy as np
 
-    totals, squares = np.zeros((2, 3), dtype=np.float64)
-    for start in range(0, len(rows), 512):
-        block = images[rows[start : start + 512]].reshape(-1, 3, 1024).astype(np.float64)
-        # Exact in float64 in any order: whole numbers, and 2**53 / 255**2 is over 100 million images of one plane.
-        totals += block.sum(axis=(0, 2))
-        squares += np.einsum("mcp,mcp->c", block, block)
-    return [int(v) for v in totals], [int(v) for v in squares]
+    totals, squares = [0, 0, 0], [0, 0, 0]
+    at_once = max(1, BLOCK // images.shape[1])
+    for start in range(0, len(rows), at_once):
+        block = images[rows[start : start + at_once]]
+        block = block.reshape(len(block), 3, -1).astype(np.float64)
+        # exact in any order: whole numbers, and 2**53 / 255**2 is over 100 thousand million pixels of one plane
+        totals = [t + int(more) for t, more in zip(totals, block.sum(axis=(0, 2)), strict=True)]
+        squares = [s + int(more) for s, more in zip(squares, np.einsum("mcp,mcp->c", block, block), strict=True)]
+    return totals, squares

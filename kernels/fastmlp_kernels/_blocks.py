@@ -29,7 +29,8 @@ def _down_to(size: int, multiple: int) -> int:
     return max(size // multiple, 1) * multiple
 
 
-KC = _down_to(cache_bytes(1) // (4 * NR), 64)
+# at most 8192, whatever the system says of its cache: a block of so many quads of bytes is within `EXACT_DEPTH`
+KC = min(_down_to(cache_bytes(1) // (4 * NR), 64), 8192)
 MC = _down_to(cache_bytes(2) // 8 // (4 * KC), 4 * NR)
 
 # Strides of an odd number of cache lines: with a power of two, the rows of a block would fall into the same L1 sets.

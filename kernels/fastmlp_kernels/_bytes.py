@@ -39,7 +39,7 @@ from fastmlp_kernels._target import amx_int8
 from fastmlp_kernels._views import row_at, vector_at
 
 # Rows of B, a whole number of blocks, after which a 32-bit sum is moved on to float32.
-SPAN = max(EXACT_DEPTH // (KC * QUAD), 1) * KC * QUAD
+SPAN = EXACT_DEPTH // (KC * QUAD) * KC * QUAD
 
 
 class Quads(NamedTuple):

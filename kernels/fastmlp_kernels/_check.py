@@ -1,5 +1,10 @@
 """Checks of arguments, shared by the public functions. Each error names the argument, what came and what is allowed."""
 
+import math
+import operator
+from numbers import Real
+from typing import Any
+
 import numpy as np
 
 from fastmlp_kernels._jit import kernel
@@ -7,6 +12,8 @@ from fastmlp_kernels._jit import kernel
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 UINT8 = (np.dtype(np.uint8),)
 INT64 = (np.dtype(np.int64),)
+# The largest finite number of each dtype.
+LARGEST: dict[np.dtype, float] = {dtype: float(np.finfo(dtype).max) for dtype in FLOATS}
 
 
 def array(
@@ -20,10 +27,12 @@ def array(
 ) -> None:
     """Check one array: dtype, shape or number of dimensions, C order and, where it is written, writability.
 
-    Raises TypeError for something else than an array or a wrong dtype, ValueError for the rest.
+    Raises TypeError for something else than an array, a masked array or a wrong dtype, ValueError for the rest.
     """
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} must be a numpy array, got {type(value).__name__}")
+    if type(value) is not np.ndarray and isinstance(value, np.ma.MaskedArray):
+        raise _mask_error(name)
     if value.dtype not in dtypes:
         allowed = " or ".join(str(d) for d in dtypes)
         raise TypeError(f"{name} has dtype {value.dtype}, allowed is {allowed}: convert with {name}.astype(...)")
@@ -36,6 +45,69 @@ def array(
         raise ValueError(f"{name} is not C-contiguous: pass np.ascontiguousarray({name})")
     if writes and not flags.writeable:
         raise ValueError(f"{name} is read-only, but this kernel writes to it: pass a writable copy")
+
+
+def _mask_error(name: str) -> TypeError:
+    return TypeError(
+        f"{name} is a masked array, whose mask would be ignored: pass {name}.filled(...), or {name}.data where nothing "
+        "is masked"
+    )
+
+
+def unmasked(**arrays: Any) -> None:
+    """Check that nothing is masked in what is about to become plain arrays, which have no mask. Raises TypeError."""
+    for name, value in arrays.items():
+        parts = value if isinstance(value, list | tuple) else (value,)
+        # by type first: numpy imports its masked arrays when they are asked for
+        if any(isinstance(x, np.ndarray) and type(x) is not np.ndarray and np.ma.is_masked(x) for x in parts):
+            raise _mask_error(name)
+
+
+def whole(name: str, value: Any) -> int:
+    """Check a whole number; return it as an int. Raises TypeError for anything else, True and False among it."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise TypeError(f"{name} is {value!r}, allowed is a whole number")
+
+
+def count(name: str, value: Any, most: int, least: int = 1) -> int:
+    """Check a whole number from `least` to `most`; return it as an int. Raises TypeError or ValueError."""
+    found = whole(name, value)
+    if not least <= found <= most:
+        raise ValueError(f"{name} is {shown(found)}, allowed is a whole number from {least} to {most}")
+    return found
+
+
+def shown(value: Any) -> str:
+    """Return a number as a message shows it: Python refuses to write thousands of digits, and no one reads hundreds."""
+    try:
+        float(value)
+    except OverflowError:
+        digits = math.log10(abs(int(value)))
+        return f"about {'-' if value < 0 else ''}10**{digits:.0f}"
+    return repr(value)
+
+
+def number(name: str, value: Any, dtype: np.dtype) -> float:
+    """Check a number that will be used in this dtype, where it must be finite; return it as a float.
+
+    Raises TypeError for anything else than a number, True and False among it, ValueError for one that is not finite.
+    """
+    most = LARGEST[dtype]
+    if type(value) is float and -most <= value <= most:  # as a rule; the questions below take half a microsecond
+        return value
+    if not isinstance(value, Real) or isinstance(value, bool | np.timedelta64):
+        raise TypeError(f"{name} is {value!r}, allowed is a finite number")
+    try:
+        found = float(value)
+    except OverflowError:  # a whole number beyond float64
+        found = math.inf
+    if not -most <= found <= most:
+        raise ValueError(f"{name} is {shown(value)}, allowed is a finite number: from {-most!r} to {most!r} in {dtype}")
+    return found
 
 
 def apart(**arrays: np.ndarray) -> None:

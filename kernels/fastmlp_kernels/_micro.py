@@ -233,7 +233,7 @@ def micro_update(
             _vectors(builder, TILE, element_pointer(context, builder, kinds[n], array, wo), ws)
             for n, array in ((12, w), (13, v))
         )
-        for g, pw, pv in zip(gradient, at_w, at_v, strict=True):
+        for g, pw, pv in zip(gradient, at_w, at_v, strict=True):  # as `update.velocity1`, to the bit
             weight = load(builder, pw, kind, 4)
             kept = builder.fmul(keep, load(builder, pv, kind, 4))
             step = multiply_add(builder, minus_rate, multiply_add(builder, decay, weight, g), kept)

@@ -17,14 +17,16 @@ from fastmlp_kernels._quad_runs import copy_run, round_four_runs, weave_run
 from fastmlp_kernels._views import no_index, row_at, vector_at
 
 QUAD = 4
-# The largest magnitude of a signed byte, the same on both sides of zero.
+# The largest magnitude of a rounded value, the same on both sides of zero.
 MOST = 127
+# The largest magnitude of any signed byte: whoever brings bytes of their own may bring -128.
+LARGEST = 128
 # The largest unsigned byte.
 BRIGHTEST = 255
 # 2^23: a float32 below it that is added to it is rounded to an integer, which are the lowest bits of the sum.
 ROUNDER = 8388608.0
-# A product of at most so many pairs cannot leave the range of a 32-bit sum: 255 * 127 * 66,311 < 2^31.
-EXACT_DEPTH = (2**31 - 1) // (255 * MOST)
+# A product of at most so many pairs cannot leave the range of a 32-bit sum: 255 * 128 * 65,793 < 2^31.
+EXACT_DEPTH = (2**31 - 1) // (BRIGHTEST * LARGEST)
 # Columns below this count as zero: 127 divided by much less is infinite.
 LEAST_PEAK = 1e-30
 

@@ -24,9 +24,7 @@ arrays: as much as the right operand, and for each thread a block of A and of th
 compiles for one to three seconds; `warmup` leaves these functions out.
 """
 
-import math
 from contextlib import closing
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +45,7 @@ from fastmlp_kernels.activations import CODES
 from fastmlp_kernels.bfloat16 import FLOAT32, warn_where_slow
 from fastmlp_kernels.int8 import warn_where_slow as warn_where_bytes_are_slow
 from fastmlp_kernels.normalize import _check_images
+from fastmlp_kernels.update import check_rates
 
 # Where a slip of the pen would otherwise start ten thousand threads; more than the cores only cost time.
 MOST_THREADS = 256
@@ -83,16 +82,13 @@ def _check_choice(name: str, value: object, allowed: dict[str, Any]) -> None:
         raise ValueError(f"{name} is {value!r}, allowed is {' or '.join(map(repr, allowed))}")
 
 
-def _check_threads(threads: int) -> None:
-    if not isinstance(threads, int | np.integer) or not 1 <= threads <= MOST_THREADS:
-        raise ValueError(f"threads is {threads!r}, allowed is a whole number from 1 to {MOST_THREADS}")
-
-
-def _check_settings(precision: str, threads: int) -> None:
+def _check_settings(precision: str, threads: int) -> int:
+    """Check both; return the threads as an int."""
     _check_choice("precision", precision, PRECISIONS)
-    _check_threads(threads)
+    threads = _check.count("threads", threads, MOST_THREADS)
     if precision == "bfloat16":
         warn_where_slow()
+    return threads
 
 
 def _check_written(written: dict[str, np.ndarray], read: dict[str, np.ndarray]) -> None:
@@ -170,7 +166,7 @@ def matmul(
 
     Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_settings(precision, threads)
+    threads = _check_settings(precision, threads)
     _check.array("a", a, FLOAT32, ndim=2)
     _check.array("b", b, FLOAT32, ndim=2)
     (rows, depth), (depth_b, columns) = a.shape[:: -1 if transpose_a else 1], b.shape[:: -1 if transpose_b else 1]
@@ -190,15 +186,16 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
     """Out <- A B, where A is a or its transpose.
 
     a : (M, K) uint8, or (K, M) with transpose_a; b : (K, N) int8; all C-contiguous. Any size may be 0
-    out : (M, N), overwritten. int32: the product exactly, for K of at most EXACT_DEPTH = 66,311, up to which no sum can
-        leave the range of 32 bits. float32: for any K; exact sums of 65,536 products are rounded and added up
+    out : (M, N), overwritten. int32: the product exactly, for K of at most 65,793, up to which no sum can leave the
+        range of 32 bits, whatever the bytes. float32: for any K; exact sums of at most so many products are rounded to
+        float32 and added up
     threads : as in `matmul`
 
     `int8.INSTRUCTIONS` says what does it here; a CPU without any does the same, slower, and a RuntimeWarning says so
     once.
     Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_threads(threads)
+    threads = _check.count("threads", threads, MOST_THREADS)
     warn_where_bytes_are_slow()
     _check.array("a", a, (np.dtype(np.uint8),), ndim=2)
     _check.array("b", b, (np.dtype(np.int8),), ndim=2)
@@ -243,7 +240,7 @@ def dense_forward(
 
     Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_settings(precision, threads)
+    threads = _check_settings(precision, threads)
     _check_choice("activation", activation, CODES)
     source, (n, d), arrays = _check_source(x)
     _check.array("weight", weight, FLOAT32, ndim=2)
@@ -275,11 +272,11 @@ def dense_update(
 
     x : (N, D) float32, C-contiguous, or `Images`; delta : (N, H) float32: dLoss/dz of this layer, of the mean loss
     weight, velocity : (D, H) float32, C-contiguous, overwritten
-    lr, momentum, weight_decay : finite numbers, as in `momentum_step`; precision, threads : as in `matmul`
+    lr, momentum, weight_decay : as in `momentum_step`; precision, threads : as in `matmul`
 
     Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_settings(precision, threads)
+    threads = _check_settings(precision, threads)
     source, (n, d), arrays = _check_source(x)
     _check.array("delta", delta, FLOAT32, ndim=2)
     h = delta.shape[1]
@@ -287,13 +284,10 @@ def dense_update(
     _check.array("weight", weight, FLOAT32, (d, h), writes=True)
     _check.array("velocity", velocity, FLOAT32, (d, h), writes=True)
     _check_written({"weight": weight, "velocity": velocity}, {**arrays, "delta": delta})
-    for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
-        if not (isinstance(value, Real) and math.isfinite(value)):
-            raise ValueError(f"{name} is {value!r}, allowed is a finite number")
+    rates = check_rates(lr, momentum, weight_decay, weight.dtype)
     if weight.size:
         raw = _is_raw(source, precision)
         channels = len(source.center) if raw and source.center is not None else 1  # each has a delta scaled for itself
         step, members = _share(d, threads)
         work = _work(precision, members, h, n, channels, raw=raw)
-        rates = (float(lr), float(momentum), float(weight_decay))
         _run(members, _dense_update, source, read_only(delta), weight, velocity, rates, step, work)

@@ -9,8 +9,22 @@ import math
 import numpy as np
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._jit import kernel
+from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._views import vector_at
+
+# Pixels of a plane up to which size^2 times its variance fits in 63 bits.
+EXACT = math.isqrt((2**63 - 1) // 255**2)
+
+
+@part
+def _spread(size: int, total: np.int64, squares: np.int64) -> float:
+    """Return size^2 times the variance of a plane of any size, to a few roundings of a float64.
+
+    It is taken of differences from the whole number next to the mean, so that half of the first product remains.
+    """
+    middle = np.int64(total / size + 0.5)
+    rest = np.float64(total - size * middle)
+    return np.float64(size) * np.float64(squares - middle * (2 * total - size * middle)) - rest * rest
 
 
 @kernel
@@ -30,8 +44,8 @@ def _image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std:
                     run_squares = np.uint32(run_squares + np.uint32(x * x))
                 total += np.int64(run_total)
                 squares += np.int64(run_squares)
-            # size^2 times the variance, an exact integer: no cancellation
-            spread = size * squares - total * total
+            # an exact integer: no cancellation
+            spread = np.float64(size * squares - total * total) if size <= EXACT else _spread(size, total, squares)
             mean[m, c] = total / size
             inv_std[m, c] = size / math.sqrt(spread) if spread > 0 else 1.0
 
@@ -53,14 +67,16 @@ def _gather_normalize(
                 row[j] = (t(block[j]) - center) * scale
 
 
-def _check_images(images: np.ndarray, channels: int) -> None:
+def _check_images(images: np.ndarray, channels: int) -> int:
+    """Check both; return the channels as an int."""
     _check.array("images", images, _check.UINT8, ndim=2)
-    if not isinstance(channels, int | np.integer):
-        raise TypeError(f"channels is {channels!r}, allowed is a whole number")
+    channels = _check.whole("channels", channels)
     if channels < 1 or images.shape[1] % channels or images.shape[1] == 0:
         raise ValueError(
-            f"channels is {channels}, allowed is a divisor of the image's {images.shape[1]} values (CIFAR: 1 or 3)"
+            f"channels is {_check.shown(channels)}, allowed is a divisor of the image's {images.shape[1]} values "
+            "(CIFAR: 1 or 3)"
         )
+    return channels
 
 
 def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: np.ndarray) -> None:
@@ -70,10 +86,11 @@ def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: 
     channels : number of equal blocks that a row is made of, a divisor of D
     mean, inv_std : (M, channels) float32 or float64, overwritten; in units of a pixel, 0..255
 
-    Sums are exact integers. The standard deviation is the population's (divided by D / channels). A constant block has
-    none: its inv_std is 1, so that it normalises to zeros. Raises TypeError or ValueError naming the argument at fault.
+    Sums are exact integers, for images of any size. The standard deviation is the population's (divided by
+    D / channels). A constant block has none: its inv_std is 1, so that it normalises to zeros.
+    Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_images(images, channels)
+    channels = _check_images(images, channels)
     _check.array("mean", mean, _check.FLOATS, (len(images), channels), writes=True)
     _check.array("inv_std", inv_std, (mean.dtype,), mean.shape, writes=True)
     _check.apart(images=images, mean=mean, inv_std=inv_std)

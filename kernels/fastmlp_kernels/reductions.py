@@ -60,7 +60,7 @@ def _reduce(
         whole = np.empty(1)
         body(rows.reshape(1, -1), whole)
         return float(whole[0])
-    if axis not in (-1, x.ndim - 1):
+    if _check.whole("axis", axis) not in (-1, x.ndim - 1):
         raise ValueError(f"axis is {axis!r}, allowed is None (all elements) or -1 (the last axis)")
     result = _check.result(out, x.shape[:-1], x)
     body(rows, result.reshape(-1))
