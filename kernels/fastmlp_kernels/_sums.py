@@ -1,0 +1,63 @@
+"""Sums over many rows that do not drift.
+
+One accumulator for millions of rows stops growing once a row is below its rounding. So the rows of a block are added in
+pairs, and the blocks' sums with what each addition rounds off (Knuth's TwoSum). All of it runs in vector lanes across
+the columns, in the arrays' own dtype.
+"""
+
+import numpy as np
+
+from fastmlp_kernels._jit import part
+from fastmlp_kernels._views import fill, vector_at
+
+
+@part
+def add_up_rows(values: np.ndarray, rows: int, width: int) -> np.ndarray:
+    """Return the sum (width,) of so many rows that lie one after the other in `values`, which it overwrites."""
+    while rows > 1:
+        half = (rows + 1) // 2  # the middle one of an odd number waits
+        lower, upper = vector_at(values, 0, half * width), vector_at(values, half * width, (rows - half) * width)
+        for j in range(upper.size):
+            lower[j] += upper[j]
+        rows = half
+    return vector_at(values, 0, width)
+
+
+@part
+def sum_rows(x: np.ndarray, work: np.ndarray) -> np.ndarray:
+    """Return the sum (W,) of the rows of x (N, W), N > 0, which stay; `work` holds half of them or more."""
+    rows, width = x.shape
+    if rows == 1:
+        return vector_at(x, 0, width)
+    half = (rows + 1) // 2
+    lower, upper = vector_at(x, 0, half * width), vector_at(x, half * width, (rows - half) * width)
+    for j in range(upper.size):
+        work[j] = lower[j] + upper[j]
+    for j in range(upper.size, lower.size):
+        work[j] = lower[j]
+    return add_up_rows(work, half, width)
+
+
+@part
+def begin_total(total: np.ndarray, lost: np.ndarray) -> None:
+    """Begin a sum of rows (W,): in `total`, and in `lost` what it rounds off."""
+    fill(total, 0)
+    fill(lost, 0)
+
+
+@part
+def add_to_total(total: np.ndarray, lost: np.ndarray, row: np.ndarray) -> None:
+    """Add a row (W,)."""
+    for j in range(total.size):
+        new = total[j] + row[j]
+        added = new - total[j]
+        lost[j] += (total[j] - (new - added)) + (row[j] - added)
+        total[j] = new
+
+
+@part
+def end_total(total: np.ndarray, lost: np.ndarray) -> None:
+    """Give the total what it rounded off."""
+    for j in range(total.size):
+        if np.isfinite(total[j]):
+            total[j] += lost[j]  # what infinity "lost" is NaN
