@@ -8,6 +8,7 @@ the columns, in the arrays' own dtype.
 import numpy as np
 
 from fastmlp_kernels._jit import part
+from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels._views import fill, vector_at
 
 
@@ -61,3 +62,15 @@ def end_total(total: np.ndarray, lost: np.ndarray) -> None:
     for j in range(total.size):
         if np.isfinite(total[j]):
             total[j] += lost[j]  # what infinity "lost" is NaN
+
+
+@part
+def sum_apart(values: np.ndarray, at: int, stride: int, rows: int, total: np.ndarray) -> None:
+    """Set total (W,) to the sum of so many rows, of which row r begins at values.flat[at + r * stride]."""
+    for first in range(0, total.size, SIZE):
+        own = vector_at(total, first, min(SIZE, total.size - first))
+        lost = vector_at(work_array(total, SIZE), 0, own.size)
+        begin_total(own, lost)
+        for r in range(rows):
+            add_to_total(own, lost, vector_at(values, at + r * stride + first, own.size))
+        end_total(own, lost)

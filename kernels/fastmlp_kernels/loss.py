@@ -98,9 +98,9 @@ def _sum_of_others(row: np.ndarray) -> float:
 
 @part
 def _log1p1(x: float) -> float:
-    """Logarithm of 1 + x for x >= 0: faster than the C library's, by its logarithm and what 1 + x rounds off."""
+    """Logarithm of 1 + x for x >= 0: the C library's own takes longer."""
     u = 1.0 + x
-    return math.log(u) + (x - (u - 1.0)) / u
+    return math.log(u) + (x - (u - 1.0) if u < 2.0 else 0.0)  # what the addition lost, where the logarithm is small
 
 
 def _is_weighted(weights: Maybe) -> bool:
