@@ -15,7 +15,7 @@ import numpy as np
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._scratch import SIZE, work_array
-from fastmlp_kernels._sums import add_to_total, add_up_rows, begin_total, end_total
+from fastmlp_kernels._sums import add_to_total, add_up_rows, begin_total
 from fastmlp_kernels._views import fill, vector_at
 from fastmlp_kernels.elementary import identity1, relu1, sigmoid1, tanh1
 
@@ -119,16 +119,15 @@ def _passes(*names: str) -> tuple[Any, Any]:
             width = min(dbias.size - first, SIZE)
             rows = ROWS if ROWS * dbias.size <= SIZE else 1
             sums = vector_at(work_array(dbias, SIZE), 0, rows * width)
-            total, lost = vector_at(dbias, first, width), vector_at(work_array(dbias, SIZE), 0, width)
-            begin_total(total, lost)
+            total, excess = vector_at(dbias, first, width), vector_at(work_array(dbias, SIZE), 0, width)
+            begin_total(total, excess)
             step = rows * dbias.size
             for group in range(first, delta.size, GROUP * step):
                 fill(sums, 0)
                 for start in range(group, min(group + GROUP * step, delta.size), step):
                     count = min(sums.size, delta.size - start)
                     backward(vector_at(delta, start, count), vector_at(h, start, count), sums, code)
-                add_to_total(total, lost, add_up_rows(sums, rows, width))
-            end_total(total, lost)
+                add_to_total(total, excess, add_up_rows(sums, rows, width))
 
     return bias_activation, activation_backward
 

@@ -17,7 +17,7 @@ from fastmlp_kernels import _check
 from fastmlp_kernels._jit import PART, kernel, part, reduction
 from fastmlp_kernels._llvm import multiply_add1
 from fastmlp_kernels._scratch import SIZE, release, work_array
-from fastmlp_kernels._sums import add_to_total, begin_total, end_total, sum_rows
+from fastmlp_kernels._sums import add_to_total, begin_total, sum_rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
 from fastmlp_kernels.elementary import exp_below1, key_of, value_of_key
 
@@ -144,10 +144,10 @@ def cross_entropy_of_rows(
     if memory.size == 0:
         raise MemoryError("there is no memory for a row of logits")
     labels_own = vector_at(memory, rows * classes, rows)
-    rounded_off = vector_at(memory, rows * (classes + 1), classes)
+    excess = vector_at(memory, rows * (classes + 1), classes)
     loss, product, correct = 0.0, 0.0, 0  # the product of the totals of rows, less 1
     if dbias is not None:
-        begin_total(dbias, rounded_off)
+        begin_total(dbias, excess)
     for start in range(0, n, rows):
         count = min(rows, n - start)
         e, label = matrix_at(memory, 0, count, classes), vector_at(labels, start, count)
@@ -185,9 +185,7 @@ def cross_entropy_of_rows(
                     out[k] = row[k] * scale
                 out[at] = -others * scale
         if dbias is not None:
-            add_to_total(dbias, rounded_off, sum_rows(block, memory))
-    if dbias is not None:
-        end_total(dbias, rounded_off)
+            add_to_total(dbias, excess, sum_rows(block, memory))
     release(memory)
     return (loss + np.log1p(product)) / batch, correct
 
