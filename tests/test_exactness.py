@@ -1,4 +1,4 @@
-"""Whole networks keep what the kernels keep: the loss of sure answers, sums over many rows, logarithms of saturation."""
+"""Whole networks keep what the kernels keep: the loss of sure answers, sums of many rows, logarithms of saturation."""
 
 import numpy as np
 import pytest

@@ -90,7 +90,8 @@ def test_backward_equals_the_reference(name, dtype, rng):
 @pytest.mark.parametrize(("name", "rows"), [("identity", 10_000_000), *((name, 1_000_000) for name in NAMES)])
 def test_the_bias_gradient_does_not_drift_over_many_rows(name, rows, rng):
     for shape in ((rows, 1), (rows // 600, 600)):
-        delta, h, dbias = np.full(shape, 0.1, np.float32), np.full(shape, 0.5, np.float32), np.empty(shape[1], np.float32)
+        delta, h = np.full(shape, 0.1, np.float32), np.full(shape, 0.5, np.float32)
+        dbias = np.empty(shape[1], np.float32)
         if rows < 10_000_000:
             delta[::2] = rng.random((len(delta[::2]), shape[1]), np.float32)
         getattr(fastmlp_kernels, f"{name}_backward")(delta, h, dbias)

@@ -43,8 +43,8 @@ def test_loss_gradient_and_count_equal_the_reference(dtype, rng):
         loss, correct, dlogits, dbias = cross_entropy(logits, bias, labels)
         want_loss, _, want, want_dbias = reference.softmax_cross_entropy(*shifted(logits, bias), labels)
         # A row's sum of exponentials, or of those of the others than the label, is off by (K - 1)/2 eps for the
-        # additions and 1 eps for the terms, relatively, and so is a sure answer's loss; scaling adds 2.5 eps. The blocks
-        # of rows are added in pairs, and their sums with what that rounds off.
+        # additions and 1 eps for the terms, relatively, and so is a sure answer's loss; scaling adds 2.5 eps. Rows of a
+        # block are added in pairs, and the blocks' sums with what that rounds off.
         row, tiny = (classes / 2 + 5) * eps, np.finfo(dtype).tiny
         summing = n * float(np.finfo(np.float64).eps)  # in float64 whatever the logits
         assert_within(np.array(loss), np.array(want_loss), (row + summing) * want_loss + tiny)
