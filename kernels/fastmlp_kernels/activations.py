@@ -4,7 +4,8 @@ The derivatives take the activation's output h, not its input: tanh' = 1 - h^2, 
 Sizes: `N` rows (images), `H` columns (units).
 
 Both passes treat ROWS rows as one long run against the bias repeated ROWS times, so that vectors are full whatever H
-is: with 20 columns, one row would be one vector and four single elements that cost more than the vector.
+is: with 20 columns, one row would be one vector and four single elements that cost more than the vector. Each place of
+the run has its own sum for the bias gradient, and these are added up before they could drift (`_sums`).
 """
 
 from collections.abc import Sequence
