@@ -102,7 +102,7 @@ def multiply_images(network: Network, space: Space, rates: Rates, batch: Batch) 
     n = batch.rows.size
     units, out = units_of(batch.data.x.shape[1], network.packed), output_of(network.layers, space.outputs, 0, n)
     sums = item(space.sums, 0)
-    sum_blocks(network.block_sums, network.tasks, sums)
+    sum_blocks(network.block_sums, sums)
     for r in range(0, n, block_rows(n)):
         rows = _rows(r, n)
         for k in range(0, units, KC):

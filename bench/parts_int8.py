@@ -46,7 +46,7 @@ def multiply_images(network: Network, space: Space, rates: Rates, batch: Batch) 
     out, sums = output_of(network.layers, space.outputs, 0, n), item(space.sums, 0)
     steps = of_layer(network.layers, rounded.steps[0, 0], 0)
     a, c, units = space.a[0].view(np.uint32), space.c[0].view(np.int32), units_of(batch.data.x.shape[1], rounded.packed)
-    sum_blocks(network.block_sums, network.tasks, sums)
+    sum_blocks(network.block_sums, sums)
     for r in range(0, n, block_rows(n)):
         rows = _rows(r, n)
         for k in range(0, units, KC):

@@ -117,3 +117,10 @@ class Model:
         """
         network = self.network(precision=precision, threads=threads)
         return network.predict_proba(self.inputs(x, network.dtype))
+
+    def predict_log_proba(
+        self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
+    ) -> NDArray[np.floating]:
+        """Return the logarithm of `predict_proba`, exact where a probability rounds to 0 or 1; the same arguments."""
+        network = self.network(precision=precision, threads=threads)
+        return network.predict_log_proba(self.inputs(x, network.dtype))

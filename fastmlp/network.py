@@ -287,3 +287,13 @@ class MLP:
     def predict(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
         """Most probable class of each row, (M,) int64."""
         return self.predict_proba(x, batch_size).argmax(axis=1)
+
+    def predict_log_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
+        """Logarithm of `predict_proba`, of the logits themselves: exact where a probability rounds to 0 or 1."""
+        inputs = self._checked_input(x)
+        self._check_batch_size(batch_size)
+        out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
+        for start, logits in self._engine.logits(inputs, batch_size):
+            logits += self.layers[-1].bias
+            jit.log_softmax(logits, out[start : start + len(logits)])
+        return out

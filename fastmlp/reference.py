@@ -111,13 +111,11 @@ def softmax_cross_entropy(
     rows = np.arange(len(labels))
     weights = np.ones(len(labels)) if weights is None else weights
     z = logits + bias
-    z = z - z.max(axis=1, keepdims=True)
-    e = np.exp(z)
-    total = e.sum(axis=1)
-    loss = np.mean(weights * (np.log(total) - z[rows, labels]))
+    loss = np.mean(weights * -log_softmax(z)[rows, labels])
     correct = np.sum(z.argmax(axis=1) == labels)
-    dlogits = e / total[:, None]
-    dlogits[rows, labels] -= 1
+    dlogits = softmax(z)
+    dlogits[rows, labels] = 0
+    dlogits[rows, labels] = -dlogits.sum(axis=1)  # p - 1, without what subtracting from 1 rounds off
     dlogits = dlogits * weights[:, None] / len(labels)
     return float(loss), int(correct), dlogits, dlogits.sum(axis=0)
 

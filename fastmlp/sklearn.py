@@ -211,9 +211,11 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
             return self.network_.predict_proba(X)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of `predict_proba`, -inf where a probability is 0."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+        """Return the logarithm of `predict_proba`, finite and exact where a probability rounds to 0 or 1."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=self.network_.dtype, order="C", reset=False)
+        with self._lock:  # a network has one set of buffers
+            return self.network_.predict_log_proba(X)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_lock"}

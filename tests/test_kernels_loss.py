@@ -42,15 +42,14 @@ def test_loss_gradient_and_count_equal_the_reference(dtype, rng):
         n, classes = logits.shape
         loss, correct, dlogits, dbias = cross_entropy(logits, bias, labels)
         want_loss, _, want, want_dbias = reference.softmax_cross_entropy(*shifted(logits, bias), labels)
-        # A row's sum of K exponentials is off by (K - 1)/2 eps for the additions and 1 eps for the terms, and so, in
-        # absolute terms, is its logarithm. Scaling adds 1.5 eps to the gradient; where a label stands, the 1 that is
-        # taken away makes these errors absolute.
-        row = (classes / 2 + 4) * eps
-        summing = n * float(np.finfo(np.float64).eps)  # relative, in float64 whatever the logits
-        assert_within(np.array(loss), np.array(want_loss), row + (eps + summing) * want_loss)
-        at_label = np.arange(classes) == labels[:, None]
-        assert_within(dlogits, want, row * np.where(at_label, 1 / n, np.abs(want)) + np.finfo(dtype).tiny)
-        assert_within(dbias, want_dbias, row + n * eps * np.abs(want).sum(axis=0))  # N additions of partial sums
+        # A row's sum of exponentials, or of those of the others than the label, is off by (K - 1)/2 eps for the
+        # additions and 1 eps for the terms, relatively, and so is a sure answer's loss; scaling adds 2.5 eps. Rows of a
+        # block are added in pairs, and the blocks' sums with what that rounds off.
+        row, tiny = (classes / 2 + 5) * eps, np.finfo(dtype).tiny
+        summing = n * float(np.finfo(np.float64).eps)  # in float64 whatever the logits
+        assert_within(np.array(loss), np.array(want_loss), (row + summing) * want_loss + tiny)
+        assert_within(dlogits, want, row * np.abs(want) + tiny)
+        assert_within(dbias, want_dbias, (row + 14 * eps) * np.abs(want).sum(axis=0) + n * tiny)
         assert correct == np.sum((logits + bias).argmax(axis=1) == labels)
         assert isinstance(loss, float)
         assert isinstance(correct, int)
@@ -75,23 +74,23 @@ def test_weights_multiply_each_row_s_loss_and_gradient(dtype, rng):
         out, dbias = logits.copy(), np.empty_like(bias)
         loss, correct = fastmlp_kernels.softmax_cross_entropy(out, bias, labels, dbias, weights)
         want_loss, _, want, want_dbias = reference.softmax_cross_entropy(*shifted(logits, bias), labels, weights)
-        # as without weights, each row's error times its weight, of at most 3; the product rounds once more
-        row = 3 * (classes / 2 + 5) * eps
-        assert_within(np.array(loss), np.array(want_loss), row + (eps + n * 2.3e-16) * want_loss)
-        at_label = np.arange(classes) == labels[:, None]
-        assert_within(out, want, row * np.where(at_label, 1 / n, np.abs(want)) + np.finfo(dtype).tiny)
-        assert_within(dbias, want_dbias, row + n * eps * np.abs(want).sum(axis=0))
+        row, tiny = (classes / 2 + 5) * eps, np.finfo(dtype).tiny  # as without weights
+        assert_within(np.array(loss), np.array(want_loss), (row + n * 2.3e-16) * want_loss + tiny)
+        assert_within(out, want, row * np.abs(want) + tiny)
+        assert_within(dbias, want_dbias, (row + 14 * eps) * np.abs(want).sum(axis=0) + n * tiny)
         assert not out[weights == 0].any()
         assert fastmlp_kernels.softmax_cross_entropy_eval(logits, bias, labels, weights) == (loss, correct)
 
 
-def test_weights_of_one_change_no_more_than_the_order_of_rounding(rng):
-    for logits, bias, labels in logit_batches(rng, np.float32):
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_of_one_change_no_bit(dtype, rng):
+    for logits, bias, labels in logit_batches(rng, dtype):
         plain = cross_entropy(logits, bias, labels)
         out, dbias = logits.copy(), np.empty_like(bias)
-        loss, _ = fastmlp_kernels.softmax_cross_entropy(out, bias, labels, dbias, np.ones(len(labels), np.float32))
-        assert loss == pytest.approx(plain[0], rel=1e-12)  # a logarithm a row, in place of one of a product
+        weights = np.ones(len(labels), dtype)
+        assert fastmlp_kernels.softmax_cross_entropy(out, bias, labels, dbias, weights) == plain[:2]
         np.testing.assert_array_equal(out, plain[2])
+        np.testing.assert_array_equal(dbias, plain[3])
 
 
 def test_arrays_that_are_only_read_may_be_read_only(rng):
@@ -113,6 +112,47 @@ def test_softmax_equals_the_reference_and_sums_to_one(dtype, rng):
         most = (logits.shape[1] / 2 + 8) * eps
         np.testing.assert_allclose(p.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=most)
         assert p.min() >= 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("less", [0.5, 3.0, 16.0, 18.42, 40.0, 80.0, 95.0])
+def test_a_sure_answer_keeps_its_loss_and_gradient(dtype, less):
+    """The differences are exact here, so that only exp, the sum of two or 20 others, log1p and scaling are left."""
+    less, eps, tiny = dtype(less), float(np.finfo(dtype).eps), float(np.finfo(dtype).smallest_subnormal)
+    for n, others in ((1, 1), (1, 20), (3000, 2)):  # the product of the rows' sums is taken in one logarithm
+        logits, labels = np.full((n, 1 + others), -less), np.arange(n) % (1 + others)
+        logits[np.arange(n), labels] = 0
+        share = others * np.exp(-np.float64(less))
+        loss, correct, gradient, _ = cross_entropy(logits, np.zeros(1 + others, dtype), labels)
+        bound = (others / 2 + 4) * eps
+        assert loss == pytest.approx(np.log1p(share), rel=bound + n * 2.3e-16, abs=others * tiny)
+        assert correct == n
+        own = gradient[np.arange(n), labels].astype(np.float64) * n
+        np.testing.assert_allclose(own, -share / (1 + share), rtol=bound, atol=2 * n * others * tiny)
+        weights = np.full(n, 0.5, dtype)
+        half, _ = fastmlp_kernels.softmax_cross_entropy_eval(logits, np.zeros(1 + others, dtype), labels, weights)
+        assert half == pytest.approx(loss / 2, rel=1e-12, abs=0)
+
+
+def test_sure_answers_by_their_digits():
+    for dtype, less, want in ((np.float32, 18.42, 1.00068e-08), (np.float64, 40.0, 4.24835e-18)):
+        loss, _, gradient, dbias = cross_entropy(np.array([[less, 0]], dtype), np.zeros(2, dtype), np.array([0]))
+        assert loss == pytest.approx(want, rel=1e-5, abs=0)
+        np.testing.assert_allclose(gradient, [[-want, want]], rtol=1e-5)
+        np.testing.assert_array_equal(dbias, gradient[0])
+
+
+def test_rows_that_spread_beyond_their_dtype():
+    low, bias = np.array([[-3.4e38, 3.4e38, 0.0]], np.float32), np.array([0.0, 0.0, 1.0], np.float32)
+    loss, correct, gradient, _ = cross_entropy(low, bias, np.array([0]))
+    assert (loss, correct) == (2 * np.float64(np.float32(3.4e38)), 0)
+    np.testing.assert_array_equal(gradient, [[-1, 1, 0]])
+    assert cross_entropy(low, bias, np.array([1]))[:2] == (0.0, 1)
+    np.testing.assert_array_equal(softmax(low, bias), [[0, 1, 0]])
+    wide = np.array([[-1.7e308, 1.7e308]])  # no float64 holds 3.4e308
+    loss, _, gradient, _ = cross_entropy(wide, np.zeros(2), np.array([0]))
+    assert loss == np.inf
+    np.testing.assert_array_equal(gradient, [[-1, 1]])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -143,7 +183,32 @@ def test_the_loss_does_not_drift_over_many_rows():
     )
     assert loss == pytest.approx(np.log(3), rel=1e-12)
     assert correct == n
-    np.testing.assert_allclose(dbias, [-2 / 3, 1 / 3, 1 / 3], rtol=1e-3)  # the bias gradient is summed in float32
+    np.testing.assert_allclose(dbias, [-2 / 3, 1 / 3, 1 / 3], rtol=2e-7)
+
+
+def test_the_bias_gradient_does_not_drift_over_many_rows(rng):
+    n = 2_000_000
+    for classes in (1, 2, 3):
+        logits, labels, dbias = np.zeros((n, classes), np.float32), np.zeros(n, np.int64), np.empty(classes, np.float32)
+        if classes == 3:
+            logits[:], labels[:] = rng.random((n, 3), np.float32), rng.integers(0, 3, n)
+        fastmlp_kernels.softmax_cross_entropy(logits, np.zeros(classes, np.float32), labels, dbias)
+        sums, size = logits.sum(axis=0, dtype=np.float64), np.abs(logits).sum(axis=0, dtype=np.float64)
+        assert_within(dbias, sums, 1e-6 * size)
+
+
+def test_rows_of_millions_of_classes():
+    classes = 3_000_000
+    for less in (0.1, 3.7):
+        logits, bias = np.full((1, classes), -less, np.float32), np.zeros(classes, np.float32)
+        logits[0, 1] = 0
+        share = (classes - 1) * np.exp(np.float64(logits[0, 0]))
+        loss, _, gradient, dbias = cross_entropy(logits, bias, np.array([1]))
+        assert loss == pytest.approx(np.log1p(share), rel=1e-6)
+        assert gradient[0, 1] == pytest.approx(-share / (1 + share), rel=1e-6)
+        assert gradient[0, 0] == pytest.approx(share / (1 + share) / (classes - 1), rel=2e-6)
+        np.testing.assert_array_equal(dbias, gradient[0])
+        assert softmax(logits, bias)[0, 0] == pytest.approx(gradient[0, 0], rel=2e-6)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -17,6 +17,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fastmlp import reference
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.sklearn import FastMLPClassifier
 
@@ -61,11 +62,29 @@ def test_digits_are_learnt_and_float32_stays_float32(digits):
     p = model.predict_proba(x_test)
     assert p.dtype == np.float32
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
-    np.testing.assert_array_equal(model.predict_log_proba(x_test), np.log(p))
+    np.testing.assert_allclose(model.predict_log_proba(x_test), np.log(p), rtol=1e-5, atol=1e-6)
     assert small().fit(x.astype(float), y).predict_proba(x_test.astype(float)).dtype == np.float64
     assert model.n_iter_ == len(model.loss_curve_) == 40
     assert model.loss_curve_[-1] < model.loss_curve_[0]
     assert model.validation_loss_curve_ == []
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_logarithms_of_sure_answers_are_finite(digits, dtype, classes):
+    x, x_test, y, _ = digits
+    model = small(hidden_layer_sizes=()).fit(x.astype(dtype), y % classes)
+    layer = model.network_.layers[0]
+    layer.weight[...] *= 1000
+    logs = model.predict_log_proba(x_test.astype(dtype))
+    assert logs.shape == (len(x_test), classes)
+    assert logs.dtype == dtype
+    assert (model.predict_proba(x_test.astype(dtype)) == 0).any()
+    assert np.isfinite(logs).all()
+    logits = x_test.astype(np.float64) @ layer.weight.astype(np.float64) + layer.bias
+    # float32 sums 64 products of up to a thousand
+    rtol, atol = (1e-4, 1e-2) if dtype == np.float32 else (1e-12, 1e-10)
+    np.testing.assert_allclose(logs, reference.log_softmax(logits), rtol=rtol, atol=atol)
 
 
 def test_it_works_in_pipelines_searches_clones_and_pickles(digits):

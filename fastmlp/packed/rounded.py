@@ -34,6 +34,7 @@ from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import NR, ZERO, Maybe
 from fastmlp_kernels._quad_runs import sum_panel
 from fastmlp_kernels._quads import add_weighted_sums, raise_peaks, round_panels, round_rows, set_steps
+from fastmlp_kernels._sums import sum_apart
 from fastmlp_kernels._team import barrier, next_task
 from fastmlp_kernels._views import as_int32, as_uint32, copy, fill, row_at, rows_at, vector_at
 
@@ -251,13 +252,12 @@ def rounded_task(
         at = layers[i, ERRORS] + channel * ((h + NR - 1) // NR) * right.panel
         less = vector_at(errors.total, member * errors.total.shape[1], h)
         factor = of_layer(layers, row_at(row_at(row_at(errors.steps, member), channel), 0), i)
-        fill(less, 0)
         if i == 0:
-            for part_of in range((n + MC - 1) // MC):
-                for j in range(h):
-                    less[j] += errors.less[part_of, channel, j]
+            width = errors.less.shape[2]
+            sum_apart(errors.less, channel * width, errors.less.shape[1] * width, (n + MC - 1) // MC, less)
             multiply_woven_columns(data.x, index, rows, n, right, at, h, a, c)
         else:
+            fill(less, 0)
             values = output_of(layers, space.inputs.values, i - 1, n)
             multiply_woven_columns(values, space.inputs.rows, rows, n, right, at, h, a, c)
         if train:

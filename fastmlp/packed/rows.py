@@ -19,6 +19,7 @@ from fastmlp.packed.state import (
 from fastmlp_kernels._blocks import multiply_rows, units_of
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import NR, ZERO, Maybe, add_column_sums, item, pack_panels
+from fastmlp_kernels._sums import sum_apart
 from fastmlp_kernels._views import fill, matrix_at, no_index, read_only, row_at, rows_at, vector_at
 from fastmlp_kernels.activations import activation_backward, bias_activation
 from fastmlp_kernels.loss import cross_entropy_of_rows
@@ -79,13 +80,12 @@ def _pack_scaled_delta(
 
 
 @part
-def sum_blocks(block_sums: Maybe, tasks: np.ndarray, sums: Maybe) -> None:
+def sum_blocks(block_sums: Maybe, sums: Maybe) -> None:
     """Add up the column sums of the first layer's packed weights, by channel (C, H)."""
     if block_sums is not None:
-        fill(sums, 0)
-        for task in range(block_sums.shape[0]):
-            for j in range(sums.shape[1]):
-                sums[tasks[task, 1], j] += block_sums[task, j]
+        blocks, width = block_sums.shape[0] // sums.shape[0], block_sums.shape[1]  # of a channel, one after the other
+        for channel in range(sums.shape[0]):
+            sum_apart(block_sums, channel * blocks * width, width, blocks, row_at(sums, channel))
 
 
 @part

@@ -60,7 +60,7 @@ def run(
         weights = vector_at(data.weights, min(start, data.weights.size), min(n, data.weights.size))
         step = block_rows(n)
         blocks = (n + step - 1) // step
-        sum_blocks(network.block_sums, network.tasks, item(space.sums, member))
+        sum_blocks(network.block_sums, item(space.sums, member))
         block = next_task(sync) - taken
         while block < blocks:
             rows = (block * step, min((block + 1) * step, n))

@@ -3,7 +3,6 @@
 import numpy as np
 
 from fastmlp.packed.rounded import keep_peaks, rounded_task
-from fastmlp.packed.rows import bias_part
 from fastmlp.packed.state import (
     CHANNEL,
     DELTA,
@@ -22,6 +21,7 @@ from fastmlp.packed.state import (
     channel_elements,
     channels_of,
     is_rounded,
+    of_layer,
     output_of,
     read_in_place,
     settings_for,
@@ -31,7 +31,8 @@ from fastmlp_kernels._blocks import units_of
 from fastmlp_kernels._columns import begin_columns, end_columns, keep_gradient, update_columns
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._pack import NR, Maybe, add_column_sums, item, pack_panels, pack_panels_transposed
-from fastmlp_kernels._views import fill, no_index, read_only, row_at, rows_at, vector_at
+from fastmlp_kernels._sums import add_up_rows, sum_apart
+from fastmlp_kernels._views import copy, fill, no_index, read_only, row_at, rows_at, vector_at
 from fastmlp_kernels.update import step_parameters
 
 
@@ -73,11 +74,12 @@ def pack_weights(network: Network, channels: int, batch: int, strip: np.ndarray,
 def _sum_corrections(correction: Maybe, blocks: int, task: np.ndarray, less: Maybe) -> None:
     """Add up what the images' means add to a gradient of the first layer, by unit; see `rows`."""
     if correction is not None:
-        fill(less, 0)
         if task[LAYER] == 0:
-            for block in range(blocks):
-                for j in range(correction.shape[2]):
-                    less[j] += correction[block, task[CHANNEL], j]
+            width = correction.shape[2]
+            stride = correction.shape[1] * width
+            sum_apart(correction, task[CHANNEL] * width, stride, blocks, vector_at(less, 0, width))
+        else:
+            fill(less, 0)
 
 
 @part
@@ -140,13 +142,10 @@ def _floats_task(
 def biases_task(network: Network, space: Space, rates: Rates, blocks: int, train: bool) -> None:
     """Add up the bias gradients of all layers over the blocks of rows, and update the biases, which do not decay."""
     layers = network.layers
+    sums = add_up_rows(space.dbias, blocks, space.dbias.shape[1])  # in place: no other task reads them
     for i in range(layers.shape[0]):
         total = bias_of(layers, network.gradient, i)
-        fill(total, 0)
-        for block in range(blocks):
-            share = bias_part(layers, space.dbias, i, block)
-            for j in range(total.size):
-                total[j] += share[j]
+        copy(of_layer(layers, sums, i), total)
         if train:
             bias, velocity = bias_of(layers, network.parameters, i), bias_of(layers, rates.velocity, i)
             step_parameters(bias, velocity, total, rates.lr, rates.momentum, 0.0)

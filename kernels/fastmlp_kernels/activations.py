@@ -4,7 +4,8 @@ The derivatives take the activation's output h, not its input: tanh' = 1 - h^2, 
 Sizes: `N` rows (images), `H` columns (units).
 
 Both passes treat ROWS rows as one long run against the bias repeated ROWS times, so that vectors are full whatever H
-is: with 20 columns, one row would be one vector and four single elements that cost more than the vector.
+is: with 20 columns, one row would be one vector and four single elements that cost more than the vector. Each place of
+the run has its own sum for the bias gradient, and these are added up before they could drift (`_sums`).
 """
 
 from collections.abc import Sequence
@@ -15,11 +16,14 @@ import numpy as np
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._scratch import SIZE, work_array
-from fastmlp_kernels._views import vector_at
+from fastmlp_kernels._sums import add_to_total, add_up_rows, begin_total
+from fastmlp_kernels._views import fill, vector_at
 from fastmlp_kernels.elementary import identity1, relu1, sigmoid1, tanh1
 
 # A multiple of every vector width. Rows of which so many exceed the work array are long enough one by one.
 ROWS = 16
+# Additions to one float before sums of sums are taken, so that no sum drifts from its rounding.
+GROUP = 16
 
 
 @part
@@ -116,16 +120,15 @@ def _passes(*names: str) -> tuple[Any, Any]:
             width = min(dbias.size - first, SIZE)
             rows = ROWS if ROWS * dbias.size <= SIZE else 1
             sums = vector_at(work_array(dbias, SIZE), 0, rows * width)
-            for j in range(sums.size):
-                sums[j] = 0
-            for start in range(first, delta.size, rows * dbias.size):
-                count = min(sums.size, delta.size - start)
-                backward(vector_at(delta, start, count), vector_at(h, start, count), sums, code)
-            for j in range(width):
-                dbias[first + j] = sums[j]
-            for r in range(1, rows):
-                for j in range(width):
-                    dbias[first + j] += sums[r * width + j]
+            total, excess = vector_at(dbias, first, width), vector_at(work_array(dbias, SIZE), 0, width)
+            begin_total(total, excess)
+            step = rows * dbias.size
+            for group in range(first, delta.size, GROUP * step):
+                fill(sums, 0)
+                for start in range(group, min(group + GROUP * step, delta.size), step):
+                    count = min(sums.size, delta.size - start)
+                    backward(vector_at(delta, start, count), vector_at(h, start, count), sums, code)
+                add_to_total(total, excess, add_up_rows(sums, rows, width))
 
     return bias_activation, activation_backward
 

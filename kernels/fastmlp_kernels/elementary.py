@@ -37,6 +37,7 @@ ROUND_BITS = np.int32(0x4B400000)
 ONE_BITS = np.int32(0x3F800000)
 # Beyond these exp is 0 or infinite in float32, subnormals included.
 EXP_LOW, EXP_HIGH = F(-104.0), F(89.0)
+AHEAD, BEHIND = F(2.0**64), F(2.0**-64)
 # Beyond this tanh rounds to one.
 TANH_HIGH = F(9.02)
 
@@ -69,6 +70,21 @@ def _exp_f32(x: F) -> F:
     # Two factors: 2**n itself overflows at n = 128 and has no normal form below n = -126.
     half = np.int32(n >> np.int32(1))
     return (_expm1_near_zero(r) + F(1.0)) * _power_of_two(half) * _power_of_two(np.int32(n - half))
+
+
+@part
+def _exp_below_f32(x: F) -> F:
+    # As `_exp_f32` to the bit, in two thirds of its operations. Times 2**64 no result is below the normal numbers, nor
+    # beyond them as x is not positive, so that 2**n is added to the exponent; the way back rounds where it must.
+    x = EXP_LOW if x < EXP_LOW else x
+    shifted = F(x * LOG2_E + ROUND)
+    whole = shifted - ROUND
+    r = x - whole * LN2_HIGH
+    r = r - whole * LN2_LOW
+    large = F(_expm1_near_zero(r) * AHEAD + AHEAD)
+    n = np.int32(shifted.view(np.int32) << np.int32(23))  # the bits of ROUND above the integer are shifted out
+    back = r * F(0.0) + BEHIND  # in which a NaN stays one, whatever its bits became
+    return np.int32(large.view(np.int32) + n).view(np.float32) * back
 
 
 @part
@@ -121,6 +137,15 @@ def _tanh(x):
 def _sigmoid(x):
     e = np.exp(-abs(x))
     return (type(x)(1) if x >= 0 else e) / (type(x)(1) + e)
+
+
+def _exp_below(x):
+    return np.exp(x)
+
+
+@overload(_exp_below, jit_options=PART)
+def _overload_exp_below(x):
+    return (lambda x: _exp_below_f32(x)) if x == types.float32 else (lambda x: math.exp(x))
 
 
 @overload(_exp, jit_options=PART)
@@ -186,6 +211,12 @@ def value_of_key(key):
 def exp1(x):
     """Exponential of one float32 or float64."""
     return _exp(x)
+
+
+@part
+def exp_below1(x):
+    """`exp1` of one that is not positive, or NaN."""
+    return _exp_below(x)
 
 
 @scalar

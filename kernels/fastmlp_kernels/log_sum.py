@@ -15,7 +15,7 @@ from fastmlp_kernels._jit import kernel, part, reduction
 from fastmlp_kernels._scratch import work_array
 from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.elementary import exp1, key_of, value_of_key
-from fastmlp_kernels.loss import BLOCK, softmax_of_rows
+from fastmlp_kernels.loss import PIECE, softmax_of_rows
 
 
 @part
@@ -51,8 +51,8 @@ def _others(e: np.ndarray) -> tuple[float, float]:
 def _log_sum(row: np.ndarray, shift: float, e: np.ndarray) -> float:
     """Return log(sum(exp(row - shift))) in float64, for the shift of `_shift_of`."""
     ones, others = np.float64(0), np.float64(0)
-    for start in range(0, row.size, BLOCK):
-        piece = vector_at(row, start, min(BLOCK, row.size - start))
+    for start in range(0, row.size, PIECE):
+        piece = vector_at(row, start, min(PIECE, row.size - start))
         exponentials = vector_at(e, 0, piece.size)
         _exponentials(piece, shift, exponentials)
         count, more = _others(exponentials)
@@ -63,7 +63,7 @@ def _log_sum(row: np.ndarray, shift: float, e: np.ndarray) -> float:
 
 @kernel
 def _logsumexp(x: np.ndarray, out: np.ndarray) -> None:
-    e = work_array(x, BLOCK)
+    e = work_array(x, PIECE)
     for i in range(x.shape[0]):
         row = vector_at(x, i * x.shape[1], x.shape[1])
         shift = _shift_of(row)
@@ -72,7 +72,7 @@ def _logsumexp(x: np.ndarray, out: np.ndarray) -> None:
 
 @kernel
 def _log_softmax(x: np.ndarray, out: np.ndarray) -> None:
-    e = work_array(x, BLOCK)
+    e = work_array(x, PIECE)
     for i in range(x.shape[0]):
         row, result = vector_at(x, i * x.shape[1], x.shape[1]), vector_at(out, i * x.shape[1], x.shape[1])
         shift = _shift_of(row)

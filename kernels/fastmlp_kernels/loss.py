@@ -3,7 +3,8 @@
 Sizes: `N` rows (images), `K` columns (classes).
 
 A block of rows that fits the L1 cache is worked on in a scratch array. The exponential, the costly part, runs over the
-block as one long run, so that vectors are full whatever K is.
+block as one long run, so that vectors are full whatever K is. The label's exponential is taken out of a row before that
+is summed: p - 1 is minus the others' share, and where the label is the largest, the loss is log1p of their sum.
 """
 
 import math
@@ -17,14 +18,18 @@ from fastmlp_kernels import _check
 from fastmlp_kernels._jit import PART, kernel, part, reduction
 from fastmlp_kernels._llvm import multiply_add1
 from fastmlp_kernels._scratch import SIZE, release, work_array
-from fastmlp_kernels._views import matrix_at, vector_at
-from fastmlp_kernels.elementary import exp1, key_of, value_of_key
+from fastmlp_kernels._sums import add_to_total, begin_total, sum_rows
+from fastmlp_kernels._views import matrix_at, row_at, vector_at
+from fastmlp_kernels.elementary import exp_below1, key_of, value_of_key
 
 # An array, or None: numba compiles a form of its own for each, in which `is None` takes no time.
 Maybe = Any
 # elements in a block: 16 KiB of float32, half of a small L1 cache
 BLOCK = SIZE // 2
+# Elements that are added up in float32, in lanes of some 32 each; sums of these are added in float64, and do not drift.
+PIECE = 1024
 # The logarithm of a product of row sums replaces a logarithm a row; each sum lies in [1, K], so this never overflows.
+# What is kept is the product less 1, in which a sum of 1 + 1e-20 still counts.
 PRODUCT_LIMIT = 1e200
 
 
@@ -38,21 +43,18 @@ def _sum(row: np.ndarray) -> float:
 
 @part
 def _sum_of_long(row: np.ndarray) -> float:
-    # Pieces are added in float64: a sum of millions in float32 would stop growing.
     total = np.float64(0)
-    for start in range(0, row.size, BLOCK):
-        total += np.float64(_sum(vector_at(row, start, min(BLOCK, row.size - start))))
+    for start in range(0, row.size, PIECE):
+        total += np.float64(_sum(vector_at(row, start, min(PIECE, row.size - start))))
     return total
 
 
 @part
-def _is_first_zero(row: np.ndarray, at: int) -> bool:
-    if row[at] != 0:
-        return False
-    earlier = 0
-    for k in range(at):
-        earlier += row[k] == 0
-    return earlier == 0
+def _has_no_zero(row: np.ndarray) -> bool:
+    zeros = 0
+    for k in range(row.size):
+        zeros += row[k] == 0
+    return zeros == 0
 
 
 @part
@@ -77,7 +79,28 @@ def _shifted_rows(logits: np.ndarray, bias: Maybe, e: np.ndarray) -> None:
 def _exponentials(e: np.ndarray) -> None:
     flat = vector_at(e, 0, e.size)
     for i in range(flat.size):
-        flat[i] = exp1(flat[i])
+        flat[i] = exp_below1(flat[i])
+
+
+@part
+def _wide_gap(row: np.ndarray, bias: np.ndarray, at: int) -> float:
+    """Return how far logits + bias lies below its largest, where that exceeds the range of float32."""
+    top = -np.inf
+    for k in range(row.size):
+        top = max(top, np.float64(row[k] + bias[k]))
+    return top - np.float64(row[at] + bias[at])
+
+
+@part
+def _sum_of_others(row: np.ndarray) -> float:
+    return _sum(row) if row.size <= PIECE else row.dtype.type(_sum_of_long(row))
+
+
+@part
+def _log1p1(x: float) -> float:
+    """Logarithm of 1 + x for x >= 0: the C library's own takes longer."""
+    u = 1.0 + x
+    return math.log(u) + (x - (u - 1.0) if u < 2.0 else 0.0)  # what the addition lost, where the logarithm is small
 
 
 def _is_weighted(weights: Maybe) -> bool:
@@ -104,7 +127,7 @@ def _overload_weight(weights, i):  # noqa: ARG001
 
 @part
 def _block_rows(classes: int) -> int:
-    return max(1, BLOCK // classes)
+    return max(1, BLOCK // (classes + 1))
 
 
 @part
@@ -117,47 +140,55 @@ def cross_entropy_of_rows(
     t = logits.dtype.type
     n, classes = logits.shape
     rows, weighted = _block_rows(classes), _is_weighted(weights)
-    memory = work_array(logits, rows * classes)
+    memory = work_array(logits, rows * (classes + 1) + classes)
     if memory.size == 0:
         raise MemoryError("there is no memory for a row of logits")
-    loss, product, correct = 0.0, 1.0, 0
+    labels_own = vector_at(memory, rows * classes, rows)
+    excess = vector_at(memory, rows * (classes + 1), classes)
+    loss, product, correct = 0.0, 0.0, 0
     if dbias is not None:
-        for k in range(classes):
-            dbias[k] = t(0)
-    scratch = memory[: rows * classes].reshape(rows, classes)
+        begin_total(dbias, excess)
     for start in range(0, n, rows):
-        block, label = logits[start : start + rows], labels[start : start + rows]
-        e = scratch[: label.size]
+        count = min(rows, n - start)
+        e, label = matrix_at(memory, 0, count, classes), vector_at(labels, start, count)
+        block = matrix_at(logits, start * classes, count, classes)
         _shifted_rows(block, bias, e)
-        for r in range(label.size):
-            at = r * classes
-            lost = -np.float64(memory[at + label[r]])  # said aloud for plain Python, under NUMBA_DISABLE_JIT=1
-            if weighted:
-                loss = multiply_add1(np.float64(_weight(weights, start + r)), lost, loss)
-            else:
-                loss += lost
-            correct += _is_first_zero(vector_at(e, at, classes), label[r])
+        for r in range(count):
+            gap = -np.float64(vector_at(memory, r * classes + label[r], 1)[0])  # in float64 under NUMBA_DISABLE_JIT=1 too
+            if gap == 0:
+                correct += _has_no_zero(vector_at(memory, r * classes, label[r]))  # of equal logits the first counts
+            elif gap == np.inf:
+                gap = _wide_gap(row_at(block, r), bias, label[r])
+            weight = np.float64(_weight(weights, start + r)) if weighted else 1.0
+            loss = multiply_add1(weight, gap, loss)
         _exponentials(e)
-        for r in range(label.size):
-            total = _sum(vector_at(e, r * classes, classes))
-            if weighted:
-                loss = multiply_add1(np.float64(_weight(weights, start + r)), math.log(np.float64(total)), loss)
-            else:
-                product *= np.float64(total)
+        for r in range(count):
+            own = vector_at(memory, r * classes + label[r], 1)
+            labels_own[r] = own[0]
+            own[0] = t(0)
+        for r in range(count):
+            row, at = row_at(e, r), label[r]
+            weight = _weight(weights, start + r) if weighted else t(1)
+            others = _sum_of_others(row)
+            over_one = others + (labels_own[r] - t(1))
+            more = np.float64(over_one)
+            if weight == 1:
+                product = multiply_add1(product, 1.0 + more, more)
                 if not product < PRODUCT_LIMIT:
-                    loss += math.log(product)
-                    product = 1.0
+                    loss += np.log1p(product)
+                    product = 0.0
+            else:
+                loss = multiply_add1(np.float64(weight), _log1p1(more), loss)
             if dbias is not None:
-                row, out = e[r], block[r]
-                row[label[r]] -= total  # before scaling: p - 1 of a sure answer keeps its precision
-                scale = t(1) / (total * t(batch))
-                if weighted:
-                    scale *= _weight(weights, start + r)
+                scale = weight / ((t(1) + over_one) * t(batch))
+                out = row_at(block, r)
                 for k in range(classes):
                     out[k] = row[k] * scale
-                    dbias[k] += row[k] * scale
+                vector_at(out, at, 1)[0] = -others * scale
+        if dbias is not None:
+            add_to_total(dbias, excess, sum_rows(block, memory))
     release(memory)
-    return (loss + math.log(product)) / batch, correct
+    return (loss + np.log1p(product)) / batch, correct
 
 
 @kernel
@@ -232,7 +263,9 @@ def softmax_cross_entropy(
 
     Returns (mean loss in nats, number of rows whose largest logit is the label's; of equal ones the first counts).
     The largest logit is subtracted first, so that logits of any finite size neither overflow nor lose the loss of an
-    improbable label; the loss is summed in float64. A NaN in a row makes the loss NaN.
+    improbable label, which float64 holds for float32 logits however far apart. The sum of the others than the label
+    gives a sure answer's loss and gradient, as exact as `log_softmax`: for float64 logits (40, 0) and label 0 they are
+    4.2e-18, not 0. The loss is summed in float64; column sums do not drift. A NaN in a row makes the loss NaN.
     Raises TypeError or ValueError naming the argument at fault, a label outside [0, K) with its index.
     """
     _check_logits(logits, bias, writes=True)
