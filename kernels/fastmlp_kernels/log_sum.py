@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from fastmlp_kernels import _check
+from fastmlp_kernels._exponentials import PIECE
 from fastmlp_kernels._jit import kernel, part, reduction
 from fastmlp_kernels._scratch import work_array
 from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.elementary import exp1, key_of, value_of_key
-from fastmlp_kernels.loss import PIECE, softmax_of_rows
+from fastmlp_kernels.loss import softmax_of_rows
 
 
 @part

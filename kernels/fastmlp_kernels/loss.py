@@ -2,9 +2,8 @@
 
 Sizes: `N` rows (images), `K` columns (classes).
 
-A block of rows that fits the L1 cache is worked on in a scratch array. The exponential, the costly part, runs over the
-block as one long run, so that vectors are full whatever K is. The label's exponential is taken out of a row before that
-is summed: p - 1 is minus the others' share, and where the label is the largest, the loss is log1p of their sum.
+A row's label is taken out of its exponentials before these are summed: p - 1 is minus the others' share, and where the
+label is the largest, the loss is log1p of their sum.
 """
 
 import math
@@ -15,38 +14,16 @@ from numba import types
 from numba.extending import overload
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._jit import PART, kernel, part, reduction
+from fastmlp_kernels._exponentials import Maybe, block_rows, exponentials, row_sum, shifted_rows
+from fastmlp_kernels._jit import PART, kernel, part
 from fastmlp_kernels._llvm import multiply_add1
-from fastmlp_kernels._scratch import SIZE, release, work_array
+from fastmlp_kernels._scratch import release, work_array
 from fastmlp_kernels._sums import add_to_total, begin_total, sum_rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
-from fastmlp_kernels.elementary import exp_below1, key_of, value_of_key
 
-# An array, or None: numba compiles a form of its own for each, in which `is None` takes no time.
-Maybe = Any
-# elements in a block: 16 KiB of float32, half of a small L1 cache
-BLOCK = SIZE // 2
-# Elements that are added up in float32, in lanes of some 32 each; sums of these are added in float64, and do not drift.
-PIECE = 1024
 # The logarithm of a product of row sums replaces a logarithm a row; each sum lies in [1, K], so this never overflows.
 # What is kept is the product less 1, in which a sum of 1 + 1e-20 still counts.
 PRODUCT_LIMIT = 1e200
-
-
-@reduction
-def _sum(row: np.ndarray) -> float:
-    total = row.dtype.type(0)
-    for k in range(row.size):
-        total += row[k]
-    return total
-
-
-@part
-def _sum_of_long(row: np.ndarray) -> float:
-    total = np.float64(0)
-    for start in range(0, row.size, PIECE):
-        total += np.float64(_sum(vector_at(row, start, min(PIECE, row.size - start))))
-    return total
 
 
 @part
@@ -58,42 +35,12 @@ def _has_no_zero(row: np.ndarray) -> bool:
 
 
 @part
-def _shifted_rows(logits: np.ndarray, bias: Maybe, e: np.ndarray) -> None:
-    """Set each row of e to logits + bias - (its maximum); without a bias where it is None."""
-    classes = logits.shape[1]
-    for r in range(logits.shape[0]):
-        row, source = vector_at(e, r * classes, classes), vector_at(logits, r * classes, classes)
-        # by integer keys: compilers keep a floating-point maximum scalar unless NaN is ruled out
-        top = key_of(source[0] if bias is None else source[0] + bias[0])
-        for k in range(row.size):
-            x = source[k] if bias is None else source[k] + bias[k]
-            row[k] = x
-            key = key_of(x)
-            top = key if key > top else top
-        shift = value_of_key(top)
-        for k in range(row.size):
-            row[k] -= shift
-
-
-@part
-def _exponentials(e: np.ndarray) -> None:
-    flat = vector_at(e, 0, e.size)
-    for i in range(flat.size):
-        flat[i] = exp_below1(flat[i])
-
-
-@part
 def _wide_gap(row: np.ndarray, bias: np.ndarray, at: int) -> float:
     """Return how far logits + bias lies below its largest, where that exceeds the range of float32."""
     top = -np.inf
     for k in range(row.size):
         top = max(top, np.float64(row[k] + bias[k]))
     return top - np.float64(row[at] + bias[at])
-
-
-@part
-def _sum_of_others(row: np.ndarray) -> float:
-    return _sum(row) if row.size <= PIECE else row.dtype.type(_sum_of_long(row))
 
 
 @part
@@ -126,11 +73,6 @@ def _overload_weight(weights, i):  # noqa: ARG001
 
 
 @part
-def _block_rows(classes: int) -> int:
-    return max(1, BLOCK // (classes + 1))
-
-
-@part
 def cross_entropy_of_rows(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe, dbias: Maybe, batch: int
 ) -> tuple[float, int]:
@@ -139,7 +81,7 @@ def cross_entropy_of_rows(
     # what is None, so that read-only logits compile.
     t = logits.dtype.type
     n, classes = logits.shape
-    rows, weighted = _block_rows(classes), _is_weighted(weights)
+    rows, weighted = block_rows(classes), _is_weighted(weights)
     memory = work_array(logits, rows * (classes + 1) + classes)
     if memory.size == 0:
         raise MemoryError("there is no memory for a row of logits")
@@ -152,16 +94,16 @@ def cross_entropy_of_rows(
         count = min(rows, n - start)
         e, label = matrix_at(memory, 0, count, classes), vector_at(labels, start, count)
         block = matrix_at(logits, start * classes, count, classes)
-        _shifted_rows(block, bias, e)
+        shifted_rows(block, bias, e)
         for r in range(count):
-            gap = -np.float64(vector_at(memory, r * classes + label[r], 1)[0])  # in float64 under NUMBA_DISABLE_JIT=1 too
+            gap = -np.float64(vector_at(memory, r * classes + label[r], 1)[0])  # also in plain Python
             if gap == 0:
                 correct += _has_no_zero(vector_at(memory, r * classes, label[r]))  # of equal logits the first counts
             elif gap == np.inf:
                 gap = _wide_gap(row_at(block, r), bias, label[r])
             weight = np.float64(_weight(weights, start + r)) if weighted else 1.0
             loss = multiply_add1(weight, gap, loss)
-        _exponentials(e)
+        exponentials(e)
         for r in range(count):
             own = vector_at(memory, r * classes + label[r], 1)
             labels_own[r] = own[0]
@@ -169,7 +111,7 @@ def cross_entropy_of_rows(
         for r in range(count):
             row, at = row_at(e, r), label[r]
             weight = _weight(weights, start + r) if weighted else t(1)
-            others = _sum_of_others(row)
+            others = row_sum(row)
             over_one = others + (labels_own[r] - t(1))
             more = np.float64(over_one)
             if weight == 1:
@@ -210,18 +152,18 @@ def softmax_of_rows(logits: np.ndarray, bias: Maybe, out: np.ndarray) -> None:
     """Set out, which may be logits itself, to the softmax of logits + bias; without a bias where it is None."""
     n, classes = logits.shape
     t = logits.dtype.type
-    rows = _block_rows(classes)
+    rows = block_rows(classes)
     memory = work_array(logits, rows * classes)
     if memory.size == 0:
         raise MemoryError("there is no memory for a row of logits")
     for start in range(0, n, rows):
         count = min(rows, n - start)
         e = matrix_at(memory, 0, count, classes)
-        _shifted_rows(matrix_at(logits, start * classes, count, classes), bias, e)
-        _exponentials(e)
+        shifted_rows(matrix_at(logits, start * classes, count, classes), bias, e)
+        exponentials(e)
         for r in range(count):
             row, result = vector_at(e, r * classes, classes), vector_at(out, (start + r) * classes, classes)
-            scale = t(1) / t(_sum_of_long(row))
+            scale = t(1) / row_sum(row)
             for k in range(classes):
                 result[k] = row[k] * scale
     release(memory)

@@ -1,0 +1,72 @@
+"""Rows of logits by blocks: the exponentials of what is left of them without their largest, and sums of these.
+
+A block that fits the L1 cache is worked on in a scratch array. The exponential, the costly part, runs over the block as
+one long run, so that vectors are full whatever the number of columns is.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fastmlp_kernels._jit import part, reduction
+from fastmlp_kernels._scratch import SIZE
+from fastmlp_kernels._views import vector_at
+from fastmlp_kernels.elementary import exp_below1, key_of, value_of_key
+
+# An array, or None: numba compiles a form of its own for each, in which `is None` takes no time.
+Maybe = Any
+# elements in a block: 16 KiB of float32, half of a small L1 cache
+BLOCK = SIZE // 2
+# Elements that are added up in their own dtype: 32 in each of 32 lanes. Longer sums go on in float64, and do not drift.
+PIECE = 1024
+
+
+@reduction
+def _sum(row: np.ndarray) -> float:
+    total = row.dtype.type(0)
+    for k in range(row.size):
+        total += row[k]
+    return total
+
+
+@part
+def row_sum(row: np.ndarray) -> float:
+    """Return the sum of a row in its dtype."""
+    if row.size <= PIECE:
+        return _sum(row)
+    total = np.float64(0)
+    for start in range(0, row.size, PIECE):
+        total += np.float64(_sum(vector_at(row, start, min(PIECE, row.size - start))))
+    return row.dtype.type(total)
+
+
+@part
+def block_rows(classes: int) -> int:
+    """Return how many rows a block has, with an element beside each for what is kept of it."""
+    return max(1, BLOCK // (classes + 1))
+
+
+@part
+def shifted_rows(logits: np.ndarray, bias: Maybe, e: np.ndarray) -> None:
+    """Set each row of e to logits + bias - (its maximum); without a bias where it is None."""
+    classes = logits.shape[1]
+    for r in range(logits.shape[0]):
+        row, source = vector_at(e, r * classes, classes), vector_at(logits, r * classes, classes)
+        # by integer keys: compilers keep a floating-point maximum scalar unless NaN is ruled out
+        top = key_of(source[0] if bias is None else source[0] + bias[0])
+        for k in range(row.size):
+            x = source[k] if bias is None else source[k] + bias[k]
+            row[k] = x
+            key = key_of(x)
+            top = key if key > top else top
+        shift = value_of_key(top)
+        for k in range(row.size):
+            row[k] -= shift
+
+
+@part
+def exponentials(e: np.ndarray) -> None:
+    """Replace each element, none of them positive, by its exponential."""
+    flat = vector_at(e, 0, e.size)
+    for i in range(flat.size):
+        flat[i] = exp_below1(flat[i])
