@@ -8,6 +8,7 @@ from fastmlp.config import RunConfig
 
 # Counted up whenever a change of this package gives a config other results than before.
 TRAINING_VERSION = 2
+DEFAULTS = {field.name: field.default for field in fields(RunConfig)}
 FLOATS = {field.name: field.type is float for field in fields(RunConfig)}
 
 
@@ -18,7 +19,9 @@ def run_id(config: RunConfig, fingerprint: str) -> str:
     """
     # 1 and 1.0 are equal, and so are configs that have them
     values = {name: float(v) if FLOATS[name] else v for name, v in config.to_json().items()}
-    if not config.init_from:
-        del values["init_from"]  # younger than the folders of sweeps that know nothing of it
+    # younger than the folders of sweeps that know nothing of them
+    for name in ("init_from", "stopping"):
+        if values[name] == DEFAULTS[name]:
+            del values[name]
     meaning = {"config": values, "data": fingerprint, "training": TRAINING_VERSION}
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]

@@ -62,11 +62,11 @@ class EpochInput(Input, Protocol):
 class ArrayInput:
     """Rows of an array x (M, D) of real numbers, taken as they are.
 
-    Raises DataError for another shape, for no rows, or where x holds NaN or infinity.
+    Raises DataError for another shape, for no rows, for a masked array, or where x holds NaN or infinity.
     """
 
     def __init__(self, x: np.ndarray) -> None:
-        x = np.asarray(x)
+        x = unmasked("inputs", x)
         if x.ndim != 2 or 0 in x.shape:
             raise DataError(f"inputs have shape {x.shape}, expected (rows, features) with at least one of each")
         if x.dtype.kind not in "fiub":
@@ -86,6 +86,20 @@ class ArrayInput:
     def __len__(self) -> int:
         return len(self._x)
 
+    def check_fits(self, dtype: np.dtype) -> None:
+        """Raise DataError where a number is too large for this dtype, that of a network."""
+        if self._x.dtype.kind != "f" or self._x.dtype.itemsize <= dtype.itemsize:
+            return
+        largest = np.finfo(dtype).max
+        for start in range(0, len(self._x), 1024):
+            part = self._x[start : start + 1024]
+            if part.max() > largest or part.min() < -largest:
+                row = start + int(np.argmax((np.abs(part) > largest).any(axis=1)))
+                raise DataError(
+                    f"inputs hold numbers that {dtype} cannot hold, first in row {row}: scale them, or use a network "
+                    "with precision float64"
+                )
+
     def gather(self, index: np.ndarray, out: np.ndarray) -> None:
         """Write the rows `index` (N,) to out (N, D)."""
         if self._x.dtype == out.dtype:
@@ -100,7 +114,7 @@ class ArrayInput:
 
 def checked_rows(name: str, rows: np.ndarray, stop: int) -> np.ndarray:
     """Return the indices as contiguous int64; raises DataError unless they are integers in [0, stop), at least one."""
-    rows = np.asarray(rows)
+    rows = unmasked(name, rows)
     if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":  # a mask would be taken for indices 0 and 1
         raise DataError(f"{name} are {rows.dtype} of shape {rows.shape}, expected integers: np.flatnonzero of a mask")
     rows = np.ascontiguousarray(rows, dtype=np.int64)
@@ -123,7 +137,7 @@ class ImageInput:
     def __init__(
         self, images: np.ndarray, mean: np.ndarray, inv_std: np.ndarray, rows: np.ndarray | None = None
     ) -> None:
-        images = np.ascontiguousarray(images)
+        images = np.ascontiguousarray(unmasked("images", images))
         if images.dtype != np.uint8 or images.ndim != 2 or 0 in images.shape:
             raise DataError(f"images are {images.dtype} of shape {images.shape}, expected uint8 (images, values)")
         mean, inv_std = np.ascontiguousarray(mean), np.ascontiguousarray(inv_std)
@@ -165,6 +179,13 @@ class ImageInput:
         return Source(self._images, self._mean, self._inv_std, self._rows)
 
 
+def unmasked(name: str, values: npt.ArrayLike) -> np.ndarray:
+    """Return the values as an array; DataError for a masked one, as its mask would be forgotten."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise DataError(f"{name} are a masked array, and masks are not looked at: leave such rows out, or fill them in")
+    return np.asarray(values)
+
+
 def as_input(x: "Input | np.ndarray") -> Input:
     """Return x if it already gathers rows, else wrap the array."""
     return x if isinstance(x, Input) else ArrayInput(x)
@@ -172,7 +193,7 @@ def as_input(x: "Input | np.ndarray") -> Input:
 
 def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:
     """Return the labels as contiguous int64; raises DataError unless they are `rows` integers in [0, classes)."""
-    labels = np.asarray(labels)
+    labels = unmasked("labels", labels)
     if labels.shape != (rows,) or labels.dtype.kind not in "iu":
         raise DataError(f"labels are {labels.dtype} of shape {labels.shape}, expected {rows} integers")
     labels = np.ascontiguousarray(labels, dtype=np.int64)
@@ -188,7 +209,7 @@ def checked_weights(weights: npt.ArrayLike, rows: int, dtype: np.dtype) -> np.nd
 
     Raises DataError unless they are `rows` finite numbers, none negative, not all zero.
     """
-    given = np.asarray(weights)
+    given = unmasked("sample_weight", weights)
     if given.shape != (rows,) or given.dtype.kind not in "fiub":
         raise DataError(f"sample_weight is {given.dtype} of shape {given.shape}, expected {rows} numbers")
     scaled = given.astype(np.float64)

@@ -16,6 +16,7 @@ from fastmlp.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEI
 from fastmlp.precision import MATMULS, PRECISIONS
 from fastmlp.results import RETRIES
 from fastmlp.schedule import SCHEDULES
+from fastmlp.stopping import STOPPING
 from fastmlp.sweep import file as sweep_file
 from fastmlp.sweep.search import PRESETS
 
@@ -120,8 +121,10 @@ def _add_training(parser: ArgumentParser) -> None:
         help=f"(default: the experiment's, {WEIGHT_DECAY} or, for momentum, 0)",
     )
     add("--epochs", type=int, default=100, metavar="N", help="at most (default: %(default)s)")
-    text = "epochs of rising validation loss to stop after (default: %(default)s)"
+    text = "epochs to stop after, counted by --stopping (default: %(default)s)"
     add("--patience", type=int, default=5, metavar="N", help=text)
+    text = "rises: of rising loss in a row; best: without a new lowest loss (default: %(default)s)"
+    add("--stopping", choices=list(STOPPING), default="rises", help=text)
     text = "cosine: lr falls to 0 (default: %(default)s)"
     add("--schedule", choices=list(SCHEDULES), default="constant", help=text)
     text = "change training images at random (default: %(default)s)"

@@ -26,6 +26,7 @@ _TRAINING = (
     "weight_decay",
     "epochs",
     "patience",
+    "stopping",
     "schedule",
     "augment",
     "init",

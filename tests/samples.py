@@ -32,6 +32,7 @@ FIELDS: dict[str, Any] = {
     "augment": "none",
     "validation_fraction": 0.2,
     "init_from": "",
+    "stopping": "rises",
 }
 
 ENVIRONMENT: dict[str, Any] = {

@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_history() -> None:
 
 
 def test_hooks_are_called_as_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastmlp.network.SLICE", 0.0)  # look up after each batch, however fast it was
+    monkeypatch.setattr("fastmlp.slices.SLICE", 0.0)  # look up after each batch, however fast it was
     epochs, images = [], []
     run_one(
         small(epochs=2),
