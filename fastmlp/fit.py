@@ -162,10 +162,7 @@ def fit(
     check_optimizer(optimizer, model.dtype)
     train, held = Checked(*model._checked_rows(x, labels, sample_weight)), _checked_validation(model, validation)
     rng = generator(rng)
-    if resume is None:
-        state = _first_state(model, optimizer, rng, start)
-    else:
-        state = _resumed(model, optimizer, rng, resume)
+    state = _first_state(model, optimizer, rng, start) if resume is None else _resumed(model, optimizer, rng, resume)
     history, rule = state.history, STOPPING[stopping](patience)
     if keep_start and held is not None and not history.train_loss:
         state.began = model.evaluate(*held[:2], batch_size, sample_weight=held.weights)
@@ -239,7 +236,7 @@ def _checked_validation(model: MLP, validation: Validation | None) -> Checked | 
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         what = f"{len(validation)} parts" if isinstance(validation, tuple | list) else f"a {type(validation).__name__}"
         raise DataError(f"validation is {what}, expected (inputs, labels), or (inputs, labels, weights)")
-    return Checked(*model._checked_rows(*validation))
+    return Checked(*model._checked_rows(validation[0], validation[1], validation[2] if len(validation) == 3 else None))
 
 
 def _now() -> float:

@@ -46,10 +46,12 @@ class Keeper:
         for epoch, loss in enumerate(history.train_loss[:-1] if held is None else history.val_loss, start=1):
             if loss < self._least:
                 self.epoch, self._least = epoch, loss
+        self._first = self.epoch, state.best.copy()
 
     def is_finite(self) -> bool:
         """Whether the network's parameters are."""
-        return bool(np.isfinite(self._model.parameters).all())
+        w = self._model.parameters
+        return math.isfinite(np.dot(w, w)) or bool(np.isfinite(w).all())  # one call, which finite squares answer
 
     def is_far(self) -> bool:
         """Whether a loss of the epoch that the history ends with is not finite, or far above that of the first."""
@@ -81,11 +83,15 @@ class Keeper:
         np.copyto(self._last, self._model.parameters)
 
     def ends_well(self, order: np.ndarray) -> bool:
-        """Whether the weights that are left, which no epoch has seen, have no loss that is far, on a batch of rows."""
+        """Whether the weights that are left have no loss that is far on training rows, which they may never have met.
+
+        order : of the rows; as many are looked at as a hundredth of training costs, and a batch or 256 at the least
+        """
         losses = self._state.history.train_loss
-        if self._held is not None or not losses:
+        if not losses:
             return True
-        return not self._far([*losses, self._loss(self._train, order[: self._batch_size])], self._train)
+        enough = max(self._batch_size, 256, len(losses) * len(order) // 32)
+        return not self._far([*losses, self._loss(self._train, order[:enough])], self._train)
 
     def leave(self) -> int:
         """Leave the network with the weights to keep after epochs that went well; return the epoch that had them."""
@@ -93,21 +99,22 @@ class Keeper:
         return self.epoch if self._last is None else len(self._state.history.train_loss)
 
     def leave_best(self) -> int:
-        """Do so after divergence; 0 stands for the weights that training began with."""
-        losses = self._state.history.train_loss
-        better = self._last if len(losses) > 1 and losses[-2] < self._least else None
-        if better is not None and not self._far([losses[0], self._loss_with(better, self._train)], self._train):
-            np.copyto(self._state.best, better)
-            self.epoch = len(losses) - 1
-        np.copyto(self._model.parameters, self._state.best)
-        return self.epoch
+        """Do so after divergence: leave the best ones that are sound on all training rows, or else the first."""
+        losses, candidates = self._state.history.train_loss, [(self.epoch, self._state.best)]
+        if self._last is not None and len(losses) > 1 and losses[-2] < self._least:
+            candidates.insert(0, (len(losses) - 1, self._last))
+        sound = (pair for pair in candidates if not self._far([losses[0], self._loss_with(pair[1])], self._train))
+        epoch, best = next(sound, self._first)
+        for kept in (self._state.best, self._model.parameters):
+            np.copyto(kept, best)
+        return epoch
 
     def _loss(self, rows: Checked, order: np.ndarray) -> float:
-        engine = self._model._engine
-        return engine.evaluate(rows.inputs, rows.labels, order, self._batch_size, 0.0, rows.weights).loss / len(order)
+        return self._model._evaluate(*rows[:2], order, self._batch_size, rows.weights).loss / len(order)
 
-    def _loss_with(self, parameters: np.ndarray, rows: Checked) -> float:
-        """Return the mean loss of all rows with other parameters."""
+    def _loss_with(self, parameters: np.ndarray, rows: Checked | None = None) -> float:
+        """Return the mean loss of all rows, those of training where None, with other parameters."""
+        rows = self._train if rows is None else rows
         own = self._model.parameters.copy()
         try:
             np.copyto(self._model.parameters, parameters)

@@ -121,9 +121,9 @@ def _add_training(parser: ArgumentParser) -> None:
         help=f"(default: the experiment's, {WEIGHT_DECAY} or, for momentum, 0)",
     )
     add("--epochs", type=int, default=100, metavar="N", help="at most (default: %(default)s)")
-    text = "epochs to stop after, counted by --stopping (default: %(default)s)"
+    text = "epochs to wait, counted by --stopping (default: %(default)s)"
     add("--patience", type=int, default=5, metavar="N", help=text)
-    text = "rises: of rising loss in a row; best: without a new lowest loss (default: %(default)s)"
+    text = "of rising loss, or since its best (default: %(default)s)"
     add("--stopping", choices=list(STOPPING), default="rises", help=text)
     text = "cosine: lr falls to 0 (default: %(default)s)"
     add("--schedule", choices=list(SCHEDULES), default="constant", help=text)
@@ -141,7 +141,7 @@ def _add_training(parser: ArgumentParser) -> None:
 def _add_work(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("work").add_argument
     add("--threads", type=int, metavar="N", help="threads a run (default: 1, or all cores for a single run)")
-    text = "runs at once; auto: as many as the cores take (default: auto)"
+    text = "runs at once (default: auto, by the cores there are)"
     add("--jobs", type=_jobs, default="auto", metavar="N", help=text)
     text = "a killed process costs no other run (default: %(default)s)"
     add("--workers", choices=WORKERS, default=WORKERS[0], help=text)

@@ -32,5 +32,5 @@ class Slices:
             done = Totals(part.loss, done.correct + part.correct, done.rows + part.rows)
             yield done
             worked = -(-part.rows // batch_size)  # fewer than allowed at the end
-            batches = min(2 * batches, 1 + int(worked * SLICE / seconds))
+            batches = min(2 * batches, 1 + int(worked * SLICE / seconds)) if seconds > 0 else 2 * batches
             self._batches[kind, batch_size] = batches
