@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+FLOAT64_MAX = math.nextafter(math.inf, 0)
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 # The largest float64 that float32 rounds to something below 1.
 FLOAT32_BELOW_1 = math.nextafter(1 - 2**-25, 0)
@@ -59,7 +59,7 @@ def check_rates(lr: Any, momentum: Any, weight_decay: Any, *, float32: bool = Fa
     float32 : whether training computes in float32, which holds less: no rate above 3.4e38, and a momentum so near to 1
         would be 1
     """
-    most, within = (FLOAT32_MAX, " that float32 holds, up to 3.4e38") if float32 else (sys.float_info.max, "")
+    most, within = (FLOAT32_MAX, " that float32 holds, up to 3.4e38") if float32 else (FLOAT64_MAX, "")
     below, to = (FLOAT32_BELOW_1, ", in float32") if float32 else (math.nextafter(1.0, 0.0), "")
     for name, value, fits, allowed in (
         (lr_name, lr, lambda v: 0 < v <= most, f"above 0{within}"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.results import ENDED, RunResult, load_results
+from fastmlp.results import RunResult, load_results
 from fastmlp.sweep.store import Store, newest
 from fastmlp.tables import Table, title
 from fastmlp.terminal import Command, Compiling, run_command, say
@@ -32,7 +32,7 @@ def find(runs: Sequence[RunResult], name: str) -> RunResult:
         several = f"; {len(found)} begin so" if found else ""
         known = ", ".join(run.run_id for run in (found or runs)[:8])
         raise ConfigError(f"No single run is called {name!r}{several}; there are {known}{' ...' * (len(runs) > 8)}.")
-    if found[0].status not in ENDED:
+    if found[0].status != "done":
         raise ConfigError(f"Run {found[0].run_id} is {found[0].status}; only one that is done can be compared.")
     return found[0]
 
