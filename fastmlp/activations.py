@@ -49,6 +49,6 @@ ACTIVATIONS = {
 
 def activation_named(name: str) -> Activation:
     """Look an activation up; an unknown name raises ConfigError with the allowed ones."""
-    if name not in ACTIVATIONS:
+    if not (isinstance(name, str) and name in ACTIVATIONS):
         raise ConfigError(f"unknown activation {name!r}, allowed: {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]

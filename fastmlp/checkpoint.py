@@ -16,7 +16,8 @@ _ARRAYS = ("parameters", "velocity", "best")
 
 def save(path: Path, run_id: str, state: State) -> None:
     """Replace `path` by this state; it is on the disk, whole, when this returns. OutputError where it cannot be."""
-    facts = {"run_id": run_id, "generator": state.generator, "seconds": state.seconds, "history": asdict(state.history)}
+    facts = {"run_id": run_id, "generator": state.generator, "seconds": state.seconds, "began": state.began}
+    facts |= {"history": asdict(state.history)}
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
@@ -39,6 +40,8 @@ def load(path: Path, run_id: str) -> State | None:
             arrays = {name: parts[name] for name in _ARRAYS}
         if facts["run_id"] != run_id:
             return None
-        return State(History(**facts["history"]), **arrays, generator=facts["generator"], seconds=facts["seconds"])
+        began = None if facts["began"] is None else tuple(facts["began"])
+        own = {name: facts[name] for name in ("generator", "seconds")}
+        return State(History(**facts["history"]), **arrays, **own, began=began)
     except Exception:  # a damaged archive can raise nearly any; all say the same
         return None

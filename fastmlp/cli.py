@@ -30,7 +30,7 @@ from fastmlp.plan import Plan, candidates_of, make_plan, settings_of
 from fastmlp.plots.style import styled
 from fastmlp.precision import MATMULS
 from fastmlp.progress import download_bar, make_progress
-from fastmlp.results import check_folder
+from fastmlp.results import ENDED, check_folder
 from fastmlp.run import compile_for, kinds
 from fastmlp.sweep import file as sweep_file
 from fastmlp.sweep import hold
@@ -235,7 +235,7 @@ def _run(
         known = folder.known_of(plan.configs, fingerprint)
         if plan.search:
             best = best_of(folder, candidates_of(plan.configs), fingerprint)
-        ended = [result for result in known if result.status in ("done", "diverged")]
+        ended = [result for result in known if result.status in (*ENDED, "diverged")]
         left = len(plan.configs) - sum(result.status != "interrupted" for result in known)
         if left:
             say(console, f"{len(plan.configs) - left} of {len(plan.configs)} runs have finished.")

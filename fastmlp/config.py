@@ -1,6 +1,5 @@
 """Everything that decides a run, in one frozen record that goes to and from JSON."""
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -8,24 +7,27 @@ from typing import Any, NamedTuple, Self
 
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.augmentations import AUGMENTATIONS
+from fastmlp.checks import check_rates, is_real, is_whole, shown
 from fastmlp.data.normalize import NORMALIZATIONS
 from fastmlp.decay import DECAY_PER
 from fastmlp.errors import ConfigError
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.precision import MATMULS, PRECISIONS
 from fastmlp.schedule import SCHEDULES
+from fastmlp.stopping import STOPPING
 
 LABELS = ("coarse", "fine")
 AUGMENTS = ("none", *AUGMENTATIONS)
 INITS = ("auto", *(name for name in INITIALIZERS if name != "auto"))
 
 
+# Python's own numbers alone: a config goes to JSON.
 def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int) and is_whole(value, least)
 
 
 def _real(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and is_real(value)
 
 
 class _Rule(NamedTuple):
@@ -63,6 +65,7 @@ _RULES: dict[str, _Rule] = {
     "matmul": _one_of(MATMULS["float32"]),
     "threads": _COUNT,
     "schedule": _one_of(tuple(SCHEDULES)),
+    "stopping": _one_of(tuple(STOPPING)),
     "augment": _one_of(AUGMENTS),
     "validation_fraction": _Rule(lambda v: _real(v) and 0 < v < 1, "a number between 0 and 1"),
     "init_from": _Rule(
@@ -76,7 +79,7 @@ def check_fields(values: Mapping[str, Any]) -> None:
     """Raise ConfigError for the first of these values that the field of RunConfig of its name may not have."""
     for name, value in values.items():
         if not _RULES[name].holds(value):
-            raise ConfigError(f"{name} is {value!r}; allowed is {_RULES[name].allowed}.")
+            raise ConfigError(f"{name} is {shown(value)}; allowed is {_RULES[name].allowed}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +89,10 @@ class RunConfig:
     `dataset` is the name of the data set that was loaded, never "auto"; `layers` counts inputs, hidden units and
     classes; `matmul` and `threads` say how products are computed, and on how many threads: see
     `fastmlp.MLP`. `schedule` and `augment` are keys of `fastmlp.schedule.SCHEDULES` and of
-    `fastmlp.augmentations.AUGMENTATIONS`, or "none". `weight_decay` is added to the gradient of the *mean* loss: as
-    it is, so that it does not depend on the batch's size, where `decay_per` is "update"; divided by the batch's rows
-    where it is "batch". `init_from` is the SHA-256 of the weights that training starts from, empty where
-    they are drawn. Raises ConfigError for a value that is not allowed.
+    `fastmlp.augmentations.AUGMENTATIONS`, or "none"; `stopping`, by which rule `patience` ends a run, is one of
+    `fastmlp.stopping.STOPPING`. `weight_decay` is added to the gradient of the *mean* loss: as it is, so that it does
+    not depend on the batch's size, where `decay_per` is "update"; divided by the batch's rows where it is "batch".
+    `init_from` is the SHA-256 of the weights that training starts from, empty where they are drawn. Raises ConfigError for a value that is not allowed.
     """
 
     experiment: str
@@ -114,12 +117,14 @@ class RunConfig:
     validation_fraction: float = 0.2
     init_from: str = ""
     decay_per: str = "update"
+    stopping: str = "rises"
 
     def __post_init__(self) -> None:
         check_fields({name: getattr(self, name) for name in _RULES})
         if self.matmul not in MATMULS[self.precision]:
             allowed = " or ".join(MATMULS[self.precision])
             raise ConfigError(f"matmul is {self.matmul!r}; allowed for {self.precision} is {allowed}.")
+        check_rates(self.lr, self.momentum, self.weight_decay, float32=self.precision != "float64")
 
     @property
     def decay_an_update(self) -> float:

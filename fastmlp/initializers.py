@@ -31,7 +31,7 @@ def resolve(init: str, activation: str) -> str:
     """
     if init == "auto":
         return _AUTO.get(activation, "lecun")
-    if init not in INITIALIZERS:
+    if not (isinstance(init, str) and init in INITIALIZERS):
         raise ConfigError(f"unknown init {init!r}, allowed: auto, {', '.join(INITIALIZERS)}")
     return init
 

@@ -87,6 +87,20 @@ class ArrayInput:
     def __len__(self) -> int:
         return len(self._x)
 
+    def check_fits(self, dtype: np.dtype) -> None:
+        """Raise DataError where a number is too large for this dtype, that of a network."""
+        if self._x.dtype.kind != "f" or self._x.dtype.itemsize <= dtype.itemsize:
+            return
+        largest = np.finfo(dtype).max
+        for start in range(0, len(self._x), 1024):
+            part = self._x[start : start + 1024]
+            if part.max() > largest or part.min() < -largest:
+                row = start + int(np.argmax((np.abs(part) > largest).any(axis=1)))
+                raise DataError(
+                    f"inputs hold numbers that {dtype} cannot hold, first in row {row}: scale them, or use a network "
+                    "with precision float64"
+                )
+
     def gather(self, index: np.ndarray, out: np.ndarray) -> None:
         """Write the rows `index` (N,) to out (N, D)."""
         if self._x.dtype == out.dtype:

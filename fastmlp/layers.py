@@ -14,14 +14,21 @@ def _copy_into(array: np.ndarray, name: str, values: npt.ArrayLike) -> None:
     values = np.asarray(values)
     if values.shape != array.shape:
         raise DataError(f"{name} is given with shape {values.shape}, this layer's has {array.shape}")
-    array[...] = values
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"{name} is given as {values.dtype}, expected real numbers")
+    with np.errstate(over="ignore"):
+        own = values.astype(array.dtype)
+    if not np.isfinite(own).all():
+        raise DataError(f"{name} is given with NaN, infinity, or a number that {array.dtype} cannot hold")
+    array[...] = own
 
 
 class Dense:
     """act(x W + b): parameters and their gradients. It owns no activations: the caller passes the buffers.
 
     weight : (D, H), bias : (H,), dweight and dbias of the same shapes; C-contiguous, float32 or float64. What is
-    assigned to weight or bias is copied into them; DataError where its shape is another.
+    assigned to weight or bias is copied into them; DataError where its shape is another, or where it holds no numbers
+    that are finite in the layer's dtype.
     """
 
     def __init__(

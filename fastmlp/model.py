@@ -9,11 +9,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.activations import activation_named
+from fastmlp.checks import check_name, is_whole
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.inputs import ArrayInput, ImageInput, Input
 from fastmlp.network import MLP
+from fastmlp.precision import PRECISIONS
 from fastmlp_kernels import _check
 
 AS_THEY_ARE = "none"  # the normalisation of inputs that are no images
@@ -31,6 +34,8 @@ class Model:
         images'
     class_names : of the outputs, in their order; empty where they have none
     config, fingerprint : of the run and of the data that it learnt from, None and "" where it was no run
+
+    Raises ConfigError for layers, names or parameters that do not fit.
     """
 
     layers: tuple[int, ...]
@@ -43,6 +48,19 @@ class Model:
     config: RunConfig | None = None
     fingerprint: str = ""
 
+    def __post_init__(self) -> None:
+        if not (isinstance(self.layers, tuple) and len(self.layers) > 1 and all(is_whole(n, 1) for n in self.layers)):
+            raise ConfigError(f"layers are {self.layers!r}, expected a tuple of two or more sizes from 1 on")
+        activation_named(self.activation)
+        check_name("precision", self.precision, PRECISIONS)
+        check_name("normalize", self.normalize, NORMALIZES)
+        wanted, dtype = sum(d * h + h for d, h in pairwise(self.layers)), self.parameters.dtype
+        if self.parameters.shape != (wanted,) or dtype not in (np.float32, np.float64):
+            raise ConfigError(
+                f"parameters are {dtype} of shape {self.parameters.shape}, expected float32 or float64 of shape "
+                f"({wanted},), those of layers {self.layers}"
+            )
+
     @classmethod
     def of(cls, network: MLP, class_names: Sequence[str] = (), *, normalize: str = AS_THEY_ARE) -> Self:
         """Return a model of a network as it is now; the weights are copied.
@@ -50,7 +68,7 @@ class Model:
         normalize : "none", "image" or "channel", whichever the training images were given with; `fastmlp.train` makes
         models of the "dataset" kind. Raises ConfigError where the names are not one an output.
         """
-        names = tuple(class_names)
+        names = (class_names,) if isinstance(class_names, str) else tuple(class_names)
         if len(names) not in (0, network.sizes[-1]) or not all(isinstance(name, str) for name in names):
             raise ConfigError(
                 f"class_names are {len(names)}, expected {network.sizes[-1]} strings, one an output, or none"

@@ -1,8 +1,8 @@
 """The multi-layer perceptron: a stack of Dense layers under softmax cross-entropy."""
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,45 +11,19 @@ import numpy.typing as npt
 
 from fastmlp.activations import activation_named
 from fastmlp.blas import Blas, Engine, Totals
+from fastmlp.checks import check_count, check_name, generator, is_whole
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.inputs import Input, as_input, checked_labels, checked_rows, checked_weights
+from fastmlp.inputs import ArrayInput, Input, as_input, checked_labels, checked_rows, checked_weights
 from fastmlp.layers import Dense
-from fastmlp.optimizer import SGD
+from fastmlp.optimizer import SGD, check_optimizer
 from fastmlp.precision import MATMULS, PRECISIONS
+from fastmlp.slices import Slices
 from fastmlp.threads import check_threads, usable_cores
 from fastmlp_kernels import _check, jit
 from fastmlp_kernels._align import aligned_zeros
 
 if TYPE_CHECKING:
     from fastmlp.fit import FitResult, History, Validation
-
-# Seconds between looks at Ctrl-C and the progress bar: short for a person, long against a call's own cost.
-SLICE = 0.1
-
-
-class _Slices:
-    """Cuts long work into calls of about SLICE seconds: compiled code cannot be interrupted.
-
-    Where the cuts are does not show in the totals. How many batches a call may take is learnt from the calls before.
-    """
-
-    def __init__(self) -> None:
-        self._batches: dict[tuple[str, int], int] = {}  # by kind of work and batch size
-
-    def run(
-        self, kind: str, work: Callable[[np.ndarray, float], Totals], order: np.ndarray, batch_size: int
-    ) -> Iterator[Totals]:
-        """Call work(rows, loss so far) on successive parts of `order`; yield the totals after each."""
-        done, batches = Totals(0.0, 0, 0), self._batches.get((kind, batch_size), 1)
-        while done.rows < len(order):
-            start = time.perf_counter()
-            part = work(order[done.rows : done.rows + batches * batch_size], done.loss)
-            seconds = time.perf_counter() - start
-            done = Totals(part.loss, done.correct + part.correct, done.rows + part.rows)
-            yield done
-            worked = -(-part.rows // batch_size)  # fewer than allowed at the end
-            batches = min(2 * batches, 1 + int(worked * SLICE / seconds))
-            self._batches[kind, batch_size] = batches
 
 
 class MLP:
@@ -69,7 +43,8 @@ class MLP:
 
     The trained parameters are in `.layers[i].weight` (D, H) and `.bias` (H,), views of the flat array `.parameters`:
     W1, b1, W2, b2, ...; their gradients in `.dweight`, `.dbias` and `.gradient`. Raises ConfigError for settings that
-    do not fit. Not safe for use from two threads at once: calls share one set of buffers.
+    do not fit. Not safe for use from two threads at once: calls share one set of buffers. `.history` is that of the
+    last `fit`, up to where it came.
     """
 
     def __init__(
@@ -84,18 +59,16 @@ class MLP:
         rng: np.random.Generator | int = 0,
     ) -> None:
         sizes = tuple(layers) if np.iterable(layers) else ()
-        if len(sizes) < 2 or not all(isinstance(s, int | np.integer) and s > 0 for s in sizes):
+        if len(sizes) < 2 or not all(is_whole(size, 1) for size in sizes):
             raise ConfigError(f"layers are {layers!r}, expected two or more positive sizes such as [3072, 128, 20]")
-        if precision not in MATMULS:
-            raise ConfigError(f"precision is {precision!r}, allowed: {', '.join(PRECISIONS)}")
+        check_name("precision", precision, PRECISIONS)
         ways, dtype = MATMULS[precision], np.float64 if precision == "float64" else np.float32
         if matmul not in (None, *ways):
             raise ConfigError(f"matmul is {matmul!r}, allowed for {precision}: {', '.join(ways)}")
         activation_named(activation)  # also where no hidden layer will look it up
         self.threads = usable_cores() if threads is None else threads
         check_threads(self.threads)
-        rng = np.random.default_rng(rng)
-        hidden = len(sizes) - 2
+        rng, hidden = generator(rng), len(sizes) - 2
         self.sizes, self.precision, self.matmul, self.dtype = sizes, precision, matmul or ways[0], np.dtype(dtype)
         self.layers = [
             Dense(d, h, activation if i < hidden else "identity", rng=rng, init=init, dtype=dtype)
@@ -104,9 +77,15 @@ class MLP:
         own = [array.ravel() for layer in self.layers for array in (layer.weight, layer.bias)]
         self.parameters, self.gradient = (aligned_zeros(sum(array.size for array in own), dtype) for _ in range(2))
         np.concatenate(own, out=self.parameters)
-        self._began_with: np.ndarray | None = None  # the weights of the first `fit`
-        self._slices = _Slices()
+        self._began_with: np.ndarray | None = None  # what `fit` begins anew from
+        self._was_given = False  # whether these were assigned, rather than drawn
+        self._left = self._digest()  # of the weights as they were drawn, or as the last `fit` left them
+        self.history: History | None = None
+        self._slices = Slices()
         self._engine = self._make_engine()
+
+    def _digest(self) -> int:
+        return zlib.crc32(self.parameters.data)
 
     def _make_engine(self) -> Engine:
         at = 0
@@ -160,6 +139,7 @@ class MLP:
 
         The loss is that before the step.
         """
+        check_optimizer(optimizer, self.dtype)
         return self._engine.step(*self._checked_batch(x, labels), optimizer)
 
     def train_epoch(
@@ -172,7 +152,8 @@ class MLP:
         finite is the last one. Raises DataError or ConfigError where the arguments do not fit.
         """
         inputs, labels, _ = self._checked_rows(x, labels)
-        self._check_batch_size(batch_size)
+        check_count("batch_size", batch_size)
+        check_optimizer(optimizer, self.dtype)
         order = checked_rows("order", order, len(inputs))
         return self._train_epoch(inputs, labels, order, batch_size, optimizer)
 
@@ -210,27 +191,35 @@ class MLP:
         epochs: int = 100,
         batch_size: int = 1024,
         patience: int = 5,
+        stopping: str = "rises",
         schedule: str = "constant",
         warm_start: bool = False,
         rng: np.random.Generator | int = 0,
-        on_epoch: "Callable[[int, History], None] | None" = None,
+        on_epoch: "Callable[[int, History], bool | None] | None" = None,
     ) -> "FitResult":
         """Train with mini-batches; see `fastmlp.fit.fit` for the arguments. The optimiser is `SGD()` by default.
 
-        warm_start : whether a second call trains on from the weights that are there; without it, it begins anew from
-            those that the first call began with
+        warm_start : whether to train on from the weights that are there
+
+        Without it, a further call begins anew: from the weights that the first call began with, whatever these became.
+        Weights that were assigned, or trained by other means, since they were drawn or since the last call, are not
+        thrown away: this call begins with them, and those after it anew from them. The velocity begins at zero in each
+        call. With a validation set, weights that were not just drawn are kept where no epoch has a lower loss.
         """
         from fastmlp.fit import fit  # here, as fit knows the network
 
-        optimizer = SGD() if optimizer is None else optimizer
-        if self._began_with is None:
-            self._began_with = self.parameters.copy()
-        elif not warm_start:
-            np.copyto(self.parameters, self._began_with)
+        given = self._digest() != self._left
+        goes_on = warm_start and self._began_with is not None
+        if given or self._began_with is None:
+            self._began_with, self._was_given = self.parameters.copy(), given
         options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "patience": patience}
-        options |= {"schedule": schedule, "on_epoch": on_epoch}
+        options |= {"stopping": stopping, "schedule": schedule, "on_epoch": on_epoch, "rng": rng}
         options |= {"sample_weight": sample_weight, "validation": validation}
-        return fit(self, x, labels, optimizer=optimizer, rng=rng, **options)
+        options |= {"start": None if goes_on else self._began_with, "keep_start": goes_on or self._was_given}
+        try:
+            return fit(self, x, labels, optimizer=SGD() if optimizer is None else optimizer, **options)
+        finally:
+            self._left = self._digest()
 
     def _checked_rows(
         self, x: Input | np.ndarray, labels: np.ndarray, weights: npt.ArrayLike | None = None
@@ -242,15 +231,13 @@ class MLP:
 
     def _checked_input(self, x: Input | np.ndarray) -> Input:
         inputs = as_input(x)
+        if isinstance(inputs, ArrayInput):
+            inputs.check_fits(self.dtype)
         if len(inputs) == 0:
             raise DataError("inputs have no rows, expected at least one")
         if inputs.features != self.sizes[0]:
             raise DataError(f"inputs have {inputs.features} features, this network takes {self.sizes[0]}")
         return inputs
-
-    def _check_batch_size(self, batch_size: int) -> None:
-        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size!r}, allowed is a whole number from 1 on")
 
     def evaluate(
         self,
@@ -266,22 +253,37 @@ class MLP:
         sample_weight : (M,) numbers from 0 on: the loss is the weighted mean; the accuracy is not weighted
         """
         inputs, labels, weights = self._checked_rows(x, labels, sample_weight)
-        self._check_batch_size(batch_size)
+        check_count("batch_size", batch_size)
+        totals = self._evaluate(inputs, labels, np.arange(len(inputs)), batch_size, weights)
+        return totals.loss / totals.rows, totals.correct / totals.rows
 
+    def _evaluate(
+        self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, weights: np.ndarray | None
+    ) -> Totals:
         def evaluate(rows: np.ndarray, loss: float) -> Totals:
             return self._engine.evaluate(inputs, labels, rows, batch_size, loss, weights)
 
-        *_, totals = self._slices.run("evaluate", evaluate, np.arange(len(inputs)), batch_size)
-        return totals.loss / totals.rows, totals.correct / totals.rows
+        *_, totals = self._slices.run("evaluate", evaluate, order, batch_size)
+        return totals
 
     def predict_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
-        """Probability of each class, (M, K), for x an (M, D) array or an `ImageInput`."""
+        """Probability of each class, (M, K), for x an (M, D) array or an `ImageInput`.
+
+        Raises DataError for rows so large that the network's outputs overflow: nothing can be said of them.
+        """
         inputs = self._checked_input(x)
-        self._check_batch_size(batch_size)
+        check_count("batch_size", batch_size)
         out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
-        for start, logits in self._engine.logits(inputs, batch_size):
-            jit.bias_softmax(logits, self.layers[-1].bias)
-            out[start : start + len(logits)] = logits
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
+            for start, logits in self._engine.logits(inputs, batch_size):
+                jit.bias_softmax(logits, self.layers[-1].bias)
+                out[start : start + len(logits)] = logits
+        if not math.isfinite(np.vdot(out, out)):
+            row = int(np.argmin(np.isfinite(out).all(axis=1)))
+            raise DataError(
+                f"the outputs of row {row} overflow {self.dtype}: scale inputs as those that the network learnt from "
+                "were, to about 1 each; where its weights are not finite themselves, train it anew with a lower lr"
+            )
         return out
 
     def predict(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
@@ -291,7 +293,7 @@ class MLP:
     def predict_log_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
         """Logarithm of `predict_proba`, of the logits themselves: exact where a probability rounds to 0 or 1."""
         inputs = self._checked_input(x)
-        self._check_batch_size(batch_size)
+        check_count("batch_size", batch_size)
         out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
         for start, logits in self._engine.logits(inputs, batch_size):
             logits += self.layers[-1].bias

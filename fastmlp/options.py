@@ -17,6 +17,7 @@ from fastmlp.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEI
 from fastmlp.precision import MATMULS, PRECISIONS
 from fastmlp.results import RETRIES
 from fastmlp.schedule import SCHEDULES
+from fastmlp.stopping import STOPPING
 from fastmlp.sweep import file as sweep_file
 from fastmlp.sweep.search import PRESETS
 
@@ -123,8 +124,10 @@ def _add_training(parser: ArgumentParser) -> None:
     text = "batch: divide it by the batch's rows, as scikit-learn does (default: the experiment's)"
     add("--decay-per", choices=DECAY_PER, help=text)
     add("--epochs", type=int, default=100, metavar="N", help="at most (default: %(default)s)")
-    text = "epochs of rising validation loss to stop after (default: %(default)s)"
+    text = "epochs to wait, counted by --stopping (default: %(default)s)"
     add("--patience", type=int, default=5, metavar="N", help=text)
+    text = "of rising loss, or since its best (default: %(default)s)"
+    add("--stopping", choices=list(STOPPING), default="rises", help=text)
     text = "cosine: lr falls to 0 (default: %(default)s)"
     add("--schedule", choices=list(SCHEDULES), default="constant", help=text)
     text = "change training images at random (default: %(default)s)"
@@ -141,7 +144,7 @@ def _add_training(parser: ArgumentParser) -> None:
 def _add_work(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("work").add_argument
     add("--threads", type=int, metavar="N", help="threads a run (default: 1, or all cores for a single run)")
-    text = "runs at once; auto: as many as the cores take (default: auto)"
+    text = "runs at once (default: auto, by the cores there are)"
     add("--jobs", type=_jobs, default="auto", metavar="N", help=text)
     text = "a killed process costs no other run (default: %(default)s)"
     add("--workers", choices=WORKERS, default=WORKERS[0], help=text)

@@ -27,6 +27,7 @@ _TRAINING = (
     "decay_per",
     "epochs",
     "patience",
+    "stopping",
     "schedule",
     "augment",
     "init",

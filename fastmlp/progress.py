@@ -17,7 +17,7 @@ from rich.text import Text
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Progress as Download
-from fastmlp.results import RunResult
+from fastmlp.results import ENDED, RunResult
 from fastmlp.sweep.board import BEGAN, EPOCHS, IMAGES, IN_EPOCH, TRAIN_LOSS, VAL_LOSS, Board
 from fastmlp.sweep.job import Job
 from fastmlp.tables import duration, title
@@ -125,12 +125,13 @@ def outcome(result: RunResult) -> str:
         return f"failed: {result.error}"
     if result.status in ("interrupted", "pruned"):
         return f"{result.status} after epoch {result.epochs}, validation accuracy {100 * result.val_accuracy:.2f} %"
-    if result.status == "done" and isnan(result.test_accuracy):
+    if result.status in ENDED and isnan(result.test_accuracy):
         return (
             f"validation accuracy {100 * result.val_accuracy:.2f} %, best epoch {result.best_epoch} of {result.epochs}"
         )
     if result.status == "diverged":
-        return f"diverged in epoch {result.epochs}: the loss is no longer finite; a lower --lr may help"
+        what = "the loss is no longer finite, or far above that of the first"
+        return f"diverged in epoch {result.epochs}: {what}; a lower --lr may help"
     return (
         f"test accuracy {100 * result.test_accuracy:.2f} %, best epoch {result.best_epoch} of {result.epochs}, "
         f"{duration(result.seconds)}, {result.images_per_second:,.0f} images/s"

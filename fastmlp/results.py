@@ -13,6 +13,8 @@ from typing import Any, Self
 from fastmlp.config import RunConfig
 from fastmlp.errors import DataError, OutputError
 
+ENDED = ("done", "stopped")
+"""Statuses of runs that came to an end, with weights that are worth a test."""
 RETRIES = ("failed", "diverged", "interrupted")
 """Statuses of runs that may be begun anew."""
 
@@ -22,13 +24,14 @@ class RunResult:
     """What one run gave. Accuracies are fractions, losses means over the images, `seconds` the time in training.
 
     `run_id` is that of `fastmlp.identity`, `weights_sha256` the hash of the kept weights: W1, b1, W2, b2, ... as they
-    lie in memory. `best_epoch` counts from 1 and is the epoch whose weights were kept and tested; `seconds` includes
-    the validation after each epoch, but not the compilation of kernels. `history` holds the lists train_loss, val_loss,
-    train_accuracy and val_accuracy, one value an epoch.
+    lie in memory. `best_epoch` counts from 1 and is the epoch whose weights were kept and tested, 0 where these are
+    those that the run began with; `seconds` includes the validation after each epoch, but not the compilation of
+    kernels. `history` holds the lists train_loss, val_loss, train_accuracy and val_accuracy, one value an epoch.
 
-    `status` is "done"; "diverged" where the loss stopped being finite, with the history up to there; "interrupted"
-    where it can go on from its checkpoint; "pruned" where a search gave it up; "failed" where `error` says why. The
-    figures of the test are NaN where the test images were not looked at: in all but the first, and in searches.
+    `status` is "done"; "stopped" where a callback ended training; "diverged" where the loss was no longer finite, or
+    far above that of the first epoch, with the history up to there; "interrupted" where it can go on from its
+    checkpoint; "pruned" where a search gave it up; "failed" where `error` says why. The figures of the test are NaN
+    where the test images were not looked at: in all but the first two, and in searches.
     """
 
     run_id: str

@@ -24,7 +24,7 @@ from fastmlp.model import Model
 from fastmlp.model_file import save_model
 from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
-from fastmlp.results import RunResult
+from fastmlp.results import ENDED, RunResult
 from fastmlp_kernels._compiling import when_compiling
 
 # Seconds between two checkpoints: what a kill costs at most, and against which writing one is nothing.
@@ -40,8 +40,8 @@ def run_one(
     config: RunConfig,
     dataset: Dataset,
     *,
-    on_epoch: Callable[[int, History], None] | None = None,
-    on_batch: Callable[[int], None] | None = None,
+    on_epoch: Callable[[int, History], bool | None] | None = None,
+    on_batch: Callable[[int], bool | None] | None = None,
     kept: Path | None = None,
     until: int | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -95,15 +95,17 @@ def run_one(
         epochs=config.epochs,
         batch_size=config.batch_size,
         patience=config.patience,
+        stopping=config.stopping,
         schedule=config.schedule,
         rng=rng,
+        keep_start=bool(config.init_from),
         on_epoch=on_epoch,
         on_batch=on_batch,
         pause=pause,
         resume=checkpoint.load(kept, name) if kept is not None else None,
     )
     tested, weights = (math.nan, math.nan), hashlib.sha256(model.parameters.data).hexdigest()
-    if fitted.status == "done":
+    if fitted.status in ENDED:
         if test:
             tested = model.evaluate(*test_part)
             if model_file is not None:
@@ -204,8 +206,6 @@ def _model(config: RunConfig, dataset: Dataset, parameters: np.ndarray) -> Model
 def _result(
     config: RunConfig, name: str, fitted: FitResult, weights_sha256: str, test: tuple[float, float]
 ) -> RunResult:
-    history = fitted.history
-    best = fitted.best_epoch  # 0 where the first epoch diverged already
     return RunResult(
         run_id=name,
         experiment=config.experiment,
@@ -217,11 +217,11 @@ def _result(
         config=config,
         test_loss=test[0],
         test_accuracy=test[1],
-        val_accuracy=history.val_accuracy[best - 1] if best else math.nan,
-        best_epoch=best,
+        val_accuracy=fitted.val_accuracy,
+        best_epoch=fitted.best_epoch,
         epochs=fitted.epochs,
         seconds=fitted.seconds,
         images_per_second=fitted.images_per_second,
-        history=asdict(history),
+        history=asdict(fitted.history),
         weights_sha256=weights_sha256,
     )

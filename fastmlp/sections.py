@@ -23,7 +23,7 @@ from fastmlp.page import Section, code, figure, folded, table, text
 from fastmlp.plots import curves, images, search, times
 from fastmlp.plots.style import Picture, drawn
 from fastmlp.progress import outcome
-from fastmlp.results import RunResult, load_results
+from fastmlp.results import ENDED, RunResult, load_results
 from fastmlp.sweep.job import MODELS, model_path
 from fastmlp.sweep.store import Store, newest
 from fastmlp.tables import Table, machine, results_table, search_table, title
@@ -116,13 +116,13 @@ class Paper:
 
 def _searching(sweep: Sweep) -> bool:
     return any(
-        run.status == "pruned" or (run.status == "done" and not isfinite(run.test_accuracy)) for run in sweep.runs
+        run.status == "pruned" or (run.status in ENDED and not isfinite(run.test_accuracy)) for run in sweep.runs
     )
 
 
 def results_of(sweep: Sweep) -> Table | None:
     """Return the results as a table, None where no run has ended."""
-    ended = [run for run in sweep.runs if run.status in ("done", "diverged")]
+    ended = [run for run in sweep.runs if run.status in (*ENDED, "diverged")]
     if _searching(sweep):
         best = [run.config for run in sweep.runs if isfinite(run.test_accuracy)]
         return search_table(sweep.runs, best, sweep.environment)
@@ -139,7 +139,7 @@ def sections_of(paper: Paper, results: Table | None) -> list[Section]:
 
 def _results(paper: Paper, results: Table | None) -> Section:
     section, sweep = Section("Results"), paper.sweep
-    unfinished = [run for run in sweep.runs if run.status != "done"]
+    unfinished = [run for run in sweep.runs if run.status not in ENDED]
     if unfinished:
         states = [f"{title(run.config)}: {outcome(run)}" for run in unfinished]
         section.blocks.append(

@@ -1,30 +1,27 @@
 """`FastMLPClassifier`: this package's networks as an estimator of scikit-learn (extra `sklearn`)."""
 
-import warnings
 from collections.abc import Sequence
 from numbers import Integral, Real
 from threading import Lock
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.decay import DECAY_PER
-from fastmlp.errors import ConfigError, DataError, MissingExtraError
-from fastmlp.fit import fit
+from fastmlp.errors import ConfigError, MissingExtraError
+from fastmlp.fit import FitResult, History, State, fit
 from fastmlp.initializers import INITIALIZERS
 from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
 from fastmlp.precision import PRECISIONS
 from fastmlp.schedule import SCHEDULES
+from fastmlp.stopping import STOPPING
 from fastmlp_kernels import _check
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.model_selection import train_test_split
-    from sklearn.preprocessing import LabelEncoder
-    from sklearn.utils import check_array, check_random_state, compute_class_weight
+    from sklearn.utils import check_random_state
     from sklearn.utils._param_validation import Interval, StrOptions
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
@@ -33,13 +30,18 @@ except ImportError as error:
         f"FastMLPClassifier needs scikit-learn 1.6 or newer ({error}): pip install 'fastmlp[sklearn]'."
     ) from error
 
-
-class _Rows(NamedTuple):
-    """Checked rows X (M, D), labels y (M,) as they were given or encoded, and weights (M,) float64 above 0."""
-
-    X: np.ndarray
-    y: np.ndarray
-    weights: np.ndarray
+from fastmlp.sklearn_checks import (
+    Rows,
+    check_settings,
+    class_factors,
+    encoded,
+    hidden_units,
+    loss_of_frequencies,
+    restored,
+    split,
+    warn_of,
+    weighted,
+)
 
 
 class FastMLPClassifier(ClassifierMixin, BaseEstimator):
@@ -56,14 +58,15 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
     momentum : in [0, 1), not Nesterov's
     weight_decay : of the weights, not of the biases. decay_per : "update", as it is, so that it does not depend on the
         batch's size; or "batch", divided by its rows, as MLPClassifier's `alpha` is
-    max_iter : epochs; all of them unless training stops early or diverges, which a ConvergenceWarning tells
-    early_stopping : whether to stop after `patience` epochs in a row, each with a higher validation loss than the one
-        before it. Without a validation set of its own, `fit` then holds out `validation_fraction` of the rows,
-        stratified by class
+    max_iter : epochs; all of them unless training stops early or diverges
+    early_stopping : whether to stop by the validation loss. Without a validation set of its own, `fit` then holds out
+        `validation_fraction` of the rows, stratified by class
+    patience, stopping : when it stops. "best": after more than `patience` epochs in a row without a lower loss than
+        all before, as `n_iter_no_change` is counted there; "rises": after `patience` epochs in a row of rising loss
     random_state : of weights, held-out rows and shuffling; an integer gives the same result in each call of `fit`
     class_weight : {class: factor}, or "balanced" for factors inverse to the classes' weights; validation rows too
     warm_start : whether `fit` goes on with the network of the call before, its layers, classes and precision, with no
-        velocity; `partial_fit` always goes on, with its velocity
+        velocity; its weights stay where no epoch validates better. `partial_fit` always goes on, with its velocity
     precision : "auto": that of X, so float32 stays float32, and all that is not is float64, which this package leaves
         to numpy's BLAS: its own kernels, several times as fast, are for float32 and bfloat16. "float32", "float64" or
         "bfloat16" converts X. `predict_proba` gives what the network computes in: float32 for
@@ -74,6 +77,10 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
     an epoch since the network began, `loss_curve_` (means over the epoch, each batch before its step) and, for those
     that were validated, `validation_loss_curve_` and `validation_scores_` (accuracy without weights); `n_iter_` is the
     number of epochs.
+
+    A ConvergenceWarning tells that training diverged, and which weights were kept, or that `fit` ended with a loss no
+    better than that of class frequencies. Ctrl-C leaves the weights and the curves of the epochs before it. Errors
+    change nothing.
 
     What does not fit is a ValueError, as scikit-learn has it: parameters, NaN or infinity, shapes, unknown or too few
     classes. Sparse matrices are refused: to make them dense may take any amount of memory.
@@ -92,6 +99,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "patience": [Interval(Integral, 1, None, closed="left")],
+        "stopping": [StrOptions(set(STOPPING))],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -114,7 +122,8 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         decay_per: str = "update",
         max_iter: int = 200,
         early_stopping: bool = False,
-        patience: int = 5,
+        patience: int = 10,
+        stopping: str = "best",
         validation_fraction: float = 0.1,
         random_state: int | np.random.RandomState | None = None,
         class_weight: dict[Any, float] | str | None = None,
@@ -134,6 +143,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.patience = patience
+        self.stopping = stopping
         self.validation_fraction = validation_fraction
         self.random_state = random_state
         self.class_weight = class_weight
@@ -152,25 +162,31 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         X_val, y_val, sample_weight_val : rows to validate on after each epoch, which then choose the weights that are
             kept, those of the lowest loss. `early_stopping` says whether they also end training
         """
+        before = dict(vars(self))
         masks = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         _check.unmasked(X=X, y=y, sample_weight=sample_weight, **masks)  # scikit-learn's own checks pass over them
-        if (X_val is None) != (y_val is None):
-            raise ConfigError("X_val and y_val belong together: give both or neither")
-        goes_on = self.warm_start and hasattr(self, "network_")
-        rows = self._checked(X, y, sample_weight, self._dtype(goes_on), reset=not goes_on)
-        classes = self.classes_ if goes_on else np.unique(rows.y)
-        factors = self._class_factors(classes, rows)
-        train, held = _encoded(rows, classes, factors), None
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        if X_val is not None:
-            rows = self._checked(X_val, y_val, sample_weight_val, train.X.dtype, reset=False)
-            held = _encoded(rows, classes, factors)
-        elif self.early_stopping:
-            train, held = _split(train, self.validation_fraction, seed)
-        if not goes_on:
-            self._begin(train.X, classes, seed)
-        self._velocity = np.zeros_like(self.network_.parameters)
-        self._train(train, held, self.max_iter, self.patience if self.early_stopping else self.max_iter)
+        with restored(self, before, BaseException):
+            if (X_val is None) != (y_val is None):
+                raise ConfigError("X_val and y_val belong together: give both or neither")
+            goes_on = self.warm_start and hasattr(self, "network_")
+            rows = self._checked(X, y, sample_weight, self._dtype(goes_on), reset=not goes_on)
+            classes = self.classes_ if goes_on else np.unique(rows.y)
+            factors = class_factors(self.class_weight, classes, rows)
+            train, held = encoded(rows, classes, factors), None
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            if X_val is not None:
+                rows = self._checked(X_val, y_val, sample_weight_val, train.X.dtype, reset=False)
+                held = encoded(rows, classes, factors)
+            elif self.early_stopping:
+                train, held = split(train, self.validation_fraction, seed)
+            if not goes_on:
+                self._begin(train.X, classes, seed)
+            self._velocity = np.zeros_like(self.network_.parameters)
+        with restored(self, before, Exception):
+            patience = self.patience if self.early_stopping else self.max_iter
+            result = self._train(train, held, self.max_iter, patience, goes_on)
+            loss, _ = self.network_.evaluate(*train[:2], self._batch_size(train), sample_weight=train.weights)
+        warn_of(result, loss, loss_of_frequencies(train))
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -179,22 +195,26 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
 
         classes : of all calls together, needed in the first one
         """
+        before = dict(vars(self))
         _check.unmasked(X=X, y=y, sample_weight=sample_weight)
-        if self.early_stopping:
-            raise ConfigError("partial_fit is one epoch and cannot stop early: set early_stopping=False")
-        if self.class_weight == "balanced":
-            raise ConfigError('partial_fit does not see all rows, as class_weight="balanced" needs: give a dict')
-        goes_on = hasattr(self, "network_")
-        if not goes_on and classes is None:
-            raise ConfigError("the first call of partial_fit needs classes, those of all calls together")
-        known = self.classes_ if goes_on else np.unique(classes)
-        if goes_on and classes is not None and not np.array_equal(known, np.unique(classes)):
-            raise ConfigError(f"classes are {np.unique(classes)}, but {known} in the call before: leave them out")
-        rows = self._checked(X, y, sample_weight, self._dtype(goes_on), reset=not goes_on)
-        train = _encoded(rows, known, self._class_factors(known, rows))
-        if not goes_on:
-            self._begin(train.X, known, check_random_state(self.random_state).randint(2**31 - 1))
-        self._train(train, None, 1, 1)
+        with restored(self, before, BaseException):
+            if self.early_stopping:
+                raise ConfigError("partial_fit is one epoch and cannot stop early: set early_stopping=False")
+            if self.class_weight == "balanced":
+                raise ConfigError('partial_fit does not see all rows, as class_weight="balanced" needs: give a dict')
+            goes_on = hasattr(self, "network_")
+            if not goes_on and classes is None:
+                raise ConfigError("the first call of partial_fit needs classes, those of all calls together")
+            known = self.classes_ if goes_on else np.unique(classes)
+            if goes_on and classes is not None and not np.array_equal(known, np.unique(classes)):
+                raise ConfigError(f"classes are {np.unique(classes)}, but {known} in the call before: leave them out")
+            rows = self._checked(X, y, sample_weight, self._dtype(goes_on), reset=not goes_on)
+            train = encoded(rows, known, class_factors(self.class_weight, known, rows))
+            if not goes_on:
+                self._begin(train.X, known, check_random_state(self.random_state).randint(2**31 - 1))
+        with restored(self, before, Exception):
+            result = self._train(train, None, 1, 1, goes_on)
+        warn_of(result)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -230,29 +250,18 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
             return [np.float64, np.float32]  # what X has of these; the first one for all else
         return np.float64 if self.precision == "float64" else np.float32
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any, dtype: Any, *, reset: bool) -> _Rows:
+    def _checked(self, X: Any, y: Any, sample_weight: Any, dtype: Any, *, reset: bool) -> Rows:
         X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=reset)
         check_classification_targets(y)
-        if sample_weight is None:
-            return _Rows(X, y, np.ones(len(y)))
-        weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
-        if weights.shape != y.shape:
-            raise DataError(f"sample_weight has shape {weights.shape}, expected {y.shape}")
-        if weights.min() < 0 or not weights.any():
-            raise DataError("sample_weight holds a negative number or only zeros, allowed are numbers from 0 on")
-        kept = weights > 0  # so that no class and no batch is of rows alone that do not count
-        return _Rows(X, y, weights) if kept.all() else _Rows(X[kept], y[kept], weights[kept])
+        check_settings(self, float32=X.dtype == np.float32)
+        return weighted(X, y, sample_weight)
 
-    def _class_factors(self, classes: np.ndarray, rows: _Rows) -> np.ndarray:
-        if len(classes) < 2:
-            raise DataError(f"there is only 1 class, {classes[0]!r}: a classifier needs rows of two or more classes")
-        if self.class_weight is None:
-            return np.ones(len(classes))
-        return compute_class_weight(self.class_weight, classes=classes, y=rows.y, sample_weight=rows.weights)
+    def _batch_size(self, rows: Rows) -> int:
+        return min(200 if isinstance(self.batch_size, str) else self.batch_size, len(rows.y))  # a string is "auto"
 
     def _begin(self, X: np.ndarray, classes: np.ndarray, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        sizes = [X.shape[1], *map(int, np.atleast_1d(self.hidden_layer_sizes)), len(classes)]
+        sizes = [X.shape[1], *hidden_units(self.hidden_layer_sizes), len(classes)]
         precision = X.dtype.name if self.precision == "auto" else self.precision
         self.network_ = MLP(
             sizes, self.activation, init=self.init, precision=precision, threads=self.threads, rng=self._rng
@@ -262,39 +271,24 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = classes
         self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
 
-    def _train(self, train: _Rows, held: _Rows | None, epochs: int, patience: int) -> None:
+    def _train(self, train: Rows, held: Rows | None, epochs: int, patience: int, goes_on: bool) -> FitResult:
+        network = self.network_
         optimizer = SGD(self.learning_rate_init, self.momentum, self.weight_decay, self.decay_per)
-        velocity = optimizer.velocity_of(self.network_.parameters)
+        velocity = optimizer.velocity_of(network.parameters)
         velocity[...] = self._velocity
-        batch_size = 200 if isinstance(self.batch_size, str) else self.batch_size  # a string is "auto"
-        batch_size = min(batch_size, len(train.y))
-        result = fit(
-            self.network_, train.X, train.y, sample_weight=train.weights, validation=held, optimizer=optimizer,
-            epochs=epochs, batch_size=batch_size, patience=patience, schedule=self.schedule, rng=self._rng,
-        )  # fmt: skip
-        self.loss_curve_ += result.history.train_loss
-        self.validation_loss_curve_ += result.history.val_loss
-        self.validation_scores_ += result.history.val_accuracy
-        self.n_iter_ = len(self.loss_curve_)
-        if result.status == "diverged":
-            velocity[...] = 0
-            warnings.warn(
-                f"The loss of epoch {self.n_iter_} was not finite, and the weights are those of an epoch before. Scale "
-                "the features, as with StandardScaler, or lower learning_rate_init.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        self._velocity = velocity
-
-
-def _encoded(rows: _Rows, classes: np.ndarray, factors: np.ndarray) -> _Rows:
-    """Return the rows with labels that are indices of `classes`, and with the factors of these in their weights."""
-    codes = LabelEncoder().fit(classes).transform(rows.y)
-    return _Rows(rows.X, codes, rows.weights * factors[codes])
-
-
-def _split(rows: _Rows, fraction: float, seed: int) -> tuple[_Rows, _Rows]:
-    """Return the rows to train on and those that are held out."""
-    parts = train_test_split(np.arange(len(rows.y)), test_size=fraction, stratify=rows.y, random_state=seed)
-    train, held = (_Rows(*(array[part] for array in rows)) for part in parts)
-    return train, held
+        generator = self._rng.bit_generator.state
+        begun = State(History(), network.parameters, velocity, network.parameters, generator, 0.0)
+        network.history = None
+        try:
+            return fit(
+                network, train.X, train.y, sample_weight=train.weights, validation=held, optimizer=optimizer,
+                epochs=epochs, batch_size=self._batch_size(train), patience=patience, stopping=self.stopping,
+                schedule=self.schedule, rng=self._rng, keep_start=goes_on, resume=begun,
+            )  # fmt: skip
+        finally:
+            history = network.history or History()
+            self.loss_curve_ = [*self.loss_curve_, *history.train_loss]
+            self.validation_loss_curve_ = [*self.validation_loss_curve_, *history.val_loss]
+            self.validation_scores_ = [*self.validation_scores_, *history.val_accuracy]
+            self.n_iter_ = len(self.loss_curve_)
+            self._velocity = velocity

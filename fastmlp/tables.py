@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastmlp.config import RunConfig
 from fastmlp.experiments import CUSTOM, EXPERIMENTS, Experiment, published
 from fastmlp.initializers import resolve
-from fastmlp.results import RunResult
+from fastmlp.results import ENDED, RunResult
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -212,7 +212,7 @@ def _accuracy(runs: Sequence[RunResult]) -> str:
     """Return the test accuracy in %, with its spread where there are several seeds, and the runs that diverged."""
     if not runs:
         return _NOTHING
-    done = [100 * run.test_accuracy for run in runs if run.status == "done"]
+    done = [100 * run.test_accuracy for run in runs if run.status in ENDED]
     lost = len(runs) - len(done)
     if not done:
         return "diverged"
@@ -240,7 +240,11 @@ def _facts(
     )
     training += "".join(
         f", {text} {each(name)}"
-        for name, text, usual in (("schedule", "schedule", "constant"), ("augment", "images", "none"))
+        for name, text, usual in (
+            ("stopping", "stopping by", "rises"),
+            ("schedule", "schedule", "constant"),
+            ("augment", "images", "none"),
+        )
         if any(getattr(run.config, name) != usual for run in runs)
     )
     if wall_seconds is None:

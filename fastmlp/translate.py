@@ -9,15 +9,17 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError, MissingExtraError
+from fastmlp_kernels._check import unmasked
 
 _SKLEARN_NAMES = {"tanh": "tanh", "sigmoid": "logistic", "relu": "relu", "identity": "identity"}
 _TORCH_NAMES = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "ReLU", "identity": "Identity"}
 
 
-def _check(config: RunConfig, parameters: np.ndarray | None) -> None:
+def _check(config: RunConfig, parameters: npt.ArrayLike | None) -> None:
     """Refuse what has no counterpart; how a changing rate acts on the velocity is another thing elsewhere."""
     allowed = {"schedule": ("constant",), "augment": ("none",), "precision": ("float32", "float64")}
     for name, values in allowed.items():
@@ -27,12 +29,20 @@ def _check(config: RunConfig, parameters: np.ndarray | None) -> None:
         raise ConfigError("init_from is set: give the weights that the run began with as parameters.")
 
 
-def _arrays(config: RunConfig, parameters: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return weights (D, H) and biases (H,) of each layer, views of the flat parameters W1, b1, W2, b2, ..."""
+def _arrays(config: RunConfig, parameters: npt.ArrayLike) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return weights (D, H) and biases (H,) of each layer, of the flat parameters W1, b1, W2, b2, ..."""
     wanted = sum(d * h + h for d, h in pairwise(config.layers))
-    if np.shape(parameters) != (wanted,):
+    unmasked(parameters=parameters)
+    given = np.asarray(parameters)
+    if given.shape != (wanted,) or given.dtype.kind not in "fiu":
         sizes = "-".join(map(str, config.layers))
-        raise ConfigError(f"parameters have shape {np.shape(parameters)}; allowed is ({wanted},), those of {sizes}.")
+        raise ConfigError(
+            f"parameters are {given.dtype} of shape {given.shape}; allowed are numbers of shape ({wanted},), those of "
+            f"{sizes}."
+        )
+    parameters = given.astype(_dtype(config))
+    if not np.isfinite(parameters).all():
+        raise ConfigError(f"parameters hold NaN or infinity in {config.precision}; allowed are finite numbers.")
     arrays, at = [], 0
     for d, h in pairwise(config.layers):
         arrays.append((parameters[at : at + d * h].reshape(d, h), parameters[at + d * h : at + d * h + h]))
@@ -44,7 +54,7 @@ def _dtype(config: RunConfig) -> Any:
     return np.float64 if config.precision == "float64" else np.float32
 
 
-def to_sklearn(config: RunConfig, parameters: np.ndarray | None = None) -> Any:
+def to_sklearn(config: RunConfig, parameters: npt.ArrayLike | None = None) -> Any:
     """Return an `MLPClassifier` that learns as a run of this config does.
 
     parameters : (P,) weights and biases to begin with, in the order of `MLP.parameters`; its `partial_fit`, an epoch a
@@ -85,7 +95,7 @@ def to_sklearn(config: RunConfig, parameters: np.ndarray | None = None) -> Any:
     return model
 
 
-def _begin_sklearn(model: Any, config: RunConfig, parameters: np.ndarray) -> None:
+def _begin_sklearn(model: Any, config: RunConfig, parameters: npt.ArrayLike) -> None:
     """Give it weights and no velocities; there is no public way, so a first step makes the arrays."""
     arrays = _arrays(config, parameters)
     rows, classes = max(config.batch_size, config.layers[-1]), config.layers[-1]
@@ -99,7 +109,7 @@ def _begin_sklearn(model: Any, config: RunConfig, parameters: np.ndarray) -> Non
     model.best_loss_, model._no_improvement_count = np.inf, 0
 
 
-def to_torch(config: RunConfig, parameters: np.ndarray | None = None) -> tuple[Any, Any]:
+def to_torch(config: RunConfig, parameters: npt.ArrayLike | None = None) -> tuple[Any, Any]:
     """Return a `torch.nn.Sequential` that gives logits, and the `torch.optim.SGD` that trains it as a run here does.
 
     parameters : (P,) weights and biases to begin with, in the order of `MLP.parameters`; PyTorch draws its own without

@@ -33,6 +33,7 @@ FIELDS: dict[str, Any] = {
     "validation_fraction": 0.2,
     "init_from": "",
     "decay_per": "update",
+    "stopping": "rises",
 }
 
 ENVIRONMENT: dict[str, Any] = {

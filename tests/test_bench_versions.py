@@ -27,7 +27,8 @@ def test_what_is_overwritten_gets_its_values_back() -> None:
         array += 1
 
     twice = versions._fresh(call, array)
-    twice(), twice()
+    twice()
+    twice()
     np.testing.assert_array_equal(seen, np.zeros((2, 3)))
 
 

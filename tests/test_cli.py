@@ -67,7 +67,7 @@ def test_options_reach_the_config(tmp_path: Path) -> None:
         "--layers": "3072,7,5,100", "--activation": "sigmoid", "--labels": "fine", "--lr": "0.25",
         "--batch-size": "128", "--momentum": "0.5", "--weight-decay": "0.125", "--epochs": "1", "--patience": "3",
         "--seed": "9", "--precision": "float64", "--matmul": "auto", "--normalize": "dataset",
-        "--schedule": "cosine", "--augment": "mirror-shift", "--decay-per": "batch",
+        "--schedule": "cosine", "--augment": "mirror-shift", "--decay-per": "batch", "--stopping": "best",
     }  # fmt: skip
     assert run(*(text for pair in options.items() for text in pair), "--out", str(tmp_path), "--quiet") == 0
     [made] = [r.config for r in load_results(tmp_path / "results.json")[1]]
@@ -76,7 +76,7 @@ def test_options_reach_the_config(tmp_path: Path) -> None:
         "layers": [3072, 7, 5, 100], "activation": "sigmoid", "init": "auto", "lr": 0.25, "momentum": 0.5,
         "weight_decay": 0.125, "batch_size": 128, "epochs": 1, "patience": 3, "seed": 9, "precision": "float64",
         "matmul": "blas", "threads": 1, "schedule": "cosine", "augment": "mirror-shift", "validation_fraction": 0.2,
-        "init_from": "", "decay_per": "batch",
+        "init_from": "", "decay_per": "batch", "stopping": "best",
     }  # fmt: skip
     assert made.to_json() == expected
 

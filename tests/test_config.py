@@ -49,6 +49,9 @@ def test_missing_keys_are_named() -> None:
         ("lr", float("nan"), "a number above 0"),
         ("lr", float("inf"), "a number above 0"),
         ("lr", True, "a number above 0"),
+        ("lr", 10**400, "a number above 0"),
+        ("weight_decay", 10**400, "at least 0"),
+        ("stopping", "never", "rises or best"),
         ("lr", "fast", "a number above 0"),
         ("momentum", 1.0, "from 0 to below 1"),
         ("momentum", -0.1, "from 0 to below 1"),
@@ -76,6 +79,14 @@ def test_a_way_to_multiply_that_the_precision_has_not_is_named() -> None:
     for precision, matmul in (("float64", "packed"), ("bfloat16", "blas")):
         with pytest.raises(ConfigError, match=f"^matmul is '{matmul}'; allowed for {precision} is"):
             config(precision=precision, matmul=matmul)
+
+
+@pytest.mark.parametrize(("field", "value"), [("lr", 1e39), ("weight_decay", 1e39), ("momentum", 1 - 1e-12)])
+def test_what_float32_does_not_hold_is_for_float64_alone(field: str, value: float) -> None:
+    for precision in ("float32", "bfloat16", "int8"):
+        with pytest.raises(ConfigError, match=f"^{field} is .*float32"):
+            config(precision=precision, **{field: value})
+    assert getattr(config(precision="float64", **{field: value}), field) == value
 
 
 def test_every_field_is_checked() -> None:

@@ -17,6 +17,7 @@ MODULES = sorted([*PACKAGE.rglob("*.py"), *KERNELS.rglob("*.py")])
 SOURCES = sorted(p for folder in (PACKAGE, KERNELS, ROOT / "tests", ROOT / "bench") for p in folder.rglob("*.py"))
 # Who a run of training calls, from the outside in.
 FAST_PATH = ["fit", "network", "precision", "blas", "layers", "optimizer", "inputs", "activations", "initializers"]
+FAST_PATH += ["checks", "kept", "slices", "stopping"]
 FAST_PATH += [f"packed/{name}" for name in ("__init__", "engine", "run", "rows", "weights", "state")]
 
 

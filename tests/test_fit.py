@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import MLP, SGD, ImageInput, network, reference
+from fastmlp import MLP, SGD, ImageInput, reference, slices
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.fit import EarlyStopping, FitResult, fit
+from fastmlp.fit import FitResult, fit
+from fastmlp.stopping import Rises
 from scripted import Clock, Scripted
 
 NAN = math.nan
@@ -22,7 +23,7 @@ def data(rng):
 @pytest.fixture
 def a_call_a_batch(monkeypatch):
     """Look up after each batch, however fast it was."""
-    monkeypatch.setattr(network, "SLICE", 0.0)
+    monkeypatch.setattr(slices, "SLICE", 0.0)
 
 
 def run(model: MLP, data: tuple, **options: Any) -> FitResult:
@@ -42,19 +43,15 @@ def run(model: MLP, data: tuple, **options: Any) -> FitResult:
     ],
 )
 def test_early_stopping_with_patience_2_or_1(losses, stops):
-    def said_by(stopping: EarlyStopping) -> list[int]:
+    def said_by(stopping: Rises) -> list[int]:
         told = []
         for loss in losses:
             stopping.take(loss)
             told.append(stopping.stops)
         return [i for i, stops in enumerate(told, start=1) if stops]
 
-    said = said_by(EarlyStopping(2))
-    assert said == [i for i in stops if i != 2]
-    assert [EarlyStopping(2, losses[:i]).stops for i in range(1, len(losses) + 1)] == [
-        i in said for i in range(1, len(losses) + 1)
-    ]
-    rises = said_by(EarlyStopping(1))
+    assert said_by(Rises(2)) == [i for i in stops if i != 2]
+    rises = said_by(Rises(1))
     assert rises == [i for i in range(2, len(losses) + 1) if losses[i - 1] > losses[i - 2]]
 
 
@@ -226,7 +223,7 @@ def test_an_epoch_is_cut_into_calls_of_a_tenth_of_a_second(clock, calls, monkeyp
             clock.now += clock.a_batch
             return super().scripted_step(x, labels)
 
-    monkeypatch.setattr(network, "time", clock)
+    monkeypatch.setattr(slices, "time", clock)
     model, rows, told = Timed([]), np.zeros((199, 4), np.float32), []
     run(model, (rows, np.zeros(199, int)), validation=None, epochs=1, batch_size=4, on_batch=told.append)
     assert told == [*(4 * np.cumsum(calls)[:-1]), 199]  # after each call
@@ -237,8 +234,8 @@ def test_where_an_epoch_is_cut_does_not_show_in_the_result(rng, monkeypatch):
     losses, x, labels = rng.uniform(0, 9, 40).tolist(), np.zeros((100, 4), np.float32), np.zeros(100, int)
     histories = []
     for seconds in (0.0, 1e9, 3.0):
-        monkeypatch.setattr(network, "SLICE", seconds)
-        monkeypatch.setattr(network, "time", Clock(0.0, 1.0))
+        monkeypatch.setattr(slices, "SLICE", seconds)
+        monkeypatch.setattr(slices, "time", Clock(0.0, 1.0))
         histories.append(run(Scripted([], losses), (x, labels), validation=None, epochs=2, batch_size=5).history)
     assert histories[0] == histories[1] == histories[2]
 

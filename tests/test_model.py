@@ -75,3 +75,25 @@ def test_fit_begins_anew_unless_warm(rng):
     assert again.history == first.history
     warm = mlp.fit(x, labels, epochs=1, batch_size=8, warm_start=True)
     assert warm.history.train_loss[0] < first.history.train_loss[-1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": (48, True, 5, 3)}, "layers are"),
+        ({"layers": [48, 7, 5, 3]}, "layers are .*, expected a tuple"),
+        ({"activation": ["tanh"]}, "unknown activation"),
+        ({"precision": "float16"}, "precision is 'float16', allowed"),
+        ({"normalize": "rows"}, "normalize is 'rows', allowed"),
+        ({"parameters": np.zeros(1, np.float32)}, r"parameters are float32 of shape \(1,\), expected"),
+        ({"parameters": np.zeros(401, int)}, "parameters are int64"),
+    ],
+)
+def test_a_model_whose_parts_do_not_fit_is_refused(changes, message):
+    with pytest.raises(FastMLPError, match=message):
+        replace(small_model(), **changes)
+
+
+def test_one_string_is_no_list_of_names():
+    with pytest.raises(FastMLPError, match="class_names are 1, expected 3"):
+        Model.of(MLP([4, 3]), "abc")

@@ -110,8 +110,9 @@ def test_defaults():
     ],
 )
 def test_settings_outside_their_range_are_refused(name, values, allowed):
-    for value in values:
+    for value in (*values, True, "0.1", 10**400, None):
         options: Any = {name: value}
-        with pytest.raises(ValueError, match=f"{name} is {value}, allowed is a finite number {allowed}") as error:
+        said = "a whole number of hundreds of digits" if value == 10**400 else repr(value)
+        with pytest.raises(ValueError, match=f"{name} is {said}, allowed is a finite number {allowed}") as error:
             SGD(**options)
         assert isinstance(error.value, FastMLPError)

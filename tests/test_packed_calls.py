@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import MLP, SGD, ImageInput, network, reference
+from fastmlp import MLP, SGD, ImageInput, reference, slices
 from fastmlp.fit import FitResult, fit
 from fastmlp.inputs import ArrayInput, Input
 from fastmlp.packed import engine as engine_module
@@ -120,7 +120,7 @@ def trained(**options: Any) -> tuple[MLP, FitResult]:
 def test_how_often_training_looks_up_does_not_show(monkeypatch):
     results = []
     for seconds in (0.0, 1e-3, 1e9):
-        monkeypatch.setattr(network, "SLICE", seconds)
+        monkeypatch.setattr(slices, "SLICE", seconds)
         model, result = trained()
         results.append((bits(model), result.history))
     assert results[0] == results[1] == results[2]

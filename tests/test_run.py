@@ -1,3 +1,4 @@
+import hashlib
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import fastmlp.run as run_module
 from compilations import compile_for_a_while
 from fastmlp.config import RunConfig
+from fastmlp.model_file import load_model
 from fastmlp.precision import MATMULS
 from fastmlp.results import RunResult
 from fastmlp.run import kinds, run_one
@@ -128,7 +130,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_history() -> None:
 
 
 def test_hooks_are_called_as_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastmlp.network.SLICE", 0.0)  # look up after each batch, however fast it was
+    monkeypatch.setattr("fastmlp.slices.SLICE", 0.0)  # look up after each batch, however fast it was
     epochs, images = [], []
     run_one(
         small(epochs=2),
@@ -138,6 +140,33 @@ def test_hooks_are_called_as_training_goes_on(monkeypatch: pytest.MonkeyPatch) -
     )
     assert epochs == [(1, 1), (2, 2)]
     assert images == [32, 64, 96, 128, 160] * 2
+
+
+def test_a_callback_ends_a_run_that_is_then_tested() -> None:
+    result = run_one(small(epochs=9), DATA, on_epoch=lambda epoch, _: epoch == 2)
+    whole = run_one(small(epochs=2), DATA)
+    assert (result.status, result.epochs, result.history) == ("stopped", 2, whole.history)
+    assert (result.test_loss, result.weights_sha256) == (whole.test_loss, whole.weights_sha256)
+    assert not run_one(small(epochs=2), DATA, on_batch=lambda _: True).history["train_loss"]
+
+
+def test_a_run_keeps_the_weights_that_it_began_with_where_none_are_better(tmp_path: Path) -> None:
+    model = tmp_path / "model.npz"
+    run_one(small(epochs=20), DATA, model_file=model)
+    start = load_model(model).parameters
+    made = small(epochs=3, lr=0.3, init_from=hashlib.sha256(start.tobytes()).hexdigest())
+    whole = run_one(made, DATA, start=start)
+    assert (whole.status, whole.best_epoch, whole.weights_sha256) == ("done", 0, made.init_from)
+    assert whole.val_accuracy > max(whole.history["val_accuracy"])
+    kept = tmp_path / "run.npz"
+    assert run_one(made, DATA, start=start, kept=kept, until=1).status == "interrupted"
+    assert untimed(run_one(made, DATA, start=start, kept=kept)) == untimed(whole)
+
+
+def test_the_rule_of_patience_reaches_training() -> None:
+    runs = [run_one(small(epochs=60, lr=0.2, patience=2, stopping=rule), DATA) for rule in ("rises", "best")]
+    assert runs[0].epochs != runs[1].epochs
+    assert runs[1].epochs == runs[1].best_epoch + 3
 
 
 def test_kinds_are_as_many_as_there_are_kernels_to_compile() -> None:

@@ -138,6 +138,8 @@ def test_warm_start_and_partial_fit_train_on(digits):
     np.testing.assert_array_equal(parts.predict_proba(x_test), small().fit(x, y).predict_proba(x_test))
 
 
+# equal rows have nothing to be learnt from, and a fit says so
+@pytest.mark.filterwarnings("ignore:The training loss is:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("weighted", ["sample_weight", "class_weight"])
 def test_weights_shift_what_is_predicted(weighted):
     # two classes of equal rows: the probability tends to the share of the weights

@@ -106,11 +106,11 @@ def test_weights_of_validation_rows_count():
 def test_early_stopping_holds_out_a_share_of_each_class(monkeypatch):
     seen = []
 
-    def split(rows, fraction, seed, original=sys.modules["fastmlp.sklearn"]._split):
+    def split(rows, fraction, seed, original=sys.modules["fastmlp.sklearn"].split):
         seen.extend(original(rows, fraction, seed))
         return seen
 
-    monkeypatch.setattr("fastmlp.sklearn._split", split)
+    monkeypatch.setattr("fastmlp.sklearn.split", split)
     model = small(early_stopping=True, validation_fraction=0.2).fit(X, Y)
     train, held = seen
     assert (len(train.X), len(held.X)) == (240, 60)

@@ -169,7 +169,16 @@ def test_a_score_is_the_mean_over_seeds_at_the_lowest_loss() -> None:
         assert isnan(score(folder, [*candidate, config(seed=2)], PRINT))  # one seed is not there yet
 
 
-@pytest.mark.parametrize(("losses", "status"), [([3.0, nan], "diverged"), ([], "diverged"), ([3.0, 2.0], "failed")])
+@pytest.mark.parametrize(
+    ("losses", "status"),
+    [
+        ([3.0, nan], "diverged"),
+        ([], "diverged"),
+        ([3.0, 2.0], "failed"),
+        ([3.0, 1e30], "diverged"),
+        ([3.0, 2.0], "diverged"),
+    ],
+)
 def test_one_seed_that_came_to_nothing_takes_its_candidate_out(losses: list[float], status: str) -> None:
     with opened(None) as folder:
         good = known(folder, [0.5, 0.9], [3.0, 2.0], seed=0)

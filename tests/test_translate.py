@@ -123,8 +123,12 @@ def test_what_has_no_counterpart_is_refused():
         ):
             with pytest.raises(ConfigError, match=message):
                 translate(replace(CONFIG, **wrong))
-        with pytest.raises(ConfigError, match=r"parameters have shape \(3,\); allowed is \(176,\), those of 13-9-5"):
+        with pytest.raises(ConfigError, match=r"of shape \(3,\); allowed are numbers of shape \(176,\), .* 13-9-5"):
             translate(CONFIG, np.zeros(3))
+        with pytest.raises(ConfigError, match="parameters hold NaN or infinity"):
+            translate(CONFIG, np.full(176, np.nan))
+        with pytest.raises(ConfigError, match=r"parameters are .* of shape \(176,\); allowed are numbers"):
+            translate(CONFIG, ["a"] * 176)
     with pytest.raises(ConfigError, match=r"2 classes, for which scikit-learn has one logistic unit"):
         to_sklearn(replace(CONFIG, layers=(13, 2)))
 

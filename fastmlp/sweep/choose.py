@@ -70,7 +70,8 @@ def score(folder: Folder, candidate: Candidate, fingerprint: str, epochs: int | 
 def _accuracy(result: RunResult, epochs: int | None) -> float:
     """Return the validation accuracy at the lowest validation loss."""
     losses, accuracies = (result.history[name][:epochs] for name in ("val_loss", "val_accuracy"))
-    if result.status == "failed" or not losses or not all(map(isfinite, losses)):
+    diverged = result.status == "diverged" and (epochs is None or result.epochs <= epochs)
+    if result.status == "failed" or diverged or not losses or not all(map(isfinite, losses)):
         return nan
     return accuracies[losses.index(min(losses))]
 

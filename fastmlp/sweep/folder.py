@@ -12,7 +12,7 @@ from typing import Any
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError
 from fastmlp.identity import run_id
-from fastmlp.results import RunResult
+from fastmlp.results import ENDED, RunResult
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, MODELS
 from fastmlp.sweep.lock import held
 from fastmlp.sweep.store import Store, newest
@@ -38,7 +38,7 @@ class Folder:
         if self._store is not None:
             self._store.append(result)
         self.known[result.run_id] = result
-        untested = result.status == "done" and not isfinite(result.test_accuracy)
+        untested = result.status in ENDED and not isfinite(result.test_accuracy)
         if result.status != "interrupted" and not untested:
             self.drop_checkpoint(result.run_id)
 
@@ -92,7 +92,7 @@ class Folder:
 
 
 def _finished(result: RunResult, *, test: bool) -> bool:
-    if result.status == "done":
+    if result.status in ENDED:
         return isfinite(result.test_accuracy) or not test
     return result.status in ("diverged", "failed") or (result.status == "pruned" and not test)
 
