@@ -92,7 +92,8 @@ class RunConfig:
     `fastmlp.augmentations.AUGMENTATIONS`, or "none"; `stopping`, by which rule `patience` ends a run, is one of
     `fastmlp.stopping.STOPPING`. `weight_decay` is added to the gradient of the *mean* loss: as it is, so that it does
     not depend on the batch's size, where `decay_per` is "update"; divided by the batch's rows where it is "batch".
-    `init_from` is the SHA-256 of the weights that training starts from, empty where they are drawn. Raises ConfigError for a value that is not allowed.
+    `init_from` is the SHA-256 of the weights that training starts from, empty where they are drawn.
+    Raises ConfigError for a value that is not allowed.
     """
 
     experiment: str

@@ -271,31 +271,32 @@ class MLP:
 
         Raises DataError for rows so large that the network's outputs overflow: nothing can be said of them.
         """
-        inputs = self._checked_input(x)
-        check_count("batch_size", batch_size)
-        out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
-            for start, logits in self._engine.logits(inputs, batch_size):
-                jit.bias_softmax(logits, self.layers[-1].bias)
-                out[start : start + len(logits)] = logits
-        if not math.isfinite(np.vdot(out, out)):
-            row = int(np.argmin(np.isfinite(out).all(axis=1)))
-            raise DataError(
-                f"the outputs of row {row} overflow {self.dtype}: scale inputs as those that the network learnt from "
-                "were, to about 1 each; where its weights are not finite themselves, train it anew with a lower lr"
-            )
-        return out
+        return self._of_logits(x, batch_size, jit.softmax)
+
+    def predict_log_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
+        """Logarithm of `predict_proba`, of the logits themselves: exact where a probability rounds to 0 or 1."""
+        return self._of_logits(x, batch_size, jit.log_softmax)
 
     def predict(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
         """Most probable class of each row, (M,) int64."""
         return self.predict_proba(x, batch_size).argmax(axis=1)
 
-    def predict_log_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
-        """Logarithm of `predict_proba`, of the logits themselves: exact where a probability rounds to 0 or 1."""
+    def _of_logits(
+        self, x: Input | np.ndarray, batch_size: int, kernel: Callable[[np.ndarray, np.ndarray], None]
+    ) -> np.ndarray:
+        """Return what a kernel (logits, out) makes of each row's logits, (M, K); DataError unless it is finite."""
         inputs = self._checked_input(x)
         check_count("batch_size", batch_size)
         out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
-        for start, logits in self._engine.logits(inputs, batch_size):
-            logits += self.layers[-1].bias
-            jit.log_softmax(logits, out[start : start + len(logits)])
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
+            for start, logits in self._engine.logits(inputs, batch_size):
+                logits += self.layers[-1].bias
+                kernel(logits, out[start : start + len(logits)])
+            finite = math.isfinite(out.sum(dtype=np.float64)) or np.isfinite(out).all()
+        if not finite:
+            row = int(np.argmin(np.isfinite(out).all(axis=1)))
+            raise DataError(
+                f"the outputs of row {row} overflow {self.dtype}: scale inputs as those that the network learnt from "
+                "were, to about 1 each; where its weights are not finite themselves, train it anew with a lower lr"
+            )
         return out
