@@ -100,7 +100,11 @@ MASKED = np.ma.masked_array(X, X > 2)
         ({"validation": (MASKED, LABELS)}, TypeError, "x is a masked array"),
         ({"x": MASKED}, TypeError, "x is a masked array"),
         ({"labels": np.ma.masked_array(LABELS, LABELS > 1)}, TypeError, "labels is a masked array"),
-        ({"sample_weight": np.ma.masked_array(np.ones(40))}, TypeError, "sample_weight is a masked array"),
+        (
+            {"sample_weight": np.ma.masked_array(np.ones(40), np.arange(40) == 3)},
+            TypeError,
+            "sample_weight is a masked array",
+        ),
         (
             {"x": np.where(np.arange(40)[:, None] == 3, -1e39, X.astype(float))},
             DataError,
@@ -158,9 +162,8 @@ def test_names_and_sizes_of_another_kind_are_refused():
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [([[np.nan] * 5] * 6, "NaN"), ([[1e39] * 5] * 6, "cannot hold"), ([["a"] * 5] * 6, "expected real numbers"),
-     ],
-)  # fmt: skip
+    [([[np.nan] * 5] * 6, "NaN"), ([[1e39] * 5] * 6, "cannot hold"), ([["a"] * 5] * 6, "expected real numbers")],
+)
 def test_weights_that_are_no_numbers_are_not_assigned(values, message):
     mlp = make()
     before = mlp.parameters.copy()
