@@ -44,7 +44,7 @@ td { vertical-align: baseline; }
 @media (max-width: 46rem) { .wide { display: none; } .narrow { display: block; } }
 @media (max-width: 40rem) { .hint { display: block; }
   th:first-child, td:first-child { position: sticky; left: 0; background: var(--ground); } }
-pre, code { background: var(--code); font-size: .85rem; } pre { padding: .6rem; overflow-x: auto; }
+pre, code { background: var(--code); font-size: .85rem; } pre { padding: .6rem; white-space: pre-wrap; }
 summary { cursor: pointer; padding: .25rem 0; }
 """
 

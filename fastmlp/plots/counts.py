@@ -17,8 +17,8 @@ def splits(dataset: Dataset, narrow: bool = False) -> "Figure":
     figure, [axes] = new_figure(width=NARROW if narrow else WIDE, height=1.4)
     axes.grid(visible=False, axis="y")
     bars = axes.barh(list(counts), list(counts.values()), color=(BLUE, ORANGE), height=0.6)
-    told = [f" {n:,} ({n / sum(counts.values()):.1%})".replace("%", " %") for n in counts.values()]
-    axes.bar_label(bars, told, fontsize=SMALL)
+    told = [f"{n:,} ({n / sum(counts.values()):.1%})".replace("%", " %") for n in counts.values()]
+    axes.bar_label(bars, told, padding=4, fontsize=SMALL)
     axes.invert_yaxis()
     axes.set(xlabel="images", xlim=(0, 1.5 * max(counts.values()) if narrow else 1.2 * max(counts.values())))
     axes.xaxis.set_major_formatter("{x:,.0f}")

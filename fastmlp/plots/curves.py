@@ -1,12 +1,12 @@
 """Learning curves: of one run, and of all runs of an experiment together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf, isfinite, log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.plots.style import BLUE, COLOURS, INK, NARROW, ORANGE, SMALL, WIDE, blank, new_figure
+from fastmlp.plots.style import BLUE, INK, NARROW, ORANGE, SMALL, WIDE, blank, colour_of, new_figure
 from fastmlp.results import RunResult
 from fastmlp.tables import title
 
@@ -18,33 +18,38 @@ MOST_PANELS, MOST_TOLD = 16, 3
 _SHOWN = (("loss", "cross-entropy in nats", 1.0), ("accuracy", "accuracy in %", 100.0))
 
 
-def loss_limit(runs: Sequence[RunResult]) -> float:
-    """Return the loss above which curves are cut off, so that one that diverges does not press the others flat.
+def limits_of(runs: Sequence[RunResult], what: str) -> dict[int, float]:
+    """Return, by number of classes, the value above which curves are cut off, so that none presses the others flat.
 
-    Twice that of guessing, or, where most runs are above that of guessing, twice that of their better quarter.
+    Of the loss it is twice that of guessing or, where most runs are above that, twice that of their better quarter.
     """
-    guessing = max(log(run.config.layers[-1]) for run in runs)
-    usual = [np.nanmedian(losses) for run in runs if np.isfinite(losses := _finite(run, "val_loss")).any()]
-    return 2 * max([guessing, *np.quantile(usual, [0.25], method="lower")] if usual else [guessing])
+    limits = {}
+    for classes in dict.fromkeys(run.config.layers[-1] for run in runs):
+        losses = [np.array(run.history["val_loss"]) for run in runs if run.config.layers[-1] == classes]
+        usual = [np.median(some[np.isfinite(some)]) for some in losses if np.isfinite(some).any()]
+        better = np.quantile(usual, 0.25, method="lower") if usual else 0.0
+        limits[classes] = 2 * max(log(classes), float(better)) if what == "loss" else inf
+    return limits
 
 
-def leaves(run: RunResult, name: str, limit: float = inf) -> int | None:
-    """Return the first epoch in which this series of the run is above the limit or not finite, None where none is."""
+def leaves(run: RunResult, name: str, limits: Mapping[int, float]) -> int | None:
+    """Return the first epoch in which this series of the run is above its limit or not finite, None where none is."""
+    limit = limits[run.config.layers[-1]]
     return next((i for i, v in enumerate(run.history[name], 1) if not isfinite(v) or v > limit), None)
 
 
 def about_cut(runs: Sequence[RunResult], what: str) -> str:
     """Return in words which of these runs' validation curves leave their figure; nothing where none does."""
-    limit = loss_limit(runs) if what == "loss" else inf
-    gone = [title(run.config) for run in runs if leaves(run, f"val_{what}", limit)]
+    limits = limits_of(runs, what)
+    gone = [run for run in runs if leaves(run, f"val_{what}", limits)]
     if not gone:
         return ""
-    above = f"above {limit:.1f} nats, where the figure ends, or " if what == "loss" else ""
+    ends = " or ".join(dict.fromkeys(f"{limits[run.config.layers[-1]]:.1f}" for run in gone))
+    above = f"above {ends} nats or " if what == "loss" else ""
+    told = "; ".join(title(run.config) for run in gone[:MOST_TOLD])
     more = f"; and {len(gone) - MOST_TOLD} more" if len(gone) > MOST_TOLD else ""
-    return (
-        f" A triangle marks where a run's {what} is {above}no longer a number, as in {len(gone)} of {len(runs)}: "
-        f"{'; '.join(gone[:MOST_TOLD])}{more}."
-    )
+    where = f"Where the {what} is {above}no longer a number, a curve leaves the figure, with a triangle"
+    return f" {where}: {len(gone)} of {len(runs)} do, {told}{more}."
 
 
 def run_curves(run: RunResult, narrow: bool = False) -> "Figure":
@@ -52,10 +57,9 @@ def run_curves(run: RunResult, narrow: bool = False) -> "Figure":
     shape, size = ((2, 1), (NARROW, 5.4)) if narrow else ((1, 2), (WIDE, 3.5))
     figure, both = new_figure(*shape, width=size[0], height=size[1])
     for axes, (what, label, unit) in zip(both, _SHOWN, strict=True):
-        limit = loss_limit([run]) if what == "loss" else inf
         parts = (("train", "training", BLUE), ("val", "validation", ORANGE))
         lines = [(run, f"{part}_{what}", colour, name) for part, name, colour in parts]
-        _lines([axes], [lines], unit, limit)
+        _lines([axes], [lines], unit, limits_of([run], what))
         if run.best_epoch:
             best = unit * run.history[f"val_{what}"][run.best_epoch - 1]
             axes.axvline(run.best_epoch, color=INK, linewidth=0.8, linestyle=":")
@@ -74,10 +78,10 @@ def run_curves(run: RunResult, narrow: bool = False) -> "Figure":
 def experiments_together(runs: Sequence[RunResult], what: str, narrow: bool = False) -> "Figure":
     """Draw the validation loss or accuracy of all runs, a panel an experiment and a colour a normalisation.
 
-    what : "loss" or "accuracy"; of a large search all are in one panel
+    Panels of as many classes have one scale. what : "loss" or "accuracy"; of a large search all are in one panel
     """
     label, unit = next((text, unit) for name, text, unit in _SHOWN if name == what)
-    names, norms = (list(dict.fromkeys(getattr(run, field) for run in runs)) for field in ("experiment", "normalize"))
+    names = list(dict.fromkeys(run.experiment for run in runs))
     if together := len(names) > MOST_PANELS:
         names = [f"{len(names)} candidates, {len(runs)} runs"]
     columns = min(2 if narrow else 4, len(names))
@@ -86,14 +90,20 @@ def experiments_together(runs: Sequence[RunResult], what: str, narrow: bool = Fa
         width, height = NARROW, 0.9 + (3.0 if columns == 1 else 1.9) * rows
     else:
         width, height = max(5.0, WIDE / 4 * columns), 0.8 + (3.0 if columns == 1 else 2.1) * rows
-    figure, panels = new_figure(rows, columns, width=width, height=height, sharey=True)
+    figure, panels = new_figure(rows, columns, width=width, height=height)
     for panel in panels[len(names) :]:
         blank(panel)
     lines = [
-        [(run, f"val_{what}", COLOURS[norms.index(run.normalize) % len(COLOURS)], run.normalize)
+        [(run, f"val_{what}", colour_of(run.normalize), run.normalize)
             for run in runs if together or run.experiment == name] for name in names
     ]  # fmt: skip
-    _lines(panels, lines, unit, loss_limit(runs) if what == "loss" else inf, linewidth=1.1)
+    limits = limits_of(runs, what)
+    classes = [some[0][0].config.layers[-1] for some in lines]
+    for count in dict.fromkeys(classes):
+        here = [i for i, one in enumerate(classes) if one == count]
+        _lines([panels[i] for i in here], [lines[i] for i in here], unit, limits, linewidth=1.1)
+    for i, axes in enumerate(panels[: len(names)]):
+        axes.tick_params(labelleft=i % columns == 0 or classes[i] != classes[i - 1])
     for axes, name in zip(panels, names, strict=False):
         axes.set_title(name if len(name) < 28 else name.replace(", ", "\n"), fontsize=SMALL)
     handles = {text: line for panel in panels for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
@@ -107,36 +117,36 @@ def _lines(
     panels: "Sequence[Axes]",
     lines: Sequence[Sequence[tuple[RunResult, str, str, str]]],
     unit: float,
-    limit: float,
+    limits: Mapping[int, float],
     **options: Any,
 ) -> None:
     """Draw runs' series into panels of one scale: of each line its run, its series, its colour and its name.
 
-    A line that passes the limit leaves through the top; a triangle marks where it does so, or is no longer a number.
+    A line that passes its limit leaves through the top; a triangle marks where it does so, or is no longer a number.
     """
     from matplotlib.ticker import MaxNLocator
 
-    shown = [v for some in lines for run, series, *_ in some for v in run.history[series] if v <= limit and isfinite(v)]
+    runs = [(run, series) for some in lines for run, series, *_ in some]
+    shown = [
+        v for run, series in runs for v in run.history[series] if isfinite(v) and v <= limits[run.config.layers[-1]]
+    ]
     least, most = (unit * end(shown or [0.0, 1.0]) for end in (min, max))
     room = 0.05 * (most - least) or 0.05
-    epochs = max(run.epochs for some in lines for run, *_ in some)
+    epochs = max(run.epochs for run, _ in runs)
     aside = 0.04 * max(1, epochs - 1)
     for axes, some in zip(panels, lines, strict=False):
         told: set[str] = set()
         for run, series, colour, name in some:
-            values = np.minimum(run.history[series], 9 * limit)  # far above the panel, yet no number to overflow with
+            values = np.minimum(
+                run.history[series], 9 * limits[run.config.layers[-1]]
+            )  # above the panel, but not by 1e35
             marker = "." if len(values) < 3 else ""  # one epoch makes no line
             axes.plot(np.arange(1, len(values) + 1), unit * values, color=colour, marker=marker,
                 label=None if name in told else name, **options)  # fmt: skip
             told.add(name)
-            if gone := leaves(run, series, limit):
+            if gone := leaves(run, series, limits):
                 up = series.endswith("loss")
                 axes.plot([gone], [float(up)], "^" if up else "v", color=colour, markersize=6, clip_on=False,
                     transform=axes.get_xaxis_transform())  # fmt: skip
         axes.set(xlim=(1 - aside, max(2, epochs) + aside), ylim=(least - room, most + room))
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
-
-
-def _finite(run: RunResult, name: str) -> np.ndarray:
-    values = np.array(run.history[name], float)
-    return np.where(np.isfinite(values), values, np.nan)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import Dataset
-from fastmlp.plots.style import MAP, NARROW, SMALL, WIDE, new_figure
+from fastmlp.plots.style import MAP, NARROW, SMALL, WIDE, colour_bar, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -96,12 +96,14 @@ def confusion(
     if narrow:
         figure, [axes] = new_figure(width=NARROW, height=1.4 + 0.13 * classes)
     else:
-        figure, [axes] = new_figure(width=WIDE, height=min(WIDE, 3.2 + 0.24 * classes))
+        figure, [axes] = new_figure(width=WIDE, height=2.3 + 0.235 * min(classes, MOST_NAMES))
     axes.grid(visible=False)
-    image = axes.imshow(shares, cmap=MAP, vmin=0, aspect="auto" if narrow else "equal")
+    image = axes.imshow(shares, cmap=MAP, vmin=0, aspect="auto")
     texts = [name.replace("_", " ") for name in names]
     if classes <= MOST_NAMES:
-        axes.set_yticks(range(classes), [f"{text} {i}" for i, text in enumerate(texts, 1)], fontsize=SMALL)
+        axes.set_yticks(
+            range(classes), [f"{i}. {text}" if narrow else text for i, text in enumerate(texts, 1)], fontsize=SMALL
+        )
     if narrow:
         every = range(4, classes, 5)
         axes.set_xticks(every, [str(i + 1) for i in every], fontsize=SMALL)
@@ -112,7 +114,8 @@ def confusion(
                 colour = "#111111" if share > 0.55 * shares.max() else "#ffffff"
                 axes.text(j, i, f"{share:.0f}", ha="center", va="center", fontsize=SMALL, color=colour)
     axes.set(xlabel="taken for", ylabel="" if narrow else "class")
-    place = {"location": "bottom", "label": "% of the class"} if narrow else {"label": "% of the class's test images"}
-    bar = figure.colorbar(image, ax=axes, shrink=1.0 if narrow else 0.8, **place)
-    bar.solids.set_rasterized(True)
+    if narrow:
+        colour_bar(figure, image, "% of the class", ax=axes, location="bottom")
+    else:
+        colour_bar(figure, image, "% of the class's test images", ax=axes)
     return figure

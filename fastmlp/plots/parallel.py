@@ -7,7 +7,7 @@ import numpy as np
 
 from fastmlp.config import RunConfig
 from fastmlp.plots.search import axes_of, scale_of
-from fastmlp.plots.style import BLUE, GROUND, INK, NARROW, ORANGE, SMALL, WIDE, new_figure
+from fastmlp.plots.style import BLUE, GROUND, INK, NARROW, ORANGE, SMALL, WIDE, colour_bar, new_figure
 from fastmlp.results import RunResult
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ def parallel_coordinates(runs: Sequence[RunResult], configs: Sequence[RunConfig]
                 x, y, text, fontsize=SMALL, ha="center" if narrow else "left", va="bottom", bbox=behind, zorder=3
             )
     box = (0, -len(axes) - 0.12, 1, 0.12) if narrow else (len(axes), 0, 0.07, 1)
-    bar = figure.colorbar(
+    colour_bar(
+        figure,
         ScalarMappable(Normalize(low, high), colours),
+        "validation accuracy in %",
         cax=place.inset_axes(box, transform=place.transData),
         orientation="horizontal" if narrow else "vertical",
-        label="validation accuracy in %",
     )
-    bar.solids.set_rasterized(True)
     ends = {"xlim": (-0.12, 1.12), "ylim": (-len(axes) - 0.15, 0.4)}
     place.set(**ends if narrow else {"xlim": (-0.1, len(axes) + 0.1), "ylim": (-0.06, 1.13)})
     ticks = (place.set_yticks, place.set_xticks) if narrow else (place.set_xticks, place.set_yticks)

@@ -66,7 +66,11 @@ def gallery(name: str, title: str, caption: str, tiles: Tiles) -> Picture:
         Image.fromarray(image).save(file, "PNG", optimize=True)
         data = base64.b64encode(file.getvalue()).decode()
         shown.append(f'<span><img alt="" src="data:image/png;base64,{data}">{escape(text)}</span>')
-    inline = f'<div class="gallery" style="--columns: {tiles.columns}">\n' + "\n".join(shown) + "\n</div>"
+    inline = (
+        f'<div class="gallery" role="group" aria-label="{escape(title)}" style="--columns: {tiles.columns}">\n'
+        + "\n".join(shown)
+        + "\n</div>"
+    )
     return Picture(name, title, caption, inline, svg.encode(), png)
 
 

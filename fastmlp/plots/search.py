@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.config import RunConfig
-from fastmlp.plots.style import BLUE, INK, MAP, NARROW, SMALL, WIDE, blank, new_figure
+from fastmlp.plots.style import BLUE, INK, MAP, NARROW, SMALL, WIDE, blank, colour_bar, new_figure
 from fastmlp.results import RunResult
 
 if TYPE_CHECKING:
@@ -121,9 +121,8 @@ def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bo
             colour = ("#111111" if light else "#ffffff") if np.isfinite(value) else INK
             place.text(column, row, told, ha="center", va="center", fontsize=SMALL, color=colour)
     if image is not None:
-        where = {"location": "bottom"} if narrow else {"shrink": 0.9}
-        bar = figure.colorbar(image, ax=places, label="validation accuracy in %", **where)
-        bar.solids.set_rasterized(True)
+        where: dict[str, Any] = {"location": "bottom"} if narrow else {"shrink": 0.9}
+        colour_bar(figure, image, "validation accuracy in %", ax=places, **where)
     return figure
 
 

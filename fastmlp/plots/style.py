@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from fastmlp.data.normalize import NORMALIZATIONS
 from fastmlp.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 # Lines and words are drawn in this colour; on a page they take that of the page's own text.
@@ -58,6 +60,11 @@ def styled() -> Iterator[None]:
         yield
 
 
+def colour_of(normalize: str) -> str:
+    """Return the colour of a normalisation, the same in every figure."""
+    return COLOURS[list(NORMALIZATIONS).index(normalize) % len(COLOURS)]
+
+
 def new_figure(
     rows: int = 1, columns: int = 1, *, width: float = WIDE, height: float = 3.2, **options: Any
 ) -> "tuple[Figure, list[Axes]]":
@@ -72,3 +79,10 @@ def new_figure(
 def blank(axes: "Axes") -> None:
     """Leave the place of unneeded axes empty."""
     axes.set_axis_off()
+
+
+def colour_bar(figure: "Figure", shown: "ScalarMappable", label: str, **options: Any) -> None:
+    """Add the bar that tells what the colours mean; options : of matplotlib's `colorbar`."""
+    bar = figure.colorbar(shown, label=label, **options)
+    if bar.solids is not None:
+        bar.solids.set_rasterized(True)  # or each of its 256 colours is a path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.experiments import published
-from fastmlp.plots.style import COLOURS, INK, NARROW, WIDE, new_figure
+from fastmlp.plots.style import COLOURS, INK, NARROW, WIDE, colour_of, new_figure
 from fastmlp.results import RunResult
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ def accuracy_and_time(runs: Sequence[RunResult], part: str, narrow: bool = False
     names, norms = (list(dict.fromkeys(getattr(run, field) for run in runs)) for field in ("experiment", "normalize"))
     marks = dict(zip(names, _MARKS, strict=False)) if len(names) <= len(_MARKS) else {}
     for run in runs:
-        colour, mark = COLOURS[norms.index(run.normalize) % len(COLOURS)], marks.get(run.experiment, "o")
+        colour, mark = colour_of(run.normalize), marks.get(run.experiment, "o")
         accuracy = run.test_accuracy if part == "test" else run.val_accuracy
         axes.plot([run.seconds], [100 * accuracy], mark, color=colour, markersize=5.5, alpha=0.85)
-    for norm, colour in zip(norms, COLOURS, strict=False):
-        axes.plot([], [], "o", color=colour, label=norm)
+    for norm in norms:
+        axes.plot([], [], "o", color=colour_of(norm), label=norm)
     for name, mark in marks.items():
         axes.plot([], [], mark, color=INK, label=name, fillstyle="none")
     _over_time(axes, [run.seconds for run in runs], part)
@@ -72,14 +72,14 @@ def beside(runs: Sequence[RunResult], narrow: bool = False) -> "Figure":
     figure, [axes] = new_figure(width=NARROW if narrow else WIDE, height=(1.6 if narrow else 1.2) + 0.32 * len(names))
     for run in told:
         i, j = names.index(run.experiment), norms.index(run.normalize)
-        height, colour = i + 0.24 * (j - (len(norms) - 1) / 2), COLOURS[j % len(COLOURS)]
+        height, colour = i + 0.24 * (j - (len(norms) - 1) / 2), colour_of(run.normalize)
         figure_there = published(run.config)
         if figure_there is not None:
             axes.plot([100 * figure_there], [height], "|", color=colour, markersize=11, markeredgewidth=2.5)
         axes.plot([100 * run.test_accuracy], [height], "o", color=colour, markersize=5, alpha=0.8)
-    for norm, colour in zip(norms, COLOURS, strict=False):
-        axes.plot([], [], "o", color=colour, label=norm)
-        axes.plot([], [], "|", color=colour, markersize=11, markeredgewidth=2.5, label=f"{norm}, report")
+    for norm in norms:
+        axes.plot([], [], "o", color=colour_of(norm), label=norm)
+        axes.plot([], [], "|", color=colour_of(norm), markersize=11, markeredgewidth=2.5, label=f"{norm}, report")
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="test accuracy in %", ylim=(len(names) - 0.5, -0.5))
     _legend(figure, axes, narrow)
