@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import inf, isfinite, log
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,14 +22,16 @@ _SHOWN = (("loss", "cross-entropy in nats", 1.0), ("accuracy", "accuracy in %", 
 def limits_of(runs: Sequence[RunResult], what: str) -> dict[int, float]:
     """Return, by number of classes, the value above which curves are cut off, so that none presses the others flat.
 
-    Of the loss it is twice that of guessing or, where most runs are above that, twice that of their better quarter.
+    Of the loss it is twice that of guessing or, where most runs are above that, twice that of their better quarter, but
+    no more than ten times that of guessing.
     """
     limits = {}
     for classes in dict.fromkeys(run.config.layers[-1] for run in runs):
         losses = [np.array(run.history["val_loss"]) for run in runs if run.config.layers[-1] == classes]
         usual = [np.median(some[np.isfinite(some)]) for some in losses if np.isfinite(some).any()]
         better = np.quantile(usual, 0.25, method="lower") if usual else 0.0
-        limits[classes] = 2 * max(log(classes), float(better)) if what == "loss" else inf
+        anchor = min(max(log(classes), float(better)), 5 * log(classes))
+        limits[classes] = 2 * anchor if what == "loss" else inf
     return limits
 
 
@@ -105,7 +108,9 @@ def experiments_together(runs: Sequence[RunResult], what: str, narrow: bool = Fa
     for i, axes in enumerate(panels[: len(names)]):
         axes.tick_params(labelleft=i % columns == 0 or classes[i] != classes[i - 1])
     for axes, name in zip(panels, names, strict=False):
-        axes.set_title(name if len(name) < 28 else name.replace(", ", "\n"), fontsize=SMALL)
+        letters = int(width / columns / 0.075)  # inches that one takes, and the room between panels
+        parts = [name] if len(name) <= letters else name.split(", ")
+        axes.set_title("\n".join(line for part in parts for line in wrap(part, letters)), fontsize=SMALL)
     handles = {text: line for panel in panels for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 if narrow else len(handles))
     figure.supxlabel("epoch", fontsize=9)

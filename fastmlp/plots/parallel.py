@@ -45,6 +45,7 @@ def parallel_coordinates(runs: Sequence[RunResult], configs: Sequence[RunConfig]
     behind = {"facecolor": GROUND, "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
     for i, scale in enumerate(scales.values()):
         place.plot(*zip(turned(i, -0.06), turned(i, 1.06), strict=True), color=INK, linewidth=0.8)
+        slanted = narrow and sum(len(text) + 2 for _, text in scale.ticks) > 40
         for height, text in scale.ticks:
             x, y = turned(i + (-0.1 if narrow else 0.04), height + (0 if narrow else 0.045))
             place.text(

@@ -47,7 +47,7 @@ def rivals(measured: Sequence[Mapping[str, Any]], narrow: bool = False) -> "Figu
         accuracy = 100 * np.array(one["val_accuracy"])
         axes.plot(one["seconds"], accuracy, f"{mark}-", color=colour, label=one["name"], markersize=3.5, linewidth=1.2)
     _over_time(axes, [one["seconds"][-1] for one in measured], "validation")
-    _legend(figure, axes, narrow, columns=1)
+    _legend(figure, axes, narrow)
     return figure
 
 
@@ -58,9 +58,11 @@ def _over_time(axes: "Axes", ends: Sequence[float], part: str) -> None:
     axes.set(xlabel="training and validation in seconds", ylabel=f"{part} accuracy in %")
 
 
-def _legend(figure: "Figure", axes: "Axes", narrow: bool, columns: int = 2) -> None:
+def _legend(figure: "Figure", axes: "Axes", narrow: bool) -> None:
     if narrow:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
+        handles, labels = axes.get_legend_handles_labels()
+        columns = 2 if max(map(len, labels)) < 18 else 1
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     else:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
