@@ -48,9 +48,8 @@ def parallel_coordinates(runs: Sequence[RunResult], configs: Sequence[RunConfig]
         slanted = narrow and sum(len(text) + 2 for _, text in scale.ticks) > 40
         for height, text in scale.ticks:
             x, y = turned(i + (-0.1 if narrow else 0.04), height + (0 if narrow else 0.045))
-            place.text(
-                x, y, text, fontsize=SMALL, ha="center" if narrow else "left", va="bottom", bbox=behind, zorder=3
-            )
+            words = place.text(x, y, text, fontsize=SMALL, va="bottom", bbox=behind, zorder=3)
+            words.set(ha="center" if narrow and not slanted else "left", rotation=30 if slanted else 0)
     box = (0, -len(axes) - 0.12, 1, 0.12) if narrow else (len(axes), 0, 0.07, 1)
     colour_bar(
         figure,

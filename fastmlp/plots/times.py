@@ -52,9 +52,13 @@ def rivals(measured: Sequence[Mapping[str, Any]], narrow: bool = False) -> "Figu
 
 
 def _over_time(axes: "Axes", ends: Sequence[float], part: str) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     if max(ends) > 10 * min(ends):
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="training and validation in seconds", ylabel=f"{part} accuracy in %")
 
 
