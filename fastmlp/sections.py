@@ -28,7 +28,7 @@ from fastmlp.tables import Table, machine, results_table, search_table, title
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_CURVES = 64  # runs whose own curves are on the page: each takes some 50 KB of it
+MOST_CURVES = 64  # runs whose own curves are on the page: each takes some 40 KB of it
 RIVALS = "rivals.json"
 
 
@@ -218,8 +218,10 @@ def _search(paper: Paper) -> Section:
         cut = f" The first {shown} of {panels} panels are shown." if panels > shown else ""
         told = f"Mean over the runs of a cell; a dash where none has ended with an accuracy.{cut}{words}"
         section.blocks.append(paper.draw("grid", "The grid", told, partial(search.heat_map, runs, configs), everything))
-    told = "A dot is a run, and the bar is the mean of all runs with that value, whatever their other settings;"
-    told += f" of more than {search.MOST_VALUES} numbers none has a bar.{words}"
+    told = "A dot is a run, and the bar is the mean of all runs with that value, whatever their other settings."
+    if not all(search.scale_of(values).apart for values in search.axes_of(configs).values()):
+        told += f" More than {search.MOST_VALUES} numbers lie on a scale, without bars."
+    told += words
     make = partial(search.axis_effects, runs, configs)
     section.blocks.append(paper.draw("effects", "What each setting does", told, make, everything))
     told = (
