@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from fastmlp.plots.style import Picture
+from fastmlp.plots.picture import Picture
+
+MOST_COLUMNS, MOST_LETTERS = 4, 20  # of a table, and of a name in it, that a phone has room for
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --ground: #ffffff; --line: #d5dae1;
@@ -22,14 +24,27 @@ body { margin: 0 auto; max-width: 62rem; padding: 1rem; color: var(--ink); backg
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.5rem 0 .3rem; }
 nav a { margin-right: 1rem; white-space: nowrap; } a { color: inherit; }
-figure { margin: .5rem 0 1.5rem; overflow-x: auto; }
-figure svg { display: block; height: auto; width: 100%; min-width: 34rem; }
+figure { margin: .5rem 0 1.5rem; }
+figure svg { display: block; height: auto; width: 100%; }
 figcaption, .facts { color: var(--soft); font-size: .85rem; }
+figcaption { margin-top: .3rem; }
+.narrow { display: none; }
+.gallery { display: grid; gap: .25rem; font-size: .75rem; line-height: 1.2; text-align: center;
+  grid-template-columns: repeat(auto-fill, minmax(min(55rem / var(--columns), 45%), 1fr)); overflow-wrap: break-word; }
+.gallery img { display: block; width: 100%; margin-bottom: .15rem; image-rendering: pixelated; }
 .table { overflow-x: auto; margin-bottom: 1rem; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
-td.number, th.number { text-align: right; }
-pre, code { background: var(--code); font-size: .85rem; } pre { padding: .6rem; overflow-x: auto; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
+th, td { padding: .25rem .5rem; border-bottom: 1px solid var(--line); text-align: left; }
+th { vertical-align: bottom; } .number { text-align: right; } td.number, td span { white-space: nowrap; }
+td { vertical-align: baseline; }
+.hint { display: none; color: var(--soft); font-size: .85rem; margin: .3rem 0; }
+/* A shadow at the right edge while there is more to the right: a cover that scrolls along hides it at the end. */
+.table { background: linear-gradient(to left, var(--ground), var(--ground)) right / 1.2rem 100% no-repeat local,
+  linear-gradient(to left, var(--soft), transparent) right / .8rem 100% no-repeat scroll; }
+@media (max-width: 46rem) { .wide { display: none; } .narrow { display: block; } }
+@media (max-width: 40rem) { .hint { display: block; }
+  th:first-child, td:first-child { position: sticky; left: 0; background: var(--ground); } }
+pre, code { background: var(--code); font-size: .85rem; } pre { padding: .6rem; white-space: pre-wrap; }
 summary { cursor: pointer; padding: .25rem 0; }
 """
 
@@ -73,29 +88,48 @@ def code(words: str) -> str:
 
 
 def figure(picture: Picture) -> str:
-    """Return a figure with its heading and caption."""
+    """Return a figure with its heading and caption; a link leads to it by `figure-` and its name."""
     caption = f"<figcaption>{escape(picture.caption)}</figcaption>"
-    return f"<h3>{escape(picture.title)}</h3>\n<figure>\n{picture.inline}\n{caption}\n</figure>"
+    heading = f'<h3 id="figure-{picture.name}">{escape(picture.title)}</h3>'
+    return f"{heading}\n<figure>\n{picture.inline}\n{caption}\n</figure>"
 
 
-def folded(summary: str, blocks: Sequence[str]) -> str:
-    """Return blocks that are shown on a click."""
-    return f"<details>\n<summary>{escape(summary)}</summary>\n" + "\n".join(blocks) + "\n</details>"
+def folded(summary: str, blocks: Sequence[str], name: str = "") -> str:
+    """Return blocks that are shown on a click; a link leads to them by their name."""
+    named = f' id="{name}"' if name else ""
+    return f"<details{named}>\n<summary>{escape(summary)}</summary>\n" + "\n".join(blocks) + "\n</details>"
 
 
-def table(markdown: str) -> str:
-    """Return a Markdown table, and the list of facts above it, as HTML."""
+def listed(head: Sequence[str], rows: Sequence[tuple[str, str, Sequence[tuple[str, str]], str]]) -> str:
+    """Return a table of a number, words, links as (words, name of the place), and words after them."""
+    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"]
+    for number, words, links, more in rows:
+        linked = ", ".join(f'<a href="#{place}">{escape(name)}</a>' for name, place in links)
+        lines.append(f"<tr><td>{number}</td><td>{escape(words)}</td><td>{linked}{escape(more)}</td></tr>")
+    return '<div class="table"><table>\n' + "\n".join(lines) + "\n</table></div>"
+
+
+def table(markdown: str, name: str) -> str:
+    """Return a Markdown table, and the list of facts above it, as HTML; a link leads to it by `table-` and its name."""
     facts, head, rules, body = _parts(markdown)
     kinds = [' class="number"' if rule.endswith(":") else "" for rule in rules]
 
     def line(tag: str, cells: Sequence[str]) -> str:
         pairs = zip(kinds, cells, strict=True)
-        return "<tr>" + "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in pairs) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}{kind}>{_breaking(cell)}</{tag}>" for kind, cell in pairs) + "</tr>"
 
     lines = "\n".join([line("th", head), *(line("td", cells) for cells in body)])
     items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    listed = f'<ul class="facts">{items}</ul>\n' if facts else ""
-    return f'{listed}<div class="table"><table>\n{lines}\n</table></div>'
+    above = f'<ul class="facts">{items}</ul>\n' if facts else ""
+    if len(head) > MOST_COLUMNS:
+        above += f'<p class="hint">{len(head)} columns: the table scrolls sideways.</p>\n'
+    return f'{above}<div class="table" id="table-{name}" tabindex="0"><table>\n{lines}\n</table></div>'
+
+
+def _breaking(cell: str) -> str:
+    """Return a cell that breaks within a long name, and not within a network's sizes."""
+    whole = re.sub(r"\d+(?:-\d+){2,}", r"<span>\g<0></span>", escape(cell))
+    return whole.replace("_", "_<wbr>") if len(cell) > MOST_LETTERS else whole
 
 
 def in_forms(markdown: str) -> dict[str, str]:

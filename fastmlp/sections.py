@@ -8,20 +8,17 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fastmlp.data import Dataset, load_dataset
-from fastmlp.data.cifar import REPORT_IMAGE
-from fastmlp.data.tables import class_table, split_table, statistics_table
+from fastmlp.data_section import data
 from fastmlp.environment import environment as described
 from fastmlp.errors import DataError, FastMLPError
 from fastmlp.experiments import published
-from fastmlp.gradients import run_checks, to_markdown
-from fastmlp.model import Model
-from fastmlp.model_file import load_model
+from fastmlp.figure_index import figure_index
+from fastmlp.network_section import checks, network
 from fastmlp.page import Section, code, figure, folded, table, text
 from fastmlp.plots import curves, images, search, times
-from fastmlp.plots.style import Picture, drawn
+from fastmlp.plots.parallel import parallel_coordinates
+from fastmlp.plots.picture import Picture, drawn, gallery
 from fastmlp.progress import outcome
 from fastmlp.results import ENDED, RunResult, load_results
 from fastmlp.sweep.job import MODELS, model_path
@@ -31,7 +28,7 @@ from fastmlp.tables import Table, machine, results_table, search_table, title
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_CURVES = 64  # runs whose own curves are on the page: each takes some 50 KB of it
+MOST_CURVES = 64  # runs whose own curves are on the page: each takes some 40 KB of it
 RIVALS = "rivals.json"
 
 
@@ -45,7 +42,9 @@ class Sweep:
     dataset: Dataset | None
 
     def about(self, runs: Sequence[RunResult]) -> str:
-        """Return data set, seeds and precision of these runs, for captions."""
+        """Return data set, and of these runs seeds and precision, for captions."""
+        if not runs:
+            return f"{self.environment['dataset']['name']}."
         seeds, precisions = (
             ", ".join(dict.fromkeys(str(getattr(run, name)) for run in runs)) for name in ("seed", "precision")
         )
@@ -78,26 +77,35 @@ def read(folder: Path, data_dir: Path | None = None) -> Sweep:
 class Paper:
     """What the sections are written on: it keeps their pictures and tables, which become files too.
 
-    tell(sentence) : told of what is left out; tables : Markdown by name
+    tell(sentence) : told of what is left out; tables : Markdown by name; places : what a link on the page can lead to
     """
 
     sweep: Sweep
     tell: Callable[[str], None]
     pictures: list[Picture] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)
+    places: set[str] = field(default_factory=set)
 
     def draw(
-        self, name: str, heading: str, words: str, make: "Callable[[], Figure]", runs: Sequence[RunResult] | None = None
+        self, name: str, heading: str, words: str, make: "Callable[[bool], Figure]", runs: Sequence[RunResult]
     ) -> str:
-        """Return a figure for the page; runs : those that it shows, where these are not all."""
-        about = self.sweep.about(self.sweep.runs if runs is None else runs)
-        self.pictures.append(drawn(name, heading, f"{words} {about}", make()))
-        return figure(self.pictures[-1])
+        """Return a figure for the page; make(narrow) : draws it; runs : those that it shows, none if it shows data."""
+        return self._shown(drawn(name, heading, f"{words} {self.sweep.about(runs)}", make))
+
+    def show(self, name: str, heading: str, words: str, tiles: images.Tiles, runs: Sequence[RunResult]) -> str:
+        """Return images for the page; runs : those that they show, none if they are data."""
+        return self._shown(gallery(name, heading, f"{words} {self.sweep.about(runs)}", tiles))
+
+    def _shown(self, picture: Picture) -> str:
+        self.pictures.append(picture)
+        self.places.add(f"figure-{picture.name}")
+        return figure(picture)
 
     def table(self, name: str, markdown: str) -> str:
         """Return a table for the page."""
         self.tables[name] = markdown
-        return table(markdown)
+        self.places.add(f"table-{name}")
+        return table(markdown, name)
 
     def missing(self, what: str, why: str) -> str:
         """Return, and tell, that something is left out."""
@@ -134,7 +142,7 @@ def sections_of(paper: Paper, results: Table | None) -> list[Section]:
     sections = [_results(paper, results), _curves(paper)]
     if _searching(paper.sweep) and search.searched([run.config for run in paper.sweep.runs]):
         sections.append(_search(paper))
-    return [*sections, _network(paper), _data(paper), _checks(paper), _again(paper.sweep)]
+    return [*sections, network(paper), data(paper), checks(paper), figure_index(paper), _again(paper.sweep)]
 
 
 def _results(paper: Paper, results: Table | None) -> Section:
@@ -146,7 +154,8 @@ def _results(paper: Paper, results: Table | None) -> Section:
             folded(f"Not done: {len(unfinished)} of {len(sweep.runs)} runs", [text(state) for state in states])
         )
     if results is not None:
-        section.blocks.append(table(results.markdown()))
+        section.blocks.append(table(results.markdown(), "results"))
+        paper.places.add("table-results")
     part = "validation" if _searching(sweep) else "test"
     runs = [run for run in sweep.runs if isfinite(run.val_accuracy if part == "validation" else run.test_accuracy)]
     if runs:
@@ -155,8 +164,10 @@ def _results(paper: Paper, results: Table | None) -> Section:
         section.blocks.append(paper.draw("times", "Accuracy and time", words, make, runs))
     told = [run for run in sweep.runs if isfinite(run.test_accuracy) and published(run.config) is not None]
     if told:
-        words = "Test accuracy of each run, and the report's figure for the same network and normalisation."
-        section.blocks.append(paper.draw("published", "Beside the report", words, lambda: times.beside(told), told))
+        words = (
+            "Dots: test accuracy of each run. Bars: the report's for the same network and normalisation, in its colour."
+        )
+        section.blocks.append(paper.draw("published", "Beside the report", words, partial(times.beside, told), told))
     section.blocks += _rivals(paper)
     return section
 
@@ -170,9 +181,8 @@ def _rivals(paper: Paper) -> Iterator[str]:
         found = json.loads(path.read_text(encoding="utf-8"))
         runs = [run for run in sweep.runs if run.run_id == found["run_id"]]
         words = f"{found['about']} Run {found['run_id']}."
-        yield paper.draw(
-            "rivals", "Beside other programs", words, lambda: times.rivals(found["rivals"]), runs or sweep.runs
-        )
+        make = partial(times.rivals, found["rivals"])
+        yield paper.draw("rivals", "Beside other programs", words, make, runs or sweep.runs)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error!r}). Measure it anew, or delete it.") from error
 
@@ -180,95 +190,46 @@ def _rivals(paper: Paper) -> Iterator[str]:
 def _curves(paper: Paper) -> Section:
     runs, blocks = paper.sweep.runs, []
     for what in ("loss", "accuracy"):
+        words = "One line a run." + curves.about_cut(runs, what)
         make = partial(curves.experiments_together, runs, what)
-        blocks.append(paper.draw(f"all-{what}", f"Validation {what} of all runs", "One line a run.", make))
+        blocks.append(paper.draw(f"all-{what}", f"Validation {what} of all runs", words, make, runs))
     for run in runs[:MOST_CURVES]:
         words = f"{'-'.join(map(str, run.config.layers))} {run.config.activation}: {outcome(run)}. Run {run.run_id}."
+        if run.status == "diverged":
+            words += " Triangles mark where a curve leaves the figure or is no longer a number."
         make = partial(curves.run_curves, run)
         picture = paper.draw(f"curves-{run.run_id}", title(run.config), words, make, [run])
-        blocks.append(folded(f"{title(run.config)}: {outcome(run)}", [picture]))
+        blocks.append(folded(f"{title(run.config)}: {outcome(run)}", [picture], f"run-{run.run_id}"))
+        paper.places.add(f"run-{run.run_id}")
     if len(runs) > MOST_CURVES:
         blocks.append(text(f"The curves of the first {MOST_CURVES} of {len(runs)} runs are shown."))
     return Section("Learning curves", blocks)
 
 
 def _search(paper: Paper) -> Section:
-    runs = [run for run in paper.sweep.runs if isfinite(run.val_accuracy)]
-    words = "Validation accuracy with the weights of the lowest validation loss."
-    figures = (
-        ("grid", "The grid", partial(search.heat_map, runs, [run.config for run in paper.sweep.runs])),
-        ("effects", "What each setting does", partial(search.axis_effects, runs)),
-        ("parallel", "All candidates", partial(search.parallel_coordinates, runs)),
+    section, everything = Section("Search"), paper.sweep.runs
+    configs, runs = [run.config for run in everything], [run for run in everything if isfinite(run.val_accuracy)]
+    if not runs:
+        section.blocks.append(text("No run has ended with an accuracy yet."))
+        return section
+    words = f" {len(runs)} of {len(everything)} runs have ended with an accuracy, that of their lowest validation loss."
+    if search.gridded(configs):
+        shown, panels = search.MOST_PANELS, len(search.panels_of(configs)[2])
+        cut = f" The first {shown} of {panels} panels are shown." if panels > shown else ""
+        told = f"Mean over the runs of a cell; a dash where none has ended with an accuracy.{cut}{words}"
+        section.blocks.append(paper.draw("grid", "The grid", told, partial(search.heat_map, runs, configs), everything))
+    told = "A dot is a run, and the bar is the mean of all runs with that value, whatever their other settings."
+    if not all(search.scale_of(values).apart for values in search.axes_of(configs).values()):
+        told += f" More than {search.MOST_VALUES} numbers lie on a scale, without bars."
+    told += words
+    make = partial(search.axis_effects, runs, configs)
+    section.blocks.append(paper.draw("effects", "What each setting does", told, make, everything))
+    told = (
+        f"Each line is a run: it goes through the run's settings and ends at its accuracy, which is its colour.{words}"
     )
-    return Section("Search", [paper.draw(name, heading, words, make) for name, heading, make in figures])
-
-
-def _network(paper: Paper) -> Section:
-    section, run = Section("The best network"), paper.sweep.best
-    if run is None:
-        section.blocks.append(text("No network is saved in models/ yet: those of tested runs are."))
-        return section
-    try:
-        model = load_model(model_path(paper.sweep.folder / MODELS, run.run_id))
-    except DataError as error:
-        section.blocks.append(paper.missing("The best network's figures", str(error)))
-        return section
-    words = f"{title(run.config)}, run {run.run_id}: the best validation accuracy of those that were tested."
-    section.blocks += [text(words), *_of_test_images(paper, run, model)]
-    if model.layers[0] == 3072:
-        words = "Weights of the first layer for each pixel, one picture a hidden unit, the largest first; grey is zero."
-        make = partial(images.first_weights, model.arrays()[0][0])
-        section.blocks.append(paper.draw("weights", "First-layer weights", words, make, [run]))
+    make = partial(parallel_coordinates, runs, configs)
+    section.blocks.append(paper.draw("parallel", "All runs by their settings", told, make, everything))
     return section
-
-
-def _of_test_images(paper: Paper, run: RunResult, model: Model) -> Iterator[str]:
-    dataset, kind = paper.sweep.dataset, run.config.labels
-    if dataset is None:
-        yield paper.missing_data("The confusion matrix and the mistakes")
-        return
-    labels, names = dataset.test_labels[kind], dataset.label_names[kind]
-    probabilities = model.predict_proba(dataset.test_images)
-    said = probabilities.argmax(axis=1)
-    words = f"Test images, accuracy {100 * np.mean(said == labels):.2f} %."
-    if kind == "fine" and "coarse" in dataset.label_names:  # a hundred names find no room
-        superclass = np.zeros(len(names), np.int64)
-        superclass[dataset.train_labels["fine"]] = dataset.train_labels["coarse"]
-        labels, said, names = superclass[labels], superclass[said], dataset.label_names["coarse"]
-        words += f" The superclass of what it said is right for {100 * np.mean(said == labels):.2f} %."
-    words += " In % of each class; below 0.5 is not written."
-    yield paper.draw("confusion", "Confusion matrix", words, partial(images.confusion, labels, said, names), [run])
-    words = "Test images of which the network was most certain, wrongly: what it said, how surely, and what they are."
-    make = partial(images.mistakes, dataset, kind, probabilities)
-    yield paper.draw("mistakes", "Most confident mistakes", words, make, [run])
-
-
-def _data(paper: Paper) -> Section:
-    section, dataset = Section("Data"), paper.sweep.dataset
-    if dataset is None:
-        section.blocks.append(paper.missing_data("The images and their counts"))
-        return section
-    for kind in dict.fromkeys(run.config.labels for run in paper.sweep.runs):
-        words, make = (
-            f"One training image of each class, at random; {kind} labels.",
-            partial(images.class_samples, dataset, kind),
-        )
-        section.blocks.append(paper.draw(f"classes-{kind}", f"One image of each {kind} class", words, make))
-        counts = paper.table(f"classes-{kind}", class_table(dataset, kind))
-        section.blocks.append(folded(f"Images by {kind} class", [counts]))
-    index = REPORT_IMAGE if dataset.name == "cifar100" else 0
-    section.blocks += ["<h3>Images by split</h3>", paper.table("splits", split_table(dataset))]
-    section.blocks.append(f"<h3>Training image {index} before and after normalisation</h3>")
-    section.blocks.append(paper.table("normalisation", statistics_table(dataset, index)))
-    return section
-
-
-def _checks(paper: Paper) -> Section:
-    """Check gradients numerically, now: what they are does not depend on the sweep."""
-    singles, directions = run_checks([64, 16, 12, 5], "tanh")
-    words = "Numerical against backpropagated gradients of a small tanh network in float64, computed for this page."
-    blocks = [text(words), paper.table("gradients", to_markdown(singles, "gradient of"))]
-    return Section("Gradient check", [*blocks, paper.table("directions", to_markdown(directions, "direction"))])
 
 
 def _again(sweep: Sweep) -> Section:

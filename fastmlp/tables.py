@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 _NOTHING = "-"
+_MOST_VALUES = 8  # of a setting that a line can list
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,8 @@ def _facts(
 ) -> list[str]:
     def each(field: str) -> str:
         values = dict.fromkeys(getattr(run.config, field) for run in runs)
+        if len(values) > _MOST_VALUES and all(isinstance(value, int | float) for value in values):
+            return f"{min(values):g} to {max(values):g} ({len(values)} values)"
         return " and ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
 
     data, config = environment["dataset"], runs[0].config

@@ -1,78 +1,157 @@
 """Learning curves: of one run, and of all runs of an experiment together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import inf, isfinite, log
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.plots.style import BLUE, COLOURS, INK, ORANGE, blank, new_figure
+from fastmlp.plots.style import BLUE, INK, NARROW, ORANGE, SMALL, WIDE, blank, colour_of, new_figure
 from fastmlp.results import RunResult
+from fastmlp.tables import title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_PANELS = 16
+MOST_PANELS, MOST_TOLD = 16, 3
 _SHOWN = (("loss", "cross-entropy in nats", 1.0), ("accuracy", "accuracy in %", 100.0))
 
 
-def run_curves(run: RunResult) -> "Figure":
+def limits_of(runs: Sequence[RunResult], what: str) -> dict[int, float]:
+    """Return, by number of classes, the value above which curves are cut off, so that none presses the others flat.
+
+    Of the loss it is twice that of guessing or, where most runs are above that, twice that of their better quarter, but
+    no more than ten times that of guessing.
+    """
+    limits = {}
+    for classes in dict.fromkeys(run.config.layers[-1] for run in runs):
+        losses = [np.array(run.history["val_loss"]) for run in runs if run.config.layers[-1] == classes]
+        usual = [np.median(some[np.isfinite(some)]) for some in losses if np.isfinite(some).any()]
+        better = np.quantile(usual, 0.25, method="lower") if usual else 0.0
+        anchor = min(max(log(classes), float(better)), 5 * log(classes))
+        limits[classes] = 2 * anchor if what == "loss" else inf
+    return limits
+
+
+def leaves(run: RunResult, name: str, limits: Mapping[int, float]) -> int | None:
+    """Return the first epoch in which this series of the run is above its limit or not finite, None where none is."""
+    limit = limits[run.config.layers[-1]]
+    return next((i for i, v in enumerate(run.history[name], 1) if not isfinite(v) or v > limit), None)
+
+
+def about_cut(runs: Sequence[RunResult], what: str) -> str:
+    """Return in words which of these runs' validation curves leave their figure; nothing where none does."""
+    limits = limits_of(runs, what)
+    gone = [run for run in runs if leaves(run, f"val_{what}", limits)]
+    if not gone:
+        return ""
+    ends = " or ".join(dict.fromkeys(f"{limits[run.config.layers[-1]]:.1f}" for run in gone))
+    above = f"above {ends} nats or " if what == "loss" else ""
+    told = "; ".join(title(run.config) for run in gone[:MOST_TOLD])
+    more = f"; and {len(gone) - MOST_TOLD} more" if len(gone) > MOST_TOLD else ""
+    where = f"Where the {what} is {above}no longer a number, a curve leaves the figure, with a triangle"
+    return f" {where}: {len(gone)} of {len(runs)} do, {told}{more}."
+
+
+def run_curves(run: RunResult, narrow: bool = False) -> "Figure":
     """Draw loss and accuracy of a run, on its training and validation images, with its best epoch and its end."""
-    figure, both = new_figure(1, 2, height=3.5)
+    shape, size = ((2, 1), (NARROW, 5.4)) if narrow else ((1, 2), (WIDE, 3.5))
+    figure, both = new_figure(*shape, width=size[0], height=size[1])
     for axes, (what, label, unit) in zip(both, _SHOWN, strict=True):
-        for part, name, colour in (("train", "training", BLUE), ("val", "validation", ORANGE)):
-            _line(axes, unit * np.array(run.history[f"{part}_{what}"]), colour, name)
+        parts = (("train", "training", BLUE), ("val", "validation", ORANGE))
+        lines = [(run, f"{part}_{what}", colour, name) for part, name, colour in parts]
+        _lines([axes], [lines], unit, limits_of([run], what))
         if run.best_epoch:
             best = unit * run.history[f"val_{what}"][run.best_epoch - 1]
             axes.axvline(run.best_epoch, color=INK, linewidth=0.8, linestyle=":")
-            axes.plot([run.best_epoch], [best], "o", color=ORANGE, markeredgecolor=INK, markersize=6, zorder=4,
-                label=f"best epoch, {run.best_epoch}")  # fmt: skip
+            axes.plot([run.best_epoch], [best], "o:", color=INK, linewidth=0.8, markerfacecolor=ORANGE, markersize=6,
+                zorder=4, label=f"best epoch, {run.best_epoch}")  # fmt: skip
         stopped = run.status == "done" and run.epochs < run.config.epochs
         end = {"done": "stopped early" if stopped else "last epoch"}.get(run.status, run.status)
         axes.axvline(run.epochs, color=INK, linewidth=1.2, label=f"{end}, {run.epochs}")
         axes.set(xlabel="epoch", ylabel=label)
-        _epochs(axes)
     # Above both panels, as there is no place within them that no curve can take.
-    figure.legend(*both[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    handles, labels = both[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2 if narrow else 4)
     return figure
 
 
-def _epochs(axes: "Axes") -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
-
-
-def _line(axes: "Axes", values: np.ndarray, colour: str, name: str | None, **options: Any) -> None:
-    marker = "." if len(values) < 3 else ""  # one epoch makes no line
-    axes.plot(np.arange(1, len(values) + 1), values, color=colour, label=name, marker=marker, **options)
-
-
-def experiments_together(runs: Sequence[RunResult], what: str) -> "Figure":
+def experiments_together(runs: Sequence[RunResult], what: str, narrow: bool = False) -> "Figure":
     """Draw the validation loss or accuracy of all runs, a panel an experiment and a colour a normalisation.
 
-    what : "loss" or "accuracy"; of a large search all are in one panel
+    Panels of as many classes have one scale. what : "loss" or "accuracy"; of a large search all are in one panel
     """
     label, unit = next((text, unit) for name, text, unit in _SHOWN if name == what)
-    names, norms = (list(dict.fromkeys(getattr(run, field) for run in runs)) for field in ("experiment", "normalize"))
+    names = list(dict.fromkeys(run.experiment for run in runs))
     if together := len(names) > MOST_PANELS:
-        names = [f"{len(names)} candidates"]
-    columns = min(4, len(names))
+        names = [f"{len(names)} candidates, {len(runs)} runs"]
+    columns = min(2 if narrow else 4, len(names))
     rows = -(-len(names) // columns)
-    figure, panels = new_figure(rows, columns, width=max(5.0, 2.4 * columns), height=0.8 + 2.1 * rows, sharey=True)
+    if narrow:
+        width, height = NARROW, 0.9 + (3.0 if columns == 1 else 1.9) * rows
+    else:
+        width, height = max(5.0, WIDE / 4 * columns), 0.8 + (3.0 if columns == 1 else 2.1) * rows
+    figure, panels = new_figure(rows, columns, width=width, height=height)
     for panel in panels[len(names) :]:
         blank(panel)
+    lines = [
+        [(run, f"val_{what}", colour_of(run.normalize), run.normalize)
+            for run in runs if together or run.experiment == name] for name in names
+    ]  # fmt: skip
+    limits = limits_of(runs, what)
+    classes = [some[0][0].config.layers[-1] for some in lines]
+    for count in dict.fromkeys(classes):
+        here = [i for i, one in enumerate(classes) if one == count]
+        _lines([panels[i] for i in here], [lines[i] for i in here], unit, limits, linewidth=1.1)
+    for i, axes in enumerate(panels[: len(names)]):
+        axes.tick_params(labelleft=i % columns == 0 or classes[i] != classes[i - 1])
     for axes, name in zip(panels, names, strict=False):
-        told: set[str] = set()
-        for run in (run for run in runs if together or run.experiment == name):
-            colour = COLOURS[norms.index(run.normalize) % len(COLOURS)]
-            label_once = None if run.normalize in told else run.normalize
-            _line(axes, unit * np.array(run.history[f"val_{what}"]), colour, label_once, linewidth=1.1)
-            told.add(run.normalize)
-        _epochs(axes)
-        axes.set_title(name if len(name) < 28 else name.replace(", ", "\n"), fontsize=8)
+        letters = int(width / columns / 0.075)  # inches that one takes, and the room between panels
+        parts = [name] if len(name) <= letters else name.split(", ")
+        axes.set_title("\n".join(line for part in parts for line in wrap(part, letters)), fontsize=SMALL)
     handles = {text: line for panel in panels for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles))
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 if narrow else len(handles))
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel(f"validation {label}", fontsize=9)
     return figure
+
+
+def _lines(
+    panels: "Sequence[Axes]",
+    lines: Sequence[Sequence[tuple[RunResult, str, str, str]]],
+    unit: float,
+    limits: Mapping[int, float],
+    **options: Any,
+) -> None:
+    """Draw runs' series into panels of one scale: of each line its run, its series, its colour and its name.
+
+    A line that passes its limit leaves through the top; a triangle marks where it does so, or is no longer a number.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    runs = [(run, series) for some in lines for run, series, *_ in some]
+    shown = [
+        v for run, series in runs for v in run.history[series] if isfinite(v) and v <= limits[run.config.layers[-1]]
+    ]
+    least, most = (unit * end(shown or [0.0, 1.0]) for end in (min, max))
+    room = 0.05 * (most - least) or 0.05
+    epochs = max(run.epochs for run, _ in runs)
+    aside = 0.04 * max(1, epochs - 1)
+    for axes, some in zip(panels, lines, strict=False):
+        told: set[str] = set()
+        for run, series, colour, name in some:
+            values = np.minimum(
+                run.history[series], 9 * limits[run.config.layers[-1]]
+            )  # above the panel, but not by 1e35
+            marker = "." if len(values) < 3 else ""  # one epoch makes no line
+            axes.plot(np.arange(1, len(values) + 1), unit * values, color=colour, marker=marker,
+                label=None if name in told else name, **options)  # fmt: skip
+            told.add(name)
+            if gone := leaves(run, series, limits):
+                up = series.endswith("loss")
+                axes.plot([gone], [float(up)], "^" if up else "v", color=colour, markersize=6, clip_on=False,
+                    transform=axes.get_xaxis_transform())  # fmt: skip
+        axes.set(xlim=(1 - aside, max(2, epochs) + aside), ylim=(least - room, most + room))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))

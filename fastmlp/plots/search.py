@@ -1,7 +1,7 @@
-"""Figures of a search: the grid as a heat map, what each setting does, and all candidates at a glance."""
+"""Figures of a search: the grid as a heat map, and what each setting does."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.config import RunConfig
-from fastmlp.plots.style import BLUE, INK, MAP, ORANGE, new_figure
+from fastmlp.plots.style import BLUE, INK, MAP, NARROW, SMALL, WIDE, blank, colour_bar, new_figure
 from fastmlp.results import RunResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_PANELS = 6
+MOST_VALUES = 8  # of a setting that have places side by side; more of them, if numbers, lie on a scale
 # Not settings that one searches over, or only the names of them.
 _NOT_AXES = ("experiment", "dataset", "seed", "matmul", "threads", "init_from")
 
@@ -37,39 +38,91 @@ def text_of(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig]) -> "Figure":
-    """Draw the mean validation accuracy for each pair of values, a panel for each of the further ones.
+@dataclass(frozen=True)
+class Scale:
+    """Where a setting's values lie on an axis from 0 to 1; apart : whether they stand there side by side.
 
-    configs : all runs that are planned; a cell without a finished run has a dash
+    ticks : places and their words
     """
+
+    place: Callable[[Any], float]
+    ticks: list[tuple[float, str]]
+    apart: bool
+
+
+def scale_of(values: Sequence[Any]) -> Scale:
+    """Return the scale of these values: side by side if they are few or no numbers, else even or logarithmic."""
+    if len(values) <= MOST_VALUES or not all(isinstance(value, int | float) for value in values):
+        places = {value: i / max(1, len(values) - 1) for i, value in enumerate(values)}
+        return Scale(places.__getitem__, [(place, text_of(value)) for value, place in places.items()], True)
+    low, high = min(values), max(values)
+    even = low <= 0 or high < 10 * low
+    ends = (low, high) if even else (np.log(low), np.log(high))
+    at = np.linspace(*ends, 4)
+    ticks = [((v - ends[0]) / (ends[1] - ends[0]), f"{v if even else np.exp(v):.2g}") for v in at]
+    return Scale(lambda v: float(((v if even else np.log(v)) - ends[0]) / (ends[1] - ends[0])), ticks, False)
+
+
+def panels_of(configs: Sequence[RunConfig]) -> tuple[str, str, list[dict[str, Any]]]:
+    """Return the settings down and across a heat map, and of each of its panels the values of the others."""
     axes = axes_of(configs)
     down, across = sorted(axes, key=lambda name: -len(axes[name]))[:2]
     others = [name for name in axes if name not in (down, across)]
     met = {tuple(getattr(c, name) for name in others) for c in configs}
-    panels = [panel for panel in product(*(axes[name] for name in others)) if panel in met][:MOST_PANELS]
-    width = 1.4 + len(panels) * max(2.2, 0.75 * len(axes[across]))
-    figure, places = new_figure(1, len(panels), width=width, height=1.3 + 0.45 * len(axes[down]), sharey=True)
-    means = [[[_mean(runs, {down: d, across: a, **dict(zip(others, panel, strict=True))})
-        for a in axes[across]] for d in axes[down]] for panel in panels]  # fmt: skip
+    panels = [panel for panel in product(*(axes[name] for name in others)) if panel in met]
+    return down, across, [dict(zip(others, panel, strict=True)) for panel in panels]
+
+
+def gridded(configs: Sequence[RunConfig]) -> bool:
+    """Whether these runs fill a map over two settings, as a grid does and values drawn at random do not."""
+    if not searched(configs):
+        return False
+    axes, (down, across, panels) = axes_of(configs), panels_of(configs)
+    cells = {tuple(getattr(config, name) for name in axes) for config in configs}
+    return 2 * len(cells) >= len(axes[down]) * len(axes[across]) * len(panels)
+
+
+def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bool = False) -> "Figure":
+    """Draw the mean validation accuracy for each pair of values, a panel for each of the further ones.
+
+    configs : all runs that are planned; a cell without a finished run has a dash
+    """
+    axes, (down, across, panels) = axes_of(configs), panels_of(configs)
+    panels = panels[:MOST_PANELS]
+    side = max(1.6, 0.5 * len(axes[across]))
+    columns = max(1, min(len(panels), int(((NARROW if narrow else WIDE) - 1.4) / side)))
+    rows = -(-len(panels) // columns)
+    width = NARROW if narrow else min(WIDE, 1.8 + columns * max(2.2, side))
+    height = (1.5 if narrow else 0.7) + rows * (0.6 + 0.4 * len(axes[down]))
+    figure, places = new_figure(rows, columns, width=width, height=height, sharey=True)
+    for place in places[len(panels) :]:
+        blank(place)
+    means = [[[_mean(runs, {down: d, across: a, **panel}) for a in axes[across]] for d in axes[down]]
+        for panel in panels]  # fmt: skip
     grid = 100 * np.array(means)
     finite = grid[np.isfinite(grid)]
     low, high = (finite.min(), finite.max()) if finite.size else (0, 1)
+    written = len(axes[across]) * columns <= 2.6 * width  # an accuracy takes 0.35 inches
     image = None
-    for place, panel, cells in zip(places, panels, grid, strict=True):
+    for i, (place, panel, cells) in enumerate(zip(places, panels, grid, strict=False)):
         place.grid(visible=False)
         image = place.imshow(cells, cmap=MAP, vmin=low, vmax=high, aspect="auto")
-        place.set_xticks(range(len(axes[across])), [text_of(v) for v in axes[across]])
+        texts = [text_of(v) for v in axes[across]]
+        crowded = sum(len(text) + 1 for text in texts) > 15 * (width - 1.4) / columns
+        place.set_xticks(range(len(texts)), texts, rotation=90 if crowded else 0)
         place.set_yticks(range(len(axes[down])), [text_of(v) for v in axes[down]])
         place.set_xlabel(across)
-        place.set_title(", ".join(f"{n} {text_of(v)}" for n, v in zip(others, panel, strict=True)), fontsize=9)
-        for (i, j), value in np.ndenumerate(cells):
-            told = f"{value:.1f}" if np.isfinite(value) else "-"
+        if i % columns == 0:
+            place.set_ylabel(down)
+        place.set_title("\n".join(f"{n} {text_of(v)}" for n, v in panel.items()), fontsize=SMALL)
+        for (row, column), value in np.ndenumerate(cells):
+            told = "-" if not np.isfinite(value) else f"{value:.1f}" if written else ""
             light = np.isfinite(value) and value - low > 0.55 * (high - low)
             colour = ("#111111" if light else "#ffffff") if np.isfinite(value) else INK
-            place.text(j, i, told, ha="center", va="center", fontsize=8, color=colour)
-    places[0].set_ylabel(down)
+            place.text(column, row, told, ha="center", va="center", fontsize=SMALL, color=colour)
     if image is not None:
-        figure.colorbar(image, ax=places, label="validation accuracy in %", shrink=0.9)
+        where: dict[str, Any] = {"location": "bottom"} if narrow else {"shrink": 0.9}
+        colour_bar(figure, image, "validation accuracy in %", ax=places, **where)
     return figure
 
 
@@ -78,51 +131,40 @@ def _mean(runs: Sequence[RunResult], values: dict[str, Any]) -> float:
     return fmean(found) if found else np.nan
 
 
-def axis_effects(runs: Sequence[RunResult]) -> "Figure":
-    """Draw the validation accuracy of all runs by the value of each setting, and the mean of each value."""
-    axes = axes_of([run.config for run in runs])
-    figure, places = new_figure(1, len(axes), width=1.2 + 2.2 * len(axes), height=2.8, sharey=True)
-    for place, (name, values) in zip(places, axes.items(), strict=True):
-        for i, value in enumerate(values):
-            found = [100 * r.val_accuracy for r in runs if getattr(r.config, name) == value]
-            place.plot([i] * len(found), found, "o", color=BLUE, alpha=0.7, markersize=4)
-            place.plot([i - 0.25, i + 0.25], [np.nanmean(found)] * 2, color=INK, linewidth=2)
-        place.set_xticks(range(len(values)), [text_of(v) for v in values], rotation=30 if len(values) > 4 else 0)
+def axis_effects(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bool = False) -> "Figure":
+    """Draw the validation accuracy of all runs by the value of each setting, and the mean of each value.
+
+    configs : all runs; a value without a run that has an accuracy is marked
+    """
+    axes = axes_of(configs)
+    columns = min(2 if narrow else 4, len(axes))
+    rows = -(-len(axes) // columns)
+    width = NARROW if narrow else min(WIDE, 1.2 + 2.2 * columns)
+    figure, places = new_figure(rows, columns, width=width, height=0.5 + 2.4 * rows, sharey=True)
+    for place in places[len(axes) :]:
+        blank(place)
+    marks = {}
+    for i, (place, (name, values)) in enumerate(zip(places, axes.items(), strict=False)):
+        scale = scale_of(values)
+        half = 0.25 / max(1, len(values) - 1)
+        for value in values:
+            at, found = scale.place(value), [100 * r.val_accuracy for r in runs if getattr(r.config, name) == value]
+            if found:
+                [marks["a run"]] = place.plot([at] * len(found), found, "o", color=BLUE, alpha=0.7, markersize=4)
+            else:
+                [marks["value without an accuracy"]] = place.plot([at], [0.04], "x", color=INK, markersize=5,
+                    transform=place.get_xaxis_transform())  # fmt: skip
+            if found and scale.apart:
+                [marks["mean of a value's runs"]] = place.plot([at - half, at + half], [fmean(found)] * 2, color=INK,
+                    linewidth=2)  # fmt: skip
+        crowded = sum(len(text) + 2 for _, text in scale.ticks) > 15 * (width - 0.8) / columns
+        slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+        place.set_xticks(*zip(*scale.ticks, strict=True), fontsize=SMALL, **slanted)
         place.set_xlabel(name)
-        place.set_xlim(-0.6, len(values) - 0.4)
-    places[0].set_ylabel("validation accuracy in %")
-    return figure
-
-
-def parallel_coordinates(runs: Sequence[RunResult]) -> "Figure":
-    """Draw each run as a line through its settings to its validation accuracy, which is its colour too."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    # Lines have no ground of their own, so that each colour must stand out on white and on black.
-    colours = LinearSegmentedColormap.from_list("", [BLUE, "#8a8a8a", ORANGE])
-    axes = axes_of([run.config for run in runs])
-    scores = np.array([100 * run.val_accuracy for run in runs])
-    low, high = np.nanmin(scores), max(np.nanmax(scores), np.nanmin(scores) + 1e-9)
-    figure, [place] = new_figure(width=max(5.0, 2.0 + 1.6 * len(axes)), height=3.4)
-    place.grid(visible=False)
-    places = {name: np.linspace(0, 1, len(values)) for name, values in axes.items()}
-    for run, score in sorted(zip(runs, scores, strict=True), key=lambda pair: pair[1]):
-        share = (score - low) / (high - low)
-        aside = 0.06 * (share - 0.5)  # lines of the same settings lie side by side, the better ones above
-        heights = [places[name][values.index(getattr(run.config, name))] + aside for name, values in axes.items()]
-        place.plot(range(len(axes) + 1), [*heights, share], color=colours(share), linewidth=1.3)
-    for i, (name, values) in enumerate(axes.items()):
-        place.axvline(i, color=INK, linewidth=0.8)
-        for height, value in zip(places[name], values, strict=True):
-            place.text(i + 0.02, height + 0.04, text_of(value), fontsize=8, va="bottom")
-    place.axvline(len(axes), color=INK, linewidth=0.8)
-    for share in (0, 0.5, 1):
-        place.text(len(axes) + 0.03, share, f"{low + share * (high - low):.1f}", fontsize=8, va="center")
-    place.set_xticks(range(len(axes) + 1), [*axes, "validation\naccuracy in %"])
-    place.set_yticks([])
-    place.set(xlim=(-0.1, len(axes) + 0.35), ylim=(-0.06, 1.13))
-    for side in ("left", "bottom"):
-        place.spines[side].set_visible(False)
+        place.set_xlim(-0.1 - half, 1.1 + half)
+        if i % columns == 0:
+            place.set_ylabel("validation accuracy in %")
+    figure.legend(marks.values(), marks.keys(), loc="outside upper center", ncols=1 if narrow else len(marks))
     return figure
 
 
