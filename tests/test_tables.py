@@ -76,6 +76,11 @@ def test_diverged_runs_are_marked_and_left_out_of_the_mean() -> None:
     assert columns(results_table(mixed, ENVIRONMENT, 1))["image"] == "31.00 ± 1.41 (1 of 3 diverged)"
 
 
+def test_runs_that_a_callback_ended_count_as_done() -> None:
+    runs = [result(0.30), result(0.32, status="stopped", seed=1)]
+    assert columns(results_table(runs, ENVIRONMENT, 1))["image"] == "31.00 ± 1.41"
+
+
 def test_a_normalisation_that_has_not_run_yet_is_a_dash() -> None:
     runs = [*pair(), result(experiment="l2", activation="tanh")]
     row = columns(results_table(runs, ENVIRONMENT, 1), 1)
