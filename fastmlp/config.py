@@ -16,6 +16,8 @@ from fastmlp.schedule import SCHEDULES
 
 LABELS = ("coarse", "fine")
 AUGMENTS = ("none", *AUGMENTATIONS)
+# Counts beyond this are typing errors; those below fit all arithmetic that they go through.
+MOST = 2**31 - 1
 INITS = ("auto", *(name for name in INITIALIZERS if name != "auto"))
 
 
@@ -24,7 +26,10 @@ def _whole(value: Any, least: int) -> bool:
 
 
 def _real(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond float64
+        return False
 
 
 class _Rule(NamedTuple):
@@ -37,7 +42,7 @@ def _one_of(names: tuple[str, ...]) -> _Rule:
 
 
 _TEXT = _Rule(lambda v: isinstance(v, str) and bool(v), "a name")
-_COUNT = _Rule(lambda v: _whole(v, 1), "a whole number of at least 1")
+_COUNT = _Rule(lambda v: _whole(v, 1) and v <= MOST, f"a whole number of at least 1 and at most {MOST}")
 
 _RULES: dict[str, _Rule] = {
     "experiment": _TEXT,
@@ -45,8 +50,8 @@ _RULES: dict[str, _Rule] = {
     "labels": _one_of(LABELS),
     "normalize": _one_of(tuple(NORMALIZATIONS)),
     "layers": _Rule(
-        lambda v: isinstance(v, tuple) and len(v) >= 2 and all(_whole(n, 1) for n in v),
-        "at least two whole numbers of at least 1: inputs, hidden units, classes",
+        lambda v: isinstance(v, tuple) and len(v) >= 2 and all(_whole(n, 1) and n <= MOST for n in v),
+        f"at least two whole numbers of at least 1 and at most {MOST}: inputs, hidden units, classes",
     ),
     "activation": _one_of(tuple(ACTIVATIONS)),
     "init": _one_of(INITS),
@@ -68,6 +73,17 @@ _RULES: dict[str, _Rule] = {
         "empty, or a SHA-256 of weights",
     ),
 }
+
+
+def parse_layers(text: str) -> tuple[int, ...]:
+    """Return the sizes in a text like `3072-256-20` or `3072,256,20`; ConfigError where that is none."""
+    try:
+        return tuple(int(part) for part in re.split("[-,]", text))
+    except ValueError:
+        raise ConfigError(
+            f"{text!r} is not a list of layer sizes; give inputs, hidden units and classes as in 3072-256-20 or "
+            "3072,256,20"
+        ) from None
 
 
 def check_fields(values: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastmlp.errors import ConfigError
+from fastmlp.parser import Parser, place
 from fastmlp.terminal import Command, Compiling, run_command, say
 
 if TYPE_CHECKING:
@@ -49,15 +50,13 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m fastmlp.report",
         description="Draw a sweep's figures and put them, with its tables, on one page; also while it runs.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder that --out named")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data lies (default: the user's cache)")
+    parser.add_argument("folder", type=place, metavar="DIR", help="the folder that --out named")
+    parser.add_argument("--data-dir", type=place, metavar="DIR", help="where the data lies (default: the user's cache)")
     args = parser.parse_args(argv)
     return run_command(_load, args, f"drawing the page of {args.folder}")
 

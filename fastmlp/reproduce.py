@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastmlp.errors import ConfigError, DataError
+from fastmlp.parser import Parser, place
 from fastmlp.results import RunResult, load_results
 from fastmlp.sweep.store import Store, newest
 from fastmlp.tables import Table, title
@@ -53,18 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(_load, args, f"training run {args.run_id} of {args.folder} once more")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m fastmlp.reproduce",
         description="Train a run of a sweep once more and compare its weights, bit for bit, and its figures.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder that --out named")
+    parser.add_argument("folder", type=place, metavar="DIR", help="the folder that --out named")
     parser.add_argument("run_id", metavar="RUN_ID", help="its id, or the first letters")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data lies (default: the user's cache)")
-    parser.add_argument("--init-from", type=Path, metavar="MODEL", help="what the run began with, if it did")
+    parser.add_argument("--data-dir", type=place, metavar="DIR", help="where the data lies (default: the user's cache)")
+    parser.add_argument("--init-from", type=place, metavar="MODEL", help="what the run began with, if it did")
     return parser
 
 

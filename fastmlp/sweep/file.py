@@ -7,7 +7,6 @@ grid = ["lr=0.001,0.005", "batch_size=256,1024"]
 quiet = true
 """
 
-import difflib
 import shlex
 import tomllib
 from argparse import SUPPRESS, Action, ArgumentParser
@@ -17,7 +16,7 @@ from typing import Any
 
 import tomli_w
 
-from fastmlp.errors import ConfigError
+from fastmlp.errors import ConfigError, suggestion
 from fastmlp.results import write_whole
 
 
@@ -35,16 +34,14 @@ def read(path: Path, parser: ArgumentParser) -> list[str]:
         raise ConfigError(
             f"--config {path} cannot be read ({error.strerror}). Give the path of a TOML file."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"--config {path} is not TOML: {error}. Its lines are like `lr = 0.01`.") from error
     options = _options(parser)
     arguments = []
     for key, value in document.items():
         if key not in options:
-            near = difflib.get_close_matches(key, options, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
             raise ConfigError(
-                f"--config {path}: {key!r} is not a key; {hint}Allowed are the long options that "
+                f"--config {path}: {key!r} is not a key.{suggestion(key, options)} Allowed are the long options that "
                 f"`{parser.prog} --help` lists, without dashes, as in batch_size; config is not."
             )
         try:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
-from fastmlp.config import RunConfig, check_fields
-from fastmlp.errors import ConfigError
+from fastmlp.config import RunConfig, check_fields, parse_layers
+from fastmlp.errors import ConfigError, suggestion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,11 +68,7 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def _layers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("-"))
-
-
-_READERS: dict[Any, Callable[[str], Any]] = {str: str, int: int, float: float, tuple[int, ...]: _layers}
+_READERS: dict[Any, Callable[[str], Any]] = {str: str, int: int, float: float, tuple[int, ...]: parse_layers}
 
 
 def parse_axis(text: str) -> Axis:
@@ -83,9 +79,12 @@ def parse_axis(text: str) -> Axis:
     """
     field, _, values = text.partition("=")
     if field not in FIELDS:
-        raise ConfigError(f"{text!r} names no field that a search can vary; these are {', '.join(FIELDS)}. {_FORM}")
+        meant = suggestion(field.strip("-").replace("-", "_"), FIELDS)
+        raise ConfigError(f"{text!r} names no field that a search can vary; these are {', '.join(FIELDS)}.{meant} {_FORM}")
     low, is_range, high = values.partition("..")
     parts = [low, high] if is_range else values.split(",")
+    if field == "layers" and not is_range and "-" not in values:
+        parts = [values]  # one network, with commas between its layers
     if not all(parts):
         raise ConfigError(f"{text!r} lacks a value. {_FORM}")
     if is_range and FIELDS[field] not in (int, float):
