@@ -60,7 +60,9 @@ def _parser() -> Parser:
     parser.add_argument(
         "--layers", type=_sizes, default=[3072, 128, 20], help="such as 3072-123-123-20 (default: 3072-128-20)"
     )
-    parser.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, help="of weights, images and what is checked (default: 0)")
+    parser.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), default=0, help="of weights, images and what is checked (default: 0)"
+    )
     return parser
 
 

@@ -11,14 +11,13 @@ from fastmlp.activations import ACTIVATIONS
 from fastmlp.config import AUGMENTS, INITS, LABELS
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
 from fastmlp.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
-from fastmlp.parser import Parser, layers, names, number, place, whole
+from fastmlp.parser import Parser, address, fingerprint, layers, names, number, place, whole
+from fastmlp.plan import WORKERS
 from fastmlp.precision import MATMULS, PRECISIONS
 from fastmlp.results import RETRIES
 from fastmlp.schedule import SCHEDULES
 from fastmlp.sweep import file as sweep_file
 from fastmlp.sweep.search import PRESETS
-
-WORKERS = ("processes", "threads")
 
 _DESCRIPTION = """\
 Train the networks of the report's results table under both of its normalisations, and
@@ -76,8 +75,10 @@ def _add_choice(parser: ArgumentParser) -> None:
     add("--normalize", nargs="+", type=norms, metavar="NAME", help=text)
     text = "auto: CIFAR-100 if it is there, else embedded (default: auto)"
     add("--dataset", choices=DATASET_NAMES, default="auto", help=text)
-    add("--data-dir", type=place, metavar="DIR", help="where the data lies (default: the user's cache)")
+    add("--data-dir", type=place, metavar="DIR", help="where the data lie (default: the user's cache)")
     add("--mirror", metavar="URL", help="fetch from this address instead of the public host")
+    text = "refuse data of another one, as sweep.toml does (default: any)"
+    add("--fingerprint", type=fingerprint, default="any", metavar="HEX", help=text)
     add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="the first seed (default: %(default)s)")
     add("--seeds", type=whole(), default=1, metavar="N", help="how many; several give mean and spread (default: 1)")
 
@@ -137,7 +138,7 @@ def _add_work(parser: ArgumentParser) -> None:
     text = "a killed process costs no other run (default: %(default)s)"
     add("--workers", choices=WORKERS, default=WORKERS[0], help=text)
     text = "run on a dask cluster instead: tcp://host:8786"
-    add("--scheduler", metavar="URL", help=text)
+    add("--scheduler", type=address, metavar="URL", help=text)
     add("--dry-run", action="store_true", help="list the runs with the time that each takes at most, then end")
     text = "compare the first batch's gradients with float64, layer by layer, then end"
     add("--check-precision", action="store_true", help=text)
@@ -156,6 +157,8 @@ def _add_output(parser: ArgumentParser) -> None:
         help="options from a TOML file, as DIR/sweep.toml is one",
     )
     add("--report", action="store_true", help="then draw it all on a page, DIR/report.html")
+    add("--log", type=place, metavar="FILE", help="add what is said to this file, with the time (UTC)")
+    add("--clean", action="store_true", help="remove what a killed sweep left in DIR, then end")
     add("--quiet", action="store_true", help="print the table alone")
 
 

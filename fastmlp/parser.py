@@ -136,6 +136,22 @@ def place(text: str) -> Path:
         raise ArgumentTypeError(f"{text!r} names no folder ({error})") from None
 
 
+def address(text: str) -> str:
+    """Read the address of a dask scheduler: another one would end in a traceback of dask's."""
+    if not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?[^\s/]+:\d{1,5}|inproc://\S+", text):
+        raise ArgumentTypeError(
+            f"{text!r} is not the address of a scheduler; give the one that `dask scheduler` prints, as in tcp://host:8786"
+        )
+    return text
+
+
+def fingerprint(text: str) -> str:
+    """Read the fingerprint of a data set."""
+    if text != "any" and not re.fullmatch("[0-9a-f]{16}", text):
+        raise ArgumentTypeError(f"{text!r} is not a fingerprint: 16 hexadecimal digits, or any")
+    return text
+
+
 def _has_surrogates(text: str) -> bool:
     """Whether the text holds bytes that are no UTF-8: it could not be written into a file."""
     return any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -38,7 +38,7 @@ def _parser() -> Parser:
     text = "pictures, .npy files, folders of them; none with --dataset"
     parser.add_argument("images", type=place, nargs="*", default=[], metavar="IMAGE", help=text)
     parser.add_argument("--dataset", choices=DATASET_NAMES, help="a data set's test images instead")
-    parser.add_argument("--data-dir", type=place, metavar="DIR", help="where the data lies (default: the user's cache)")
+    parser.add_argument("--data-dir", type=place, metavar="DIR", help="where the data lie (default: the user's cache)")
     parser.add_argument("--top", type=whole(), default=5, metavar="N", help="classes to tell (default: %(default)s)")
     parser.add_argument("--format", choices=FORMATS, default="table", help="of what is printed (default: %(default)s)")
     parser.add_argument("--threads", type=whole(), metavar="N", help="(default: all cores)")

@@ -230,6 +230,7 @@ def _facts(
         for name, text, usual in (("schedule", "schedule", "constant"), ("augment", "images", "none"))
         if any(getattr(run.config, name) != usual for run in runs)
     )
+    order = ", in this order also under best epoch, epochs and seconds (of one run)" if len(norms) > 1 else ""
     if wall_seconds is None:
         took = f"{duration(sum(run.seconds for run in runs))} of training and validation in all"
     else:
@@ -237,12 +238,19 @@ def _facts(
     return [
         f"Data set: {data['name']} ({data['source']}; fingerprint {data['fingerprint']}): {images}.",
         f"Figures: test accuracy in %, with the weights of the lowest validation loss; seed {each('seed')}{spread}.",
-        f"Normalisation: {' / '.join(norms)}, in this order also under best epoch, epochs and seconds (of one run).",
+        f"Normalisation: {' / '.join(norms)}{order}.",
         f"Training: {training}.",
         *_about_published(runs),
         f"Machine: {machine(environment)}; threads a run: {each('threads')}.",
         f"Runs: {len(runs)}, {took}.",
+        *_dates(runs),
     ]
+
+
+def _dates(runs: Sequence[RunResult]) -> list[str]:
+    """Return when the first of the runs began and the last one ended, where that is known."""
+    began, ended = (sorted(filter(None, (getattr(run, name) for run in runs))) for name in ("started", "finished"))
+    return [f"Dates (UTC): {began[0]} to {ended[-1]}."] if began and ended else []
 
 
 def _about_published(runs: Sequence[RunResult]) -> list[str]:

@@ -172,7 +172,10 @@ def test_help_fits_two_screens(capsys) -> None:
         (["--activation", "gelu"], "invalid choice: 'gelu'"),
         (["--dataset", "mnist"], "invalid choice: 'mnist'"),
         (["--precision", "half"], "invalid choice: 'half'"),
-        (["--layers", "3072-x-20"], "'3072-x-20' is not a list of layer sizes; give inputs, hidden units and classes as in 3072-256-20 or 3072,256,20"),
+        (
+            ["--layers", "3072-x-20"],
+            "'3072-x-20' is not a list of layer sizes; give inputs, hidden units and classes as in 3072-256-20 or 3072,256,20",
+        ),
         (["--layers", "3072,128,10"], "the last 20, the classes"),
         (["--layers", "784,128,20"], "the first must be 3072"),
         (["--layers", "3072"], "layers is (3072,); allowed is at least two whole numbers"),

@@ -12,7 +12,7 @@ from samples import ENVIRONMENT, config, result
 KEYS = [
     "run_id", "experiment", "normalize", "seed", "status", "dataset", "precision", "config", "test_accuracy",
     "test_loss", "val_accuracy", "best_epoch", "epochs", "seconds", "images_per_second", "history",
-    "weights_sha256", "error",
+    "weights_sha256", "error", "started", "finished",
 ]  # fmt: skip
 
 

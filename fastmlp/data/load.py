@@ -41,8 +41,8 @@ def load_dataset(
     if name == "embedded":
         if data_dir is not None:
             raise ConfigError(
-                f"--data-dir is {data_dir}, but the embedded data set is drawn and lies nowhere. Leave --data-dir away, "
-                "or choose another --dataset."
+                f"--data-dir is {data_dir}, but the embedded data set is drawn and lies nowhere. Leave --data-dir "
+                "away, or choose another --dataset."
             )
         return embedded_dataset()
     wanted = "cifar100" if name == "auto" else name

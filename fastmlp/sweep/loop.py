@@ -19,7 +19,7 @@ import numpy as np
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.mapped import write_mapped
-from fastmlp.results import RunResult, failed_result, write_whole
+from fastmlp.results import RunResult, failed_result, now, write_whole
 from fastmlp.sweep.board import Board
 from fastmlp.sweep.folder import opened
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, Job, Outcome, hold, model_path, run
@@ -140,9 +140,11 @@ class Sweep:
 
     def _outcomes(self, waiting: deque[Job], stop: _Stop) -> Iterator[Outcome]:
         free, running, deaths = list(range(self._jobs)), dict[Future[Outcome], Job](), Counter[str]()
+        began: dict[str, str] = {}  # by this machine's clock, whichever a run is on
         while running or (waiting and not stop.asked):
             while waiting and free and not stop.asked:
                 job = replace(waiting.popleft(), slot=free.pop(0))
+                began.setdefault(job.run_id, now())
                 running[self._executor.submit(run, job)] = job
                 self._watcher.start(job)
             for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
@@ -154,7 +156,8 @@ class Sweep:
                         self._watcher.tell("A worker died; its run starts again from its last checkpoint.")
                         waiting.appendleft(job)
                         continue
-                yield _outcome(future, job)
+                result, model = _outcome(future, job)
+                yield Outcome(replace(result, started=began[job.run_id], finished=now()), model)
             self._watcher.look(self._board, list(running.values()))
             if stop.asked == 1 and not self._board.stops:
                 self._board.order_stop()
