@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, Self
 
 from fastmlp.activations import ACTIVATIONS
@@ -75,6 +75,13 @@ _RULES: dict[str, _Rule] = {
 }
 
 
+# Fields that the first version had: later ones take their default where they are missing in what it wrote.
+_WRITTEN_ALWAYS = (
+    "experiment", "dataset", "labels", "normalize", "layers", "activation", "init", "lr", "momentum", "weight_decay",
+    "batch_size", "epochs", "patience", "seed", "precision", "matmul", "threads",
+)  # fmt: skip
+
+
 def parse_layers(text: str) -> tuple[int, ...]:
     """Return the sizes in a text like `3072-256-20` or `3072,256,20`; ConfigError where that is none."""
     try:
@@ -102,32 +109,35 @@ class RunConfig:
     `fastmlp.MLP`. `schedule` and `augment` are keys of `fastmlp.schedule.SCHEDULES` and of
     `fastmlp.augmentations.AUGMENTATIONS`, or "none". `weight_decay` is added to the gradient of the *mean* loss, so it
     does not depend on the batch size. `init_from` is the SHA-256 of the weights that training starts from, empty where
-    they are drawn. Raises ConfigError for a value that is not allowed.
+    they are drawn. The defaults are the command's; `matmul` is then the first way that its precision has. Raises
+    ConfigError for a value that is not allowed.
     """
 
-    experiment: str
+    experiment: str = "custom"
     dataset: str
-    labels: str
-    normalize: str
+    labels: str = "coarse"
+    normalize: str = "image"
     layers: tuple[int, ...]
-    activation: str
-    init: str
-    lr: float
-    momentum: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    patience: int
-    seed: int
-    precision: str
-    matmul: str
-    threads: int
+    activation: str = "tanh"
+    init: str = "auto"
+    lr: float = 0.005
+    momentum: float = 0.9
+    weight_decay: float = 0.01
+    batch_size: int = 1024
+    epochs: int = 100
+    patience: int = 5
+    seed: int = 0
+    precision: str = "float32"
+    matmul: str = ""
+    threads: int = 1
     schedule: str = "constant"
     augment: str = "none"
     validation_fraction: float = 0.2
     init_from: str = ""
 
     def __post_init__(self) -> None:
+        if not self.matmul and self.precision in PRECISIONS:
+            object.__setattr__(self, "matmul", MATMULS[self.precision][0])
         check_fields({name: getattr(self, name) for name in _RULES})
         if self.matmul not in MATMULS[self.precision]:
             allowed = " or ".join(MATMULS[self.precision])
@@ -153,11 +163,11 @@ class RunConfig:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return the config that `to_json` gave, here or by an older version that had fewer fields.
 
-        ConfigError for a key that is unknown, or missing and without a default.
+        ConfigError for a key that is unknown, or one that each version wrote and that is missing.
         """
         known = [field.name for field in fields(cls)]
         unknown = [key for key in data if key not in known]
-        missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in data]
+        missing = [name for name in _WRITTEN_ALWAYS if name not in data]
         if unknown or missing:
             raise ConfigError(
                 f"A run's config has the keys {', '.join(known)}; "

@@ -26,8 +26,8 @@ def check_not_poorer(folder: Path, why: str) -> None:
     """Raise ConfigError where the page that is there was made with the data; why : they are not there for a new one."""
     if (folder / "report.html").exists() and _read(folder)["with_data"]:
         raise ConfigError(
-            f"{folder / 'report.html'} was made with the data, and a new one would be poorer: {why} Give their place by "
-            "--data-dir, or remove that page first."
+            f"{folder / 'report.html'} was made with the data, and a new one would be poorer: {why} Give their place "
+            "by --data-dir, or remove that page first."
         )
 
 

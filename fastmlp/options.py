@@ -8,7 +8,7 @@ from itertools import chain
 
 from fastmlp import __version__
 from fastmlp.activations import ACTIVATIONS
-from fastmlp.config import AUGMENTS, INITS, LABELS
+from fastmlp.config import AUGMENTS, INITS, LABELS, RunConfig
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
 from fastmlp.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
 from fastmlp.parser import Parser, address, fingerprint, layers, names, number, place, whole
@@ -71,9 +71,9 @@ def _add_choice(parser: ArgumentParser) -> None:
     add("--experiments", nargs="+", type=known, metavar="NAME", help="by name, or all (default: all)")
     add("--list", action="store_true", help="list the experiments and their published figures")
     norms = names("normalisation", NORMALIZATIONS)
-    text = f"one or more of {', '.join(NORMALIZATIONS)} (default: image channel)"
+    text = f"of {', '.join(NORMALIZATIONS)} (default: image channel)"
     add("--normalize", nargs="+", type=norms, metavar="NAME", help=text)
-    text = "auto: CIFAR-100 if it is there, else embedded (default: auto)"
+    text = "auto: CIFAR-100 if there, else embedded (the default)"
     add("--dataset", choices=DATASET_NAMES, default="auto", help=text)
     add("--data-dir", type=place, metavar="DIR", help="where the data lie (default: the user's cache)")
     add("--mirror", metavar="URL", help="fetch from this address instead of the public host")
@@ -87,9 +87,9 @@ def _add_search(parser: ArgumentParser) -> None:
     text = "the best candidate on validation is then tested; an AXIS is a setting and its values, as in lr=0.001,0.01"
     add = parser.add_argument_group("search", text).add_argument
     add("--grid", nargs="+", metavar="AXIS", help="every combination; layers=3072-64-20")
-    text = "N draws; an AXIS may be a range, log-uniform: lr=1e-4..1e-1"
+    text = "N draws; ranges are log-uniform: lr=1e-4..1e-1"
     add("--random", nargs="+", metavar=("N", "AXIS"), help=text)
-    text = "at each rung of epochs, go on with the best 1/ETA alone (3)"
+    text = "at each rung, go on with the best 1/ETA alone (3)"
     add("--halving", nargs="?", type=whole(2), const=3, metavar="ETA", help=text)
     text = "report: its 16 runs; " + "; ".join(f"{n}: {p.description}" for n, p in PRESETS.items())
     add("--preset", choices=["report", *PRESETS], default="report", help=f"{text} (default: report)")
@@ -114,9 +114,9 @@ def _add_training(parser: ArgumentParser) -> None:
         metavar="X",
         help=f"(default: the experiment's, {WEIGHT_DECAY} or, for momentum, 0)",
     )
-    add("--epochs", type=whole(), default=100, metavar="N", help="at most (default: %(default)s)")
+    add("--epochs", type=whole(), default=RunConfig.epochs, metavar="N", help="at most (default: %(default)s)")
     text = "epochs of rising validation loss to stop after (default: %(default)s)"
-    add("--patience", type=whole(), default=5, metavar="N", help=text)
+    add("--patience", type=whole(), default=RunConfig.patience, metavar="N", help=text)
     text = "cosine: lr falls to 0 (default: %(default)s)"
     add("--schedule", choices=list(SCHEDULES), default="constant", help=text)
     text = "change training images at random (default: %(default)s)"
@@ -126,27 +126,27 @@ def _add_training(parser: ArgumentParser) -> None:
     add("--init-from", type=place, metavar="MODEL", help="train on from DIR/models/RUN_ID.npz")
     text = "bfloat16: products' operands, int8: the first layer's; else float32 (default: %(default)s)"
     add("--precision", choices=PRECISIONS, default="float32", help=text)
-    text = "packed kernels, numpy's BLAS, or the faster one (default: auto)"
+    text = "packed kernels, numpy's BLAS, or the faster (auto)"
     add("--matmul", choices=("auto", *MATMULS["float32"]), default="auto", help=text)
 
 
 def _add_work(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("work").add_argument
-    add("--threads", type=whole(), metavar="N", help="threads a run (default: 1, or all cores for a single run)")
-    text = "runs at once; auto: as many as the cores take (default: auto)"
+    add("--threads", type=whole(), metavar="N", help="threads a run (default: 1; of a single run: all)")
+    text = "at once; auto: as many as the cores take (default)"
     add("--jobs", type=_jobs, default="auto", metavar="N", help=text)
-    text = "a killed process costs no other run (default: %(default)s)"
+    text = "a killed process costs its run alone (the default)"
     add("--workers", choices=WORKERS, default=WORKERS[0], help=text)
     text = "run on a dask cluster instead: tcp://host:8786"
     add("--scheduler", type=address, metavar="URL", help=text)
-    add("--dry-run", action="store_true", help="list the runs with the time that each takes at most, then end")
-    text = "compare the first batch's gradients with float64, layer by layer, then end"
+    add("--dry-run", action="store_true", help="list the runs and the time that each takes at most")
+    text = "compare a batch's gradients with float64's, by layer"
     add("--check-precision", action="store_true", help=text)
 
 
 def _add_output(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("output").add_argument
-    text = "keep each run here, and tables; the same command goes on"
+    text = "keep runs and tables here; the same command goes on"
     add("--out", type=place, metavar="DIR", help=text)
     text = f"run these of DIR anew: {', '.join(RETRIES)}"
     add("--retry", type=names("status", RETRIES), default=[], metavar="STATUS,...", help=text)

@@ -116,10 +116,20 @@ def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None)
     ]
     if start is not None:
         _check_start(start, configs, experiments)
+    rows = _training_rows(configs[0], dataset)
+    if (largest := max(config.batch_size for config in configs)) > max(rows, RunConfig.batch_size):
+        raise ConfigError(
+            f"batch_size is {largest}, and {dataset.name} has {rows:,} images to train on; allowed is no more."
+        )
     configs = list(dict.fromkeys(configs))  # an axis of normalize makes the same runs for each --normalize
     threads = args.threads or (1 if len(configs) > 1 or args.scheduler else usable_cores())
     configs = [replace(config, threads=threads) for config in configs]
     return Plan(configs, _jobs(args, threads, len(configs)), threads, candidates is not None, left_out)
+
+
+def _training_rows(config: RunConfig, dataset: "Dataset") -> int:
+    images = len(dataset.train_images)
+    return images - round(config.validation_fraction * images)
 
 
 def _network_of(start: "Model | None") -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Sweep:
 
 
 def read(folder: Path, data_dir: Path | None = None) -> Sweep:
-    """Read a sweep's folder, changing nothing; DataError where there is no run in it, or `data_dir` has not its data."""
+    """Read a sweep's folder, changing nothing; DataError where it holds no run, or `data_dir` not its data."""
     found = newest(Store(folder / "runs.jsonl").load(mend=False)[0])
     if not any(run.epochs for run in found.values()):
         raise DataError(f"{folder} holds no run yet. Give the folder that --out named, once its first run has ended.")

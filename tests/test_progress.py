@@ -8,7 +8,19 @@ import pytest
 from rich.console import Console
 
 from fastmlp.data import Progress as Download
-from fastmlp.progress import Bar, Lines, Numbers, Silent, cost, download_bar, make_progress, outcome, overall, say, status
+from fastmlp.progress import (
+    Bar,
+    Lines,
+    Numbers,
+    Silent,
+    cost,
+    download_bar,
+    make_progress,
+    outcome,
+    overall,
+    say,
+    status,
+)
 from fastmlp.sweep.board import BEGAN, Board
 from fastmlp.sweep.job import Job
 from samples import config, result

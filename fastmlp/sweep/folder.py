@@ -36,7 +36,7 @@ class Folder:
             self.known = newest(runs)
 
     def keep(self, result: RunResult) -> None:
-        """Add a result; its checkpoint goes, unless the run goes on from it. One that went on began when it first did."""
+        """Add a result; its checkpoint goes, unless the run goes on from it. One that went on keeps its start."""
         before = self.known.get(result.run_id)
         if before is not None and before.started and result.run_id not in self._anew:
             result = replace(result, started=before.started)
@@ -125,8 +125,8 @@ def opened(out: Path | None, *, looking: bool = False) -> Iterator[Folder]:
 
     looking : whether the folder is only looked into, and nothing made or changed in it: it need not be there
 
-    What a sweep before this one left, as a killed one does, is removed. Raises ConfigError where another sweep holds the
-    folder, OutputError or DataError where it cannot be used.
+    What a sweep before this one left, as a killed one does, is removed. Raises ConfigError where another sweep holds
+    the folder, OutputError or DataError where it cannot be used.
     """
     if looking:
         yield Folder(Path(), out, reads=True)

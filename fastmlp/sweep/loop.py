@@ -19,8 +19,10 @@ import numpy as np
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.mapped import write_mapped
-from fastmlp.results import RunResult, failed_result, now, write_whole
+from fastmlp.environment import environment
+from fastmlp.results import RunResult, failed_result, now, write_results, write_whole
 from fastmlp.sweep.board import Board
+from fastmlp.sweep.fits import check_fits
 from fastmlp.sweep.folder import opened
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, Job, Outcome, hold, model_path, run
 from fastmlp.sweep.processes import Processes
@@ -200,9 +202,14 @@ def run_sweep(
         already are not run again, save those whose status is one of `retry`: "failed", "diverged", "interrupted"
     watcher : told of what goes on; start : (P,) weights to begin with, of which each config has the hash in `init_from`
 
-    Raises ConfigError where `out` holds another sweep, or another sweep holds it. After Ctrl-C the epochs under way
-    end and are saved, and KeyboardInterrupt is raised.
+    `out` has a `results.json` too, of these runs in their order. Images may have any width; "channel" wants one that
+    three divides, "dataset" and augmentation 3072.
+
+    Raises ConfigError where `out` holds another sweep, or another sweep holds it, or a config does not fit the data,
+    and DataError for data that are no images. After Ctrl-C the epochs under way end and are saved, and
+    KeyboardInterrupt is raised.
     """
+    check_fits(configs, dataset)
     with opened(out) as folder, ExitStack() as stack:
         fingerprint = dataset.fingerprint
         folder.check_sweep(configs, fingerprint)
@@ -215,6 +222,10 @@ def run_sweep(
                 executor = stack.enter_context(Processes(min(jobs, len(missing)), threads))
             hold(write_mapped(dataset, folder.work / DATA))
             more = {"models": folder.models, "start": start}
-            Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet(), **more).run(missing)
-            folder.clean()
+            try:
+                Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet(), **more).run(missing)
+            finally:
+                if out is not None:
+                    known = folder.known_of(configs, fingerprint)
+                    write_results(out / "results.json", environment(dataset), known)
         return folder.known_of(configs, fingerprint)

@@ -12,8 +12,8 @@ def check_fingerprint(dataset: Dataset, wanted: str) -> None:
     """Raise DataError unless these are the wanted data."""
     if dataset.fingerprint != wanted:
         raise DataError(
-            f"The {dataset.name} found here has fingerprint {dataset.fingerprint}, the sweep's had {wanted}; --data-dir "
-            "names another place."
+            f"The {dataset.name} found here has fingerprint {dataset.fingerprint}, the sweep's had {wanted}; "
+            "--data-dir names another place."
         )
 
 
