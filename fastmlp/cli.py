@@ -150,8 +150,9 @@ def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes
                 page = make_report(args.out, args.data_dir, lambda words: say(console, words))
             say(console, f"The page is {page}.")
         if failed:
-            again = f"{shlex.join(argv)} --retry failed"
-            say(Console(stderr=True), f"error: {failed} runs failed; their lines above say why. "
+            again = shlex.join(argv) + " --retry failed" * (args.out is not None)
+            runs = f"{failed} run{'s' * (failed > 1)}"
+            say(Console(stderr=True), f"error: {runs} failed; their lines above say why. "
                 f"Once that is mended: python -m fastmlp.train {again}")  # fmt: skip
         return 1 if failed else 0
 

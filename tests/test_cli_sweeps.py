@@ -127,7 +127,7 @@ def test_a_failed_run_costs_no_other_and_can_be_tried_again(tmp_path: Path, caps
         assert run(*argv) == 1
     err = capsys.readouterr().err
     assert "custom, image, seed 0: failed: MemoryError: all gone" in err
-    assert "error: 1 runs failed" in err
+    assert "error: 1 run failed" in err
     assert run(*argv) == 1
     assert run(*argv, "--retry", "failed") == 0
     assert [r.status for r in load_results(tmp_path / "results.json")[1]] == ["done", "done"]

@@ -1,4 +1,4 @@
-"""`run_sweep` on a user's own data: images of any width are trained on and saved; what does not fit is refused first."""
+"""`run_sweep` on a user's own data: images of any width are trained on and saved, what does not fit is refused."""
 
 import json
 from dataclasses import replace
