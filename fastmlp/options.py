@@ -42,6 +42,8 @@ def parse(argv: list[str]) -> Namespace:
 
 def asked_for(args: Namespace) -> str:
     """Return in a few words what the options ask for, as far as they tell it without the data."""
+    if args.clean:
+        return f"removing what killed sweeps left in {args.out}"
     own = args.experiments is None and (args.layers or args.activation or args.labels or args.init_from)
     chosen = ["custom"] if own else dict.fromkeys(chain.from_iterable(args.experiments or [["all"]]))
     axes = args.grid or args.random or (PRESETS[args.preset].axes if args.preset in PRESETS else ())
