@@ -23,9 +23,9 @@ class Parser(ArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, namespace: Namespace | None = None) -> Namespace:  # type: ignore[override]
         """Return the options; ends the program with status 2 where words are left over."""
         if any(action.nargs == "*" for action in self._actions):  # which argparse finds before options alone
-            found, left = self.parse_known_intermixed_args(args, namespace)
+            found, left = self.parse_known_intermixed_args(args, namespace or Namespace())
         else:
-            found, left = self.parse_known_args(args, namespace)
+            found, left = self.parse_known_args(args, namespace or Namespace())
         if left:
             self.error(f"unrecognized arguments: {' '.join(left)}.{self._meant(left[0])} --help lists what is allowed.")
         return found

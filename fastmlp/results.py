@@ -77,7 +77,7 @@ class RunResult:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return the result that `to_json` gave, with NaN for None; DataError for a key unknown or missing."""
         known = {field.name for field in fields(cls)}
-        data = dict.fromkeys(_YOUNGER, "") | dict(data)
+        data = {**dict.fromkeys(_YOUNGER, ""), **data}
         if set(data) != known:
             odd = ", ".join(sorted(set(data) ^ known))
             raise DataError(f"A run's result has the keys {', '.join(sorted(known))}; unknown or missing: {odd}.")

@@ -1,4 +1,4 @@
-"""What is typed wrong is answered with what was given, what is allowed and what was probably meant; never a traceback."""
+"""What is typed wrong is answered with what was given, what is allowed and what was meant; never a traceback."""
 
 import os
 import subprocess
