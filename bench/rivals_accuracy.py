@@ -26,12 +26,13 @@ from rich.progress import track
 
 from fastmlp import reference
 from fastmlp.config import RunConfig
-from fastmlp.data import NORMALIZATIONS, Dataset, load_dataset, split_indices
+from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
 from fastmlp.environment import environment
 from fastmlp.initializers import initial_weight, resolve
 from fastmlp.results import RunResult, load_results, write_whole
 from fastmlp.run import compile_for, run_one
 from fastmlp.sections import RIVALS
+from fastmlp.sweep.source import dataset_of
 from fastmlp.tables import machine
 from fastmlp.threads import blas_threads
 
@@ -139,15 +140,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="what `python -m fastmlp.train --out` wrote")
     parser.add_argument("--run", help="a run's id (default: the first run with constant schedule and plain images)")
-    parser.add_argument("--data-dir", type=Path, help="where the data set lies")
+    parser.add_argument("--data-dir", type=Path, help="where the data set lies (default: as in training)")
     args = parser.parse_args(argv)
-    _, runs = load_results(args.folder / "results.json")
+    there, runs = load_results(args.folder / "results.json")
     plain = [run for run in runs if _is_plain(run.config)]
     run = next((run for run in plain if args.run in (None, run.run_id)), None)
     if run is None:
         print("No run of that id, or none without schedule, augmentation and starting weights.", file=sys.stderr)
         return 2
-    dataset = load_dataset(run.dataset, args.data_dir, download=False)
+    dataset = dataset_of(args.folder, run.dataset, there["dataset"]["fingerprint"], args.data_dir)
     rivals = compared(run, dataset)
     used = ", ".join(f"{name} {version(name)}" for name in ("scikit-learn", "torch") if find_spec(_module(name)))
     about = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmlp.errors import OutputError
+from fastmlp.errors import OutputError, remedy
 from fastmlp.fit import History, State
 
 _ARRAYS = ("parameters", "velocity", "best")
@@ -28,7 +28,7 @@ def save(path: Path, run_id: str, state: State) -> None:
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise OutputError(f"{path} could not be written ({error}). Free some space or choose another --out.") from error
+        raise OutputError(f"{path} could not be written ({error}). {remedy(error, 'choose another folder')}") from error
 
 
 def load(path: Path, run_id: str) -> State | None:

@@ -8,11 +8,8 @@ import shlex
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -21,7 +18,8 @@ from fastmlp.config import RunConfig
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.data.mapped import write_mapped
 from fastmlp.environment import environment
-from fastmlp.errors import ConfigError, FastMLPError
+from fastmlp.errors import ConfigError, DataError, FastMLPError
+from fastmlp.log import Log, logger
 from fastmlp.matmul import measured, resolve
 from fastmlp.model import Model
 from fastmlp.model_file import load_model
@@ -29,21 +27,22 @@ from fastmlp.options import parse
 from fastmlp.plan import Plan, candidates_of, make_plan, settings_of
 from fastmlp.plots.style import styled
 from fastmlp.precision import MATMULS
-from fastmlp.progress import download_bar, make_progress
+from fastmlp.progress import Numbers, download_bar, make_progress
 from fastmlp.results import ENDED, check_folder
-from fastmlp.run import compile_for, kinds
 from fastmlp.sweep import file as sweep_file
 from fastmlp.sweep import hold
 from fastmlp.sweep.choose import best_of, search
 from fastmlp.sweep.cluster import Cluster
 from fastmlp.sweep.derived import Derived
 from fastmlp.sweep.folder import Folder, opened
-from fastmlp.sweep.job import DATA
-from fastmlp.sweep.loop import LOOK_SECONDS, Sweep, Watcher
-from fastmlp.sweep.processes import Processes
+from fastmlp.sweep.job import COMPILING, DATA
+from fastmlp.sweep.leftovers import remove_leftovers
+from fastmlp.sweep.lock import WORK, held
+from fastmlp.sweep.loop import Sweep
 from fastmlp.tables import Table, experiments_table, machine, plan_table, results_table, search_table
-from fastmlp.terminal import Compiling, print_table, say
+from fastmlp.terminal import Compiling, in_words, print_table, say
 from fastmlp.threads import blas_threads
+from fastmlp.workers import compile_by, executor_of
 
 # Options that do not say what a sweep is, only how and where it is worked on.
 _NOT_IN_FILE = (
@@ -58,8 +57,9 @@ _NOT_IN_FILE = (
     "quiet",
     "report",
     "retry",
-    "data_dir",
     "mirror",
+    "log",
+    "clean",
 )
 
 
@@ -67,18 +67,20 @@ def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int
     """Run the command on `argv` (default: the process's arguments), `notes` said first; return its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
     errors = Console(stderr=True)
-    try:
-        args = parse(argv)
-        if args.list:
-            print_table(experiments_table())
-            return 0
-        return _command(args, argv, Console(stderr=True, quiet=args.quiet), notes)
-    except FastMLPError as error:
-        say(errors, f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say(errors, "Stopped by Ctrl-C." + _how_to_go_on(argv))
-        return 130
+    with Log() as log:
+        try:
+            args = parse(argv)
+            if args.list:
+                print_table(experiments_table())
+                return 0
+            logger.info("python -m fastmlp.train %s", shlex.join(argv))
+            return _command(args, argv, Console(stderr=True, quiet=args.quiet), log, notes)
+        except (FastMLPError, MemoryError) as error:
+            say(errors, f"error: {in_words(error)}")
+            return 2
+        except KeyboardInterrupt:
+            say(errors, "Stopped by Ctrl-C." + _how_to_go_on(argv))
+            return 130
 
 
 def _how_to_go_on(argv: list[str]) -> str:
@@ -87,21 +89,26 @@ def _how_to_go_on(argv: list[str]) -> str:
     return f" To go on: python -m fastmlp.train {shlex.join(argv)}"
 
 
-def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence[str]) -> int:
+def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes: Sequence[str]) -> int:
     """Check everything that can be checked before data and training take their time; then train, print, say where."""
     began, compiling = time.perf_counter(), Compiling(console)
     for note in notes:
         say(console, note)
     settings_of(args)
+    if args.clean:
+        return _clean(args, console)
     if args.report:
         _check_report(args)
-    if args.out:
+    looking = args.dry_run or args.check_precision
+    if args.out and not looking:
         check_folder(args.out)
-    with opened(args.out) as folder:
+    with opened(args.out, looking=looking) as folder:
         for note in folder.notes:
             say(console, note)
         with download_bar(console) as on_progress:
-            dataset = load_dataset(args.dataset, args.data_dir, mirror=args.mirror, on_progress=on_progress)
+            ways = {"mirror": args.mirror, "download": False if looking else None, "on_progress": on_progress}
+            dataset = load_dataset(args.dataset, args.data_dir, **ways)
+        _check_fingerprint(args, dataset)
         data = f"Data set: {dataset.name} ({dataset.source}), by --dataset {args.dataset}."
         for note in filter(None, [dataset.notice, data]):
             say(console, note)
@@ -112,9 +119,7 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
         folder.check_sweep(plan.configs, dataset.fingerprint)
         if args.halving is None and any(result.status == "pruned" for result in folder.known.values()):
             raise ConfigError(f"--out {args.out} holds a search by --halving. Give that too, or choose another --out.")
-        to_run = folder.missing(
-            plan.configs, dataset.fingerprint, () if args.dry_run else args.retry, test=not plan.search
-        )
+        to_run = folder.missing(plan.configs, dataset.fingerprint, args.retry, test=not plan.search)
         before = len(plan.configs) - len(to_run)
         there = f", {before} of them finished before" if before else ""
         for note in filter(None, [plan.left_out, *found, f"Runs: {len(plan.configs)}{there}."]):
@@ -134,6 +139,7 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
                 return 0
             if not libraries:
                 say(console, "No BLAS was found whose threads can be set: --threads has no effect.")
+            log.begin(args.log)
             failed = _run(args, console, compiling, folder, dataset, plan, began, start)
         say(console, f"runs.jsonl and what is made of it are in {args.out}." if args.out else
             "Nothing was written; --out DIR keeps the results.")  # fmt: skip
@@ -144,10 +150,33 @@ def _command(args: Namespace, argv: list[str], console: Console, notes: Sequence
                 page = make_report(args.out, args.data_dir, lambda words: say(console, words))
             say(console, f"The page is {page}.")
         if failed:
-            again = f"{shlex.join(argv)} --retry failed"
-            say(Console(stderr=True), f"error: {failed} runs failed; their lines above say why. "
+            again = shlex.join(argv) + " --retry failed" * (args.out is not None)
+            runs = f"{failed} run{'s' * (failed > 1)}"
+            say(Console(stderr=True), f"error: {runs} failed; their lines above say why. "
                 f"Once that is mended: python -m fastmlp.train {again}")  # fmt: skip
         return 1 if failed else 0
+
+
+def _clean(args: Namespace, console: Console) -> int:
+    """Remove what dead sweeps left in the folder; ConfigError where there is none, or a sweep holds it."""
+    if not (args.out / WORK).is_dir():
+        raise ConfigError(f"--out {args.out} holds no sweep, so there is nothing to remove. Give the folder of one.")
+    with held(args.out) as notes:
+        removed = remove_leftovers(args.out)
+    for note in [
+        *notes,
+        f"Removed from {args.out}: {removed}." if removed.files else f"Nothing to remove in {args.out}.",
+    ]:
+        say(console, note)
+    return 0
+
+
+def _check_fingerprint(args: Namespace, dataset: Dataset) -> None:
+    if args.fingerprint not in ("any", dataset.fingerprint):
+        raise DataError(
+            f"--fingerprint is {args.fingerprint}, as a sweep.toml keeps it, and that of {dataset.name} as found here "
+            f"is {dataset.fingerprint}. Name the place of the right data by --data-dir, or give --fingerprint any."
+        )
 
 
 def _check_report(args: Namespace) -> None:
@@ -199,9 +228,8 @@ def _run(
     derived = Derived(args.out, described) if args.out else None
     if args.out:
         settings = {name: value for name, value in vars(args).items() if name not in _NOT_IN_FILE}
-        sweep_file.write(
-            args.out / "sweep.toml", _flat(settings), {"data set": f"{dataset.name} {dataset.fingerprint}"}
-        )
+        settings |= {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
+        sweep_file.write(args.out / sweep_file.SWEEP_FILE, _flat(settings), {"data set": dataset.name})
 
     def keep(result: Any) -> None:
         folder.keep(result)
@@ -212,16 +240,18 @@ def _run(
     anew = not folder.known_of(plan.configs, fingerprint)
     try:
         missing = folder.missing(plan.configs, fingerprint, args.retry, test=not plan.search)
-        progress = make_progress(console, None if plan.search else len(missing), quiet=args.quiet)
+        there = folder.known_of([config for config in plan.configs if config not in missing], fingerprint)
+        numbers = Numbers(len(plan.configs), [result.run_id for result in there])
+        progress = make_progress(console, None if plan.search else len(missing), numbers)
         if missing or plan.search:
             dataset = write_mapped(dataset, folder.work / DATA)
             hold(dataset)
-            with _executor(args, plan, dataset, folder, progress) as executor:
+            with executor_of(args, plan, dataset, folder.work, progress) as executor:
                 jobs = plan.jobs
                 if isinstance(executor, Cluster):  # whose workers compile for themselves
                     jobs = min(jobs, executor.slots)
                 else:
-                    _compile(plan.configs, executor, folder.work / "compiling", compiling)
+                    compile_by(executor, plan.configs, folder.work / COMPILING, compiling)
                 with progress:
                     weights = None if start is None else start.parameters
                     more = {"models": folder.models, "start": weights}
@@ -230,7 +260,6 @@ def _run(
                         search(sweep, folder, candidates_of(plan.configs), args.retry, args.halving)
                     else:
                         sweep.run(missing)
-        folder.clean()
     finally:
         known = folder.known_of(plan.configs, fingerprint)
         if plan.search:
@@ -257,41 +286,3 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
         name: [word for words in value for word in words] if name in lists and value else value
         for name, value in settings.items()
     }
-
-
-@contextmanager
-def _executor(args: Namespace, plan: Plan, dataset: Dataset, folder: Folder, watcher: Watcher) -> "Iterator[Executor]":
-    """Yield what does the runs; a second Ctrl-C does not wait for them."""
-    if args.scheduler:
-        executor = Cluster(args.scheduler, dataset, folder.work, plan.threads, watcher.tell)
-    elif args.workers == "processes":
-        executor = Processes(plan.jobs, plan.threads)
-    else:
-        executor = ThreadPoolExecutor(plan.jobs, "fastmlp")
-    try:
-        yield executor
-    except BaseException:
-        if isinstance(executor, Processes | Cluster):
-            executor.kill()
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
-    executor.shutdown()
-
-
-def _compile(configs: Sequence[RunConfig], executor: Executor, mark: Path, compiling: Compiling) -> None:
-    """Have workers compile what these runs need, before the runs: what one has compiled the others load.
-
-    mark : a file that a worker makes when it begins; one that only loads what is kept on disk does not
-    """
-    mark.unlink(missing_ok=True)
-    futures = [executor.submit(compile_for, config, mark) for config in kinds(configs)]
-    try:
-        while wait(futures, LOOK_SECONDS).not_done:
-            if mark.exists():
-                compiling.show(lambda: time.time() - mark.stat().st_mtime)
-    finally:
-        compiling.end()
-        mark.unlink(missing_ok=True)
-    for future in futures:
-        with suppress(BrokenExecutor):  # killed: the run itself will compile it
-            future.result()

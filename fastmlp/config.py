@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, Self
 
 from fastmlp.activations import ACTIVATIONS
@@ -18,6 +18,8 @@ from fastmlp.stopping import STOPPING
 
 LABELS = ("coarse", "fine")
 AUGMENTS = ("none", *AUGMENTATIONS)
+# Counts beyond this are typing errors; those below fit all arithmetic that they go through.
+MOST = 2**31 - 1
 INITS = ("auto", *(name for name in INITIALIZERS if name != "auto"))
 
 
@@ -40,7 +42,7 @@ def _one_of(names: tuple[str, ...]) -> _Rule:
 
 
 _TEXT = _Rule(lambda v: isinstance(v, str) and bool(v), "a name")
-_COUNT = _Rule(lambda v: _whole(v, 1), "a whole number of at least 1")
+_COUNT = _Rule(lambda v: _whole(v, 1) and v <= MOST, f"a whole number of at least 1 and at most {MOST}")
 
 _RULES: dict[str, _Rule] = {
     "experiment": _TEXT,
@@ -48,8 +50,8 @@ _RULES: dict[str, _Rule] = {
     "labels": _one_of(LABELS),
     "normalize": _one_of(tuple(NORMALIZATIONS)),
     "layers": _Rule(
-        lambda v: isinstance(v, tuple) and len(v) >= 2 and all(_whole(n, 1) for n in v),
-        "at least two whole numbers of at least 1: inputs, hidden units, classes",
+        lambda v: isinstance(v, tuple) and len(v) >= 2 and all(_whole(n, 1) and n <= MOST for n in v),
+        f"at least two whole numbers of at least 1 and at most {MOST}: inputs, hidden units, classes",
     ),
     "activation": _one_of(tuple(ACTIVATIONS)),
     "init": _one_of(INITS),
@@ -75,6 +77,24 @@ _RULES: dict[str, _Rule] = {
 }
 
 
+# Fields that the first version had: later ones take their default where they are missing in what it wrote.
+_WRITTEN_ALWAYS = (
+    "experiment", "dataset", "labels", "normalize", "layers", "activation", "init", "lr", "momentum", "weight_decay",
+    "batch_size", "epochs", "patience", "seed", "precision", "matmul", "threads",
+)  # fmt: skip
+
+
+def parse_layers(text: str) -> tuple[int, ...]:
+    """Return the sizes in a text like `3072-256-20` or `3072,256,20`; ConfigError where that is none."""
+    try:
+        return tuple(int(part) for part in re.split("[-,]", text))
+    except ValueError:
+        raise ConfigError(
+            f"{text!r} is not a list of layer sizes; give inputs, hidden units and classes as in 3072-256-20 or "
+            "3072,256,20"
+        ) from None
+
+
 def check_fields(values: Mapping[str, Any]) -> None:
     """Raise ConfigError for the first of these values that the field of RunConfig of its name may not have."""
     for name, value in values.items():
@@ -93,26 +113,27 @@ class RunConfig:
     `fastmlp.stopping.STOPPING`. `weight_decay` is added to the gradient of the *mean* loss: as it is, so that it does
     not depend on the batch's size, where `decay_per` is "update"; divided by the batch's rows where it is "batch".
     `init_from` is the SHA-256 of the weights that training starts from, empty where they are drawn.
-    Raises ConfigError for a value that is not allowed.
+    The defaults are the command's; `matmul` is then the first way that its precision has. Raises ConfigError for a
+    value that is not allowed.
     """
 
-    experiment: str
+    experiment: str = "custom"
     dataset: str
-    labels: str
-    normalize: str
+    labels: str = "coarse"
+    normalize: str = "image"
     layers: tuple[int, ...]
-    activation: str
-    init: str
-    lr: float
-    momentum: float
-    weight_decay: float
-    batch_size: int
-    epochs: int
-    patience: int
-    seed: int
-    precision: str
-    matmul: str
-    threads: int
+    activation: str = "tanh"
+    init: str = "auto"
+    lr: float = 0.005
+    momentum: float = 0.9
+    weight_decay: float = 0.01
+    batch_size: int = 1024
+    epochs: int = 100
+    patience: int = 5
+    seed: int = 0
+    precision: str = "float32"
+    matmul: str = ""
+    threads: int = 1
     schedule: str = "constant"
     augment: str = "none"
     validation_fraction: float = 0.2
@@ -121,6 +142,8 @@ class RunConfig:
     stopping: str = "rises"
 
     def __post_init__(self) -> None:
+        if not self.matmul and self.precision in PRECISIONS:
+            object.__setattr__(self, "matmul", MATMULS[self.precision][0])
         check_fields({name: getattr(self, name) for name in _RULES})
         if self.matmul not in MATMULS[self.precision]:
             allowed = " or ".join(MATMULS[self.precision])
@@ -152,11 +175,11 @@ class RunConfig:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return the config that `to_json` gave, here or by an older version that had fewer fields.
 
-        ConfigError for a key that is unknown, or missing and without a default.
+        ConfigError for a key that is unknown, or one that each version wrote and that is missing.
         """
         known = [field.name for field in fields(cls)]
         unknown = [key for key in data if key not in known]
-        missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in data]
+        missing = [name for name in _WRITTEN_ALWAYS if name not in data]
         if unknown or missing:
             raise ConfigError(
                 f"A run's config has the keys {', '.join(known)}; "

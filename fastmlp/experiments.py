@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.config import RunConfig
-from fastmlp.errors import ConfigError
+from fastmlp.errors import ConfigError, suggestion
 from fastmlp.precision import MATMULS
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ def select(names: Iterable[str], dataset: "Dataset") -> tuple[list[Experiment], 
     """
     names, known = list(dict.fromkeys(names)), EXPERIMENTS | BEST
     if unknown := [name for name in names if name not in known and name != "all"]:
-        raise ConfigError(f"No experiment is called {unknown[0]!r}; there are {', '.join(known)}, and all.")
+        meant = suggestion(unknown[0], [*known, "all"])
+        raise ConfigError(f"No experiment is called {unknown[0]!r}; there are {', '.join(known)}, and all.{meant}")
     chosen = list(EXPERIMENTS.values()) if "all" in names else [known[name] for name in names]
     finer = [experiment for experiment in chosen if experiment.labels == "fine"]
     if len(dataset.label_names) > 1 or not finer:

@@ -1,9 +1,8 @@
 """`python -m fastmlp.export`: a saved model as ONNX, checked against this package's answers, or in another format."""
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
+from fastmlp.parser import Parser, place
 from fastmlp.terminal import Command, run_command
 
 _EXAMPLES = """examples:
@@ -26,18 +25,16 @@ def _load() -> Command:
     return export
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m fastmlp.export",
         description="Write a saved model as ONNX, checked by onnxruntime, or in the other format.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a .npz or .safetensors file")
-    parser.add_argument("out", type=Path, metavar="OUT", help="a file that ends in .onnx, .npz or .safetensors")
+    parser.add_argument("model", type=place, metavar="MODEL", help="a .npz or .safetensors file")
+    parser.add_argument("out", type=place, metavar="OUT", help="a file that ends in .onnx, .npz or .safetensors")
     text = "where the images for the check are looked for (default: the user's cache; else embedded ones)"
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help=text)
+    parser.add_argument("--data-dir", type=place, metavar="DIR", help=text)
     return parser
 
 

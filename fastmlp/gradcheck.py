@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastmlp.activations import ACTIVATIONS
+from fastmlp.parser import Parser, layers, whole
 from fastmlp.terminal import Command, Compiling, run_command
 
 if TYPE_CHECKING:
@@ -52,35 +53,26 @@ def _network(args: argparse.Namespace) -> str:
     return "-".join(map(str, args.layers))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m fastmlp.gradcheck", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="python -m fastmlp.gradcheck", description=__doc__)
     names = list(ACTIVATIONS)
     parser.add_argument("--activation", nargs="+", choices=names, default=names, help="default: %(choices)s")
     parser.add_argument(
-        "--layers", type=_sizes, default=[3072, 128, 20], help="such as 3072,123,123,20 (default: 3072,128,20)"
+        "--layers", type=_sizes, default=[3072, 128, 20], help="such as 3072-123-123-20 (default: 3072-128-20)"
     )
-    parser.add_argument("--seed", type=_seed, default=0, help="of weights, images and what is checked (default: 0)")
+    parser.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), default=0, help="of weights, images and what is checked (default: 0)"
+    )
     return parser
 
 
 def _sizes(text: str) -> list[int]:
-    try:
-        sizes = [int(part) for part in text.split(",")]
-    except ValueError:
-        sizes = []
+    sizes = list(layers(text))
     if len(sizes) < 3 or min(sizes) < 1:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not inputs, hidden units (one layer or more) and classes, such as 3072,128,20"
+            f"{text!r} is not inputs, hidden units (one layer or more) and classes, such as 3072-128-20"
         )
     return sizes
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from fastmlp_kernels import _check
 
 AS_THEY_ARE = "none"  # the normalisation of inputs that are no images
 NORMALIZES = (AS_THEY_ARE, *NORMALIZATIONS)
+CHANNELS = {"channel": 3, "dataset": 3}  # planes of which each has moments of its own; otherwise the whole image is one
 
 
 @dataclass(frozen=True, eq=False)

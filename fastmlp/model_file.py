@@ -22,8 +22,8 @@ from numpy.lib import format as npy
 from fastmlp import __version__
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.config import RunConfig
-from fastmlp.errors import ConfigError, DataError, FastMLPError, MissingExtraError, OutputError
-from fastmlp.model import NORMALIZES, Model
+from fastmlp.errors import ConfigError, DataError, FastMLPError, MissingExtraError, OutputError, remedy
+from fastmlp.model import CHANNELS, NORMALIZES, Model
 from fastmlp.precision import PRECISIONS
 
 FORMAT, VERSION = "fastmlp model", 1
@@ -58,7 +58,7 @@ def save_model(path: str | Path, model: Model) -> None:
     except (OSError, DataError) as error:
         if isinstance(error, MissingExtraError):
             raise
-        raise OutputError(f"{path} could not be written ({error}). Free some space or choose another place.") from error
+        raise OutputError(f"{path} could not be written ({error}). {remedy(error, 'choose another place')}") from error
     finally:
         with suppress(OSError):
             part.unlink()
@@ -133,7 +133,7 @@ def _checked(facts: Any) -> dict[str, Any]:
     if has_moments:
         moments = np.array(facts["moments"], np.float64)
         need("moments", holds=moments.shape == (2, 3) and bool(np.isfinite(moments).all()))
-    need("layers", holds=facts["normalize"] == "none" or layers[0] % 3 == 0)
+    need("layers", holds=layers[0] % CHANNELS.get(facts["normalize"], 1) == 0)
     return facts
 
 

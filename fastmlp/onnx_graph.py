@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fastmlp import __version__
 from fastmlp.data import load_dataset
-from fastmlp.errors import ConfigError, MissingExtraError, OutputError
+from fastmlp.errors import ConfigError, MissingExtraError, OutputError, remedy
 from fastmlp.model import AS_THEY_ARE, Model
 from fastmlp.model_file import FORMATS, load_model, save_model
 from fastmlp.precision import byte_layers
@@ -158,7 +158,7 @@ def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
         part.write_bytes(proto.SerializeToString())
         part.replace(path)
     except OSError as error:
-        raise OutputError(f"{path} could not be written ({error}). Free some space or choose another place.") from error
+        raise OutputError(f"{path} could not be written ({error}). {remedy(error, 'choose another place')}") from error
     finally:
         with suppress(OSError):
             part.unlink()
@@ -168,6 +168,8 @@ def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
 def export(args: Namespace, console: Console) -> int:
     """Write the model that the command's options name in the format that they ask for; return the exit status."""
     model = load_model(args.model)
+    if args.data_dir is not None and args.out.suffix != ".onnx":
+        raise ConfigError("--data-dir has images for the check of an .onnx file; leave it away for other formats.")
     if args.out.suffix in FORMATS:
         save_model(args.out, model)
         say(console, f"{args.out}: the same weights and facts, read back and compared.")

@@ -11,13 +11,14 @@ from fastmlp.errors import ConfigError
 from fastmlp.experiments import CUSTOM, Experiment, make_config, select
 from fastmlp.precision import MATMULS
 from fastmlp.sweep.halving import rungs
-from fastmlp.sweep.search import PRESETS, grid, label, parse_axis, sample
+from fastmlp.sweep.search import MOST_RUNS, PRESETS, grid, label, parse_axis, sample
 from fastmlp.threads import check_threads, usable_cores
 
 if TYPE_CHECKING:
     from fastmlp.data import Dataset
     from fastmlp.model import Model
 
+WORKERS = ("processes", "threads")
 _NETWORK = ("layers", "activation", "labels")
 _TRAINING = (
     "lr",
@@ -57,12 +58,37 @@ def settings_of(args: Namespace) -> dict[str, Any]:
     if args.matmul != "auto":
         settings["matmul"] = args.matmul
     check_fields(settings)
+    _check_together(args)
     if args.threads is not None:
         check_threads(args.threads)
     if args.matmul not in ("auto", *MATMULS[args.precision]):
         allowed = " or ".join(("auto", *MATMULS[args.precision]))
         raise ConfigError(f"--matmul is {args.matmul}; allowed with --precision {args.precision} is {allowed}.")
     return settings
+
+
+def _check_together(args: Namespace) -> None:
+    """Refuse options of which one would do nothing beside the others; ConfigError says which."""
+    for name in ("retry", "clean"):
+        if getattr(args, name) and args.out is None:
+            raise ConfigError(
+                f"--{name} is about the runs in the folder of --out, which is missing; give --out DIR too."
+            )
+    if args.mirror is not None and args.data_dir is not None:
+        raise ConfigError(
+            "--mirror says where to download from, and nothing is downloaded into --data-dir. Leave one of them away, "
+            "or fetch the data first: python -m fastmlp.data fetch NAME --data-dir DIR --mirror URL"
+        )
+    if args.mirror is not None and args.dataset in ("auto", "embedded"):
+        raise ConfigError(f"--mirror has no use where --dataset is {args.dataset}, which is not downloaded; name one.")
+    if args.init is not None and args.init_from is not None:
+        raise ConfigError("--init and --init-from are two beginnings; give one of them.")
+    if args.scheduler is not None and args.workers != WORKERS[0]:
+        raise ConfigError(
+            f"--workers {args.workers} are on this machine, and --scheduler has its own; give one of them."
+        )
+    for text in (*(args.grid or ()), *(args.random or ())[1:]):
+        parse_axis(text)
 
 
 def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None) -> Plan:
@@ -78,6 +104,11 @@ def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None)
     else:
         experiments, left_out = select(chain.from_iterable(args.experiments or [["all"]]), dataset)
     norms = args.normalize or [["image", "channel"] if start is None else [start.normalize]]
+    count = args.seeds * len(experiments) * len(list(chain.from_iterable(norms))) * len(candidates or [{}])
+    if count > MOST_RUNS:
+        raise ConfigError(
+            f"These options make {count:,} runs; allowed are {MOST_RUNS:,}. Give fewer --seeds or values."
+        )
     configs = [
         make_config(experiment, dataset, normalize=normalize, seed=seed, settings=settings | candidate)
         for seed in range(args.seed, args.seed + args.seeds)
@@ -87,10 +118,20 @@ def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None)
     ]
     if start is not None:
         _check_start(start, configs, experiments)
+    rows = _training_rows(configs[0], dataset)
+    if (largest := max(config.batch_size for config in configs)) > max(rows, RunConfig.batch_size):
+        raise ConfigError(
+            f"batch_size is {largest}, and {dataset.name} has {rows:,} images to train on; allowed is no more."
+        )
     configs = list(dict.fromkeys(configs))  # an axis of normalize makes the same runs for each --normalize
     threads = args.threads or (1 if len(configs) > 1 or args.scheduler else usable_cores())
     configs = [replace(config, threads=threads) for config in configs]
     return Plan(configs, _jobs(args, threads, len(configs)), threads, candidates is not None, left_out)
+
+
+def _training_rows(config: RunConfig, dataset: "Dataset") -> int:
+    images = len(dataset.train_images)
+    return images - round(config.validation_fraction * images)
 
 
 def _network_of(start: "Model | None") -> dict[str, Any]:
@@ -130,7 +171,7 @@ def _candidates(args: Namespace) -> list[dict[str, Any]] | None:
         return grid([parse_axis(text) for text in args.grid])
     if args.random:
         count, *axes = args.random
-        if not count.isdecimal() or not axes:
+        if not (count.isdecimal() and len(count) < 10) or not axes:
             raise ConfigError(
                 f"--random is {' '.join(args.random)}; allowed is a number of draws and then axes, as in "
                 "--random 20 lr=1e-4..1e-1"

@@ -1,10 +1,9 @@
 """`python -m fastmlp.predict`: what a saved model says of pictures, of arrays, or of a data set's test images."""
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from fastmlp.data import DATASET_NAMES
+from fastmlp.parser import Parser, place, whole
 from fastmlp.terminal import Command, run_command
 
 FORMATS = ("table", "json", "csv")
@@ -29,21 +28,20 @@ def _load() -> Command:
     return predict
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m fastmlp.predict",
         description="Tell the most probable classes of images, by a model that training saved.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a .npz or .safetensors file")
-    parser.add_argument("images", type=Path, nargs="*", metavar="IMAGE", help="pictures, .npy files, folders of them")
+    parser.add_argument("model", type=place, metavar="MODEL", help="a .npz or .safetensors file")
+    text = "pictures, .npy files, folders of them; none with --dataset"
+    parser.add_argument("images", type=place, nargs="*", default=[], metavar="IMAGE", help=text)
     parser.add_argument("--dataset", choices=DATASET_NAMES, help="a data set's test images instead")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data lies (default: the user's cache)")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to tell (default: %(default)s)")
+    parser.add_argument("--data-dir", type=place, metavar="DIR", help="where the data lie (default: the user's cache)")
+    parser.add_argument("--top", type=whole(), default=5, metavar="N", help="classes to tell (default: %(default)s)")
     parser.add_argument("--format", choices=FORMATS, default="table", help="of what is printed (default: %(default)s)")
-    parser.add_argument("--threads", type=int, metavar="N", help="(default: all cores)")
+    parser.add_argument("--threads", type=whole(), metavar="N", help="(default: all cores)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser
 

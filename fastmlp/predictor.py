@@ -60,8 +60,8 @@ def predict(args: Namespace, console: Console) -> int:
     """Do what the command's options ask for, with progress on the console, and return its exit status."""
     if bool(args.images) == bool(args.dataset):
         raise ConfigError("Give images or --dataset, one of them; --help has examples.")
-    if args.top < 1:
-        raise ConfigError(f"--top is {args.top}; allowed is a whole number from 1 on.")
+    if args.data_dir is not None and not args.dataset:
+        raise ConfigError("--data-dir is where --dataset lies, which is missing; give that too, or leave both away.")
     # Pillow refuses what is twice as large as this; cameras do make pictures that it only warns of.
     warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     model = load_model(args.model)

@@ -24,15 +24,30 @@ from fastmlp.tables import duration, title
 from fastmlp.terminal import is_moving, say
 
 
-class Silent:
-    """Show nothing. The base of the others, and what `--quiet` asks for: it is a `fastmlp.sweep.loop.Watcher`.
+class Numbers:
+    """Numbers of runs, in the order in which they are first heard of: a run that ends in parts keeps its own.
 
-    Use it as a context manager around the sweep. total : of results that it will bring, None where that is not known
-    before, as in a search.
+    total : of runs; before : names of those that were finished before
     """
 
-    def __init__(self, console: Console, total: int | None) -> None:
-        self.console = console
+    def __init__(self, total: int, before: Sequence[str] = ()) -> None:
+        self._total = total
+        self._of = {name: i for i, name in enumerate(before, 1)}
+
+    def __call__(self, run_id: str) -> str:
+        """Return the number of a run and of how many it is."""
+        return f"{self._of.setdefault(run_id, len(self._of) + 1)}/{self._total}"
+
+
+class Silent:
+    """Show nothing. The base of the others: it is a `fastmlp.sweep.loop.Watcher`.
+
+    Use it as a context manager around the sweep. total : of results that it will bring, None where that is not known
+    before, as in a search; numbers : of its runs
+    """
+
+    def __init__(self, console: Console, total: int | None, numbers: Numbers) -> None:
+        self.console, self.numbers = console, numbers
         self.total = total
         self.finished: list[RunResult] = []
 
@@ -62,8 +77,7 @@ class Lines(Silent):
     def finish(self, result: RunResult) -> None:
         """Print the run's line."""
         super().finish(result)
-        of = "" if self.total is None else f"/{self.total}"
-        say(self.console, f"run {len(self.finished)}{of}: {title(result.config)}: {outcome(result)}")
+        say(self.console, f"run {self.numbers(result.run_id)}: {title(result.config)}: {outcome(result)}")
 
     def tell(self, sentence: str) -> None:
         """Print the sentence."""
@@ -92,10 +106,9 @@ class Bar(Lines):
         self._live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
-def make_progress(console: Console, total: int | None, *, quiet: bool) -> Silent:
-    """Return the progress that fits: none if quiet, moving lines on a terminal, plain lines elsewhere."""
-    kind = Silent if quiet else Bar if is_moving(console) else Lines
-    return kind(console, total)
+def make_progress(console: Console, total: int | None, numbers: Numbers) -> Silent:
+    """Return the progress that fits: moving lines on a terminal, plain lines elsewhere, quiet or not."""
+    return (Bar if is_moving(console) else Lines)(console, total, numbers)
 
 
 @contextmanager

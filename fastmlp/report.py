@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastmlp.errors import ConfigError
+from fastmlp.parser import Parser, place
 from fastmlp.terminal import Command, Compiling, run_command, say
 
 if TYPE_CHECKING:
@@ -20,8 +21,13 @@ _EXAMPLES = """examples:
 def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str], None] = lambda _: None) -> Path:
     """Write `report.html`, `figures/` and the tables into a sweep's folder; return the page's path.
 
-    tell(sentence) : told of what is left out. Raises DataError, OutputError or MissingExtraError.
+    data_dir : where its data lie; otherwise they are looked for where they lay, and in the cache
+    tell(sentence) : told of what is left out
+
+    Raises DataError, OutputError or MissingExtraError; MissingDataError where `data_dir` does not hold the data, and
+    ConfigError where the page that is there would be replaced by one without the data.
     """
+    from fastmlp.made import check_not_poorer, write_files
     from fastmlp.page import in_forms, page
     from fastmlp.plots.style import styled
     from fastmlp.results import check_folder, write_whole
@@ -30,18 +36,20 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
 
     paper = Paper(read(folder, data_dir), tell)
     sweep, results = paper.sweep, results_of(paper.sweep)
+    if sweep.dataset is None:
+        check_not_poorer(folder, sweep.why_no_data)
     for name in ("figures", "tables"):
         check_folder(folder / name)
     with styled():
         sections = sections_of(paper, results)
+    files: dict[str, str | bytes] = {}
     for picture in paper.pictures:
-        write_whole(folder / "figures" / f"{picture.name}.svg", picture.svg)
-        write_whole(folder / "figures" / f"{picture.name}.png", picture.png)
+        files |= {f"figures/{picture.name}.svg": picture.svg, f"figures/{picture.name}.png": picture.png}
     for name, markdown in paper.tables.items():
-        for suffix, written in in_forms(markdown).items():
-            write_whole(folder / "tables" / f"{name}{suffix}", written)
+        files |= {f"tables/{name}{suffix}": written for suffix, written in in_forms(markdown).items()}
+    write_files(folder, files, with_data=sweep.dataset is not None)
     if results is not None:
-        Derived(folder, sweep.environment).write(sweep.runs, results)
+        Derived(folder, sweep.environment).write(sweep.every, results)
     heading = f"{len(sweep.runs)} runs on {sweep.environment['dataset']['name']}"
     write_whole(folder / "report.html", page(heading, sections))
     return folder / "report.html"
@@ -49,15 +57,13 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m fastmlp.report",
         description="Draw a sweep's figures and put them, with its tables, on one page; also while it runs.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder that --out named")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data lies (default: the user's cache)")
+    parser.add_argument("folder", type=place, metavar="DIR", help="the folder that --out named")
+    parser.add_argument("--data-dir", type=place, metavar="DIR", help="where the data lie (default: as in training)")
     args = parser.parse_args(argv)
     return run_command(_load, args, f"drawing the page of {args.folder}")
 
@@ -69,8 +75,12 @@ def _load() -> Command:
 
 
 def _report(args: argparse.Namespace, console: "Console") -> int:
+    from fastmlp.sweep.leftovers import remove_if_free
+
     if not args.folder.is_dir():
         raise ConfigError(f"{args.folder} is no folder; give the one that --out of a sweep named.")
+    if (removed := remove_if_free(args.folder)).files:
+        say(console, f"Removed what a killed sweep left: {removed}.")
     with Compiling(console).here("Drawing the figures"):
         path = make_report(args.folder, args.data_dir, lambda words: say(console, words))
     say(console, f"{path}, with its figures and tables in {args.folder / 'figures'} and {args.folder / 'tables'}.")

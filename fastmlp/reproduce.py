@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Sequence
 from math import isnan
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastmlp.errors import ConfigError, DataError
+from fastmlp.parser import Parser, place
 from fastmlp.results import RunResult, load_results
 from fastmlp.sweep.store import Store, newest
 from fastmlp.tables import Table, title
@@ -53,18 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(_load, args, f"training run {args.run_id} of {args.folder} once more")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m fastmlp.reproduce",
         description="Train a run of a sweep once more and compare its weights, bit for bit, and its figures.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder that --out named")
+    parser.add_argument("folder", type=place, metavar="DIR", help="the folder that --out named")
     parser.add_argument("run_id", metavar="RUN_ID", help="its id, or the first letters")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data lies (default: the user's cache)")
-    parser.add_argument("--init-from", type=Path, metavar="MODEL", help="what the run began with, if it did")
+    parser.add_argument("--data-dir", type=place, metavar="DIR", help="where the data lie (default: as in training)")
+    parser.add_argument("--init-from", type=place, metavar="MODEL", help="what the run began with, if it did")
     return parser
 
 
@@ -75,23 +73,21 @@ def _load() -> Command:
 
 
 def _reproduce(args: argparse.Namespace, console: "Console") -> int:
-    from fastmlp.data import load_dataset
     from fastmlp.environment import environment
     from fastmlp.model_file import load_model
     from fastmlp.run import compile_for, run_one
+    from fastmlp.sweep.leftovers import remove_if_free
+    from fastmlp.sweep.source import dataset_of
     from fastmlp.threads import blas_threads
 
     runs, _ = Store(args.folder / "runs.jsonl").load(mend=False)
     if not runs:
         raise DataError(f"{args.folder} holds no runs; give the folder that --out of a sweep named.")
+    if (removed := remove_if_free(args.folder)).files:
+        say(console, f"Removed what a killed sweep left: {removed}.")
     before = find(list(newest(runs).values()), args.run_id)
     config, there = before.config, load_results(args.folder / "results.json")[0]
-    dataset = load_dataset(config.dataset, args.data_dir)
-    if dataset.fingerprint != there["dataset"]["fingerprint"]:
-        raise DataError(
-            f"The {dataset.name} found here has fingerprint {dataset.fingerprint}, the sweep's had "
-            f"{there['dataset']['fingerprint']}; --data-dir names another place."
-        )
+    dataset = dataset_of(args.folder, config.dataset, there["dataset"]["fingerprint"], args.data_dir)
     here = environment(dataset)
     for name in _COMPUTES:
         if here[name] != there[name]:

@@ -6,17 +6,26 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
 from fastmlp.config import RunConfig
-from fastmlp.errors import DataError, OutputError
+from fastmlp.errors import DataError, OutputError, remedy
 
 ENDED = ("done", "stopped")
 """Statuses of runs that came to an end, with weights that are worth a test."""
 RETRIES = ("failed", "diverged", "interrupted")
 """Statuses of runs that may be begun anew."""
+
+
+_YOUNGER = ("started", "finished")  # than the first results that are still to be read
+
+
+def now() -> str:
+    """Return the date and time, UTC, as in 2026-01-31T08:00:00Z."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +41,9 @@ class RunResult:
     far above that of the first epoch, with the history up to there; "interrupted" where it can go on from its
     checkpoint; "pruned" where a search gave it up; "failed" where `error` says why. The figures of the test are NaN
     where the test images were not looked at: in all but the first two, and in searches.
+
+    `started` and `finished` are dates as `now` gives them, empty in results of older versions; a run that went on after
+    an interruption started when it first did.
     """
 
     run_id: str
@@ -52,6 +64,8 @@ class RunResult:
     history: dict[str, list[float]]
     weights_sha256: str = ""
     error: str = ""
+    started: str = ""
+    finished: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as values that JSON knows; NaN and infinities, which it does not, become None."""
@@ -66,6 +80,7 @@ class RunResult:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return the result that `to_json` gave, with NaN for None; DataError for a key unknown or missing."""
         known = {field.name for field in fields(cls)}
+        data = {**dict.fromkeys(_YOUNGER, ""), **data}
         if set(data) != known:
             odd = ", ".join(sorted(set(data) ^ known))
             raise DataError(f"A run's result has the keys {', '.join(sorted(known))}; unknown or missing: {odd}.")
@@ -131,7 +146,7 @@ def write_whole(path: Path, text: str | bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise OutputError(f"{path} could not be written ({error}). Free some space or choose another --out.") from error
+        raise OutputError(f"{path} could not be written ({error}). {remedy(error, 'choose another folder')}") from error
 
 
 def check_folder(folder: Path) -> None:
@@ -142,7 +157,7 @@ def check_folder(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        reason = "it is a file" if folder.is_file() else error.strerror
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         raise OutputError(
             f"--out {folder} cannot take results ({reason}). Allowed is a folder that can be made and written "
             "to; choose another."

@@ -8,7 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastmlp.data import Dataset, load_dataset
+from fastmlp.data import Dataset
 from fastmlp.data_section import data
 from fastmlp.environment import environment as described
 from fastmlp.errors import DataError, FastMLPError
@@ -22,6 +22,7 @@ from fastmlp.plots.picture import Picture, drawn, gallery
 from fastmlp.progress import outcome
 from fastmlp.results import ENDED, RunResult, load_results
 from fastmlp.sweep.job import MODELS, model_path
+from fastmlp.sweep.source import dataset_of
 from fastmlp.sweep.store import Store, newest
 from fastmlp.tables import Table, machine, results_table, search_table, title
 
@@ -34,12 +35,17 @@ RIVALS = "rivals.json"
 
 @dataclass
 class Sweep:
-    """What is known of a sweep: its runs, newest state each, and its data where they are found."""
+    """What is known of a sweep: its runs, newest state each, and its data where they are found.
+
+    runs : those that came to something, in the order of the plan; every : all of them
+    """
 
     folder: Path
     runs: list[RunResult]
     environment: dict
     dataset: Dataset | None
+    every: list[RunResult] = field(default_factory=list)
+    why_no_data: str = ""
 
     def about(self, runs: Sequence[RunResult]) -> str:
         """Return data set, and of these runs seeds and precision, for captions."""
@@ -58,19 +64,21 @@ class Sweep:
 
 
 def read(folder: Path, data_dir: Path | None = None) -> Sweep:
-    """Read a sweep's folder, changing nothing; DataError where there is no run in it."""
-    runs, _ = Store(folder / "runs.jsonl").load(mend=False)
-    runs = [run for run in newest(runs).values() if run.epochs]
-    if not runs:
+    """Read a sweep's folder, changing nothing; DataError where it holds no run, or `data_dir` not its data."""
+    found = newest(Store(folder / "runs.jsonl").load(mend=False)[0])
+    if not any(run.epochs for run in found.values()):
         raise DataError(f"{folder} holds no run yet. Give the folder that --out named, once its first run has ended.")
-    about = load_results(folder / "results.json")[0]
+    about, written = load_results(folder / "results.json")
+    order = {run.run_id: i for i, run in enumerate(written)}  # the plan's, where runs.jsonl has that of their ends
+    every = sorted(found.values(), key=lambda run: order.get(run.run_id, len(order)))
+    runs = [run for run in every if run.epochs]
     try:
-        dataset = load_dataset(runs[0].dataset, data_dir, download=False)
-    except FastMLPError:
-        dataset = None
-    if dataset is None or dataset.fingerprint != about["dataset"]["fingerprint"]:
-        return Sweep(folder, runs, about, None)
-    return Sweep(folder, runs, about | {"dataset": described(dataset)["dataset"]}, dataset)
+        dataset = dataset_of(folder, runs[0].dataset, about["dataset"]["fingerprint"], data_dir)
+    except FastMLPError as error:
+        if data_dir is not None:
+            raise
+        return Sweep(folder, runs, about, None, every, str(error))
+    return Sweep(folder, runs, about | {"dataset": described(dataset)["dataset"]}, dataset, every)
 
 
 @dataclass
@@ -238,5 +246,8 @@ def _again(sweep: Sweep) -> Section:
         "python -m fastmlp.train --config sweep.toml --out again\n"
         f"python -m fastmlp.reproduce . {run.run_id}\npython -m fastmlp.report ."
     )
-    words = "In this folder: the whole sweep anew, one run with its hash compared, this page anew."
+    words = (
+        "In this folder: the whole sweep anew, one run with its hash compared, this page anew. The data are looked for "
+        "where they lay, which sweep.toml keeps, and known by their fingerprint; --data-dir names another place."
+    )
     return Section("Again", [text(words), code(commands), text(f"Made on: {machine(sweep.environment)}.")])

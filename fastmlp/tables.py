@@ -99,9 +99,7 @@ def _scaled(runs: Sequence[RunResult]) -> str:
     decayed = [run.config.decay_per for run in runs if run.config.weight_decay]
     if "batch" not in decayed:
         return ""
-    return (
-        " divided by the batch" if set(decayed) == {"batch"} else " (where the network says so, divided by the batch)"
-    )
+    return " divided by the batch" + ("" if set(decayed) == {"batch"} else " where the network says so")
 
 
 def _percent(fraction: float) -> str:
@@ -250,6 +248,7 @@ def _facts(
         )
         if any(getattr(run.config, name) != usual for run in runs)
     )
+    order = ", in this order also under best epoch, epochs and seconds (of one run)" if len(norms) > 1 else ""
     if wall_seconds is None:
         took = f"{duration(sum(run.seconds for run in runs))} of training and validation in all"
     else:
@@ -257,12 +256,19 @@ def _facts(
     return [
         f"Data set: {data['name']} ({data['source']}; fingerprint {data['fingerprint']}): {images}.",
         f"Figures: test accuracy in %, with the weights of the lowest validation loss; seed {each('seed')}{spread}.",
-        f"Normalisation: {' / '.join(norms)}, in this order also under best epoch, epochs and seconds (of one run).",
+        f"Normalisation: {' / '.join(norms)}{order}.",
         f"Training: {training}.",
         *_about_published(runs),
         f"Machine: {machine(environment)}; threads a run: {each('threads')}.",
         f"Runs: {len(runs)}, {took}.",
+        *_dates(runs),
     ]
+
+
+def _dates(runs: Sequence[RunResult]) -> list[str]:
+    """Return when the first of the runs began and the last one ended, where that is known."""
+    began, ended = (sorted(filter(None, (getattr(run, name) for run in runs))) for name in ("started", "finished"))
+    return [f"Dates (UTC): {began[0]} to {ended[-1]}."] if began and ended else []
 
 
 def _about_published(runs: Sequence[RunResult]) -> list[str]:

@@ -3,6 +3,7 @@
 Nothing here loads numpy or numba before it must: a command says its first line while these still load.
 """
 
+import logging
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,13 +18,22 @@ if TYPE_CHECKING:
 
     from fastmlp.tables import Table
 
+_logger = logging.getLogger("fastmlp")
 _COMPILING = "Compiling the kernels for this machine, once"
 # Seconds of compilation from which on it is told afterwards too.
 _WORTH_TELLING = 1.0
 
 
 def say(console: "Console", text: str) -> None:
-    """Print one line of plain text, whatever the width: brackets are not markup, numbers not coloured."""
+    """Print one line of plain text, whatever the width: brackets are not markup, numbers not coloured.
+
+    It goes to the logger "fastmlp" too, as does what a quiet console does not print.
+    """
+    _logger.info(text)
+    _print(console, text)
+
+
+def _print(console: "Console", text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -120,8 +130,15 @@ def print_table(table: "Table") -> None:
         print(table.markdown(), end="")
         return
     for fact in table.facts:
-        say(console, fact)
+        _print(console, fact)
     console.print(*table.rich(console.width))
+
+
+def in_words(error: Exception) -> str:
+    """Return an error as a command says it."""
+    if isinstance(error, MemoryError):
+        return f"the memory does not suffice ({error}). Give smaller layers, or a smaller batch."
+    return str(error)
 
 
 Command = Callable[[Namespace, "Console"], int]
@@ -138,8 +155,8 @@ def run_command(load: Callable[[], Command], args: Namespace, what: str) -> int:
     try:
         say_first(console, what)
         return _loaded(load)(args, console)
-    except FastMLPError as error:
-        say(Console(stderr=True), f"error: {error}")
+    except (FastMLPError, MemoryError) as error:
+        say(Console(stderr=True), f"error: {in_words(error)}")
         return 2
     except KeyboardInterrupt:
         say(Console(stderr=True), "Stopped by Ctrl-C.")

@@ -203,7 +203,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # fails in the midst of a write, as a full disk does
     try:
-        with pytest.raises(OutputError, match=r"run.npz could not be written .*Free some space or choose"):
+        with pytest.raises(OutputError, match=r"run.npz could not be written .*Free some space, or choose"):
             checkpoint.save(path, RUN, large)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

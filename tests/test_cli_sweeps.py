@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from command import embedded_made_once, fails, run, table_rows  # noqa: F401 - a fixture is found by its name
-from fastmlp import cli
+from fastmlp import cli, workers
 from fastmlp.results import load_results
 from fastmlp.sweep import job
 from fastmlp.sweep.processes import Processes
@@ -67,7 +67,7 @@ def test_a_dry_run_lists_the_runs_and_trains_none(tmp_path: Path, capsys, monkey
     assert all(row["at most"].endswith(" s") for row in rows)
     assert "Runs: 4, 4 of them to do, 1 at a time" in out
     assert "test accuracy" not in err
-    assert not (tmp_path / "out" / "runs.jsonl").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_data_set_is_named_before_anything_is_measured(tmp_path: Path, capsys, monkeypatch) -> None:
@@ -85,9 +85,9 @@ def test_the_data_set_is_named_before_anything_is_measured(tmp_path: Path, capsy
 
 @pytest.mark.parametrize("executor", [ThreadPoolExecutor(1), Processes(1, 1)], ids=["threads", "processes"])
 def test_a_worker_that_compiles_before_the_runs_is_told_of(executor: Executor, tmp_path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(cli, "compile_for", compile_slowly)
+    monkeypatch.setattr(workers, "compile_for", compile_slowly)
     with executor:
-        cli._compile([config()], executor, tmp_path / "mark", Compiling(Console(stderr=True)))
+        workers.compile_by(executor, [config()], tmp_path / "mark", Compiling(Console(stderr=True)))
     assert capsys.readouterr().err == "Compiling the kernels for this machine, once; it takes some seconds.\n"
     assert list(tmp_path.iterdir()) == []
 
@@ -127,7 +127,7 @@ def test_a_failed_run_costs_no_other_and_can_be_tried_again(tmp_path: Path, caps
         assert run(*argv) == 1
     err = capsys.readouterr().err
     assert "custom, image, seed 0: failed: MemoryError: all gone" in err
-    assert "error: 1 runs failed" in err
+    assert "error: 1 run failed" in err
     assert run(*argv) == 1
     assert run(*argv, "--retry", "failed") == 0
     assert [r.status for r in load_results(tmp_path / "results.json")[1]] == ["done", "done"]

@@ -126,7 +126,7 @@ def test_answers_go_where_they_are_sent_though_a_bar_is_drawn(tmp_path, model, c
         ([], "Give images or --dataset"),
         (["--dataset", "embedded"], "are not those of embedded"),
         (["none.png"], "is not there"),
-        (["m.npz", "--top", "0"], "--top is 0"),
+        (["a.png", "--data-dir", "."], "--data-dir is where --dataset lies"),
     ],
 )
 def test_what_cannot_be_done_is_told(model, monkeypatch, capsys, arguments, told):

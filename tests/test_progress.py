@@ -8,7 +8,19 @@ import pytest
 from rich.console import Console
 
 from fastmlp.data import Progress as Download
-from fastmlp.progress import Bar, Lines, Silent, cost, download_bar, make_progress, outcome, overall, say, status
+from fastmlp.progress import (
+    Bar,
+    Lines,
+    Numbers,
+    Silent,
+    cost,
+    download_bar,
+    make_progress,
+    outcome,
+    overall,
+    say,
+    status,
+)
 from fastmlp.sweep.board import BEGAN, Board
 from fastmlp.sweep.job import Job
 from samples import config, result
@@ -39,17 +51,18 @@ def job(slot: int = 0, **changes: Any) -> Job:
 
 def test_the_kind_fits_the_terminal(monkeypatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    assert type(make_progress(console(), 1, quiet=False)) is Lines
-    assert type(make_progress(console(terminal=True), 1, quiet=False)) is Bar
-    assert type(make_progress(console(terminal=True), 1, quiet=True)) is Silent
+    assert type(make_progress(console(), 1, Numbers(1))) is Lines
+    assert type(make_progress(console(terminal=True), 1, Numbers(1))) is Bar
+    quiet = Console(force_terminal=True, quiet=True)
+    assert type(make_progress(quiet, 1, Numbers(1))) is Lines  # which a log has, though nobody sees them
     monkeypatch.setenv("TERM", "dumb")
-    assert type(make_progress(console(terminal=True), 1, quiet=False)) is Lines
+    assert type(make_progress(console(terminal=True), 1, Numbers(1))) is Lines
 
 
 @pytest.mark.parametrize("kind", [Silent, Lines, Bar])
 def test_every_kind_goes_through_a_sweep(kind: type[Silent], tmp_path: Path) -> None:
     to = console(terminal=kind is Bar)
-    with kind(to, 2) as shown:
+    with kind(to, 2, Numbers(2)) as shown:
         for seed in (0, 1):
             shown.start(job(seed=seed))
             shown.look(board(tmp_path, 1, 1024), [job(slot=1, seed=seed)])
@@ -63,15 +76,24 @@ def test_every_kind_goes_through_a_sweep(kind: type[Silent], tmp_path: Path) -> 
 
 def test_a_pipe_gets_one_whole_line_a_run_without_control_codes() -> None:
     to = console(width=40)  # narrower than the line, which must not be broken
-    with Lines(to, 16) as shown:
+    with Lines(to, 16, Numbers(16)) as shown:
         shown.finish(result())
     expected = "test accuracy 34.20 %, best epoch 2 of 3, 6.2 s, 412,346 images/s"
     assert written(to) == f"run 1/16: relu, image, seed 0: {expected}\n"
 
 
+def test_a_run_that_ends_in_parts_keeps_its_number_and_none_is_beyond_the_last() -> None:
+    to = console()
+    numbers = Numbers(3, [result(seed=7).run_id])
+    with Lines(to, None, numbers) as shown:
+        for seed in (0, 1, 0, 7, 1):
+            shown.finish(result(seed=seed))
+    assert [line.split(":")[0] for line in written(to).splitlines()] == [f"run {i}/3" for i in (2, 3, 2, 1, 3)]
+
+
 def test_a_terminal_shows_a_line_a_job_and_one_for_all(tmp_path: Path) -> None:
     to = console(terminal=True)
-    with Bar(to, 3) as shown:
+    with Bar(to, 3, Numbers(3)) as shown:
         shown.look(board(tmp_path, 2, 90_000), [job(slot=1), job(slot=0, seed=1)])
         drawn = written(to)
     assert "relu, image, seed 0: epoch 3/100, loss 2.2500" in drawn

@@ -12,7 +12,7 @@ from samples import ENVIRONMENT, config, result
 KEYS = [
     "run_id", "experiment", "normalize", "seed", "status", "dataset", "precision", "config", "test_accuracy",
     "test_loss", "val_accuracy", "best_epoch", "epochs", "seconds", "images_per_second", "history",
-    "weights_sha256", "error",
+    "weights_sha256", "error", "started", "finished",
 ]  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_part(tmp_path: Path, mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(OutputError, match=r"results.json could not be written .*No space left.*--out"):
+    with pytest.raises(OutputError, match=r"results.json could not be written .*No space left.*Free some space, or"):
         write_whole(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]

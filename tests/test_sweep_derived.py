@@ -17,6 +17,7 @@ from fastmlp.tables import Table
 from samples import ENVIRONMENT, FIELDS, config, result
 
 FIGURES = ("val_accuracy", "test_accuracy", "test_loss", "best_epoch", "epochs", "seconds", "images_per_second")
+KEPT = ("weights_sha256", "error", "started", "finished")
 
 
 def parsed(runs: list[RunResult]) -> list[dict[str, str]]:
@@ -27,7 +28,14 @@ def test_csv_has_a_line_a_run_with_its_name_config_and_figures() -> None:
     runs = [result(), result(0.1, seed=7, layers=(3072, 123, 45, 20), weight_decay=1e-05)]
     rows = parsed(runs)
     assert as_csv(runs).count("\n") == 3
-    assert set(rows[0]) == {"run_id", "status", *FIELDS, "max_epochs", *FIGURES, "weights_sha256", "error"}
+    assert set(rows[0]) == {
+        "run_id",
+        "status",
+        *FIELDS,
+        "max_epochs",
+        *FIGURES,
+        *KEPT,
+    }
     for row, run in zip(rows, runs, strict=True):
         assert (row["run_id"], row["status"]) == (run.run_id, run.status)
         for name in FIGURES:

@@ -8,10 +8,22 @@ import pytest
 
 from fastmlp.errors import ConfigError, OutputError
 from fastmlp.options import build_parser
-from fastmlp.sweep.file import read, write
+from fastmlp.sweep.file import PLACES, read, write
 
 # Words among which each option's type finds some that it takes.
-WORDS = ("3", "0.25", "64,32,20", "lr=0.001,0.005", "relu", "image", "failed,diverged", "some/where", "-odd name")
+WORDS = (
+    "3",
+    "0.25",
+    "0123456789abcdef",
+    "tcp://host:8786",
+    "64,32,20",
+    "lr=0.001,0.005",
+    "relu",
+    "image",
+    "failed,diverged",
+    "some/where",
+    "-odd name",
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -100,12 +112,12 @@ def test_the_parser_checks_the_values(tmp_path: Path) -> None:
     [
         ("lr = 1\nbatch size = 3", r"sweep.toml is not TOML: .*line 2.*like `lr = 0.01`"),
         ("lr = 1\nlr = 2\n", "is not TOML: .*line 2"),
-        ("batchsize = 3", "'batchsize' is not a key; did you mean batch_size. Allowed are .*`prog --help`"),
-        ("batch-size = 3", "'batch-size' is not a key; did you mean batch_size"),
-        ("b = 3", "'b' is not a key; Allowed"),
+        ("batchsize = 3", "'batchsize' is not a key. Did you mean 'batch_size'. Allowed are .*`prog --help`"),
+        ("batch-size = 3", "'batch-size' is not a key. Did you mean 'batch_size'"),
+        ("b = 3", "'b' is not a key. Allowed"),
         ("help = true", "'help' is not a key"),
         ("version = true", "'version' is not a key"),
-        ('config = "other.toml"', "'config' is not a key; .*; config is not"),
+        ('config = "other.toml"', "'config' is not a key. .*; config is not"),
         ("[lr]\nlow = 1", r"lr is \{'low': 1\}; allowed is a number, a text, or an array of them"),
         ("lr = 2026-01-31", "lr is datetime.date.*; allowed is a number"),
         ("lr = true", "lr is True; allowed is a number"),
@@ -145,6 +157,23 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         write(tmp_path / "none" / "sweep.toml", {"lr": 0.1}, {})
 
 
+def resolved(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with places as they are from the root: a file says them from its own folder."""
+    return settings | {name: settings[name].resolve() for name in PLACES if settings[name] is not None}
+
+
+def test_places_are_from_the_folder_of_the_file_whichever_the_current_one_is(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    write(Path("runs/a/sweep.toml"), {"data_dir": Path("data"), "init_from": Path("/elsewhere/m.npz")}, {})
+    text = Path("runs/a/sweep.toml").read_text(encoding="utf-8")
+    assert str(tmp_path) not in text
+    assert tomllib.loads(text) == {"data_dir": "../../data", "init_from": "/elsewhere/m.npz"}
+    monkeypatch.chdir(tmp_path / "runs" / "a")
+    words = read(Path("sweep.toml"), real_parser())
+    assert words == [f"--data-dir={tmp_path / 'data'}", "--init-from=/elsewhere/m.npz"]
+
+
 def samples(action: argparse.Action) -> list[list[str]]:
     """Return arguments that set an option, in all the forms among WORDS and its choices that it takes."""
     option, words = action.option_strings[-1], [*WORDS, *(action.choices or ())]
@@ -170,11 +199,11 @@ def test_every_option_comes_back_from_a_file(action: argparse.Action, tmp_path: 
     for form in forms:
         settings = settings_of(real_parser(), form)
         write(path, {name: value for name, value in settings.items() if name != "config"}, {"runs": 1})
-        assert settings_of(real_parser(), read(path, real_parser())) == settings, form
+        assert resolved(settings_of(real_parser(), read(path, real_parser()))) == resolved(settings), form
 
 
 def test_all_options_come_back_together(tmp_path: Path) -> None:
     path = tmp_path / "sweep.toml"
     settings = settings_of(real_parser(), [word for action in OPTIONS for word in samples(action)[-1]])
     write(path, {name: value for name, value in settings.items() if name != "config"}, {})
-    assert settings_of(real_parser(), read(path, real_parser())) == settings
+    assert resolved(settings_of(real_parser(), read(path, real_parser()))) == resolved(settings)

@@ -53,7 +53,7 @@ def test_a_decay_that_is_divided_by_the_batch_is_told_in_the_row_and_above() -> 
         "3072-128-20 sigmoid, decay per batch",
     ]
     assert any(
-        "weight decay 0.01 (where the network says so, divided by the batch), batch" in fact for fact in table.facts
+        "weight decay 0.01 divided by the batch where the network says so, batch" in fact for fact in table.facts
     )
     assert any(
         "decay 0.01 divided by the batch, batch" in fact for fact in results_table([divided], ENVIRONMENT, 1).facts

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastmlp.data import DATASET_NAMES, cache_dir
 from fastmlp.data.cifar import LAYOUTS, REPORT_IMAGE, TITLES
 from fastmlp.errors import FastMLPError
+from fastmlp.parser import Parser, place, whole
 
 if TYPE_CHECKING:
     from fastmlp.data import Progress
@@ -38,19 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m fastmlp.data",
         description="Fetch the data sets that fastmlp trains on, and describe them in Markdown tables.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     cache = str(cache_dir() or "none: there is no HOME").replace("%", "%%")  # argparse formats its help texts
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("fetch", help="download a data set, verified, resuming where a cut download stopped")
     command.add_argument("name", choices=sorted(TITLES), help="the data set")
-    command.add_argument("--data-dir", metavar="DIR", help=f"where to put the archive (default: {cache})")
+    command.add_argument("--data-dir", type=place, metavar="DIR", help=f"where to put the archive (default: {cache})")
     command.add_argument(
         "--mirror", metavar="URL", help="web folder that holds the archive, instead of the public host"
     )
@@ -66,13 +66,13 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="default: CIFAR-100 where it lies, else the embedded set",
     )
-    command.add_argument("--data-dir", metavar="DIR", help=f"where to look before {cache}")
+    command.add_argument("--data-dir", type=place, metavar="DIR", help=f"where the data lie (default: {cache})")
     command.add_argument(
         "--labels", choices=("coarse", "fine"), help="classes to count (default: coarse where there are)"
     )
     command.add_argument(
         "--image",
-        type=int,
+        type=whole(0),
         metavar="N",
         help=f"training image for the statistics (default: {REPORT_IMAGE}, the report's, for CIFAR-100; else 0)",
     )

@@ -3,6 +3,7 @@
 Nothing is ever extracted to disk, and nothing is read but the members that the layout names.
 """
 
+import shlex
 import tarfile
 import zlib
 from io import BufferedReader
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.layout import FileSpec, Layout, check_digest, check_size
+from fastmlp.data.places import cache_dir
 from fastmlp.errors import DataError
 
 # The largest published file is 155 MB; a file of unknown length above this is not one of them.
@@ -31,7 +33,7 @@ def read_archive(path: Path, layout: Layout) -> dict[str, NDArray[np.uint8]]:
 
     Returns a dict from file name to its bytes. Raises DataError naming the file, what was expected and found.
     """
-    advice = f"Delete it and fetch it again: {fetch_command(layout)}"
+    advice = f"Delete it and fetch it again: {fetch_command(layout, path.parent)}"
     with path.open("rb") as file:
         check_size(layout.archive, str(path), path.stat().st_size, advice)
         check_digest(layout.archive, str(path), file, advice)
@@ -46,14 +48,15 @@ def read_archive(path: Path, layout: Layout) -> dict[str, NDArray[np.uint8]]:
     return found
 
 
-def fetch_command(layout: Layout) -> str:
-    """Return the command line that downloads this form of the data set."""
+def fetch_command(layout: Layout, folder: Path | None = None) -> str:
+    """Return the command line that downloads this form of the data set; folder : where to, None: into the cache."""
     form = "" if layout.form == "binary" else f" --form {layout.form}"
-    return f"python -m fastmlp.data fetch {layout.dataset}{form}"
+    where = "" if folder in (None, cache_dir()) else f" --data-dir {shlex.quote(str(folder))}"
+    return f"python -m fastmlp.data fetch {layout.dataset}{form}{where}"
 
 
 def _read_file(path: Path, spec: FileSpec, layout: Layout) -> NDArray[np.uint8]:
-    advice = f"Delete the folder and fetch the archive: {fetch_command(layout)}"
+    advice = f"Delete the folder and fetch the archive: {fetch_command(layout, path.parent.parent)}"
     if not path.is_file():
         raise DataError(f"{path} is missing from the {layout.form} form of {layout.dataset}. {advice}")
     check_size(spec, str(path), path.stat().st_size, advice)
@@ -77,7 +80,7 @@ def _read_members(file: BufferedReader, path: Path, layout: Layout) -> dict[str,
                 raise DataError(f"{where} is a link or a device, not a file: this is not the published archive.")
             if spec.size is None and member.size > _LARGEST:
                 raise DataError(f"{where} claims {member.size:,} bytes, more than any published file.")
-            advice = f"This is not the published archive; fetch that: {fetch_command(layout)}"
+            advice = f"This is not the published archive; fetch that: {fetch_command(layout, path.parent)}"
             check_size(spec, where, member.size, advice)  # its checksum is covered by the archive's
             stream = archive.extractfile(member)
             content = np.frombuffer(stream.read() if stream else b"", dtype=np.uint8)

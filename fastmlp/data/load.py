@@ -12,7 +12,7 @@ from fastmlp.data.embedded import embedded_dataset
 from fastmlp.data.layout import Layout
 from fastmlp.data.meter import OnProgress
 from fastmlp.data.places import DATASET_NAMES, cache_dir
-from fastmlp.errors import ConfigError, DataError, MissingDataError
+from fastmlp.errors import ConfigError, DataError, FastMLPError, MissingDataError, suggestion
 
 
 def load_dataset(
@@ -26,28 +26,35 @@ def load_dataset(
 ) -> Dataset:
     """Load a data set by name, verified against its published checksums.
 
-    Looked for in `data_dir` and then in `cache_dir()`: the extracted folder, or the archive, of the binary or the
-    python form; `data_dir` may also be the extracted folder itself. "auto" takes CIFAR-100 where it is found, else the
-    embedded set, and its `notice` then says so. What is missing is downloaded into `data_dir` or the cache when
-    `download` is true; by default that is so for a set asked for by its own name and not for "auto".
+    data_dir : where it lies, there and nowhere else: a folder with the extracted folder or the archive, of the binary
+        or the python form, or one of these two itself. Nothing is ever written there
+    name : "auto" is CIFAR-100 in `data_dir`. Without `data_dir` the place is `cache_dir()`, and where CIFAR-100 is not
+        there, "auto" is the embedded set, whose `notice` then says so
+    download : whether what is missing is downloaded into the cache; by default that is so for a set asked for by its
+        own name and not for "auto"
 
     Raises ConfigError for an unknown name, MissingDataError, DataError for a damaged file, DownloadError.
     """
     if name not in DATASET_NAMES:
-        raise ConfigError(f"Unknown data set {name!r}; choose one of {', '.join(DATASET_NAMES)}.")
+        meant = suggestion(name, DATASET_NAMES)
+        raise ConfigError(f"Unknown data set {name!r}; choose one of {', '.join(DATASET_NAMES)}.{meant}")
     if name == "embedded":
+        if data_dir is not None:
+            raise ConfigError(
+                f"--data-dir is {data_dir}, but the embedded data set is drawn and lies nowhere. Leave --data-dir "
+                "away, or choose another --dataset."
+            )
         return embedded_dataset()
     wanted = "cifar100" if name == "auto" else name
+    layouts = list(layouts)
     known = [layout for layout in layouts if layout.dataset == wanted]
-    given = [Path(data_dir).expanduser()] if data_dir is not None else []
-    try:
-        if found := _find(given, known) or _find_in_cache(known):
-            return _read(*found)
-    except PermissionError as error:
-        raise DataError(f"{error.filename} cannot be read: permission denied. Check who owns it.") from error
+    if data_dir is not None:
+        return _read_given(given_folder(data_dir), known, layouts)
+    if found := _find_in_cache(known):
+        return _read(*found)
     if name != "auto" if download is None else download:
-        return _read(known[0], fetch(known[0], data_dir, mirror=mirror, on_progress=on_progress))
-    looked = " or ".join(str(place) for place in (*given, cache_dir() or "a cache (there is no HOME for one)"))
+        return _read(known[0], fetch(known[0], mirror=mirror, on_progress=on_progress))
+    looked = cache_dir() or "a cache (there is no HOME for one)"
     if name == "auto":
         return embedded_dataset(
             notice=f"{TITLES[wanted]} is not in {looked}: using the embedded set of drawn images. "
@@ -57,6 +64,37 @@ def load_dataset(
         f"{TITLES[wanted]} is not in {looked}. Point --data-dir at the archive or its extracted folder, or fetch it: "
         f"{fetch_command(known[0])} (with --mirror URL where the public host is slow)."
     )
+
+
+def given_folder(data_dir: str | Path) -> Path:
+    """Return the path that a user gave, `~` made the user's own folder; ConfigError for one that is none."""
+    try:
+        if str(data_dir):
+            return Path(data_dir).expanduser()
+        error: Exception | str = "it is empty"
+    except RuntimeError as found:
+        error = found
+    raise ConfigError(f"--data-dir is {str(data_dir)!r}, no folder: {error}. Give the folder in which the data lie.")
+
+
+def _read_given(place: Path, known: list[Layout], every: list[Layout]) -> Dataset:
+    """Read what lies in the place that a user named; MissingDataError says what was looked for, and what to do."""
+    try:
+        if found := _find(place, known):
+            return _read(*found)
+        other = _find(place, every)
+        there = "It is a file, and none of these." if place.is_file() else "" if place.exists() else "It is not there."
+        cut = [one for one in known if (place / f"{one.archive.name}.part").exists()]
+    except OSError as error:
+        raise _unreadable(error, place) from error
+    forms = " or ".join(f"{layout.folder}/ or {layout.archive.name}" for layout in known)
+    told = [f"--data-dir {place} does not hold {TITLES[known[0].dataset]}; looked for there: {forms}."]
+    told += [there] if there else []
+    told += ["A download into it was cut; fetching goes on from there."] if cut else []
+    told += [f"It holds {TITLES[other[0].dataset]}: --dataset {other[0].dataset} takes that."] if other else []
+    folder = place.parent if place.is_file() else place
+    told += [f"Correct --data-dir, or fetch the data: {fetch_command((cut or known)[0], folder)}"]
+    raise MissingDataError(" ".join(told))
 
 
 def fetch(
@@ -71,7 +109,7 @@ def fetch(
     Returns the path of the archive, verified; nothing is downloaded when it is already there and whole. Raises
     DownloadError, and ConfigError where there is no cache.
     """
-    folder = Path(data_dir).expanduser() if data_dir is not None else cache_dir()
+    folder = given_folder(data_dir) if data_dir is not None else cache_dir()
     if folder is None:
         raise ConfigError("No HOME says where your files lie: name a folder for the download with --data-dir.")
     return download_file(layout.archive, folder, mirror or HOST, on_progress=on_progress)
@@ -81,28 +119,38 @@ def _find_in_cache(layouts: list[Layout]) -> tuple[Layout, Path] | None:
     """Return what `_find` finds in the cache: nothing where that cannot be entered, as in another user's home."""
     cache = cache_dir()
     try:
-        return _find([cache], layouts) if cache else None
-    except PermissionError:
+        return _find(cache, layouts) if cache else None
+    except OSError:
         return None
 
 
-def _find(places: list[Path], layouts: list[Layout]) -> tuple[Layout, Path] | None:
+def _find(place: Path, layouts: list[Layout]) -> tuple[Layout, Path] | None:
     """Return the first form that is there and its folder or archive: folders first, they load five times faster."""
-    for place in places:
-        base = place.parent if place.is_file() else place
-        for layout in layouts:
-            # A folder of the right name counts with any of its files, so that a damaged one is reported, not skipped.
-            for folder, enough in ((base / layout.folder, any), (base, all)):
-                if enough((folder / spec.name).is_file() for spec in layout.train + layout.test):
-                    return layout, folder
-        for layout in layouts:
-            if (archive := base / layout.archive.name).is_file():
+    for layout in layouts:
+        # A folder of the right name counts with any of its files, so that a damaged one is reported, not skipped.
+        named = place / layout.folder, place if place.name == layout.folder else None
+        for folder, enough in ((named[0], any), (named[1], any), (place, all)):
+            if folder and enough((folder / spec.name).is_file() for spec in layout.train + layout.test):
+                return layout, folder
+    for layout in layouts:
+        for archive in (place / layout.archive.name, place):
+            if archive.name == layout.archive.name and archive.is_file():
                 return layout, archive
     return None
+
+
+def _unreadable(error: OSError, place: Path) -> DataError:
+    reason = "permission denied. Check who owns it" if isinstance(error, PermissionError) else error.strerror
+    return DataError(f"{error.filename or place} cannot be read: {reason}.")
 
 
 def _read(layout: Layout, path: Path) -> Dataset:
     is_folder = path.is_dir()
     kind = "files" if is_folder else "archive"
-    raw = read_folder(path, layout) if is_folder else read_archive(path, layout)
+    try:
+        raw = read_folder(path, layout) if is_folder else read_archive(path, layout)
+    except OSError as error:
+        if isinstance(error, FastMLPError):
+            raise
+        raise _unreadable(error, path) from error
     return decode(layout, raw, f"{TITLES[layout.dataset]}, official {layout.form} {kind}, checksums verified")

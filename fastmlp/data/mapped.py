@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fastmlp.data.dataset import Dataset
-from fastmlp.errors import DataError, OutputError
+from fastmlp.errors import DataError, OutputError, remedy
 
 _PARTS = ("train", "test")
 
@@ -28,7 +28,7 @@ def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
         (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
     except OSError as error:
         raise OutputError(
-            f"{folder} cannot take the data set ({error}). Free some space or choose another --out."
+            f"{folder} cannot take the data set ({error}). {remedy(error, 'choose another folder')}"
         ) from error
     return read_mapped(folder, dataset.fingerprint)
 

@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +45,7 @@ def _set_up(wanted: _Wanted, sent: Dataset | None) -> dict[str, Any]:
     from threadpoolctl import threadpool_limits
 
     from fastmlp.data import load_dataset
+    from fastmlp.data.cifar import TITLES
     from fastmlp.data.mapped import read_mapped
     from fastmlp.threads import blas_info, usable_cores
 
@@ -55,18 +55,23 @@ def _set_up(wanted: _Wanted, sent: Dataset | None) -> dict[str, Any]:
     threadpool_limits(wanted.threads, user_api="blas")  # for good: without a `with`, nothing takes it back
     if wrong := [library for library in blas_info() if library["num_threads"] > wanted.threads]:
         raise RuntimeError(f"its {wrong[0]['internal_api']} takes {wrong[0]['num_threads']} threads")
+    place = os.environ.get("FASTMLP_DATA_DIR") if wanted.name in TITLES else None
     ways: list[Callable[[], Dataset]] = [
         lambda: read_mapped(wanted.work / DATA, wanted.fingerprint),
-        lambda: load_dataset(wanted.name, os.environ.get("FASTMLP_DATA_DIR"), download=False),
+        lambda: load_dataset(wanted.name, place, download=False),
     ]
     if sent is not None:
         ways = [lambda: sent]
     for way in () if holds(wanted.fingerprint) else ways:
-        with suppress(FastMLPError):
+        try:
             dataset = replace(way())  # a copy, which works its fingerprint out anew, from what it holds
-            if dataset.fingerprint == wanted.fingerprint:
-                hold(dataset)
-                break
+        except FastMLPError as error:
+            if place is not None and way is ways[-1]:  # it was told of a place that has none
+                raise ConfigError(f"its FASTMLP_DATA_DIR is {place}: {error}") from error
+            continue
+        if dataset.fingerprint == wanted.fingerprint:
+            hold(dataset)
+            break
     return {"cores": usable_cores(), "has_data": holds(wanted.fingerprint)}
 
 

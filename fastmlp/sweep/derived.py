@@ -45,7 +45,7 @@ def as_csv(runs: Sequence[RunResult]) -> str:
         config = data["config"] | {"layers": "-".join(map(str, run.config.layers))}
         config["max_epochs"] = config.pop("epochs")  # a figure has this name too
         rows.append({"run_id": run.run_id, "status": run.status, **config}
-            | {name: data[name] for name in (*figures, "weights_sha256", "error")})  # fmt: skip
+            | {name: data[name] for name in (*figures, "started", "finished", "weights_sha256", "error")})  # fmt: skip
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -5,9 +5,11 @@ layers = [3072, 256, 20]
 normalize = ["image", "channel"]
 grid = ["lr=0.001,0.005", "batch_size=256,1024"]
 quiet = true
+
+The paths in it are from the folder that the file is in.
 """
 
-import difflib
+import os
 import shlex
 import tomllib
 from argparse import SUPPRESS, Action, ArgumentParser
@@ -17,8 +19,11 @@ from typing import Any
 
 import tomli_w
 
-from fastmlp.errors import ConfigError
+from fastmlp.errors import ConfigError, suggestion
 from fastmlp.results import write_whole
+
+SWEEP_FILE = "sweep.toml"
+PLACES = ("data_dir", "init_from")
 
 
 def read(path: Path, parser: ArgumentParser) -> list[str]:
@@ -35,23 +40,38 @@ def read(path: Path, parser: ArgumentParser) -> list[str]:
         raise ConfigError(
             f"--config {path} cannot be read ({error.strerror}). Give the path of a TOML file."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"--config {path} is not TOML: {error}. Its lines are like `lr = 0.01`.") from error
     options = _options(parser)
     arguments = []
     for key, value in document.items():
         if key not in options:
-            near = difflib.get_close_matches(key, options, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
             raise ConfigError(
-                f"--config {path}: {key!r} is not a key; {hint}Allowed are the long options that "
+                f"--config {path}: {key!r} is not a key.{suggestion(key, options)} Allowed are the long options that "
                 f"`{parser.prog} --help` lists, without dashes, as in batch_size; config is not."
             )
+        if key in PLACES and isinstance(value, str):
+            value = str(resolved(path.parent, value))
         try:
             arguments += _words(*options[key], value)
         except TypeError as error:
             raise ConfigError(f"--config {path}: {key} is {value!r}; allowed is {error}.") from None
     return arguments
+
+
+def resolved(folder: Path, place: str) -> Path:
+    """Return the path that a file in `folder` names, `~` and paths from the root as they are."""
+    return Path(os.path.normpath(folder.resolve() / place)) if place and not place.startswith("~") else Path(place)
+
+
+def _relative(place: Path, folder: Path) -> str:
+    """Return the path as it is from `folder`, so that both can be moved together; where they share no folder, whole."""
+    place, folder = place.expanduser().resolve(), folder.resolve()
+    try:
+        shared = os.path.commonpath([place, folder])
+    except ValueError:  # of two drives
+        shared = place.anchor
+    return str(place) if shared == place.anchor else os.path.relpath(place, folder)
 
 
 def _options(parser: ArgumentParser) -> dict[str, tuple[str, Action]]:
@@ -90,11 +110,13 @@ def _word(value: Any) -> str:
 def write(path: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Replace `path` by a file of these settings, with the facts and how to run it again as comments before them.
 
-    `settings` are by key, as the parser returns them: None is left out. `read` gives arguments that the parser makes
+    `settings` are by key, as the parser returns them: None is left out, PLACES are written from the folder of `path`
+    where they share one with it. `read` gives arguments that the parser makes
     the same settings of. Raises OutputError where the file cannot be written.
     """
     comments = [f"{name}: {value}" for name, value in facts.items()]
     comments.append(f"To run it again: python -m fastmlp.train --config {shlex.quote(str(path))}")
     heading = "".join(f"# {' '.join(line.split())}\n" for line in comments)
     values = {name: str(v) if isinstance(v, Path) else v for name, v in settings.items() if v is not None}
+    values |= {name: _relative(settings[name], path.parent) for name in PLACES if settings.get(name) is not None}
     write_whole(path, f"{heading}\n{tomli_w.dumps(values)}")

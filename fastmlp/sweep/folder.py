@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
 from shutil import rmtree
@@ -14,27 +14,33 @@ from fastmlp.errors import ConfigError
 from fastmlp.identity import run_id
 from fastmlp.results import ENDED, RunResult
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, MODELS
-from fastmlp.sweep.lock import held
+from fastmlp.sweep.leftovers import TEMPORARY, remove_leftovers, remove_temporary
+from fastmlp.sweep.lock import WORK, held
 from fastmlp.sweep.store import Store, newest
 
 
 class Folder:
     """Results by run id, `known`, which are in `runs.jsonl` before they are here; `work` for what dies with the sweep.
 
-    Without `out` nothing is kept: use `opened`.
+    Without `out` nothing is kept: use `opened`. reads : whether nothing is to be changed, nor made
     """
 
-    def __init__(self, work: Path, out: Path | None) -> None:
-        self.work, self.out, self.notes = work, out, list[str]()
+    def __init__(self, work: Path, out: Path | None, *, reads: bool = False) -> None:
+        self.work, self.out, self.notes, self._reads = work, out, list[str](), reads
+        self._anew = set[str]()
         self.known: dict[str, RunResult] = {}
         self.models = None if out is None else out / MODELS
         self._store = None if out is None else Store(out / "runs.jsonl")
         if self._store is not None:
-            runs, self.notes = self._store.load()
+            runs, self.notes = self._store.load(mend=not reads)
             self.known = newest(runs)
 
     def keep(self, result: RunResult) -> None:
-        """Add a result; its checkpoint goes, unless the run goes on from it."""
+        """Add a result; its checkpoint goes, unless the run goes on from it. One that went on keeps its start."""
+        before = self.known.get(result.run_id)
+        if before is not None and before.started and result.run_id not in self._anew:
+            result = replace(result, started=before.started)
+        self._anew.discard(result.run_id)
         if self._store is not None:
             self._store.append(result)
         self.known[result.run_id] = result
@@ -63,7 +69,9 @@ class Folder:
             name = run_id(config, fingerprint)
             result = self.known.get(name)
             if result is not None and result.status in retry:
-                self.drop_checkpoint(name)
+                if not self._reads:
+                    self._anew.add(name)
+                    self.drop_checkpoint(name)
             elif result is not None and _finished(result, test=test):
                 continue
             to_run.append(config)
@@ -112,16 +120,27 @@ def _difference(there: RunConfig, configs: Sequence[RunConfig]) -> str:
 
 
 @contextmanager
-def opened(out: Path | None) -> Iterator[Folder]:
+def opened(out: Path | None, *, looking: bool = False) -> Iterator[Folder]:
     """Hold the folder for one sweep; a temporary one, without a store, where `out` is None.
 
-    Raises ConfigError where another sweep holds it, OutputError or DataError where it cannot be used.
+    looking : whether the folder is only looked into, and nothing made or changed in it: it need not be there
+
+    What a sweep before this one left, as a killed one does, is removed. Raises ConfigError where another sweep holds
+    the folder, OutputError or DataError where it cannot be used.
     """
+    if looking:
+        yield Folder(Path(), out, reads=True)
+        return
     if out is None:
-        with TemporaryDirectory(prefix="fastmlp-") as work:
-            yield Folder(Path(work), None)
+        remove_temporary()
+        with TemporaryDirectory(prefix=TEMPORARY) as place, held(Path(place)):
+            yield Folder(Path(place) / WORK, None)
         return
     with held(out) as notes:
-        folder = Folder(out / ".work", out)
-        folder.notes[:0] = notes
-        yield folder
+        removed = remove_leftovers(out)
+        folder = Folder(out / WORK, out)
+        folder.notes[:0] = [*notes, f"Removed what it left: {removed}."] if removed.files else notes
+        try:
+            yield folder
+        finally:
+            folder.clean()

@@ -21,7 +21,7 @@ from fastmlp.run import run_one
 from fastmlp.sweep.board import Board, Reporter
 from fastmlp_kernels._compiling import when_compiling
 
-DATA, BOARD, CHECKPOINTS = "data", "board", "checkpoints"
+DATA, BOARD, CHECKPOINTS, COMPILING = "data", "board", "checkpoints", "compiling"
 MODELS = "models"
 
 _held: dict[str, Dataset] = {}

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 from fastmlp.errors import ConfigError, OutputError
 from fastmlp.results import write_whole
 
+WORK, OWNER = ".work", "owner.json"
+
 
 @contextmanager
 def held(folder: Path) -> Iterator[list[str]]:
@@ -22,8 +24,8 @@ def held(folder: Path) -> Iterator[list[str]]:
     There is one where a sweep before this one was killed. Raises ConfigError where another sweep holds the lock, and
     OutputError where the folder cannot be locked.
     """
-    work = folder / ".work"
-    lock, owner = FileLock(work / "lock"), work / "owner.json"
+    work = folder / WORK
+    lock, owner = FileLock(work / "lock"), work / OWNER
     try:
         work.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():

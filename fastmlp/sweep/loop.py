@@ -19,8 +19,10 @@ import numpy as np
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.mapped import write_mapped
-from fastmlp.results import RunResult, failed_result, write_whole
+from fastmlp.environment import environment
+from fastmlp.results import RunResult, failed_result, now, write_results, write_whole
 from fastmlp.sweep.board import Board
+from fastmlp.sweep.fits import check_fits
 from fastmlp.sweep.folder import opened
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, Job, Outcome, hold, model_path, run
 from fastmlp.sweep.processes import Processes
@@ -140,9 +142,11 @@ class Sweep:
 
     def _outcomes(self, waiting: deque[Job], stop: _Stop) -> Iterator[Outcome]:
         free, running, deaths = list(range(self._jobs)), dict[Future[Outcome], Job](), Counter[str]()
+        began: dict[str, str] = {}  # by this machine's clock, whichever a run is on
         while running or (waiting and not stop.asked):
             while waiting and free and not stop.asked:
                 job = replace(waiting.popleft(), slot=free.pop(0))
+                began.setdefault(job.run_id, now())
                 running[self._executor.submit(run, job)] = job
                 self._watcher.start(job)
             for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
@@ -154,7 +158,8 @@ class Sweep:
                         self._watcher.tell("A worker died; its run starts again from its last checkpoint.")
                         waiting.appendleft(job)
                         continue
-                yield _outcome(future, job)
+                result, model = _outcome(future, job)
+                yield Outcome(replace(result, started=began[job.run_id], finished=now()), model)
             self._watcher.look(self._board, list(running.values()))
             if stop.asked == 1 and not self._board.stops:
                 self._board.order_stop()
@@ -197,9 +202,14 @@ def run_sweep(
         already are not run again, save those whose status is one of `retry`: "failed", "diverged", "interrupted"
     watcher : told of what goes on; start : (P,) weights to begin with, of which each config has the hash in `init_from`
 
-    Raises ConfigError where `out` holds another sweep, or another sweep holds it. After Ctrl-C the epochs under way
-    end and are saved, and KeyboardInterrupt is raised.
+    `out` has a `results.json` too, of these runs in their order. Images may have any width; "channel" wants one that
+    three divides, "dataset" and augmentation 3072.
+
+    Raises ConfigError where `out` holds another sweep, or another sweep holds it, or a config does not fit the data,
+    and DataError for data that are no images. After Ctrl-C the epochs under way end and are saved, and
+    KeyboardInterrupt is raised.
     """
+    check_fits(configs, dataset)
     with opened(out) as folder, ExitStack() as stack:
         fingerprint = dataset.fingerprint
         folder.check_sweep(configs, fingerprint)
@@ -212,6 +222,10 @@ def run_sweep(
                 executor = stack.enter_context(Processes(min(jobs, len(missing)), threads))
             hold(write_mapped(dataset, folder.work / DATA))
             more = {"models": folder.models, "start": start}
-            Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet(), **more).run(missing)
-            folder.clean()
+            try:
+                Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet(), **more).run(missing)
+            finally:
+                if out is not None:
+                    known = folder.known_of(configs, fingerprint)
+                    write_results(out / "results.json", environment(dataset), known)
         return folder.known_of(configs, fingerprint)

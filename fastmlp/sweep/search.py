@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
-from fastmlp.config import RunConfig, check_fields
-from fastmlp.errors import ConfigError
+from fastmlp.config import RunConfig, check_fields, parse_layers
+from fastmlp.errors import ConfigError, suggestion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,8 @@ FIELDS: dict[str, Any] = {name: kind for name, kind in get_type_hints(RunConfig)
 _FORM = "An axis is FIELD=VALUE,VALUE,... (layers=3072-128-20,3072-256-20) or, of numbers, FIELD=LOW..HIGH."
 # Draws a wanted candidate: with so many, even the last of N equally likely ones is missed once in e**100.
 _DRAWS = 100
+# A sweep's list of runs fits the memory, and its results a table.
+MOST_RUNS = 100_000
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,7 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def _layers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("-"))
-
-
-_READERS: dict[Any, Callable[[str], Any]] = {str: str, int: int, float: float, tuple[int, ...]: _layers}
+_READERS: dict[Any, Callable[[str], Any]] = {str: str, int: int, float: float, tuple[int, ...]: parse_layers}
 
 
 def parse_axis(text: str) -> Axis:
@@ -83,9 +81,14 @@ def parse_axis(text: str) -> Axis:
     """
     field, _, values = text.partition("=")
     if field not in FIELDS:
-        raise ConfigError(f"{text!r} names no field that a search can vary; these are {', '.join(FIELDS)}. {_FORM}")
+        meant = suggestion(field.strip("-").replace("-", "_"), FIELDS)
+        raise ConfigError(
+            f"{text!r} names no field that a search can vary; these are {', '.join(FIELDS)}.{meant} {_FORM}"
+        )
     low, is_range, high = values.partition("..")
     parts = [low, high] if is_range else values.split(",")
+    if field == "layers" and not is_range and "-" not in values:
+        parts = [values]  # one network, with commas between its layers
     if not all(parts):
         raise ConfigError(f"{text!r} lacks a value. {_FORM}")
     if is_range and FIELDS[field] not in (int, float):
@@ -103,7 +106,7 @@ def parse_axis(text: str) -> Axis:
 def _value(field: str, text: str) -> Any:
     try:
         value = _READERS[FIELDS[field]](text)
-    except ValueError:
+    except ValueError:  # ConfigError is one
         value = text  # which the field's own check refuses
     try:
         check_fields({field: value})
@@ -126,6 +129,8 @@ def grid(axes: Sequence[Axis]) -> list[dict[str, Any]]:
             low, high = axis.bounds
             raise ConfigError(f"{axis.field}={low}..{high} is a range. A grid needs values; --random takes ranges.")
     names = [axis.field for axis in axes]
+    if (count := math.prod(len(axis.choices) for axis in axes)) > MOST_RUNS:
+        raise ConfigError(f"--grid has {count:,} combinations; allowed are {MOST_RUNS:,}. Give fewer values.")
     return [dict(zip(names, values, strict=True)) for values in product(*(axis.choices for axis in axes))]
 
 
@@ -137,8 +142,10 @@ def sample(axes: Sequence[Axis], count: int, seed: int) -> list[dict[str, Any]]:
     ConfigError where there are not that many, and for two axes of one field.
     """
     _check_fields_differ(axes)
-    if count < 1:
-        raise ConfigError(f"--random is to draw {count} candidates; allowed is a whole number of at least 1.")
+    if not 1 <= count <= MOST_RUNS:
+        raise ConfigError(
+            f"--random is to draw {count} candidates; allowed is a whole number of at least 1 and at most {MOST_RUNS}."
+        )
     import numpy as np  # here: a command's parser knows PRESETS, and need not wait for it
 
     rng = np.random.default_rng(seed)

@@ -5,6 +5,7 @@ A line is JSON of its own, for other people's tools too:
 object as it stands in the line. Lines are only ever added; the newest line of a run counts.
 """
 
+import errno
 import io
 import json
 import os
@@ -15,7 +16,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from fastmlp.errors import DataError, OutputError
+from fastmlp.errors import DataError, OutputError, remedy
 from fastmlp.results import RunResult, write_whole
 
 # The first group is what stands before a whole line without a newline between: a write that was cut off. Being greedy
@@ -41,7 +42,7 @@ class Store:
                     # One write, so that a kill finds all of the line or none, or at worst leaves a tail without an end.
                     written = os.write(file.fileno(), line)
                     if written < len(line):
-                        raise OSError(f"only {written} of {len(line)} bytes fitted")
+                        raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes fitted")
                     os.fsync(file.fileno())
                     if size == 0:
                         _sync(self.path.parent)  # or the new file's name could be lost
@@ -51,8 +52,8 @@ class Store:
                     raise
         except OSError as error:
             raise OutputError(
-                f"A run's result could not be added to {self.path} ({error}). Free some space, then give the same "
-                "command again: it runs what is missing."
+                f"A run's result could not be added to {self.path} ({error}). "
+                f"{remedy(error, 'choose another folder')} The same command again runs what is missing."
             ) from error
 
     def load(self, *, mend: bool = True) -> tuple[list[RunResult], list[str]]:
@@ -113,8 +114,8 @@ class Store:
             with suppress(OSError):
                 aside.unlink()
             raise OutputError(
-                f"{self.path} has damaged lines, which could not be moved to {aside} ({error}). Free some space or "
-                "choose another --out."
+                f"{self.path} has damaged lines, which could not be moved to {aside} ({error}). "
+                f"{remedy(error, 'choose another folder')}"
             ) from error
         write_whole(self.path, b"".join(whole).decode())
         # What is appended from now on goes to the new file: its name must not fall back to the old one.

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 VARIABLE = "FASTMLP_NUMBA_CACHE"
 SWITCHED_OFF = f"{VARIABLE}=0"
+COMMAND = "fastmlp_kernels.cache"
 # Of all entries together; a sweep's kernels take about 2 MB.
 MOST_BYTES = 256 << 20
 # A file that is still being written is younger.
@@ -30,10 +31,21 @@ logger = logging.getLogger("fastmlp_kernels")
 
 def wanted() -> bool:
     """Whether the environment leaves the cache on; ValueError for a value that says neither."""
+    if (wrong := _wrong_value()) and COMMAND in sys.orig_argv:
+        return False  # the command is there to tell of it
+    if wrong:
+        raise ValueError(wrong)
+    return os.environ.get(VARIABLE) != "0"
+
+
+def _wrong_value() -> str:
+    """Return what is wrong with the value in the environment, nothing where it may be that."""
     value = os.environ.get(VARIABLE, "")
-    if value not in ("", "0", "1"):
-        raise ValueError(f"{VARIABLE}={value!r}: set it to 1 (keep compiled code on disk) or to 0 (do not)")
-    return value != "0"
+    return (
+        ""
+        if value in ("", "0", "1")
+        else f"{VARIABLE}={value!r}: set it to 1 (keep compiled code on disk) or to 0 (do not)"
+    )
 
 
 def place() -> Path | None:
@@ -75,7 +87,7 @@ def why_unused(path: Path | None) -> str | None:
         return "neither HOME nor the system says where this user's files lie"
     try:
         if not wanted():
-            return SWITCHED_OFF
+            return _wrong_value() or SWITCHED_OFF
         if not path.exists():
             return "it would be root's, in a folder of another user" if _is_anothers_home(path) else None
         return None if _is_private(path) else "it is not a folder of this user alone (owner, mode 0700)"

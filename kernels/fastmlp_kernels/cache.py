@@ -7,6 +7,7 @@
 """
 
 import argparse
+import difflib
 import sys
 import time
 from collections.abc import Sequence
@@ -87,9 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m fastmlp_kernels.cache",
         description="Show the cache of compiled kernels on disk, or clear it.",
         epilog=_ABOUT,
+        allow_abbrev=False,
     )
     parser.add_argument("--clear", action="store_true", help="remove all that is in it")
-    if not parser.parse_args(arguments).clear:
+    given, left = parser.parse_known_args(arguments)
+    if left:
+        meant = " Did you mean '--clear'?" if difflib.get_close_matches(left[0], ["--clear", "clear"]) else ""
+        parser.error(f"unrecognized arguments: {' '.join(left)}.{meant} --help lists what is allowed.")
+    if not given.clear:
         print(summary())
         return 0
     removed, where = clear(), folder()

@@ -1,0 +1,63 @@
+"""What a command says, in a file too, with the time: `--log FILE`."""
+
+import logging
+import sys
+import time
+from logging.handlers import MemoryHandler
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fastmlp.errors import OutputError, remedy
+
+logger = logging.getLogger("fastmlp")  # to which `fastmlp.terminal.say` tells each line
+_FORM, _TIME = "%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S"
+
+
+class _File(logging.FileHandler):
+    """A file that, where it is full, costs the log and not the training."""
+
+    told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - as logging calls it
+        if not self.told:
+            print(f"--log {self.baseFilename} cannot be written on ({sys.exc_info()[1]}).", file=sys.stderr)
+        self.told = True
+
+
+class Log:
+    """A context in which lines are kept; from `begin` on they are in the file, those from before first."""
+
+    def __init__(self) -> None:
+        self._kept, self._level = MemoryHandler(100_000, flushLevel=logging.CRITICAL + 1), logger.level
+        self._file: _File | None = None
+
+    def __enter__(self) -> Self:
+        logger.addHandler(self._kept)
+        logger.setLevel(logging.INFO)
+        return self
+
+    def begin(self, path: Path | None) -> None:
+        """Open the file, at its end, where there is to be one; OutputError where it cannot be written."""
+        if path is None:
+            return
+        try:
+            self._file = _File(path, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(
+                f"--log {path} cannot be written ({error.strerror}). {remedy(error, 'choose another file')}"
+            ) from error
+        form = logging.Formatter(_FORM, _TIME)
+        form.converter = time.gmtime
+        self._file.setFormatter(form)
+        self._kept.setTarget(self._file)
+        self._kept.flush()
+        logger.removeHandler(self._kept)
+        logger.addHandler(self._file)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for handler in (self._kept, self._file):
+            if handler is not None:
+                logger.removeHandler(handler)
+                handler.close()
+        logger.setLevel(self._level)

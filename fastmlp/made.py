@@ -1,0 +1,51 @@
+"""Which files a page was made of: what the next one no longer makes is removed, and nothing that is a user's own."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastmlp.errors import ConfigError
+from fastmlp.results import write_whole
+
+RECORD = ".report.json"
+# Of all pages that were made with the data, also by versions that kept no record.
+_WITH_DATA = "figures/confusion.svg"
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return {"with_data": bool(record["with_data"]), "files": dict(record["files"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"with_data": (folder / _WITH_DATA).exists(), "files": {}}
+
+
+def check_not_poorer(folder: Path, why: str) -> None:
+    """Raise ConfigError where the page that is there was made with the data; why : they are not there for a new one."""
+    if (folder / "report.html").exists() and _read(folder)["with_data"]:
+        raise ConfigError(
+            f"{folder / 'report.html'} was made with the data, and a new one would be poorer: {why} Give their place "
+            "by --data-dir, or remove that page first."
+        )
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes], *, with_data: bool) -> None:
+    """Write files by their names in the folder, and remove those of the page before that are none of these.
+
+    One that was changed since stays. Raises OutputError where a file cannot be written.
+    """
+    before = _read(folder)["files"]
+    for name, content in files.items():
+        write_whole(folder / name, content)
+    for name in set(before) - set(files):
+        path = folder / name
+        if path.is_file() and _digest(path.read_bytes()) == before[name]:
+            path.unlink()
+    made = {name: _digest(content.encode() if isinstance(content, str) else content) for name, content in files.items()}
+    write_whole(folder / RECORD, json.dumps({"with_data": with_data, "files": made}, indent=1) + "\n")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

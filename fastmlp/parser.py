@@ -1,0 +1,161 @@
+"""The parser of every command line here: what was given, what is allowed, and what was probably meant.
+
+It loads neither numpy nor numba, so that `--help` and a typing error are answered at once.
+"""
+
+import re
+from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fastmlp.config import MOST, parse_layers
+from fastmlp.errors import ConfigError, suggestion
+
+
+class Parser(ArgumentParser):
+    """An ArgumentParser without abbreviations, that suggests what is most like a word it does not know."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": RawDescriptionHelpFormatter, "allow_abbrev": False} | options)
+        self._negative_number_matcher = re.compile(r"^-(\d|\.\d|inf|nan)")  # argparse takes -1e-3 for an option
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Namespace | None = None) -> Namespace:  # type: ignore[override]
+        """Return the options; ends the program with status 2 where words are left over."""
+        if any(action.nargs == "*" for action in self._actions):  # which argparse finds before options alone
+            found, left = self.parse_known_intermixed_args(args, namespace or Namespace())
+        else:
+            found, left = self.parse_known_args(args, namespace or Namespace())
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}.{self._meant(left[0])} --help lists what is allowed.")
+        return found
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with status 2, having said the message under the usage."""
+        super().error(message.encode(errors="backslashreplace").decode())
+
+    def _check_value(self, action: Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            allowed = [str(choice) for choice in action.choices]
+            meant = suggestion(str(value), allowed)
+            raise ArgumentError(action, f"invalid choice: {value!r}; choose from {', '.join(allowed)}.{meant}")
+
+    def _meant(self, word: str) -> str:
+        """Return which option a word that was not understood may stand for."""
+        name, equals, value = word.partition("=")
+        actions = list(_all_actions(self))
+        options = [option for action in actions for option in action.option_strings if option.startswith("--")]
+        if word.startswith("-"):
+            words = name.strip("-").replace("-", " ").replace("_", " ")
+            named = [a.option_strings[-1] for a in actions if a.option_strings and words in (a.help or "").split(" (")]
+            return f" Did you mean {named[0]!r}?" if named else suggestion(name, options)
+        if equals and f"--{name.replace('_', '-')}" in options:
+            return f" Did you mean '--{name.replace('_', '-')} {value}'?"
+        for like in (lambda known: [word] * (word in known), lambda known: _near(word, known)):
+            meant = [f"{a.option_strings[-1]} {one}" for a in actions if a.option_strings for one in like(_known(a))]
+            if meant:
+                return f" Did you mean {' or '.join(map(repr, meant))}?"
+        return ""
+
+
+def _all_actions(parser: ArgumentParser) -> Iterator[Action]:
+    for action in parser._actions:
+        inner = action.choices if isinstance(action.choices, dict) else {}
+        if action.nargs == "A...":  # the parsers of a command's commands
+            for one in inner.values():
+                yield from _all_actions(one)
+        else:
+            yield action
+
+
+def _known(action: Action) -> list[str]:
+    """Return the words that an option takes, where they are known."""
+    return [str(name) for name in action.choices or getattr(action.type, "known", ())]
+
+
+def _near(word: str, known: Iterable[str]) -> list[str]:
+    from difflib import get_close_matches
+
+    return get_close_matches(word, list(known), n=1)
+
+
+def names(what: str, known: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return a reader of one argument that holds a name, or several with commas."""
+    known = list(known)
+
+    def read(text: str) -> list[str]:
+        given = text.split(",")
+        for name in given:
+            if name not in known:
+                meant = suggestion(name, known)
+                raise ArgumentTypeError(f"no {what} is called {name!r}; choose from {', '.join(known)}.{meant}")
+        return given
+
+    read.known = known  # type: ignore[attr-defined] - for what is suggested
+    return read
+
+
+def whole(least: int = 1, most: int = MOST) -> Callable[[str], int]:
+    """Return a reader of a whole number from `least` to `most`."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise ArgumentTypeError(f"{_short(text)} is not a whole number of at least {least} and at most {most}")
+        return number
+
+    return read
+
+
+def number(text: str) -> float:
+    """Read a number; whether it fits the option is for others to say."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{_short(text)} is not a number; give it as in 0.01 or 1e-2") from None
+
+
+def layers(text: str) -> tuple[int, ...]:
+    """Read the sizes of layers, with commas or dashes."""
+    try:
+        return parse_layers(text)
+    except ConfigError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def place(text: str) -> Path:
+    """Read the path of a file or folder, `~` for the user's own."""
+    if not text or "\0" in text or _has_surrogates(text):
+        raise ArgumentTypeError(f"{text!r} names no file or folder; give a path, . for the folder that you are in")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ArgumentTypeError(f"{text!r} names no folder ({error})") from None
+
+
+def address(text: str) -> str:
+    """Read the address of a dask scheduler: another one would end in a traceback of dask's."""
+    if not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?[^\s/]+:\d{1,5}|inproc://\S+", text):
+        raise ArgumentTypeError(
+            f"{text!r} is not the address of a scheduler; give the one that `dask scheduler` prints, as in tcp://host:8786"
+        )
+    return text
+
+
+def fingerprint(text: str) -> str:
+    """Read the fingerprint of a data set."""
+    if text != "any" and not re.fullmatch("[0-9a-f]{16}", text):
+        raise ArgumentTypeError(f"{text!r} is not a fingerprint: 16 hexadecimal digits, or any")
+    return text
+
+
+def _has_surrogates(text: str) -> bool:
+    """Whether the text holds bytes that are no UTF-8: it could not be written into a file."""
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")

@@ -1,0 +1,86 @@
+"""What a sweep that was killed leaves behind: the mapped copy of its data above all, and files half written."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import rmtree
+from tempfile import gettempdir
+from typing import NamedTuple
+
+from fastmlp.errors import FastMLPError
+from fastmlp.sweep.job import BOARD, CHECKPOINTS, COMPILING, DATA, MODELS
+from fastmlp.sweep.lock import OWNER, WORK, held
+
+TEMPORARY = "fastmlp-sweep-"
+"""How the names of folders begin that a sweep without a folder of its own works in."""
+_PART = re.compile(r"\..+\.(\d+)\.part(\.\w+)?")
+
+
+class Removed(NamedTuple):
+    """Files and their bytes together."""
+
+    files: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.files} file{'s' * (self.files != 1)}, {self.size / 1e6:.1f} MB"
+
+
+def remove_leftovers(out: Path) -> Removed:
+    """Remove what only a running sweep of this folder needs; whoever calls holds its lock. Checkpoints stay."""
+    found = [path for path in _leftovers(out) if path.is_file()]
+    sizes = {path: path.stat().st_size for path in found}
+    for path in found:
+        path.unlink(missing_ok=True)
+    rmtree(out / WORK / DATA, ignore_errors=True)
+    return Removed(len(sizes), sum(sizes.values()))
+
+
+def _leftovers(out: Path) -> Iterator[Path]:
+    work = out / WORK
+    yield from (work / DATA).glob("*")
+    yield from (work / BOARD, work / COMPILING)
+    for folder in (out, work, work / CHECKPOINTS, out / MODELS, out / "figures", out / "tables"):
+        for path in folder.glob(".*.part*"):
+            if (part := _PART.fullmatch(path.name)) and not _is_alive(int(part[1])):
+                yield path
+
+
+def _is_alive(process: int) -> bool:
+    """Whether a process of this number is there: a page may be written beside a sweep."""
+    if os.name != "posix":  # where this would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def remove_if_free(out: Path) -> Removed:
+    """Remove a dead sweep's leftovers, unless a sweep holds the folder, or it cannot be changed."""
+    try:
+        if (out / WORK / DATA).exists():
+            with held(out):
+                return remove_leftovers(out)
+    except (FastMLPError, OSError):
+        pass
+    return Removed(0, 0)
+
+
+def remove_temporary() -> Removed:
+    """Remove the folders of dead sweeps that had none of their own."""
+    files, size = 0, 0
+    for folder in Path(gettempdir()).glob(f"{TEMPORARY}*"):
+        try:
+            if (folder / WORK / OWNER).exists():  # written once the lock is held
+                with held(folder):
+                    removed = remove_leftovers(folder)
+                rmtree(folder)
+                files, size = files + removed.files, size + removed.size
+        except (FastMLPError, OSError):  # it lives, or is another user's
+            continue
+    return Removed(files, size)

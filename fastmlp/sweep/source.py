@@ -1,0 +1,51 @@
+"""Where a sweep's data lie: kept in its `sweep.toml`, found again for its page and for runs that are to be repeated."""
+
+import tomllib
+from pathlib import Path
+
+from fastmlp.data import Dataset, load_dataset
+from fastmlp.errors import DataError, FastMLPError, MissingDataError
+from fastmlp.sweep.file import SWEEP_FILE, resolved
+
+
+def check_fingerprint(dataset: Dataset, wanted: str) -> None:
+    """Raise DataError unless these are the wanted data."""
+    if dataset.fingerprint != wanted:
+        raise DataError(
+            f"The {dataset.name} found here has fingerprint {dataset.fingerprint}, the sweep's had {wanted}; "
+            "--data-dir names another place."
+        )
+
+
+def kept_place(folder: Path) -> Path | None:
+    """Return where the data of the sweep in this folder lay, None where they were in the cache or that is not kept."""
+    try:
+        place = tomllib.loads((folder / SWEEP_FILE).read_text(encoding="utf-8")).get("data_dir")
+    except (OSError, ValueError):
+        return None
+    return resolved(folder, place) if isinstance(place, str) else None
+
+
+def dataset_of(folder: Path, name: str, fingerprint: str, given: Path | None = None) -> Dataset:
+    """Return the data set of the sweep in `folder`, by its fingerprint; nothing is downloaded.
+
+    given : where it lies, as a user says now; otherwise it is looked for where it lay, and then in the cache. Raises
+    MissingDataError, DataError for damaged data or those of another fingerprint, ConfigError for an unknown name.
+    """
+    if given is not None:
+        dataset = load_dataset(name, given)
+        check_fingerprint(dataset, fingerprint)
+        return dataset
+    kept, told = kept_place(folder), list[str]()
+    for place in (None,) if kept is None else (kept, None):
+        try:
+            dataset = load_dataset(name, place, download=False)
+            check_fingerprint(dataset, fingerprint)
+            return dataset
+        except FastMLPError as error:
+            if kept is None:
+                raise
+            told.append(str(error))
+    raise MissingDataError(
+        f"The data of the sweep in {folder} are not where they were. {told[0]} --data-dir names the place."
+    )

@@ -1,0 +1,115 @@
+"""What a killed sweep leaves is removed by the next command there and by --clean, and never from a live one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from command import embedded_made_once, fails, run  # noqa: F401 - a fixture is found by its name
+from fastmlp import report, reproduce
+from fastmlp.results import load_results
+from fastmlp.sweep import leftovers
+from fastmlp.sweep.leftovers import TEMPORARY, remove_temporary
+from fastmlp.sweep.lock import held
+
+pytestmark = pytest.mark.usefixtures("embedded_made_once")
+SMALL = ["--layers", "3072,4,20", "--normalize", "image"]
+BYTES = 5_000_000
+
+
+@pytest.fixture(scope="module")
+def dead() -> int:
+    """Give the number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def kill_there(out: Path, dead: int) -> list[Path]:
+    """Leave what a sweep that is killed in the midst of its work leaves."""
+    work = out / ".work"
+    (work / "data").mkdir(parents=True, exist_ok=True)
+    files = [work / "data" / "train_images.npy", work / "board", work / "compiling", out / f".results.json.{dead}.part"]
+    for file in files:
+        file.write_bytes(b"x" * (BYTES // len(files)))
+    (work / "owner.json").write_text('{"pid": 1, "host": "h", "since": "then"}')
+    return files
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, dead: int, capsys) -> tuple[Path, list[Path]]:
+    out = tmp_path / "out"
+    assert run(*SMALL, "--out", str(out)) == 0
+    left = kill_there(out, dead)
+    capsys.readouterr()
+    return out, left
+
+
+def test_clean_removes_them_and_says_how_much(sweep, capsys) -> None:
+    out, left = sweep
+    live = out / f".report.html.{os.getpid()}.part"  # of a page that is being written beside the sweep
+    kept = {path for path in out.rglob("*") if path.is_file()} - set(left) - {out / ".work" / "owner.json"}
+    live.touch()
+    assert run("--out", str(out), "--clean") == 0
+    assert "4 files, 5.0 MB" in capsys.readouterr().err
+    assert {path for path in out.rglob("*") if path.is_file()} == kept | {live}
+    assert run("--out", str(out), "--clean") == 0
+    assert "Nothing to remove" in capsys.readouterr().err
+
+
+def test_clean_refuses_what_lives_and_what_is_no_sweep(sweep, tmp_path, capsys) -> None:
+    out, left = sweep
+    with held(out):
+        assert f"is in use by the sweep of process {os.getpid()}" in fails(capsys, "--out", str(out), "--clean")
+    assert all(path.exists() for path in left)
+    assert "holds no sweep" in fails(capsys, "--out", str(tmp_path / "none"), "--clean")
+    assert not (tmp_path / "none").exists()
+    assert "--clean is about the runs in the folder of --out" in fails(capsys, "--clean")
+
+
+@pytest.mark.parametrize("command", ["train", "refused", "report", "reproduce"])
+def test_the_next_command_there_removes_them(command, sweep, capsys) -> None:
+    out, _ = sweep
+    [result] = load_results(out / "results.json")[1]
+    if command == "train":
+        assert run(*SMALL, "--out", str(out)) == 0
+    elif command == "refused":
+        fails(capsys, *SMALL, "--lr", "0.5", "--out", str(out))
+    elif command == "report":
+        assert report.main([str(out)]) == 0
+    else:
+        assert reproduce.main([str(out), result.run_id]) == 0
+    assert not (out / ".work" / "data").exists()
+
+
+def test_a_page_beside_a_live_sweep_leaves_its_data_alone(sweep) -> None:
+    out, left = sweep
+    with held(out):
+        assert report.main([str(out)]) == 0
+    assert all(path.exists() for path in left)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_a_sweep_that_is_stopped_leaves_nothing_itself(error, tmp_path, monkeypatch) -> None:
+    def stop(*_, **__):
+        assert (tmp_path / ".work" / "data").exists()
+        raise error
+
+    monkeypatch.setattr("fastmlp.cli.Sweep", stop)
+    if error is KeyboardInterrupt:
+        assert run(*SMALL, "--out", str(tmp_path)) == 130
+    else:
+        with pytest.raises(error):
+            run(*SMALL, "--out", str(tmp_path))
+    assert not (tmp_path / ".work" / "data").exists()
+
+
+def test_sweeps_without_a_folder_leave_none_in_the_temporary_one_for_long(tmp_path, monkeypatch, dead) -> None:
+    monkeypatch.setattr(leftovers, "gettempdir", lambda: str(tmp_path))
+    kill_there(tmp_path / f"{TEMPORARY}dead", dead)
+    (tmp_path / f"{TEMPORARY}other").mkdir()  # nothing says that a sweep of ours was in it
+    with held(tmp_path / f"{TEMPORARY}live"):
+        assert remove_temporary().size == BYTES
+        assert {path.name for path in tmp_path.iterdir()} == {f"{TEMPORARY}other", f"{TEMPORARY}live"}
