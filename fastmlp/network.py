@@ -267,7 +267,7 @@ class MLP:
         return totals
 
     def predict_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
-        """Probability of each class, (M, K), for x an (M, D) array or an `ImageInput`; DataError where outputs overflow."""
+        """Probability of each class, (M, K), for x an (M, D) array or an `ImageInput`; DataError where it overflows."""
         return self._of_logits(x, batch_size, jit.softmax)
 
     def predict_log_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
