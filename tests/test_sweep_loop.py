@@ -79,12 +79,12 @@ def test_processes_give_the_same_bits_for_any_number_of_jobs_and_twice_in_a_row(
 
 
 def test_a_run_that_raises_is_failed_with_its_text_and_the_others_go_on(undisturbed: list[RunResult]) -> None:
-    bad = replace(CONFIGS[1], layers=(3072, 4, 7))  # the data has 20 classes
+    bad = replace(CONFIGS[1], init_from="0" * 64)  # weights that nobody gave
     results = run_sweep([CONFIGS[0], bad, CONFIGS[2]], NOISE, executor=Inline(), jobs=1)
     assert [result.status for result in results] == ["done", "failed", "done"]
     assert results[1].config == bad
-    assert results[1].error.startswith("DataError: ")
-    assert "allowed is 0 to 6" in results[1].error
+    assert results[1].error.startswith("ConfigError: ")
+    assert "The run began with weights" in results[1].error
     assert hashes(results)[::2] == hashes(undisturbed)[::2]
     assert results[0].error == ""
 
@@ -170,7 +170,7 @@ def test_another_sweep_in_the_folder_is_refused_and_the_difference_named(tmp_pat
 
 def test_nothing_but_the_results_is_left_in_the_folder(tmp_path: Path) -> None:
     run_sweep(CONFIGS, NOISE, executor=Inline(), out=tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".work", "models", "runs.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".work", "models", "results.json", "runs.jsonl"]
     assert len(list((tmp_path / "models").iterdir())) == len(CONFIGS)
     assert not [path for path in (tmp_path / ".work").rglob("*") if path.is_file() and path.name != "lock"]
 
