@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+from numpy.ma import MaskedArray
 
 from fastmlp.errors import ConfigError, DataError
 from fastmlp_kernels import jit
@@ -181,7 +182,7 @@ class ImageInput:
 
 def unmasked(name: str, values: npt.ArrayLike) -> np.ndarray:
     """Return the values as an array; DataError for a masked one, as its mask would be forgotten."""
-    if isinstance(values, np.ma.MaskedArray):
+    if isinstance(values, MaskedArray):
         raise DataError(f"{name} are a masked array, and masks are not looked at: leave such rows out, or fill them in")
     return np.asarray(values)
 
