@@ -189,7 +189,7 @@ def fit(
             if isinstance(train.inputs, EpochInput):
                 train.inputs.begin_epoch(rng)
             with _at_rate(optimizer, optimizer.lr * SCHEDULES[schedule](epoch / epochs)):
-                figures = model._train_epoch(*train[:2], order, batch_size, optimizer, told, train.weights)
+                figures = model._train_epoch(*train[:2], order, batch_size, optimizer, on_batch and told, train.weights)
             sound = math.isfinite(figures[0]) and keeper.is_finite()
             if held is not None:
                 seen = (math.nan, math.nan)

@@ -85,12 +85,12 @@ class Keeper:
     def ends_well(self, order: np.ndarray) -> bool:
         """Whether the weights that are left have no loss that is far on training rows, which they may never have met.
 
-        order : of the rows; as many are looked at as a hundredth of training costs, and a batch or 256 at the least
+        order : of the rows; as many are looked at as a hundredth of training costs, and 256 at the least
         """
         losses = self._state.history.train_loss
         if not losses:
             return True
-        enough = max(self._batch_size, 256, len(losses) * len(order) // 32)
+        enough = max(256, len(losses) * len(order) // 32)
         return not self._far([*losses, self._loss(self._train, order[:enough])], self._train)
 
     def leave(self) -> int:

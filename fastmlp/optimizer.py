@@ -33,7 +33,7 @@ class SGD:
         check_name("decay_per", decay_per, DECAY_PER)
         self.lr, self.momentum, self.weight_decay = float(lr), float(momentum), float(weight_decay)
         self.decay_per = decay_per
-        self._checked: tuple[float, float, float, int] | None = None
+        self._checked: tuple[float, float, float, np.dtype] | None = None
         self._velocity: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def velocity_of(self, parameters: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ class SGD:
 
     def check_for(self, dtype: np.dtype) -> None:
         """Raise ConfigError where a setting, as it is now, is out of its range or out of this dtype's."""
-        now = self.lr, self.momentum, self.weight_decay, dtype.itemsize
+        now = self.lr, self.momentum, self.weight_decay, dtype
         if now != self._checked:  # asked in each step
             check_rates(*now[:3], float32=dtype.itemsize < 8)
             self._checked = now

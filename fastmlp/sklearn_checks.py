@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ def weighted(X: np.ndarray, y: np.ndarray, sample_weight: Any) -> Rows:
     """
     if sample_weight is None or (is_real(sample_weight) and sample_weight > 0):
         return Rows(X, y, np.full(len(y), 1.0 if sample_weight is None else float(sample_weight)))
-    if np.ndim(sample_weight) == 0:
+    if isinstance(sample_weight, Number | np.generic | str):
         raise DataError(f"sample_weight is {sample_weight!r}, allowed is a number above 0, or one for each row")
     weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
     if weights.shape != y.shape:

@@ -80,7 +80,7 @@ def test_other_subclasses_are_the_arrays_that_they_hold(tmp_path):
 
 def test_the_estimator_refuses_what_is_masked():
     FastMLPClassifier = pytest.importorskip("fastmlp.sklearn").FastMLPClassifier
-    model = FastMLPClassifier((3,), max_iter=1).fit(X, Y)
+    model = FastMLPClassifier((30,), max_iter=100, random_state=0).fit(X, Y)
     x, y, weights = masked(X), masked(Y), masked(np.ones(6))
     calls: list[tuple[str, Callable[[], Any]]] = [
         ("X", lambda: model.fit(x, Y)),

@@ -16,7 +16,8 @@ from fastmlp.results import load_results
 from fastmlp.sweep import run_sweep
 from samples import FIELDS, config
 
-YOUNGER = {"schedule", "augment", "validation_fraction", "init_from"}  # fields than the first results
+# Fields that are younger than the first results.
+YOUNGER = {"schedule", "augment", "validation_fraction", "init_from", "decay_per", "stopping"}
 
 
 def own(width: int = 784, dtype: type = np.uint8, count: int = 60) -> Dataset:
