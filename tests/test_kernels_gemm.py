@@ -161,3 +161,17 @@ def test_wrong_arguments_are_refused(rng):
         with pytest.raises(error, match=message):
             gemm.matmul(*arguments, **options)
     np.testing.assert_array_equal(out, before)
+
+
+def test_a_product_of_millions_of_terms_keeps_growing():
+    """Terms are added up in blocks, as in any BLAS: one sum alone is off by 1 % and more here."""
+    depth, term = 3_000_000, np.float32(0.1)
+    a, b, out = np.full((depth, 4), term), np.full((depth, 2), term), np.empty((4, 2), np.float32)
+    wanted = depth * float(term) ** 2
+    gemm.matmul(a, b, out, transpose_a=True)
+    np.testing.assert_allclose(out, wanted, rtol=3e-4)  # 7,800 sums of blocks, each rounded by up to 6e-8 of the whole
+    gemm.matmul(a.reshape(4, depth), b.reshape(depth, 2), out)
+    np.testing.assert_allclose(out, wanted, rtol=3e-4)
+    weight, velocity = np.zeros((4, 2), np.float32), np.zeros((4, 2), np.float32)
+    gemm.dense_update(a, b, weight, velocity, lr=1.0, momentum=0.0, weight_decay=0.0)
+    np.testing.assert_allclose(weight, -wanted, rtol=3e-4)

@@ -117,10 +117,7 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
     pointers = _vectors(builder, tile, c_first, cs)
 
     entry = builder.block
-    resume, loop, done = (builder.append_basic_block(name) for name in ("resume", "k", "done"))
-    builder.cbranch(add, resume, loop)
-    builder.position_at_end(resume)
-    before = [load(builder, p, sums, 4) for p in pointers]
+    loop, done, resume, end = (builder.append_basic_block(name) for name in ("k", "done", "resume", "end"))
     builder.branch(loop)
 
     # The accumulators are PHI nodes, not memory: so LLVM has no choice but to keep them in registers.
@@ -128,9 +125,8 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
     zero = constant(element.accumulator, 0, lanes)
     k = builder.phi(I64)
     acc = [builder.phi(sums) for _ in pointers]
-    for phi, start, other in ((k, I64(0), I64(0)), *zip(acc, [zero] * len(acc), before, strict=True)):
+    for phi, start in ((k, I64(0)), *((phi, zero) for phi in acc)):
         phi.add_incoming(start, entry)
-        phi.add_incoming(other, resume)
     b_row = builder.gep(b_first, [builder.mul(k, bks)])
     b_vectors = [load(builder, builder.gep(b_row, [I64(lanes * j)]), row, 4) for j in range(tile.nv)]
     a_offset = builder.mul(k, aks)
@@ -143,8 +139,19 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
         phi.add_incoming(value, loop)
     builder.cbranch(builder.icmp_signed("<", following, k_end), loop, done)
 
+    # What C holds is added at the end: from it on, sums over millions would not grow by the small terms of a block.
     builder.position_at_end(done)
-    return _Block(pointers, after)
+    builder.cbranch(add, resume, end)
+    builder.position_at_end(resume)
+    plus = builder.add if element.accumulator is I32 else builder.fadd
+    with_before = [plus(load(builder, p, sums, 4), value) for p, value in zip(pointers, after, strict=True)]
+    builder.branch(end)
+    builder.position_at_end(end)
+    totals = [builder.phi(sums) for _ in pointers]
+    for phi, alone, both in zip(totals, after, with_before, strict=True):
+        phi.add_incoming(alone, done)
+        phi.add_incoming(both, resume)
+    return _Block(pointers, totals)
 
 
 def _micro_kernel(tile: Tile) -> Any:
