@@ -189,6 +189,7 @@ class Packed:
     ) -> Iterator[tuple[int, Data]]:
         """Yield (rows done before, data): all at once where compiled code can read the rows, else batch by batch."""
         source = inputs.source() if isinstance(inputs, DirectInput) else None
+        batch_size = min(batch_size, len(order))  # compiled code counts in 64 bits
         if source is not None:
             yield 0, self._data(source, labels, order, batch_size, weights)
             return
