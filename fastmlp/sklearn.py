@@ -278,13 +278,16 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         velocity[...] = self._velocity
         generator = self._rng.bit_generator.state
         begun = State(History(), network.parameters, velocity, network.parameters, generator, 0.0)
-        network.history = None
+        network.history, kept = None, network.parameters.copy()
         try:
             return fit(
                 network, train.X, train.y, sample_weight=train.weights, validation=held, optimizer=optimizer,
                 epochs=epochs, batch_size=self._batch_size(train), patience=patience, stopping=self.stopping,
                 schedule=self.schedule, rng=self._rng, keep_start=goes_on, resume=begun,
             )  # fmt: skip
+        except Exception:
+            network.parameters[...], self._rng.bit_generator.state = kept, generator
+            raise
         finally:
             history = network.history or History()
             self.loss_curve_ = [*self.loss_curve_, *history.train_loss]

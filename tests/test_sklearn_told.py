@@ -114,6 +114,28 @@ def test_an_interrupt_leaves_the_epochs_before_it(warm, validated, monkeypatch):
     np.testing.assert_array_equal(model.predict_proba(SCALED), whole.predict_proba(SCALED))
 
 
+def test_a_second_fit_that_fails_on_its_way_changes_nothing(monkeypatch):
+    model, twin = (small(warm_start=True).fit(SCALED, Y) for _ in range(2))
+    kept, wanted = dict(vars(model)), model.predict_proba(SCALED)
+    train, calls = MLP._train_epoch, []
+
+    def failing(self: MLP, *given: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise MemoryError
+        return train(self, *given, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MLP, "_train_epoch", failing)
+        with pytest.raises(MemoryError):
+            model.fit(SCALED, Y)
+    assert vars(model) == kept
+    np.testing.assert_array_equal(model.predict_proba(SCALED), wanted)
+    for each in (model, twin):
+        each.fit(SCALED, Y)
+    np.testing.assert_array_equal(model.predict_proba(SCALED), twin.predict_proba(SCALED))
+
+
 def fails(*_: Any, **__: Any) -> None:
     raise MemoryError
 
