@@ -177,6 +177,7 @@ def fit(
             raise _StopTraining
 
     keeper = Keeper(model, state, train, held, batch_size)
+    drawn = train.inputs if isinstance(train.inputs, EpochInput) else None  # asked once, as it takes a while
     status, before, began = "done", state.seconds, _now()
     order = np.arange(len(train.inputs))
     epoch = len(history.train_loss)
@@ -186,8 +187,8 @@ def fit(
                 status = "paused"
                 break
             order = rng.permutation(len(train.inputs))
-            if isinstance(train.inputs, EpochInput):
-                train.inputs.begin_epoch(rng)
+            if drawn is not None:
+                drawn.begin_epoch(rng)
             with _at_rate(optimizer, optimizer.lr * SCHEDULES[schedule](epoch / epochs)):
                 figures = model._train_epoch(*train[:2], order, batch_size, optimizer, on_batch and told, train.weights)
             sound = math.isfinite(figures[0]) and keeper.is_finite()
