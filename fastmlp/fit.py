@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -279,4 +278,5 @@ def _resumed(model: MLP, optimizer: SGD, rng: np.random.Generator, state: State)
     for name, mine in own.items():
         np.copyto(mine, getattr(state, name))
     rng.bit_generator.state = state.generator
-    return replace(state, history=deepcopy(state.history), **own)
+    history = History(**{name: list(figures) for name, figures in vars(state.history).items()})
+    return replace(state, history=history, **own)

@@ -187,7 +187,9 @@ class ImageInput:
 def as_input(x: "Input | np.ndarray") -> Input:
     """Return x if it already gathers rows, else wrap the array."""
     # the usual ones first: to ask for a protocol takes ten microseconds
-    return x if isinstance(x, ArrayInput | ImageInput | Input) else ArrayInput(x)
+    if isinstance(x, np.ndarray) or not isinstance(x, ArrayInput | ImageInput | Input):
+        return ArrayInput(x)
+    return x
 
 
 def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:
