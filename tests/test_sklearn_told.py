@@ -194,6 +194,12 @@ def test_settings_that_scikit_learn_lets_through_are_refused_by_name(settings, m
         small(**settings).fit(SCALED, Y)
 
 
+def test_frequencies_of_one_class_alone_give_a_loss_of_0():
+    model = small(warm_start=True, max_iter=60).fit(SCALED, Y).set_params(max_iter=1)
+    with pytest.warns(ConvergenceWarning, match="no better than 0, which"):
+        model.fit(SCALED[:20], Y[:20])
+
+
 def test_a_number_as_sample_weight_is_that_of_all_rows():
     plain = small().fit(SCALED, Y).predict_proba(SCALED)
     for weight in (1, 2.0, np.float32(0.5)):
