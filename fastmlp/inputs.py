@@ -78,6 +78,7 @@ class ArrayInput:
                 row = start + int(np.argmin(finite))
                 raise DataError(f"inputs hold NaN or infinity, first in row {row}: clean or drop such rows")
         self._x = x
+        self._fitting: np.dtype | None = None  # the last dtype that was found to hold all of x
 
     @property
     def features(self) -> int:
@@ -89,7 +90,7 @@ class ArrayInput:
 
     def check_fits(self, dtype: np.dtype) -> None:
         """Raise DataError where a number is too large for this dtype, that of a network."""
-        if self._x.dtype.kind != "f" or self._x.dtype.itemsize <= dtype.itemsize:
+        if self._x.dtype.kind != "f" or self._x.dtype.itemsize <= dtype.itemsize or dtype == self._fitting:
             return
         largest = np.finfo(dtype).max
         for start in range(0, len(self._x), 1024):
@@ -100,6 +101,7 @@ class ArrayInput:
                     f"inputs hold numbers that {dtype} cannot hold, first in row {row}: scale them, or use a network "
                     "with precision float64"
                 )
+        self._fitting = dtype
 
     def gather(self, index: np.ndarray, out: np.ndarray) -> None:
         """Write the rows `index` (N,) to out (N, D)."""
@@ -184,7 +186,10 @@ class ImageInput:
 
 def as_input(x: "Input | np.ndarray") -> Input:
     """Return x if it already gathers rows, else wrap the array."""
-    return x if isinstance(x, Input) else ArrayInput(x)
+    # the usual ones first: to ask for a protocol takes ten microseconds
+    if isinstance(x, np.ndarray) or not isinstance(x, ArrayInput | ImageInput | Input):
+        return ArrayInput(x)
+    return x
 
 
 def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:

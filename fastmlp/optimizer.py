@@ -33,7 +33,7 @@ class SGD:
         check_name("decay_per", decay_per, DECAY_PER)
         self.lr, self.momentum, self.weight_decay = float(lr), float(momentum), float(weight_decay)
         self.decay_per = decay_per
-        self._checked: tuple[float, float, float, np.dtype] | None = None
+        self._checked: tuple[float, float, float, np.dtype, str] | None = None
         self._velocity: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def velocity_of(self, parameters: np.ndarray) -> np.ndarray:
@@ -45,9 +45,10 @@ class SGD:
 
     def check_for(self, dtype: np.dtype) -> None:
         """Raise ConfigError where a setting, as it is now, is out of its range or out of this dtype's."""
-        now = self.lr, self.momentum, self.weight_decay, dtype
+        now = self.lr, self.momentum, self.weight_decay, dtype, self.decay_per
         if now != self._checked:  # asked in each step
             check_rates(*now[:3], float32=dtype.itemsize < 8)
+            check_name("decay_per", self.decay_per, DECAY_PER)
             self._checked = now
 
     def __getstate__(self) -> dict[str, Any]:

@@ -168,6 +168,8 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         with restored(self, before, BaseException):
             if (X_val is None) != (y_val is None):
                 raise ConfigError("X_val and y_val belong together: give both or neither")
+            if X_val is None and sample_weight_val is not None:
+                raise ConfigError("sample_weight_val is of the rows X_val, which are not given")
             goes_on = self.warm_start and hasattr(self, "network_")
             rows = self._checked(X, y, sample_weight, self._dtype(goes_on), reset=not goes_on)
             classes = self.classes_ if goes_on else np.unique(rows.y)
@@ -196,7 +198,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         classes : of all calls together, needed in the first one
         """
         before = dict(vars(self))
-        _check.unmasked(X=X, y=y, sample_weight=sample_weight)
+        _check.unmasked(X=X, y=y, sample_weight=sample_weight, classes=classes)
         with restored(self, before, BaseException):
             if self.early_stopping:
                 raise ConfigError("partial_fit is one epoch and cannot stop early: set early_stopping=False")
@@ -233,6 +235,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithm of `predict_proba`, finite and exact where a probability rounds to 0 or 1."""
         check_is_fitted(self)
+        _check.unmasked(X=X)
         X = validate_data(self, X, dtype=self.network_.dtype, order="C", reset=False)
         with self._lock:  # a network has one set of buffers
             return self.network_.predict_log_proba(X)
@@ -278,13 +281,16 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         velocity[...] = self._velocity
         generator = self._rng.bit_generator.state
         begun = State(History(), network.parameters, velocity, network.parameters, generator, 0.0)
-        network.history = None
+        network.history, kept = None, network.parameters.copy()
         try:
             return fit(
                 network, train.X, train.y, sample_weight=train.weights, validation=held, optimizer=optimizer,
                 epochs=epochs, batch_size=self._batch_size(train), patience=patience, stopping=self.stopping,
                 schedule=self.schedule, rng=self._rng, keep_start=goes_on, resume=begun,
             )  # fmt: skip
+        except Exception:
+            network.parameters[...], self._rng.bit_generator.state = kept, generator
+            raise
         finally:
             history = network.history or History()
             self.loss_curve_ = [*self.loss_curve_, *history.train_loss]

@@ -117,7 +117,7 @@ def loss_of_frequencies(rows: Rows) -> float:
     """Return the lowest mean loss of predicting the same for all (encoded) rows: each class by its share of weight."""
     shares = np.bincount(rows.y, rows.weights / rows.weights.max())
     shares = shares[shares > 0] / shares.sum()
-    return float(-(shares * np.log(shares)).sum())
+    return float(0.0 - (shares * np.log(shares)).sum())  # of one class 0, not -0
 
 
 def warn_of(result: FitResult, loss: float = -math.inf, usual: float = 0.0) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, SGD, ImageInput
+from fastmlp.errors import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 ROWS, INPUTS, CLASSES = 80, 12, 3
@@ -29,3 +30,15 @@ def test_a_decay_per_batch_is_one_per_update_divided_by_the_rows_of_each_batch(p
     assert not np.array_equal(last_is_half, trained(precision, 32, 80, 0.25, "update"))
     alone = trained(precision, 16, 16, 8.0, "batch")
     np.testing.assert_array_equal(alone, trained(precision, 32, 16, 0.5, "update"))
+
+
+@pytest.mark.parametrize("matmul", ["packed", "blas"])
+def test_a_name_that_was_assigned_is_checked_in_the_next_step(matmul: str) -> None:
+    model, optimizer = MLP([INPUTS, CLASSES], matmul=matmul, threads=1), SGD(0.05, weight_decay=8.0)
+    x = PIXELS.astype(np.float32)
+    model.train_step(x, LABELS, optimizer)
+    weights = model.parameters.copy()
+    optimizer.decay_per = "bach"
+    with pytest.raises(ConfigError, match="decay_per is 'bach', allowed: update, batch"):
+        model.train_step(x, LABELS, optimizer)
+    np.testing.assert_array_equal(model.parameters, weights)

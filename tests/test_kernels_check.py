@@ -250,6 +250,11 @@ def test_an_axis_that_is_no_whole_number_is_refused(function, axis):
     assert_refused(function, arguments, TypeError, "axis is .*, allowed is a whole number")
 
 
+@pytest.mark.parametrize("function", SUMS)
+def test_an_axis_of_thousands_of_digits_is_refused_by_name(function):
+    assert_refused(function, GOOD[function]() | {"axis": 10**5000}, ValueError, r"axis is about 10\*\*5000, allowed is")
+
+
 def test_any_whole_number_is_one(rng):
     x = rng.normal(size=(4, 3)).astype(np.float32)
     axes: tuple[Any, ...] = (1, np.int8(-1), np.array(1))

@@ -81,7 +81,7 @@ def test_other_subclasses_are_the_arrays_that_they_hold(tmp_path):
 def test_the_estimator_refuses_what_is_masked():
     FastMLPClassifier = pytest.importorskip("fastmlp.sklearn").FastMLPClassifier
     model = FastMLPClassifier((30,), max_iter=100, random_state=0).fit(X, Y)
-    x, y, weights = masked(X), masked(Y), masked(np.ones(6))
+    x, y, weights, small = masked(X), masked(Y), masked(np.ones(6)), FastMLPClassifier((5,))
     calls: list[tuple[str, Callable[[], Any]]] = [
         ("X", lambda: model.fit(x, Y)),
         ("y", lambda: model.fit(X, y)),
@@ -92,8 +92,10 @@ def test_the_estimator_refuses_what_is_masked():
         ("X", lambda: model.partial_fit(x, Y)),
         ("y", lambda: model.partial_fit(X, y)),
         ("sample_weight", lambda: model.partial_fit(X, Y, weights)),
+        ("classes", lambda: small.partial_fit(X, Y, classes=masked(np.arange(3)))),
         ("X", lambda: model.predict(x)),
         ("X", lambda: model.predict_proba(x)),
+        ("X", lambda: model.predict_log_proba(x)),
         ("X", lambda: model.score(x, Y)),
     ]
     for name, call in calls:

@@ -184,3 +184,17 @@ def test_outputs_that_overflow_are_an_error(way):
     mlp.parameters[0] = np.nan
     with pytest.raises(DataError, match="its weights are not finite themselves, train it anew"):
         mlp.predict_proba(X[:3])
+
+
+@pytest.mark.parametrize("options", [{"matmul": "packed"}, {"matmul": "blas"}, {"precision": "float64"}])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_batch_of_any_size_is_all_rows(options, dtype):
+    x, found = X.astype(dtype), []
+    for batch_size in (len(X), 2**63 - 1, 10**30):
+        mlp = make(**options)
+        fitted = mlp.fit(x, LABELS, validation=(x, LABELS), epochs=3, batch_size=batch_size)
+        epoch = mlp.train_epoch(x, LABELS, SGD(), np.arange(9), batch_size)
+        found.append((fitted.history, epoch, mlp.evaluate(x, LABELS, batch_size), mlp.predict_proba(x, batch_size)))
+    for history, epoch, evaluated, probabilities in found[1:]:
+        assert (history, epoch, evaluated) == found[0][:3]
+        np.testing.assert_array_equal(probabilities, found[0][3])

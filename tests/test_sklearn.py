@@ -169,6 +169,7 @@ def test_what_does_not_fit_is_refused(digits):
         (lambda: small(precision="int8").fit(x, y), ValueError, "'precision' parameter"),
         (lambda: small(momentum=1.0).fit(x, y), ValueError, "'momentum' parameter"),
         (lambda: small().fit(x, y, X_val=x), ConfigError, "X_val and y_val belong together"),
+        (lambda: small().fit(x, y, sample_weight_val=np.ones(len(y))), ConfigError, "sample_weight_val is of the rows"),
         (lambda: small().fit(x, y, sample_weight=-np.ones(len(y))), DataError, "negative"),
         (lambda: small().fit(x, y, sample_weight=np.ones(3)), DataError, r"shape \(3,\)"),
         (lambda: small().fit(x, np.zeros(len(y))), DataError, "only 1 class"),

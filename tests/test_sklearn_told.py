@@ -114,6 +114,28 @@ def test_an_interrupt_leaves_the_epochs_before_it(warm, validated, monkeypatch):
     np.testing.assert_array_equal(model.predict_proba(SCALED), whole.predict_proba(SCALED))
 
 
+def test_a_second_fit_that_fails_on_its_way_changes_nothing(monkeypatch):
+    model, twin = (small(warm_start=True).fit(SCALED, Y) for _ in range(2))
+    kept, wanted = dict(vars(model)), model.predict_proba(SCALED)
+    train, calls = MLP._train_epoch, []
+
+    def failing(self: MLP, *given: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise MemoryError
+        return train(self, *given, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MLP, "_train_epoch", failing)
+        with pytest.raises(MemoryError):
+            model.fit(SCALED, Y)
+    assert vars(model) == kept
+    np.testing.assert_array_equal(model.predict_proba(SCALED), wanted)
+    for each in (model, twin):
+        each.fit(SCALED, Y)
+    np.testing.assert_array_equal(model.predict_proba(SCALED), twin.predict_proba(SCALED))
+
+
 def fails(*_: Any, **__: Any) -> None:
     raise MemoryError
 
@@ -170,6 +192,12 @@ def test_a_call_that_fails_leaves_the_fitted_estimator_as_it_was(method, warm, m
 def test_settings_that_scikit_learn_lets_through_are_refused_by_name(settings, message):
     with pytest.raises(ConfigError, match=message):
         small(**settings).fit(SCALED, Y)
+
+
+def test_frequencies_of_one_class_alone_give_a_loss_of_0():
+    model = small(warm_start=True, max_iter=60).fit(SCALED, Y).set_params(max_iter=1)
+    with pytest.warns(ConvergenceWarning, match="no better than 0, which"):
+        model.fit(SCALED[:20], Y[:20])
 
 
 def test_a_number_as_sample_weight_is_that_of_all_rows():

@@ -61,7 +61,7 @@ def _reduce(
         body(rows.reshape(1, -1), whole)
         return float(whole[0])
     if _check.whole("axis", axis) not in (-1, x.ndim - 1):
-        raise ValueError(f"axis is {axis!r}, allowed is None (all elements) or -1 (the last axis)")
+        raise ValueError(f"axis is {_check.shown(axis)}, allowed is None (all elements) or -1 (the last axis)")
     result = _check.result(out, x.shape[:-1], x)
     body(rows, result.reshape(-1))
     return result if out is not None or result.ndim else result[()]
