@@ -90,7 +90,7 @@ def _how_to_go_on(argv: list[str]) -> str:
 
 
 def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes: Sequence[str]) -> int:
-    """Check everything that can be checked before data and training take their time; then train, print, say where."""
+    """Check everything that can be checked before training takes its time; then train, print, say where."""
     began, compiling = time.perf_counter(), Compiling(console)
     for note in notes:
         say(console, note)
@@ -101,19 +101,21 @@ def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes
         _check_report(args)
     looking = args.dry_run or args.check_precision
     if args.out and not looking:
+        check_folder(args.out, make=False)  # it is made once nothing that is given can be refused any more
+    with download_bar(console) as on_progress:
+        ways = {"mirror": args.mirror, "download": False if looking else None, "on_progress": on_progress}
+        dataset = load_dataset(args.dataset, args.data_dir, **ways)
+    _check_fingerprint(args, dataset)
+    data = f"Data set: {dataset.name} ({dataset.source}), by --dataset {args.dataset}."
+    for note in filter(None, [dataset.notice, data]):
+        say(console, note)
+    start = load_model(args.init_from) if args.init_from else None
+    plan = make_plan(args, dataset, start)
+    if args.out and not looking:
         check_folder(args.out)
     with opened(args.out, looking=looking) as folder:
         for note in folder.notes:
             say(console, note)
-        with download_bar(console) as on_progress:
-            ways = {"mirror": args.mirror, "download": False if looking else None, "on_progress": on_progress}
-            dataset = load_dataset(args.dataset, args.data_dir, **ways)
-        _check_fingerprint(args, dataset)
-        data = f"Data set: {dataset.name} ({dataset.source}), by --dataset {args.dataset}."
-        for note in filter(None, [dataset.notice, data]):
-            say(console, note)
-        start = load_model(args.init_from) if args.init_from else None
-        plan = make_plan(args, dataset, start)
         with compiling.here("Measuring packed and BLAS products"):
             plan, found = _resolved(args, plan, folder)
         folder.check_sweep(plan.configs, dataset.fingerprint)

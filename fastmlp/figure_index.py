@@ -56,7 +56,7 @@ def _row(paper: "Paper", number: int) -> tuple[str, str, list[tuple[str, str]], 
     elif number == 26:
         why = "no run has ended yet"
     elif paper.sweep.dataset is None:
-        why = "the data set is not on this machine"
+        why = "the data set was not found"
     else:
         why = "none of the runs is of the coarse labels"
     return str(number), words, [], why

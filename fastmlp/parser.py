@@ -4,6 +4,7 @@ It loads neither numpy nor numba, so that `--help` and a typing error are answer
 """
 
 import re
+import sys
 from argparse import Action, ArgumentError, ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ class Parser(ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Namespace | None = None) -> Namespace:  # type: ignore[override]
         """Return the options; ends the program with status 2 where words are left over."""
+        self._refuse_unknown(sys.argv[1:] if args is None else args)
         if any(action.nargs == "*" for action in self._actions):  # which argparse finds before options alone
             found, left = self.parse_known_intermixed_args(args, namespace or Namespace())
         else:
@@ -29,6 +31,16 @@ class Parser(ArgumentParser):
         if left:
             self.error(f"unrecognized arguments: {' '.join(left)}.{self._meant(left[0])} --help lists what is allowed.")
         return found
+
+    def _refuse_unknown(self, words: Sequence[str]) -> None:
+        """Say that an option is none before its value is taken for another argument, as for a command's name."""
+        known = {option for action in _all_actions(self) for option in action.option_strings}
+        for word in words:
+            if word == "--":
+                return
+            name = word.partition("=")[0]
+            if name.startswith("--") and " " not in word and name not in known:
+                self.error(f"unrecognized arguments: {word}.{self._meant(word)} --help lists what is allowed.")
 
     def error(self, message: str) -> NoReturn:
         """End the program with status 2, having said the message under the usage."""

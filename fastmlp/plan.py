@@ -74,6 +74,8 @@ def _check_together(args: Namespace) -> None:
             raise ConfigError(
                 f"--{name} is about the runs in the folder of --out, which is missing; give --out DIR too."
             )
+    if args.clean and args.dry_run:
+        raise ConfigError("--clean removes files, and --dry-run changes nothing; give one of them.")
     if args.mirror is not None and args.data_dir is not None:
         raise ConfigError(
             "--mirror says where to download from, and nothing is downloaded into --data-dir. Leave one of them away, "

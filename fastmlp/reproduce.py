@@ -74,6 +74,7 @@ def _load() -> Command:
 
 def _reproduce(args: argparse.Namespace, console: "Console") -> int:
     from fastmlp.environment import environment
+    from fastmlp.identity import run_id
     from fastmlp.model_file import load_model
     from fastmlp.run import compile_for, run_one
     from fastmlp.sweep.leftovers import remove_if_free
@@ -92,6 +93,8 @@ def _reproduce(args: argparse.Namespace, console: "Console") -> int:
     for name in _COMPUTES:
         if here[name] != there[name]:
             say(console, f"{name} is {here[name]} here and was {there[name]}: other bits are possible.")
+    if run_id(config, dataset.fingerprint) != before.run_id:
+        say(console, "The run is of a version of fastmlp that trained otherwise: other bits are to be expected.")
     start = load_model(args.init_from).parameters if args.init_from else None
     with blas_threads(config.threads):
         with Compiling(console).here():

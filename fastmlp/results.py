@@ -149,11 +149,18 @@ def write_whole(path: Path, text: str | bytes) -> None:
         raise OutputError(f"{path} could not be written ({error}). {remedy(error, 'choose another folder')}") from error
 
 
-def check_folder(folder: Path) -> None:
-    """Make `folder` where it is missing and try to write to it; OutputError where either fails."""
+def check_folder(folder: Path, *, make: bool = True) -> None:
+    """Make `folder` where it is missing and try to write to it; OutputError where either fails.
+
+    make : False where nothing is to be made: then the nearest folder above it that is there is tried
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        if there == folder and not folder.is_dir():
+            raise FileExistsError
+        probe = there / f".probe.{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:

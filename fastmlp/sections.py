@@ -21,8 +21,9 @@ from fastmlp.plots.parallel import parallel_coordinates
 from fastmlp.plots.picture import Picture, drawn, gallery
 from fastmlp.progress import outcome
 from fastmlp.results import ENDED, RunResult, load_results
+from fastmlp.sweep.file import SWEEP_FILE
 from fastmlp.sweep.job import MODELS, model_path
-from fastmlp.sweep.source import dataset_of
+from fastmlp.sweep.source import about_own, dataset_of
 from fastmlp.sweep.store import Store, newest
 from fastmlp.tables import Table, machine, results_table, search_table, title
 
@@ -125,8 +126,9 @@ class Paper:
         data = self.sweep.environment["dataset"]
         return self.missing(
             what,
-            f"{data['name']} with fingerprint {data['fingerprint']} is not on this machine, or not where it was looked "
-            "for; --data-dir names the place.",
+            about_own(data["name"])
+            or f"{data['name']} with fingerprint {data['fingerprint']} is not on this machine, or not where it was "
+            "looked for; --data-dir names the place.",
         )
 
 
@@ -242,12 +244,18 @@ def _search(paper: Paper) -> Section:
 
 def _again(sweep: Sweep) -> Section:
     run = sweep.best or sweep.runs[0]
-    commands = (
-        "python -m fastmlp.train --config sweep.toml --out again\n"
-        f"python -m fastmlp.reproduce . {run.run_id}\npython -m fastmlp.report ."
-    )
-    words = (
-        "In this folder: the whole sweep anew, one run with its hash compared, this page anew. The data are looked for "
-        "where they lay, which sweep.toml keeps, and known by their fingerprint; --data-dir names another place."
-    )
+    lines, words = ["python -m fastmlp.report ."], "this page anew"
+    if own := about_own(run.dataset):
+        words = f"In this folder: {words}. {own}"
+    else:
+        lines.insert(0, f"python -m fastmlp.reproduce . {run.run_id}")
+        words = f"one run with its hash compared, {words}. "
+        if (sweep.folder / SWEEP_FILE).exists():  # not of `run_sweep`
+            lines.insert(0, f"python -m fastmlp.train --config {SWEEP_FILE} --out again")
+            words = f"the whole sweep anew, {words}The data are looked for where they lay, which {SWEEP_FILE} keeps, "
+            words += "and "
+        else:
+            words += "The data are looked for in the cache, and "
+        words = f"In this folder: {words}known by their fingerprint; --data-dir names another place."
+    commands = "\n".join(lines)
     return Section("Again", [text(words), code(commands), text(f"Made on: {machine(sweep.environment)}.")])

@@ -10,6 +10,7 @@ from fastmlp.config import RunConfig
 from fastmlp.experiments import CUSTOM, EXPERIMENTS, Experiment, published
 from fastmlp.initializers import resolve
 from fastmlp.results import ENDED, RunResult
+from fastmlp.sweep.search import apart
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -99,7 +100,7 @@ def _scaled(runs: Sequence[RunResult]) -> str:
     decayed = [run.config.decay_per for run in runs if run.config.weight_decay]
     if "batch" not in decayed:
         return ""
-    return " divided by the batch" + ("" if set(decayed) == {"batch"} else " where the network says so")
+    return ", divided by the batch's rows" + ("" if set(decayed) == {"batch"} else " where the network says so")
 
 
 def _percent(fraction: float) -> str:
@@ -120,10 +121,10 @@ def results_table(
     for norm in norms:
         columns += [norm, f"{norm}, report"] if norm in with_report else [norm]
     columns += ["init", "best epoch", "epochs", "seconds"]
-    rows = []
-    for name in dict.fromkeys(run.experiment for run in runs):
-        groups = [[run for run in runs if run.experiment == name and run.normalize == norm] for norm in norms]
-        rows.append(_row(name, dict(zip(norms, groups, strict=True)), with_report))
+    rows = [
+        _row(name, {norm: [run for run in some if run.normalize == norm] for norm in norms}, with_report)
+        for name, some in apart(runs).items()
+    ]
     return Table(_facts(runs, environment, wall_seconds, norms), columns, rows, words=3)
 
 
@@ -193,8 +194,7 @@ def _spread(values: Sequence[float]) -> str:
 
 def _row(name: str, by_norm: Mapping[str, Sequence[RunResult]], with_report: set[str]) -> list[str]:
     config = next(runs[0].config for runs in by_norm.values() if runs)
-    network = "-".join(map(str, config.layers)) + _kind(config)
-    cells = [name, EXPERIMENTS.get(name, CUSTOM).row, network]
+    cells = [name, EXPERIMENTS.get(config.experiment, CUSTOM).row, "-".join(map(str, config.layers)) + _kind(config)]
     for norm, runs in by_norm.items():
         cells.append(_accuracy(runs))
         if norm in with_report:

@@ -80,6 +80,7 @@ def test_what_was_meant_is_suggested(argv, meant, capsys) -> None:
         (["--out", "x" * 400], "cannot take results (File name too long)"),
         (["--data-dir", "~nobody-has-this-name/x"], "names no folder"),
         (["--retry", "failed"], "--retry is about the runs in the folder of --out, which is missing"),
+        (["--clean", "--dry-run", "--out", "o"], "--clean removes files, and --dry-run changes nothing"),
         (["--clean"], "--clean is about the runs in the folder of --out"),
         (["--mirror", "https://h"], "--mirror has no use where --dataset is embedded"),
         (["--mirror", "https://h", "--data-dir", "d"], "nothing is downloaded into --data-dir"),
@@ -125,6 +126,7 @@ def test_layers_have_either_separator_wherever_they_are_given(text) -> None:
         ("report", ["x", "--datadir", "y"], "Did you mean '--data-dir'?"),
         ("reproduce", ["x", "y", "--init_from", "z"], "Did you mean '--init-from'?"),
         ("data.__main__", ["describe", "--label", "fine"], "Did you mean '--labels'?"),
+        ("data.__main__", ["fetch", "--data-dri", "x", "cifar10"], "Did you mean '--data-dir'?"),
         ("data.__main__", ["fetch", "cifar"], "Did you mean 'cifar10'?"),
         ("data.__main__", ["descripe"], "Did you mean 'describe'?"),
         ("data.__main__", ["describe", "--image", "-1"], "is not a whole number of at least 0"),
@@ -156,6 +158,16 @@ def test_the_cache_of_kernels_tells_of_a_wrong_switch() -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert "Used       no: FASTMLP_NUMBA_CACHE='wrong': set it to 1" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "argv", [["--data-dir", "typo"], ["--init-from", "no.npz"], ["--layers", "3072-4-7"], ["--fingerprint", "0" * 16]]
+)
+def test_what_is_refused_makes_no_folder(argv, capsys, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*argv, "--dataset", "auto" if "typo" in argv else "embedded", "--out", "new/out"]) == 2
+    assert "error: " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--check-precision"])

@@ -35,7 +35,7 @@ def test_what_is_not_on_the_page_has_its_reason() -> None:
     told = rows(Paper(Sweep(Path(), [result()], ENVIRONMENT, None), print))
     assert len(told) == 26
     assert not any("<a " in row for row in told)
-    for number, why in ((1, "is not on this machine"), (8, "experiment momentum"), (12, "--preset report-grid"),
+    for number, why in ((1, "the data set was not found"), (8, "experiment momentum"), (12, "--preset report-grid"),
                         (13, "no grid search"), (26, "no run has ended")):  # fmt: skip
         assert why in told[number - 1]
     told = rows(Paper(Sweep(Path(), [result(labels="fine")], ENVIRONMENT, dataset()), print))

@@ -121,7 +121,7 @@ def test_data_that_are_gone_are_asked_for(sweep, places, capsys) -> None:
     assert reproduce.main([str(sweep), run.run_id]) == 2
     told = said(capsys)
     assert "are not where they were" in told
-    assert "--data-dir names the place" in told
+    assert f"{sweep.parent.parent / 'data'}, nor in the cache. --data-dir names the place" in told
 
 
 def test_a_copied_sweep_finds_its_data_in_the_cache(sweep, places, tmp_path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastmlp import load_model
+from fastmlp import load_model, report, reproduce
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError, DataError
@@ -49,6 +49,32 @@ def test_images_of_any_width_are_trained_on_saved_and_predicted(width, tmp_path:
     assert written == results
     assert environment["dataset"]["name"] == "mine"
     assert json.loads((tmp_path / "results.json").read_text())["runs"][0]["finished"].endswith("Z")
+
+
+def test_a_folder_may_be_text_and_gets_its_results_even_where_nothing_is_left_to_run(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    configs = [asked(lr=lr) for lr in (0.01, 0.1)]
+    for asked_for in (configs, configs[::-1]):
+        with ThreadPoolExecutor(1) as executor:
+            results = run_sweep(asked_for, own(), executor=executor, out=str(tmp_path))
+        assert load_results(tmp_path / "results.json")[1] == results
+        assert [run.config for run in results] == asked_for
+        (tmp_path / "results.json").unlink()
+
+
+def test_no_command_promises_to_find_a_users_own_data(tmp_path: Path, capsys) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as executor:
+        [run] = run_sweep([asked()], own(), executor=executor, out=tmp_path)
+    assert report.main([str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "mine is no data set of this package" in page
+    for said in ("--data-dir", "sweep.toml", "fastmlp.reproduce"):
+        assert said not in page
+    assert reproduce.main([str(tmp_path), run.run_id]) == 2
+    assert "only the program that gave it to run_sweep has it" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

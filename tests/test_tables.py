@@ -52,12 +52,10 @@ def test_a_decay_that_is_divided_by_the_batch_is_told_in_the_row_and_above() -> 
         "3072-128-20 relu",
         "3072-128-20 sigmoid, decay per batch",
     ]
-    assert any(
-        "weight decay 0.01 divided by the batch where the network says so, batch" in fact for fact in table.facts
-    )
-    assert any(
-        "decay 0.01 divided by the batch, batch" in fact for fact in results_table([divided], ENVIRONMENT, 1).facts
-    )
+    told = "weight decay 0.01, divided by the batch's rows where the network says so, batch"
+    assert any(told in fact for fact in table.facts)
+    told = "decay 0.01, divided by the batch's rows, batch"
+    assert any(told in fact for fact in results_table([divided], ENVIRONMENT, 1).facts)
     assert not any("divided" in fact for fact in results_table(pair(), ENVIRONMENT, 1).facts)
 
 
@@ -67,6 +65,15 @@ def test_several_seeds_give_mean_and_standard_deviation() -> None:
     assert columns(table)["image"] == "32.00 ± 2.00"
     assert any("seed 0 and 1 and 2; mean ± standard deviation" in fact for fact in table.facts)
     assert not any("±" in fact for fact in results_table(runs[:1], ENVIRONMENT, 1).facts)
+
+
+def test_runs_of_one_name_that_differ_in_more_than_their_seed_are_rows_of_their_own() -> None:
+    runs = [result(0.30, lr=0.01), result(0.32, lr=0.01, seed=1), result(0.10, lr=0.1)]
+    table = results_table(runs, ENVIRONMENT, 1)
+    assert [(row[0], row[1], row[3]) for row in table.rows] == [
+        ("relu, lr 0.01", "e_ReLU", "31.00 ± 1.41"),
+        ("relu, lr 0.1", "e_ReLU", "10.00"),
+    ]
 
 
 def test_diverged_runs_are_marked_and_left_out_of_the_mean() -> None:

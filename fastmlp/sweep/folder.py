@@ -82,10 +82,7 @@ class Folder:
         planned = {run_id(config, fingerprint) for config in configs}
         for name, result in self.known.items():
             if name not in planned:
-                raise ConfigError(
-                    f"--out {self.out} holds another sweep: {_difference(result.config, configs)} Give the options "
-                    "that its sweep.toml has, or choose another --out."
-                )
+                raise ConfigError(f"--out {self.out} holds another sweep: {_difference(result.config, configs)}")
 
     def clean(self) -> None:
         """Remove what only a running sweep needs: the mapped data, the board, and checkpoints that no run goes on from.
@@ -106,7 +103,7 @@ def _finished(result: RunResult, *, test: bool) -> bool:
 
 
 def _difference(there: RunConfig, configs: Sequence[RunConfig]) -> str:
-    """Say how a run differs from the one of `configs` that is most like it."""
+    """Say how a run differs from the one of `configs` that is most like it, and what to do."""
 
     def differing(config: RunConfig) -> dict[str, tuple[Any, Any]]:
         here, old = asdict(config), asdict(there)
@@ -114,9 +111,9 @@ def _difference(there: RunConfig, configs: Sequence[RunConfig]) -> str:
 
     differences = min(map(differing, configs), key=len)
     if not differences:
-        return "its runs are of other data, or of a version of fastmlp that trained otherwise."
+        return "its runs are of other data, or of a version of fastmlp that trained otherwise. Choose another --out."
     told = [f"{name} is {old!r} there and {new!r} here" for name, (old, new) in differences.items()]
-    return "; ".join(told) + "."
+    return "; ".join(told) + ". Give the options that its sweep.toml has, or choose another --out."
 
 
 @contextmanager

@@ -187,7 +187,7 @@ def run_sweep(
     *,
     executor: Executor | None = None,
     jobs: int | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     retry: Collection[str] = (),
     watcher: Watcher | None = None,
     start: np.ndarray | None = None,
@@ -210,22 +210,23 @@ def run_sweep(
     KeyboardInterrupt is raised.
     """
     check_fits(configs, dataset)
+    out = None if out is None else Path(out)
     with opened(out) as folder, ExitStack() as stack:
         fingerprint = dataset.fingerprint
         folder.check_sweep(configs, fingerprint)
         missing = folder.missing(configs, fingerprint, retry)
-        if missing:
-            threads = max(config.threads for config in missing)
-            if jobs is None:
-                jobs = len(missing) if executor is not None else max(1, usable_cores() // threads)
-            if executor is None:
-                executor = stack.enter_context(Processes(min(jobs, len(missing)), threads))
-            hold(write_mapped(dataset, folder.work / DATA))
-            more = {"models": folder.models, "start": start}
-            try:
+        try:
+            if missing:
+                threads = max(config.threads for config in missing)
+                if jobs is None:
+                    jobs = len(missing) if executor is not None else max(1, usable_cores() // threads)
+                if executor is None:
+                    executor = stack.enter_context(Processes(min(jobs, len(missing)), threads))
+                hold(write_mapped(dataset, folder.work / DATA))
+                more = {"models": folder.models, "start": start}
                 Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet(), **more).run(missing)
-            finally:
-                if out is not None:
-                    known = folder.known_of(configs, fingerprint)
-                    write_results(out / "results.json", environment(dataset), known)
+        finally:
+            if out is not None:
+                known = folder.known_of(configs, fingerprint)
+                write_results(out / "results.json", environment(dataset), known)
         return folder.known_of(configs, fingerprint)

@@ -12,6 +12,8 @@ from fastmlp.errors import ConfigError, suggestion
 if TYPE_CHECKING:
     import numpy as np
 
+    from fastmlp.results import RunResult
+
 # The other fields say which run it is and where, not how it trains.
 _FIXED = ("experiment", "dataset", "seed", "threads", "init_from")
 FIELDS: dict[str, Any] = {name: kind for name, kind in get_type_hints(RunConfig).items() if name not in _FIXED}
@@ -175,6 +177,24 @@ def _draw(axis: Axis, rng: "np.random.Generator") -> Any:
 def label(settings: Mapping[str, Any]) -> str:
     """Return the short text that names a candidate in a table: `lr 0.005, layers 3072-128-20`."""
     return ", ".join(f"{name} {_text(value)}" for name, value in settings.items())
+
+
+def apart(runs: "Sequence[RunResult]") -> "dict[str, list[RunResult]]":
+    """Return runs by experiment, and by the settings in which runs of one experiment differ, but for normalisation.
+
+    So no mean over runs of one name is over more than their seeds.
+    """
+    experiments: dict[str, list[RunResult]] = {}
+    for run in runs:
+        experiments.setdefault(run.experiment, []).append(run)
+    found: dict[str, list[RunResult]] = {}
+    for name, some in experiments.items():
+        fields = [field for field in FIELDS if field != "normalize"]
+        differing = [field for field in fields if len({getattr(run.config, field) for run in some}) > 1]
+        for run in some:
+            settings = label({field: getattr(run.config, field) for field in differing})
+            found.setdefault(f"{name}, {settings}" if settings else name, []).append(run)
+    return found
 
 
 def _text(value: Any) -> str:

@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from fastmlp.data import Dataset, load_dataset
+from fastmlp.data import DATASET_NAMES, Dataset, load_dataset
 from fastmlp.errors import DataError, FastMLPError, MissingDataError
 from fastmlp.sweep.file import SWEEP_FILE, resolved
 
@@ -26,12 +26,22 @@ def kept_place(folder: Path) -> Path | None:
     return resolved(folder, place) if isinstance(place, str) else None
 
 
+def about_own(name: str) -> str:
+    """Return why no command finds a data set of a user's own; nothing for those of this package."""
+    if name in DATASET_NAMES:
+        return ""
+    return f"{name} is no data set of this package, and so only the program that gave it to run_sweep has it."
+
+
 def dataset_of(folder: Path, name: str, fingerprint: str, given: Path | None = None) -> Dataset:
     """Return the data set of the sweep in `folder`, by its fingerprint; nothing is downloaded.
 
     given : where it lies, as a user says now; otherwise it is looked for where it lay, and then in the cache. Raises
-    MissingDataError, DataError for damaged data or those of another fingerprint, ConfigError for an unknown name.
+    MissingDataError, as for any data set of a user's own, and DataError for damaged data or those of another
+    fingerprint.
     """
+    if own := about_own(name):
+        raise MissingDataError(own)
     if given is not None:
         dataset = load_dataset(name, given)
         check_fingerprint(dataset, fingerprint)
@@ -45,7 +55,8 @@ def dataset_of(folder: Path, name: str, fingerprint: str, given: Path | None = N
         except FastMLPError as error:
             if kept is None:
                 raise
-            told.append(str(error))
+            told.append("" if isinstance(error, MissingDataError) else f" {error}")
     raise MissingDataError(
-        f"The data of the sweep in {folder} are not where they were. {told[0]} --data-dir names the place."
+        f"The data of the sweep in {folder} are not where they were, {kept}, nor in the cache.{told[0]} --data-dir "
+        "names the place."
     )
