@@ -34,7 +34,7 @@ figcaption { margin-top: .3rem; }
 .gallery img { display: block; width: 100%; margin-bottom: .15rem; image-rendering: pixelated; }
 .table { overflow-x: auto; margin-bottom: 1rem; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-th, td { padding: .25rem .5rem; border-bottom: 1px solid var(--line); text-align: left; }
+th, td { padding: .25rem .35rem; border-bottom: 1px solid var(--line); text-align: left; }
 th { vertical-align: bottom; } .number { text-align: right; } td.number, td span { white-space: nowrap; }
 td { vertical-align: baseline; }
 .hint { display: none; color: var(--soft); font-size: .85rem; margin: .3rem 0; }
