@@ -15,7 +15,7 @@ from typing import cast
 import numpy as np
 
 from fastmlp_kernels._jit import part
-from fastmlp_kernels._micro import FLAT, flat_kernel, micro_kernel
+from fastmlp_kernels._micro import ADD, FLAT, GO_ON, REPLACE, flat_kernel, micro_kernel
 from fastmlp_kernels._pack import NR, ONE, Maybe, item, pack_rows, per_unit
 from fastmlp_kernels._target import TILE, cache_bytes
 from fastmlp_kernels._views import row_at, vector_at
@@ -23,6 +23,7 @@ from fastmlp_kernels._views import row_at, vector_at
 MR = TILE.mr
 FLAT_MR, FLAT_NR = cast("int", np.int64(FLAT.mr)), cast("int", np.int64(FLAT.nr))
 LINE = 16  # elements of 4 bytes in a cache line
+LONG = 16  # blocks of a row whose sum is taken in one go
 
 
 def _down_to(size: int, multiple: int) -> int:
@@ -71,9 +72,9 @@ def macro_kernel(
     c: np.ndarray,
     columns: int,
     depth: int,
-    add: bool,
+    add: int,
 ) -> None:
-    """C (rows, columns padded to nr) <- A B, or C + A B where `add`.
+    """C (rows, columns padded to nr) <- A B, or C + A B as `add` says: REPLACE, GO_ON or ADD.
 
     a : packed block, element (i, k) at i * strides[0] + k * strides[1]
     b : panels from b[at] on, `panel` elements from one to the next and `stride` from row to row
@@ -100,7 +101,7 @@ def macro_kernel(
 
 @part
 def _few_rows_kernel(
-    a: np.ndarray, rows: int, b: np.ndarray, at: int, c: np.ndarray, columns: int, depth: int, add: bool
+    a: np.ndarray, rows: int, b: np.ndarray, at: int, c: np.ndarray, columns: int, depth: int, add: int
 ) -> None:
     """C (rows, columns) <- A B, or C + A B, for packed rows A and rows of B as they lie, `columns` long."""
     for j in range(0, columns, FLAT_NR):
@@ -154,6 +155,17 @@ def _normalize_product(
 
 
 @part
+def _joins(block: int, more: bool) -> int:
+    """Return what a block of the inner dimension does with C; more : C holds another channel's product.
+
+    Channels of an image go on from each other like blocks, so that images and their normalised rows give the same bits.
+    """
+    if block >= LONG:
+        return ADD
+    return GO_ON if block > 0 or more else REPLACE
+
+
+@part
 def multiply_rows(
     x: np.ndarray,
     index: np.ndarray,
@@ -189,7 +201,7 @@ def multiply_rows(
             inner = (k, min(k + KC * per, end))
             pack_rows(x, index, item(center, channel), item(scale, channel), rows, inner, a, ROW_STRIDE)
             first = channel * channel_units + (k - channel * depth) // per
-            add = k > channel * depth or (channel > 0 and sums is None)
+            add = _joins((k - channel * depth) // (KC * per), channel > 0 and sums is None)
             if stride != NR and count <= MR // 2 and columns % FLAT_NR == 0:
                 _few_rows_kernel(a, count, b, at + first * stride, c, columns, inner[1] - inner[0], add)
             else:

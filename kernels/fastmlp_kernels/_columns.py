@@ -7,7 +7,7 @@ import numpy as np
 from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, MR, macro_kernel, store_rows, units_of
 from fastmlp_kernels._convert import prefetch
 from fastmlp_kernels._jit import part
-from fastmlp_kernels._micro import micro_update
+from fastmlp_kernels._micro import ADD, REPLACE, micro_update
 from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, pack_columns, per_unit
 from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.update import velocity1
@@ -16,14 +16,14 @@ from fastmlp_kernels.update import velocity1
 class Columns(NamedTuple):
     """A product X^T B under way: all is in C but the last block along the inner dimension, of which A is packed.
 
-    b, at, panel : the right operand, as for `macro_kernel`; depth : units of the last block; add : whether C holds some
+    b, at, panel : the right operand, as for `macro_kernel`; depth : units of the last block; add : what it does with C
     """
 
     b: np.ndarray
     at: int
     panel: int
     depth: int
-    add: bool
+    add: int
 
 
 @part
@@ -43,12 +43,12 @@ def begin_columns(
 ) -> Columns:
     """Begin C <- rows `columns` (at most mc) of X^T B, for n rows of X as in `multiply_rows`, all of one channel."""
     per = per_unit(b)
-    product = Columns(b, at, panel, ZERO, False)
+    product = Columns(b, at, panel, ZERO, ZERO)
     for k in range(0, n, KC * per):
         end_columns(product, columns[1] - columns[0], width, a, c)
         inner = (k, min(k + KC * per, n))
         pack_columns(x, index, center, scale, columns, inner, a, ZERO, COLUMN_STRIDE)
-        product = Columns(b, at + k // per * NR, panel, units_of(inner[1] - inner[0], b), k > 0)
+        product = Columns(b, at + k // per * NR, panel, units_of(inner[1] - inner[0], b), ADD if k > 0 else REPLACE)
     return product
 
 

@@ -89,6 +89,11 @@ ELEMENTS = {
 }
 
 
+# What a product does with what C holds: replaces it; goes on from it in the registers, as if both were one long block;
+# or is added to it at the end, as sums over millions would not grow by single terms.
+REPLACE, GO_ON, ADD = range(3)
+
+
 class _Block(NamedTuple):
     """A tile in registers: where its vectors lie in memory, row by row, and what they hold after the loop."""
 
@@ -117,7 +122,11 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
     pointers = _vectors(builder, tile, c_first, cs)
 
     entry = builder.block
-    loop, done, resume, end = (builder.append_basic_block(name) for name in ("k", "done", "resume", "end"))
+    names = ("resume", "k", "done", "join", "end")
+    resume, loop, done, join, end = (builder.append_basic_block(name) for name in names)
+    builder.cbranch(builder.icmp_signed("==", add, I64(GO_ON)), resume, loop)
+    builder.position_at_end(resume)
+    before = [load(builder, p, sums, 4) for p in pointers]
     builder.branch(loop)
 
     # The accumulators are PHI nodes, not memory: so LLVM has no choice but to keep them in registers.
@@ -125,8 +134,9 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
     zero = constant(element.accumulator, 0, lanes)
     k = builder.phi(I64)
     acc = [builder.phi(sums) for _ in pointers]
-    for phi, start in ((k, I64(0)), *((phi, zero) for phi in acc)):
+    for phi, start, other in ((k, I64(0), I64(0)), *zip(acc, [zero] * len(acc), before, strict=True)):
         phi.add_incoming(start, entry)
+        phi.add_incoming(other, resume)
     b_row = builder.gep(b_first, [builder.mul(k, bks)])
     b_vectors = [load(builder, builder.gep(b_row, [I64(lanes * j)]), row, 4) for j in range(tile.nv)]
     a_offset = builder.mul(k, aks)
@@ -139,10 +149,9 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
         phi.add_incoming(value, loop)
     builder.cbranch(builder.icmp_signed("<", following, k_end), loop, done)
 
-    # What C holds is added at the end: from it on, sums over millions would not grow by the small terms of a block.
     builder.position_at_end(done)
-    builder.cbranch(add, resume, end)
-    builder.position_at_end(resume)
+    builder.cbranch(builder.icmp_signed("==", add, I64(ADD)), join, end)
+    builder.position_at_end(join)
     plus = builder.add if element.accumulator is I32 else builder.fadd
     with_before = [plus(load(builder, p, sums, 4), value) for p, value in zip(pointers, after, strict=True)]
     builder.branch(end)
@@ -150,7 +159,7 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
     totals = [builder.phi(sums) for _ in pointers]
     for phi, alone, both in zip(totals, after, with_before, strict=True):
         phi.add_incoming(alone, done)
-        phi.add_incoming(both, resume)
+        phi.add_incoming(both, join)
     return _Block(pointers, totals)
 
 
@@ -172,7 +181,7 @@ def _micro_kernel(tile: Tile) -> Any:
         add: Any,
     ) -> Any:
         i = types.intp
-        signature = types.void(a, i, i, i, b, i, i, c, i, i, i, types.boolean)
+        signature = types.void(a, i, i, i, b, i, i, c, i, i, i, i)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             block = _multiply(context, builder, tile, signature.args, args)
@@ -185,8 +194,9 @@ def _micro_kernel(tile: Tile) -> Any:
     return micro
 
 
-# C <- A B of one tile, or C + A B where `add`. The arguments are, for each operand, an array, the offset where its part
-# begins, and strides: A's by row and by k, B's by k, C's by row; then the end of k, at least 1, and `add`.
+# C <- A B of one tile, or C + A B as `add` says: REPLACE, GO_ON or ADD. The arguments are, for each operand, an array,
+# the offset where its part begins, and strides: A's by row and by k, B's by k, C's by row; then the end of k, at least
+# 1, and `add`.
 micro_kernel = _micro_kernel(TILE)
 # The same for few rows, of which the other would compute some in vain.
 FLAT = Tile(TILE.lanes, max(TILE.mr // 4, 1), 2 * TILE.nv)
@@ -224,7 +234,7 @@ def micro_update(
     or None
     """
     i, f = types.intp, types.float32
-    signature = types.void(a, i, i, i, b, i, i, c, i, i, i, types.boolean, w, v, i, i, less, i, f, f, f)
+    signature = types.void(a, i, i, i, b, i, i, c, i, i, i, i, w, v, i, i, less, i, f, f, f)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds, lanes = signature.args, TILE.lanes
