@@ -68,7 +68,7 @@ def unmasked(**arrays: Any) -> None:
 def whole(name: str, value: Any) -> int:
     """Check a whole number; return it as an int. Raises TypeError for anything else, True and False among it."""
     try:
-        if not isinstance(value, bool):
+        if not isinstance(value, bool | np.bool_):  # numpy 2.0 only warns where that is taken for 0 or 1
             return operator.index(value)
     except TypeError:
         pass
