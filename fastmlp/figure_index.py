@@ -25,7 +25,7 @@ _PLACES = {
     3: ("Images by class", "figure-counts-coarse", "Images by coarse class, all"),
     4: ("Training images by class", "figure-counts-coarse", "Images by coarse class, training"),
     5: ("Test images by class", "figure-counts-coarse", "Images by coarse class, test"),
-    6: ("Statistics of an image before and after normalisation", "table-normalisation", "Before and after normalisation"),
+    6: ("Statistics of an image before and after normalisation", "table-normalisation", "Normalisation of an image"),
     7: ("Gradient check", "table-gradients", "Gradients of single weights"),
     13: ("Results half-way through the grid search", "figure-grid", "The grid"),
     26: ("Results by experiment and normalisation", "table-results", "Results"),
