@@ -1,6 +1,6 @@
 """`FastMLPClassifier`: this package's networks as an estimator of scikit-learn (extra `sklearn`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from threading import Lock
 from typing import Any, ClassVar, Self
@@ -226,19 +226,18 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, (M, K) in the order of `classes_`, in the network's dtype."""
-        check_is_fitted(self)
-        _check.unmasked(X=X)
-        X = validate_data(self, X, dtype=self.network_.dtype, order="C", reset=False)
-        with self._lock:  # a network has one set of buffers
-            return self.network_.predict_proba(X)
+        return self._of_rows(X, MLP.predict_proba)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithm of `predict_proba`, finite and exact where a probability rounds to 0 or 1."""
+        return self._of_rows(X, MLP.predict_log_proba)
+
+    def _of_rows(self, X: Any, ask: Callable[[MLP, np.ndarray], np.ndarray]) -> np.ndarray:
         check_is_fitted(self)
         _check.unmasked(X=X)
         X = validate_data(self, X, dtype=self.network_.dtype, order="C", reset=False)
         with self._lock:  # a network has one set of buffers
-            return self.network_.predict_log_proba(X)
+            return ask(self.network_, X)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_lock"}
