@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import peak
-from fastmlp.results import RunResult, load_results, write_whole
+from fastmlp.files import write_whole
+from fastmlp.results import RunResult, load_results
 
 
 def flop(run: RunResult, train: int, validation: int, test: int) -> tuple[int, int]:

@@ -28,8 +28,9 @@ from fastmlp import reference
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
 from fastmlp.environment import environment
+from fastmlp.files import write_whole
 from fastmlp.initializers import initial_weight, resolve
-from fastmlp.results import RunResult, load_results, write_whole
+from fastmlp.results import RunResult, load_results
 from fastmlp.run import compile_for, run_one
 from fastmlp.sections import RIVALS
 from fastmlp.sweep.source import dataset_of

@@ -1,14 +1,12 @@
 """A training run on disk: one .npz, replaced in one step, that only the run which wrote it goes on from."""
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from fastmlp.errors import OutputError, remedy
+from fastmlp.files import json_of, opened, replacing
 from fastmlp.fit import History, State
 
 _ARRAYS = ("parameters", "velocity", "best")
@@ -18,25 +16,16 @@ def save(path: Path, run_id: str, state: State) -> None:
     """Replace `path` by this state; it is on the disk, whole, when this returns. OutputError where it cannot be."""
     facts = {"run_id": run_id, "generator": state.generator, "seconds": state.seconds, "began": state.began}
     facts |= {"history": asdict(state.history)}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, facts=json.dumps(facts), **{name: getattr(state, name) for name in _ARRAYS})
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise OutputError(f"{path} could not be written ({error}). {remedy(error, 'choose another folder')}") from error
+    with replacing(path) as part:
+        np.savez(part.file, facts=json.dumps(facts), **{name: getattr(state, name) for name in _ARRAYS})
 
 
 def load(path: Path, run_id: str) -> State | None:
     """Return the state that `save` wrote for this run; None where there is none, or a damaged one: begin anew."""
     try:
         # np.load leaves a damaged file open where it opened it itself; it checks each part's CRC as that is read
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as parts:
-            facts = json.loads(str(parts["facts"]))
+        with opened(path) as file, np.load(file, allow_pickle=False) as parts:
+            facts = json_of(str(parts["facts"]))
             arrays = {name: parts[name] for name in _ARRAYS}
         if facts["run_id"] != run_id:
             return None

@@ -36,6 +36,10 @@ class OutputError(FastMLPError, OSError):
     """A result could not be written."""
 
 
+class ClusterError(FastMLPError, ConnectionError):
+    """A cluster can no longer be reached; what it was doing stays to be done."""
+
+
 class MissingExtraError(FastMLPError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastmlp.errors import ConfigError
-from fastmlp.results import write_whole
+from fastmlp.files import is_inside, json_of, read_small, write_whole
 
 RECORD = ".report.json"
 # Of all pages that were made with the data, also by versions that kept no record.
@@ -16,8 +16,9 @@ _WITH_DATA = "figures/confusion.svg"
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return {"with_data": bool(record["with_data"]), "files": dict(record["files"])}
+        record = json_of(read_small(folder / RECORD))
+        files = {name: digest for name, digest in dict(record["files"]).items() if is_inside(name)}
+        return {"with_data": bool(record["with_data"]), "files": files}
     except (OSError, ValueError, KeyError, TypeError):
         return {"with_data": (folder / _WITH_DATA).exists(), "files": {}}
 

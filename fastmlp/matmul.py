@@ -19,11 +19,11 @@ from fastmlp.config import RunConfig
 from fastmlp.data import cache_dir
 from fastmlp.environment import cpu_model
 from fastmlp.errors import OutputError
+from fastmlp.files import json_of, read_small, write_whole
 from fastmlp.inputs import ImageInput
 from fastmlp.network import MLP
 from fastmlp.optimizer import SGD
 from fastmlp.precision import MATMULS
-from fastmlp.results import write_whole
 from fastmlp.threads import blas_info, blas_threads
 
 # BLAS must be faster by more than the noise of a short measurement: the two give different bits.
@@ -48,7 +48,7 @@ def _remembered(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json_of(read_small(path))
     except (OSError, ValueError):
         return {}
     return table if isinstance(table, dict) else {}

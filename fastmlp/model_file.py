@@ -9,7 +9,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import fields
 from itertools import pairwise
 from math import prod
@@ -22,7 +22,8 @@ from numpy.lib import format as npy
 from fastmlp import __version__
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.config import RunConfig
-from fastmlp.errors import ConfigError, DataError, FastMLPError, MissingExtraError, OutputError, remedy
+from fastmlp.errors import ConfigError, DataError, FastMLPError, MissingExtraError
+from fastmlp.files import json_of, opened, replacing
 from fastmlp.model import CHANNELS, NORMALIZES, Model
 from fastmlp.precision import PRECISIONS
 
@@ -46,22 +47,15 @@ def save_model(path: str | Path, model: Model) -> None:
     """Replace `path`, whose suffix chooses the format, by this model. OutputError where it cannot be written."""
     path = Path(path)
     write = _format(path).write
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        with part.open("wb") as file:
-            file.write(write(model))
-            file.flush()
-            os.fsync(file.fileno())
-        if _as_facts(load_model(part)) != _as_facts(model):
+    with replacing(path, path.suffix, "choose another place") as part:
+        part.file.write(write(model))
+        part.sync()
+        try:
+            same = _as_facts(load_model(part.path)) == _as_facts(model)
+        except DataError as error:
+            raise OSError(f"it cannot be read back: {error}") from error
+        if not same:
             raise OSError("what was read back is not what was written")
-        part.replace(path)
-    except (OSError, DataError) as error:
-        if isinstance(error, MissingExtraError):
-            raise
-        raise OutputError(f"{path} could not be written ({error}). {remedy(error, 'choose another place')}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def load_model(path: str | Path) -> Model:
@@ -72,7 +66,7 @@ def load_model(path: str | Path) -> Model:
         with read(path) as (text, wanted_of):
             if len(text) > _MOST_FACTS:
                 raise DataError(f"its facts take {len(text)} bytes")
-            facts = _checked(json.loads(text))
+            facts = _checked(json_of(text))
             arrays = wanted_of(_wanted(facts))
         return _model(facts, arrays)
     except FileNotFoundError as error:
@@ -176,7 +170,7 @@ def _npz(model: Model) -> bytes:
 
 @contextmanager
 def _read_npz(path: Path) -> Iterator[_Parts]:
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+    with opened(path) as file, zipfile.ZipFile(file) as archive:
         size = os.fstat(file.fileno()).st_size
         members = {info.filename: info for info in archive.infolist()}
         if sum(info.file_size for info in archive.infolist()) > size or len(members) < len(archive.infolist()):

@@ -1,9 +1,7 @@
 """A model as an ONNX graph, checked against this package's answers, as `python -m fastmlp.export` writes it."""
 
 import json
-import os
 from argparse import Namespace
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +10,8 @@ from rich.console import Console
 
 from fastmlp import __version__
 from fastmlp.data import load_dataset
-from fastmlp.errors import ConfigError, MissingExtraError, OutputError, remedy
+from fastmlp.errors import ConfigError, MissingExtraError, OutputError
+from fastmlp.files import replacing
 from fastmlp.model import AS_THEY_ARE, Model
 from fastmlp.model_file import FORMATS, load_model, save_model
 from fastmlp.precision import byte_layers
@@ -153,15 +152,8 @@ def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
             f"{path} was not written: the probabilities of onnxruntime differ by {found.difference:.2g}; "
             f"allowed is {allowed:g}. Try another version of onnxruntime, and please report it."
         )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(proto.SerializeToString())
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} could not be written ({error}). {remedy(error, 'choose another place')}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+    with replacing(path, elsewhere="choose another place") as part:
+        part.file.write(proto.SerializeToString())
     return found
 
 

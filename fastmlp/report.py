@@ -27,10 +27,11 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
     Raises DataError, OutputError or MissingExtraError; MissingDataError where `data_dir` does not hold the data, and
     ConfigError where the page that is there would be replaced by one without the data.
     """
+    from fastmlp.files import write_whole
     from fastmlp.made import check_not_poorer, write_files
     from fastmlp.page import in_forms, page
     from fastmlp.plots.style import styled
-    from fastmlp.results import check_folder, write_whole
+    from fastmlp.results import check_folder
     from fastmlp.sections import Paper, read, results_of, sections_of
     from fastmlp.sweep.derived import Derived
 

@@ -2,17 +2,15 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
 from fastmlp.config import RunConfig
-from fastmlp.errors import DataError, OutputError, remedy
+from fastmlp.errors import DataError, OutputError
+from fastmlp.files import Part, json_of, read_small, write_whole
 
 ENDED = ("done", "stopped")
 """Statuses of runs that came to an end, with weights that are worth a test."""
@@ -20,6 +18,7 @@ RETRIES = ("failed", "diverged", "interrupted")
 """Statuses of runs that may be begun anew."""
 
 
+MOST_BYTES = 1 << 30  # of a file of results: a hundred thousand runs take a third of it
 _YOUNGER = ("started", "finished")  # than the first results that are still to be read
 
 
@@ -125,28 +124,13 @@ def write_results(path: Path, environment: Mapping[str, Any], runs: Sequence[Run
 def load_results(path: Path) -> tuple[dict[str, Any], list[RunResult]]:
     """Return the environment and the runs of a `results.json`; DataError where it is not one."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json_of(read_small(path, MOST_BYTES))
         return document["environment"], [RunResult.from_json(run) for run in document["runs"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is not a results file of this version ({error}). Allowed is a results.json as "
             "`python -m fastmlp.train --out DIR` writes it; run that again."
         ) from error
-
-
-def write_whole(path: Path, text: str | bytes) -> None:
-    """Replace `path` by `text` in one step: a reader, or a crash, finds the old file or the new one, never a part."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(text.encode() if isinstance(text, str) else text)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut may leave the new name to an empty file
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise OutputError(f"{path} could not be written ({error}). {remedy(error, 'choose another folder')}") from error
 
 
 def check_folder(folder: Path, *, make: bool = True) -> None:
@@ -160,26 +144,12 @@ def check_folder(folder: Path, *, make: bool = True) -> None:
         there = next(place for place in (folder, *folder.parents) if place.exists())
         if there == folder and not folder.is_dir():
             raise FileExistsError
-        probe = there / f".probe.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        probe = Part(there)
+        probe.close()
+        probe.path.unlink()
     except OSError as error:
         reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         raise OutputError(
             f"--out {folder} cannot take results ({reason}). Allowed is a folder that can be made and written "
             "to; choose another."
         ) from error
-
-
-def move_aside(folder: Path, names: Sequence[str]) -> list[str]:
-    """Rename the files of these names in `folder` to ones that are free, so that new ones replace nothing.
-
-    `results.json` becomes `results-1.json`, or the next number. Returns one sentence for each that was there.
-    """
-    sentences = []
-    for path in (folder / name for name in names):
-        if path.exists():
-            aside = next(p for n in count(1) if not (p := path.with_name(f"{path.stem}-{n}{path.suffix}")).exists())
-            path.rename(aside)
-            sentences.append(f"{path} was there from before: it is now {aside.name}.")
-    return sentences

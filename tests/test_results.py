@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fastmlp.errors import DataError, OutputError
-from fastmlp.results import RunResult, check_folder, failed_result, load_results, move_aside, write_results, write_whole
+from fastmlp.results import RunResult, check_folder, failed_result, load_results, write_results
 from samples import ENVIRONMENT, config, result
 
 KEYS = [
@@ -75,20 +75,6 @@ def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
         load_results(path)
 
 
-def test_a_failed_write_keeps_the_old_file_and_leaves_no_part(tmp_path: Path, monkeypatch) -> None:
-    path = tmp_path / "results.json"
-    write_whole(path, "old")
-
-    def no_space(descriptor: int) -> None:  # noqa: ARG001 - as a full disk does: the name is there, the content is not
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(OutputError, match=r"results.json could not be written .*No space left.*Free some space, or"):
-        write_whole(path, "new")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
-
-
 def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
     check_folder(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
@@ -103,22 +89,12 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 def test_a_folder_that_refuses_writes_is_named(tmp_path: Path, monkeypatch) -> None:
     # Permissions do not stop root, which runs many a test machine: refuse in their place.
-    def refuse(_: Path) -> None:
+    def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(OutputError, match=r"cannot take results \(Permission denied\).*choose another"):
         check_folder(tmp_path)
-
-
-def test_older_files_move_aside_and_none_is_lost(tmp_path: Path) -> None:
-    names = ("results.json", "table.md")
-    for content in ("first", "second", "third"):
-        said = move_aside(tmp_path, names)
-        (tmp_path / "results.json").write_text(content)
-    assert said == [f"{tmp_path / 'results.json'} was there from before: it is now results-2.json."]
-    found = {p.name: p.read_text() for p in tmp_path.iterdir()}
-    assert found == {"results-1.json": "first", "results-2.json": "second", "results.json": "third"}
 
 
 def test_a_failed_run_has_its_config_its_error_and_no_figures(tmp_path: Path) -> None:

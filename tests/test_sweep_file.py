@@ -110,7 +110,7 @@ def test_the_parser_checks_the_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("lr = 1\nbatch size = 3", r"sweep.toml is not TOML: .*line 2.*like `lr = 0.01`"),
+        ("lr = 1\nbatch size = 3", r"sweep.toml cannot be used: it is not TOML: .*line 2.*like `lr = 0.01`"),
         ("lr = 1\nlr = 2\n", "is not TOML: .*line 2"),
         ("batchsize = 3", "'batchsize' is not a key. Did you mean 'batch_size'. Allowed are .*`prog --help`"),
         ("batch-size = 3", "'batch-size' is not a key. Did you mean 'batch_size'"),
@@ -135,10 +135,10 @@ def test_what_cannot_be_used_is_explained(text: str, reason: str, tmp_path: Path
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--config .*none.toml cannot be read \(No such file"):
         read(tmp_path / "none.toml", build())
-    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory"):
+    with pytest.raises(ConfigError, match=r"cannot be used: it is a folder"):
         read(tmp_path, build())
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match=r"binary is not TOML: .*can't decode"):
+    with pytest.raises(ConfigError, match=r"binary cannot be used: it is not TOML: .*can't decode"):
         read(tmp_path / "binary", build())
 
 

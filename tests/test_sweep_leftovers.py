@@ -1,14 +1,13 @@
 """What a killed sweep leaves is removed by the next command there and by --clean, and never from a live one."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from command import embedded_made_once, fails, run  # noqa: F401 - a fixture is found by its name
 from fastmlp import report, reproduce
+from fastmlp.files import Part
 from fastmlp.results import load_results
 from fastmlp.sweep import leftovers
 from fastmlp.sweep.leftovers import TEMPORARY, remove_temporary
@@ -19,19 +18,11 @@ SMALL = ["--layers", "3072,4,20", "--normalize", "image"]
 BYTES = 5_000_000
 
 
-@pytest.fixture(scope="module")
-def dead() -> int:
-    """Give the number of a process that is no more."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def kill_there(out: Path, dead: int) -> list[Path]:
+def kill_there(out: Path) -> list[Path]:
     """Leave what a sweep that is killed in the midst of its work leaves."""
     work = out / ".work"
     (work / "data").mkdir(parents=True, exist_ok=True)
-    files = [work / "data" / "train_images.npy", work / "board", work / "compiling", out / f".results.json.{dead}.part"]
+    files = [work / "data" / "train_images.npy", work / "board", work / "compiling", out / f".{'0' * 32}.part"]
     for file in files:
         file.write_bytes(b"x" * (BYTES // len(files)))
     (work / "owner.json").write_text('{"pid": 1, "host": "h", "since": "then"}')
@@ -39,24 +30,24 @@ def kill_there(out: Path, dead: int) -> list[Path]:
 
 
 @pytest.fixture
-def sweep(tmp_path: Path, dead: int, capsys) -> tuple[Path, list[Path]]:
+def sweep(tmp_path: Path, capsys) -> tuple[Path, list[Path]]:
     out = tmp_path / "out"
     assert run(*SMALL, "--out", str(out)) == 0
-    left = kill_there(out, dead)
+    left = kill_there(out)
     capsys.readouterr()
     return out, left
 
 
 def test_clean_removes_them_and_says_how_much(sweep, capsys) -> None:
     out, left = sweep
-    live = out / f".report.html.{os.getpid()}.part"  # of a page that is being written beside the sweep
+    live = Part(out)  # of a page that is being written beside the sweep
     kept = {path for path in out.rglob("*") if path.is_file()} - set(left) - {out / ".work" / "owner.json"}
-    live.touch()
     assert run("--out", str(out), "--clean") == 0
     assert "4 files, 5.0 MB" in capsys.readouterr().err
-    assert {path for path in out.rglob("*") if path.is_file()} == kept | {live}
+    assert {path for path in out.rglob("*") if path.is_file()} == kept
     assert run("--out", str(out), "--clean") == 0
     assert "Nothing to remove" in capsys.readouterr().err
+    live.close()
 
 
 def test_clean_refuses_what_lives_and_what_is_no_sweep(sweep, tmp_path, capsys) -> None:
@@ -106,9 +97,9 @@ def test_a_sweep_that_is_stopped_leaves_nothing_itself(error, tmp_path, monkeypa
     assert not (tmp_path / ".work" / "data").exists()
 
 
-def test_sweeps_without_a_folder_leave_none_in_the_temporary_one_for_long(tmp_path, monkeypatch, dead) -> None:
+def test_sweeps_without_a_folder_leave_none_in_the_temporary_one_for_long(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(leftovers, "gettempdir", lambda: str(tmp_path))
-    kill_there(tmp_path / f"{TEMPORARY}dead", dead)
+    kill_there(tmp_path / f"{TEMPORARY}dead")
     (tmp_path / f"{TEMPORARY}other").mkdir()  # nothing says that a sweep of ours was in it
     with held(tmp_path / f"{TEMPORARY}live"):
         assert remove_temporary().size == BYTES

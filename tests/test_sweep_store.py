@@ -242,7 +242,7 @@ def test_damage_that_cannot_be_set_aside_stays(path: Path, monkeypatch: pytest.M
     path.write_bytes(b"torn")
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", no_space)
-        with pytest.raises(OutputError, match=r"could not be moved to .*damaged-1"):
+        with pytest.raises(OutputError, match=r"could not be set aside: .*damaged-1"):
             Store(path).load()
     assert path.read_bytes() == b"torn"
     assert [p.name for p in path.parent.iterdir()] == ["runs.jsonl"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastmlp.data.dataset import Dataset
 from fastmlp.errors import DataError, OutputError, remedy
+from fastmlp.files import json_of, opened, read_small, replacing, write_whole
 
 _PARTS = ("train", "test")
 
@@ -23,10 +24,14 @@ def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "facts.json").unlink(missing_ok=True)  # written last: it says that the others are whole
         for part in _PARTS:
-            np.save(folder / f"{part}_images.npy", getattr(dataset, f"{part}_images"))
-            np.savez(folder / f"{part}_labels.npz", **getattr(dataset, f"{part}_labels"))
-        (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+            with replacing(folder / f"{part}_images.npy") as images:
+                np.save(images.file, getattr(dataset, f"{part}_images"))
+            with replacing(folder / f"{part}_labels.npz") as labels:
+                np.savez(labels.file, **getattr(dataset, f"{part}_labels"))
+        write_whole(folder / "facts.json", json.dumps(facts))
     except OSError as error:
+        if isinstance(error, OutputError):
+            raise
         raise OutputError(
             f"{folder} cannot take the data set ({error}). {remedy(error, 'choose another folder')}"
         ) from error
@@ -36,7 +41,7 @@ def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
 def read_mapped(folder: Path, fingerprint: str) -> Dataset:
     """Return the data set of this fingerprint that was written to `folder`; DataError where there is none."""
     try:
-        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        facts = json_of(read_small(folder / "facts.json"))
         if facts.pop("fingerprint") != fingerprint:
             raise DataError(f"{folder} holds another data set than {fingerprint}")
         arrays = {}
@@ -44,7 +49,7 @@ def read_mapped(folder: Path, fingerprint: str) -> Dataset:
             # "c": pages are shared until someone writes, which nobody does; compiled code takes read-only arrays for
             # another type, and would be compiled anew
             arrays[f"{part}_images"] = np.asarray(np.load(folder / f"{part}_images.npy", mmap_mode="c"))
-            with (folder / f"{part}_labels.npz").open("rb") as file, np.load(file) as labels:
+            with opened(folder / f"{part}_labels.npz") as file, np.load(file) as labels:
                 arrays[f"{part}_labels"] = dict(labels)
         names = {kind: tuple(names) for kind, names in facts.pop("label_names").items()}
         dataset = Dataset(**facts, **arrays, label_names=names)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastmlp.results import RunResult, write_results, write_whole
+from fastmlp.files import write_whole
+from fastmlp.results import RunResult, write_results
 from fastmlp.tables import Table
 
 # Writing all results again may take this share of a sweep's time.

@@ -11,7 +11,6 @@ The paths in it are from the folder that the file is in.
 
 import os
 import shlex
-import tomllib
 from argparse import SUPPRESS, Action, ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +18,8 @@ from typing import Any
 
 import tomli_w
 
-from fastmlp.errors import ConfigError, suggestion
-from fastmlp.results import write_whole
+from fastmlp.errors import ConfigError, DataError, suggestion
+from fastmlp.files import read_small, toml_of, write_whole
 
 SWEEP_FILE = "sweep.toml"
 PLACES = ("data_dir", "init_from")
@@ -35,13 +34,13 @@ def read(path: Path, parser: ArgumentParser) -> list[str]:
     takes.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = toml_of(read_small(path))
     except OSError as error:
         raise ConfigError(
-            f"--config {path} cannot be read ({error.strerror}). Give the path of a TOML file."
+            f"--config {path} cannot be read ({error.strerror or error}). Give the path of a TOML file."
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"--config {path} is not TOML: {error}. Its lines are like `lr = 0.01`.") from error
+    except DataError as error:
+        raise ConfigError(f"--config {path} cannot be used: {error}. Its lines are like `lr = 0.01`.") from error
     options = _options(parser)
     arguments = []
     for key, value in document.items():

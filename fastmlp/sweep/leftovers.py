@@ -1,7 +1,5 @@
 """What a sweep that was killed leaves behind: the mapped copy of its data above all, and files half written."""
 
-import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import rmtree
@@ -9,12 +7,12 @@ from tempfile import gettempdir
 from typing import NamedTuple
 
 from fastmlp.errors import FastMLPError
+from fastmlp.files import dead_parts
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, COMPILING, DATA, MODELS
 from fastmlp.sweep.lock import OWNER, WORK, held
 
 TEMPORARY = "fastmlp-sweep-"
 """How the names of folders begin that a sweep without a folder of its own works in."""
-_PART = re.compile(r"\..+\.(\d+)\.part(\.\w+)?")
 
 
 class Removed(NamedTuple):
@@ -42,22 +40,7 @@ def _leftovers(out: Path) -> Iterator[Path]:
     yield from (work / DATA).glob("*")
     yield from (work / BOARD, work / COMPILING)
     for folder in (out, work, work / CHECKPOINTS, out / MODELS, out / "figures", out / "tables"):
-        for path in folder.glob(".*.part*"):
-            if (part := _PART.fullmatch(path.name)) and not _is_alive(int(part[1])):
-                yield path
-
-
-def _is_alive(process: int) -> bool:
-    """Whether a process of this number is there: a page may be written beside a sweep."""
-    if os.name != "posix":  # where this would end it
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
+        yield from dead_parts(folder)
 
 
 def remove_if_free(out: Path) -> Removed:

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fastmlp.errors import ConfigError, OutputError
-from fastmlp.results import write_whole
+from fastmlp.files import json_of, read_small, write_whole
 
 WORK, OWNER = ".work", "owner.json"
 
@@ -64,7 +64,7 @@ def _write(owner: Path) -> None:
 def _read(owner: Path) -> str:
     """Return the process that the file names, in words; nothing where there is no such file."""
     try:
-        facts = json.loads(owner.read_text(encoding="utf-8"))
+        facts = json_of(read_small(owner))
         return f"process {facts['pid']} on host {facts['host']} (since {facts['since']})"
     except FileNotFoundError:
         return ""

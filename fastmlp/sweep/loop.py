@@ -20,7 +20,9 @@ from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.mapped import write_mapped
 from fastmlp.environment import environment
-from fastmlp.results import RunResult, failed_result, now, write_results, write_whole
+from fastmlp.errors import ClusterError, OutputError
+from fastmlp.files import write_whole
+from fastmlp.results import RunResult, failed_result, now, write_results
 from fastmlp.sweep.board import Board
 from fastmlp.sweep.fits import check_fits
 from fastmlp.sweep.folder import opened
@@ -151,8 +153,10 @@ class Sweep:
                 self._watcher.start(job)
             for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
                 job = running.pop(future)
+                if isinstance(error := future.exception(), OutputError | ClusterError):
+                    raise error  # no fault of the run, which stays to be done
                 free.append(job.slot)
-                if isinstance(future.exception(), BrokenExecutor):
+                if isinstance(error, BrokenExecutor):
                     deaths[job.run_id] += 1
                     if deaths[job.run_id] <= MOST_RESTARTS:
                         self._watcher.tell("A worker died; its run starts again from its last checkpoint.")

@@ -1,10 +1,10 @@
 """Where a sweep's data lie: kept in its `sweep.toml`, found again for its page and for runs that are to be repeated."""
 
-import tomllib
 from pathlib import Path
 
 from fastmlp.data import DATASET_NAMES, Dataset, load_dataset
 from fastmlp.errors import DataError, FastMLPError, MissingDataError
+from fastmlp.files import read_small, toml_of
 from fastmlp.sweep.file import SWEEP_FILE, resolved
 
 
@@ -20,7 +20,7 @@ def check_fingerprint(dataset: Dataset, wanted: str) -> None:
 def kept_place(folder: Path) -> Path | None:
     """Return where the data of the sweep in this folder lay, None where they were in the cache or that is not kept."""
     try:
-        place = tomllib.loads((folder / SWEEP_FILE).read_text(encoding="utf-8")).get("data_dir")
+        place = toml_of(read_small(folder / SWEEP_FILE)).get("data_dir")
     except (OSError, ValueError):
         return None
     return resolved(folder, place) if isinstance(place, str) else None

@@ -17,7 +17,8 @@ from itertools import count
 from pathlib import Path
 
 from fastmlp.errors import DataError, OutputError, remedy
-from fastmlp.results import RunResult, write_whole
+from fastmlp.files import read_small, sync_folder, write_whole
+from fastmlp.results import MOST_BYTES, RunResult
 
 # The first group is what stands before a whole line without a newline between: a write that was cut off. Being greedy
 # it reaches to the last head, and no run's object holds one: there are no blanks after its colons, and its texts have
@@ -45,7 +46,7 @@ class Store:
                         raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes fitted")
                     os.fsync(file.fileno())
                     if size == 0:
-                        _sync(self.path.parent)  # or the new file's name could be lost
+                        sync_folder(self.path.parent)  # or the new file's name could be lost
                 except OSError:
                     with suppress(OSError):
                         os.ftruncate(file.fileno(), size)
@@ -65,10 +66,10 @@ class Store:
         as it was.
         """
         try:
-            data = self.path.read_bytes()
+            data = read_small(self.path, MOST_BYTES)
         except FileNotFoundError:
             return [], []
-        except OSError as error:
+        except (OSError, DataError) as error:
             raise DataError(
                 f"{self.path} could not be read ({error}). Make it readable or choose another --out."
             ) from error
@@ -108,19 +109,10 @@ class Store:
         """Write the damaged lines to a new file, replace this one by the whole lines, and say so."""
         aside = next(p for n in count(1) if not (p := self.path.with_name(f"{self.path.name}.damaged-{n}")).exists())
         try:
-            aside.write_bytes(b"".join(damaged))
-            _sync(aside)  # before the only other copy goes
-        except OSError as error:
-            with suppress(OSError):
-                aside.unlink()
-            raise OutputError(
-                f"{self.path} has damaged lines, which could not be moved to {aside} ({error}). "
-                f"{remedy(error, 'choose another folder')}"
-            ) from error
-        write_whole(self.path, b"".join(whole).decode())
-        # What is appended from now on goes to the new file: its name must not fall back to the old one.
-        _sync(self.path)
-        _sync(self.path.parent)
+            write_whole(aside, b"".join(damaged))  # before the only other copy goes
+        except OutputError as error:
+            raise OutputError(f"{self.path} has damaged lines, which could not be set aside: {error}") from error
+        write_whole(self.path, b"".join(whole))
         lines = "1 damaged line" if len(damaged) == 1 else f"{len(damaged)} damaged lines"
         return (
             f"{self.path} had {lines} ({sum(map(len, damaged))} bytes), as a kill in the middle of a write leaves "
@@ -131,12 +123,3 @@ class Store:
 def newest(runs: Iterable[RunResult]) -> dict[str, RunResult]:
     """Return the last result of each run id, in the order in which the ids first appear."""
     return {run.run_id: run for run in runs}
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,0 +1,202 @@
+"""Files as this package writes them, whole or not at all, and reads them: regular ones, no longer than they may be.
+
+A file that is being written is called `.<32 hexadecimal digits>.part` and locked until it takes its name. So no one can
+plant a link where it will be, and whoever finds one that is not locked knows that its writer is dead. All writing goes
+through `os.write`, `os.fsync` and `os.replace`, each of which may fail.
+"""
+
+import errno
+import io
+import json
+import os
+import re
+import secrets
+import stat
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fastmlp.errors import DataError, OutputError, remedy
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_PART = re.compile(r"\.[0-9a-f]{32}\.part(\.\w+)?")
+# Where parts cannot be locked, an older one is taken for a dead writer's.
+STALE_SECONDS = 3600.0
+# Of files that hold facts, not arrays.
+MOST_BYTES = 64 << 20
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class _Raw(io.RawIOBase):
+    """A file descriptor as Python's buffers and numpy write to it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return os.lseek(self.descriptor, offset, whence)
+
+    def write(self, data: Any) -> int:  # a buffer; the name for its type is younger than Python 3.11
+        return os.write(self.descriptor, data)
+
+
+class Part:
+    """A new file beside the one that it will be: `file` to write to, `path` where it is until then."""
+
+    def __init__(self, folder: Path, suffix: str = "") -> None:
+        self.path = folder / f".{secrets.token_hex(16)}.part{suffix}"
+        self._raw = _Raw(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o666))
+        self.file = io.BufferedWriter(self._raw, 1 << 20)
+        if fcntl is not None:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(self._raw.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk."""
+        self.file.flush()
+        os.fsync(self._raw.descriptor)
+
+    def close(self) -> None:
+        """End writing, whatever of it is still to come."""
+        descriptor, self._raw.descriptor = self._raw.descriptor, -1  # what is still in the buffer must reach no other
+        if descriptor >= 0:
+            with suppress(OSError):
+                os.close(descriptor)
+
+
+@contextmanager
+def replacing(path: Path, suffix: str = "", elsewhere: str = "choose another folder") -> Iterator[Part]:
+    """Give a new file, which replaces `path` once the body ends: on the disk, whole, and in one step.
+
+    suffix : what its name ends in meanwhile; elsewhere : what always helps, as in `remedy`. Where the body raises, or
+    something cannot be written, `path` is what it was and nothing else is left; OSError becomes OutputError.
+    """
+    part = None
+    try:
+        part = Part(path.parent, suffix)
+        yield part
+        part.sync()  # or a power cut may leave the new name to an empty file
+        part.close()
+        part.path.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{path} could not be written ({error}). {remedy(error, elsewhere)}") from error
+    finally:
+        if part is not None:
+            part.close()
+            with suppress(OSError):
+                part.path.unlink()
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Replace `path` by this content in one step: a reader, or a crash, finds the old file or the new one."""
+    with replacing(path) as part:
+        part.file.write(content.encode() if isinstance(content, str) else content)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can do that."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that has no such thing
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def dead_parts(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder that nobody writes any more, though they never took their names."""
+    for path in folder.glob(".*.part*"):
+        if _PART.fullmatch(path.name) and _is_dead(path):
+            yield path
+
+
+def _is_dead(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR | _NO_LINKS)
+    except OSError:  # its writer has renamed it, or it is another user's
+        return False
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError:  # a file system without locks
+                pass
+            else:
+                return True
+        return time.time() - os.fstat(descriptor).st_mtime > STALE_SECONDS
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[io.BufferedReader]:
+    """Open a regular file for reading; DataError for what is none, as a FIFO, which could be waited for for ever."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise DataError(f"it is {_kind(mode)}, not a file")
+        file = open(descriptor, "rb", closefd=False)  # noqa: SIM115 - of the descriptor
+        with file:
+            yield file
+    finally:
+        os.close(descriptor)
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a FIFO", stat.S_ISSOCK: "a socket"}
+    return next((name for is_one, name in kinds.items() if is_one(mode)), "a device")
+
+
+def read_small(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Return what a regular file holds; OSError where it cannot be read, DataError above `most` bytes."""
+    with opened(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise DataError(f"it has more than {most:,} bytes")
+    return content
+
+
+def json_of(content: bytes | str) -> Any:
+    """Return what a JSON text says; DataError for what is none, or is nested beyond reason."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"it is not JSON: {error}") from error
+
+
+def toml_of(content: bytes) -> dict[str, Any]:
+    """Return what a TOML text says; DataError for what is none, or is nested beyond reason."""
+    try:
+        return tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"it is not TOML: {error}") from error
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name out of a file leads to a place inside the folder that it is taken from, on any system."""
+    path = PurePosixPath(name)
+    plain = name and "\0" not in name and "\\" not in name and ":" not in name
+    return bool(plain) and not path.is_absolute() and ".." not in path.parts and path.parts != ()
