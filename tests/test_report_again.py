@@ -3,6 +3,9 @@
 import json
 import shutil
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -28,31 +31,46 @@ SMALL = [
 ]
 
 
-@pytest.fixture
-def places(monkeypatch, tmp_path) -> dict[str, Dataset]:
-    """Let the folder data/ hold a "cifar10", under any name that leads there, and nothing else on the machine."""
-    monkeypatch.chdir(tmp_path)
-    held = {str(tmp_path / "data"): dataset("cifar10")}
+@contextmanager
+def only_data_in(base: Path) -> Iterator[dict[str, Dataset]]:
+    """Work in a folder whose data/ holds a "cifar10", under any name that leads there; the machine has nothing else."""
+    held = {str(base / "data"): dataset("cifar10")}
 
     def load_from(name, data_dir=None, **_):
         if name == "embedded":
             return load_dataset(name)
-        place = str((tmp_path / data_dir).resolve()) if data_dir else ""
+        place = str((base / data_dir).resolve()) if data_dir else ""
         if place not in held:
             raise MissingDataError(f"--data-dir {data_dir} does not hold {name}.")
         return held[place]
 
-    for module in ("cli", "sweep.source"):
-        monkeypatch.setattr(f"fastmlp.{module}.load_dataset", load_from)
-    monkeypatch.setattr(load, "fetch", None)
-    return held
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(base)
+        for module in ("cli", "sweep.source"):
+            patch.setattr(f"fastmlp.{module}.load_dataset", load_from)
+        patch.setattr(load, "fetch", None)
+        yield held
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """Give the folder of a sweep with its page, for copies."""
+    base = tmp_path_factory.mktemp("made")
+    out = base / "runs" / "a"
+    with only_data_in(base):
+        assert cli.main([*SMALL, "--dataset", "cifar10", "--data-dir", "data", "--out", str(out), "--report"]) == 0
+    return out
 
 
 @pytest.fixture
-def sweep(places, tmp_path):  # noqa: ARG001 - the data of the sweep
-    out = tmp_path / "runs" / "a"
-    assert cli.main([*SMALL, "--dataset", "cifar10", "--data-dir", "data", "--out", str(out), "--report"]) == 0
-    return out
+def places(tmp_path) -> Iterator[dict[str, Dataset]]:
+    with only_data_in(tmp_path) as held:
+        yield held
+
+
+@pytest.fixture
+def sweep(places, made, tmp_path):  # noqa: ARG001 - the data of the sweep
+    return shutil.copytree(made, tmp_path / "runs" / "a")
 
 
 def said(capsys) -> str:
