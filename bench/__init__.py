@@ -1,1 +1,1 @@
-"""Benchmarks: `pytest --benchmark-only` from the root runs them; `bench.table` writes the table of the README."""
+"""Benchmarks: `pytest --benchmark-only` from the root runs them; `bench.table` writes the tables of bench/README.md."""

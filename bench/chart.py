@@ -1,4 +1,4 @@
-"""Draw the README's chart from a run's JSON: speed and time of a training step by batch size, for every rival.
+"""Draw the chart of bench/README.md from a run's JSON: speed and time of a step by batch size, for every rival.
 
     python -m bench.chart bench.json                    write bench/chart.svg
     python -m bench.chart bench.json --out chart.png    in another form

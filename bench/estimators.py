@@ -1,6 +1,6 @@
-"""Write the README's block on estimators: FastMLPClassifier beside scikit-learn's MLPClassifier, with equal settings.
+"""Write bench/README.md's block on estimators: FastMLPClassifier beside MLPClassifier, with equal settings.
 
-    python -m bench.estimators --data-dir DATA --readme README.md      (without --readme the table is printed)
+    python -m bench.estimators --data-dir DATA --readme bench/README.md      (without --readme the table is printed)
 
 Each fit has a process of its own, in which a fit of two batches went before; the two take turns, and medians are shown.
 scikit-learn's alpha is the weight decay times the batch size, its momentum is not Nesterov's, and no one stops early.

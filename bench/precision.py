@@ -1,4 +1,4 @@
-"""Write the README's block on precision: accuracy and time in float32, bfloat16 and int8, on the same seeds.
+"""Write bench/README.md's block on precision: accuracy and time in float32, bfloat16 and int8, on the same seeds.
 
     python -m bench.precision --accuracy runs/f32 runs/bf16 runs/int8 --jobs runs/jobs-f32 runs/jobs-bf16 runs/jobs-int8
 
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--accuracy", type=Path, nargs="+", required=True, metavar="DIR", help="float32 first")
     parser.add_argument("--jobs", type=Path, nargs="+", required=True, metavar="DIR", help="what bench.jobs wrote")
-    parser.add_argument("--readme", type=Path, default=README, help="the file with the markers (default: README.md)")
+    parser.add_argument("--readme", type=Path, default=README, help="a file with markers (default: bench/README.md)")
     args = parser.parse_args(argv)
     try:
         block = accuracy_table(args.accuracy) + "\n\n" + jobs_table(args.jobs)

@@ -1,9 +1,11 @@
-"""The README's generated blocks: text between two markers that only a script writes."""
+"""The generated blocks of the READMEs: text between two markers that only a script writes."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parent / "README.md"
+"""The page of results and performance."""
+FRONT = Path(__file__).parents[1] / "README.md"
 
 
 def markers(name: str) -> tuple[str, str]:
@@ -18,6 +20,12 @@ def replace_block(text: str, name: str, block: str) -> str:
         raise ValueError(f"the file must have {start} and after it {end}, once each")
     before, after = text.split(start)[0], text.split(end)[1]
     return f"{before}{start}\n{block}\n{end}{after}"
+
+
+def block_of(text: str, name: str) -> str:
+    """Return what stands between the markers."""
+    start, end = markers(name)
+    return text.partition(f"{start}\n")[2].partition(f"\n{end}")[0]
 
 
 def write_block(path: Path, name: str, block: str) -> None:

@@ -1,4 +1,4 @@
-"""Write the README's results block: the report's table from finished runs, and its time beside the plain reference's.
+"""Write bench/README.md's block of results: the report's table from finished runs, and its time beside the reference's.
 
     python -m fastmlp.train --data-dir DATA --seeds 3 --out runs/report
     python -m bench.results runs/report --data-dir DATA
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("folders", type=Path, nargs="+", help="what `python -m fastmlp.train --out` wrote; best first")
     parser.add_argument("--data-dir", type=Path, help="where the data set lies: also compare with the reference's time")
-    parser.add_argument("--readme", type=Path, default=README, help="the file with the markers (default: README.md)")
+    parser.add_argument("--readme", type=Path, default=README, help="a file with markers (default: bench/README.md)")
     parser.add_argument("--block", default="results", help="the name of the markers (default: results)")
     args = parser.parse_args(argv)
     loaded = [load_results(folder / "results.json") for folder in args.folders]

@@ -1,7 +1,7 @@
 """Show what a training step of 3072-128-20 at batch 1024 consists of: each part's time, bytes, FLOP, share of the peak.
 
     python -m bench.roofline                      print the table
-    python -m bench.roofline --readme README.md   write it between the markers there
+    python -m bench.roofline --readme bench/README.md   write it between the markers there
 
 One thread, medians. All parts run one after the other on a batch, on the next batch again, so that each finds in the
 caches what it would find there in a step; afterwards the weights must be those of as many training steps, bit for bit.

@@ -1,6 +1,6 @@
-"""Write the README's block on starting: CPU seconds of whole processes, with no kernel on disk and with all there.
+"""Write bench/README.md's block on starting: CPU seconds of whole processes, with no kernel on disk and with all there.
 
-    python -m bench.startup --readme README.md             (without --readme the table is printed)
+    python -m bench.startup --readme bench/README.md             (without --readme the table is printed)
     python -m bench.startup --tree OTHER_CHECKOUT          measures the code of another checkout, with this Python
 
 Each figure is user and system time of the process and of those that it started, the median over several processes, half

@@ -1,8 +1,8 @@
-"""Write the README's performance tables from a run's JSON, so that none of its figures is typed.
+"""Write bench/README.md's performance tables from a run's JSON, so that none of its figures is typed.
 
     pytest --benchmark-only --benchmark-json=bench.json
-    python -m bench.table bench.json            write the tables into README.md
-    python -m bench.table bench.json --check    only say whether README.md has them; exit 1 if it does not
+    python -m bench.table bench.json            write the tables into bench/README.md
+    python -m bench.table bench.json --check    only say whether it has them; exit 1 if it does not
 
 Each figure is the median over the turns of a rival's median. A ratio is the rival's time over ours: under 1 we lose.
 """
@@ -27,7 +27,7 @@ ONCE = {
     ("compile", "fastmlp"): "start Python and compile every kernel (`warmup()`), no cache",
     ("compile", "fastmlp_disk_cache"): "the same, cache filled",
 }
-CHART = "![Speed and time by batch size](bench/chart.svg)"
+CHART = "![Speed and time by batch size](chart.svg)"
 
 
 def _against(row: Row, rival: str) -> str:
@@ -77,7 +77,7 @@ def _environment(data: dict[str, Any], rows: dict[Key, Row]) -> str:
 
 
 def render(data: dict[str, Any]) -> str:
-    """Return the README's block for one run's JSON, without the markers."""
+    """Return the block for one run's JSON, without the markers."""
     rows = collect(data["benchmarks"])
     tables = [
         *step_tables(rows),
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m bench.table", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("json", type=Path, help="what pytest --benchmark-only --benchmark-json wrote")
-    parser.add_argument("--readme", type=Path, default=README, help="the file with the markers (default: README.md)")
+    parser.add_argument("--readme", type=Path, default=README, help="a file with markers (default: bench/README.md)")
     parser.add_argument("--check", action="store_true", help="write nothing")
     args = parser.parse_args(argv)
     try:

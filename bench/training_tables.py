@@ -1,4 +1,4 @@
-"""The README's tables of training steps, epochs, memory and matrix products: one row a rival, one column a case."""
+"""The tables of training steps, epochs, memory and matrix products: one row a rival, one column a case."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

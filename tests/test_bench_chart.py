@@ -1,4 +1,4 @@
-"""The README's chart: drawn from a run's JSON, the same file for the same figures, legible on any page."""
+"""The chart of bench/README.md: drawn from a run's JSON, the same file for the same figures, legible on any page."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The README's results block from finished runs."""
+"""The block of results from finished runs."""
 
 import pytest
 

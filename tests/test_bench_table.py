@@ -1,4 +1,4 @@
-"""The README's performance table from a run's JSON, and which tests a bare pytest collects."""
+"""The tables of performance from a run's JSON, and which tests a bare pytest collects."""
 
 import json
 import os

@@ -116,8 +116,8 @@ def test_files_hold_no_path_of_a_machine_and_fit_a_reader(path):
     assert len(text.splitlines()) <= 300
 
 
-def test_the_readme_has_the_benchmark_table_between_its_markers():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_results_has_the_benchmark_table_between_its_markers():
+    text = (ROOT / "bench" / "README.md").read_text(encoding="utf-8")
     block = re.search(r"<!-- bench:start -->\n(.*?)<!-- bench:end -->", text, re.DOTALL)
     assert block is not None
     assert "| `bias_tanh` |" in block[1]

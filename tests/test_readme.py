@@ -21,7 +21,7 @@ from fastmlp.options import build_parser
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[1]
-PAGES = [page for page in (ROOT / "README.md", ROOT / "kernels" / "README.md") if page.exists()]
+PAGES = [page for folder in ("", "fastmlp", "kernels", "bench") if (page := ROOT / folder / "README.md").exists()]
 # One epoch on the embedded images stands for what a sweep would do for minutes: the last of equal options counts.
 SHORT = "--dataset embedded --epochs 1"
 # (start of a line, what is added to it, or "=" and what takes its place); the first that fits
