@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import Dataset
-from fastmlp.plots.style import MAP, NARROW, SMALL, WIDE, colour_bar, new_figure
+from fastmlp.plots.style import MAP, NARROW, SMALL, WIDE, class_words, colour_bar, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,13 +57,13 @@ def class_samples(dataset: Dataset, kind: str, seed: int = 0) -> Tiles:
     """Show one training image of each class, taken at random."""
     rng, labels, names = np.random.default_rng(seed), dataset.train_labels[kind], dataset.label_names[kind]
     picked = [int(rng.choice(np.flatnonzero(labels == k))) for k in range(len(names))]
-    texts = [name.replace("_", " ") for name in names]
+    texts = class_words(names)
     return Tiles([as_picture(dataset.train_images[i]) for i in picked], texts, 10)
 
 
 def mistakes(dataset: Dataset, kind: str, probabilities: NDArray[np.floating]) -> Tiles:
     """Show the test images of which the network was most certain, wrongly."""
-    labels, names = dataset.test_labels[kind], [name.replace("_", " ") for name in dataset.label_names[kind]]
+    labels, names = dataset.test_labels[kind], class_words(dataset.label_names[kind])
     said = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(said != labels)
     worst = wrong[np.argsort(-probabilities[wrong, said[wrong]], kind="stable")][:MOST_MISTAKES]
@@ -99,7 +99,7 @@ def confusion(
         figure, [axes] = new_figure(width=WIDE, height=2.3 + 0.235 * min(classes, MOST_NAMES))
     axes.grid(visible=False)
     image = axes.imshow(shares, cmap=MAP, vmin=0, aspect="auto")
-    texts = [name.replace("_", " ") for name in names]
+    texts = class_words(names)
     if classes <= MOST_NAMES:
         axes.set_yticks(
             range(classes), [f"{i}. {text}" if narrow else text for i, text in enumerate(texts, 1)], fontsize=SMALL

@@ -1,6 +1,7 @@
 """How every figure looks."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ MAP = "cividis"  # even in lightness, and the same to all eyes
 # Inches. A page shows the wide form of a figure down to 46rem of its window, and below that the narrow one, which fills
 # a phone's width: letters of SMALL pt and more are then 9 pixels high or more.
 WIDE, NARROW, SMALL = 8.0, 3.5, 8
+MOST_LETTERS = 60  # of a name in a figure
 
 FONTS = ["DejaVu Sans", "Arial", "Helvetica", "sans-serif"]
 
@@ -45,6 +47,7 @@ _STYLE: Any = {
     "figure.dpi": 100,
     "savefig.dpi": 160,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # names may hold dollars and backslashes
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
 
@@ -56,8 +59,21 @@ def styled() -> Iterator[None]:
         import matplotlib as mpl
     except ImportError as error:
         raise MissingExtraError(f"Figures need matplotlib ({error}): pip install 'fastmlp[plots]'.") from error
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # Of names in scripts that its font lacks. Pages and SVG hold their letters, and take them from other fonts.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
+
+
+def short(text: str) -> str:
+    """Return a name that a figure has room for, and that a legend does not hide, as it does with a leading `_`."""
+    text = f" {text}" if text.startswith("_") else text
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+
+
+def class_words(names: Sequence[str]) -> list[str]:
+    """Return names of classes as figures have them, in words."""
+    return [short(name.replace("_", " ")) for name in names]
 
 
 def colour_of(normalize: str) -> str:
