@@ -118,7 +118,7 @@ def table(shown: Table, name: str) -> str:
         return "<tr>" + "".join(f"<{tag}{kind}>{_breaking(cell)}</{tag}>" for kind, cell in pairs) + "</tr>"
 
     lines = "\n".join([line("th", shown.columns), *(line("td", cells) for cells in shown.marked_rows())])
-    items = "".join(f"<li>{html_text(fact)}</li>" for fact in shown.plain_facts())
+    items = "".join(f"<li>{html_text(fact)}</li>" for fact in shown.facts)
     above = f'<ul class="facts">{items}</ul>\n' if items else ""
     if len(kinds) > MOST_COLUMNS:
         above += f'<p class="hint">{len(kinds)} columns: the table scrolls sideways.</p>\n'

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastmlp.text import csv_line, markdown_text, plain, unmarked, visible
+from fastmlp.text import csv_line, markdown_text, plain, visible
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -38,10 +38,6 @@ class Table:
         for i in self.best:
             rows[i][0] += f" {mark}"
         return rows
-
-    def plain_facts(self) -> list[str]:
-        """Return the facts without Markdown's marks."""
-        return [unmarked(fact) for fact in self.facts]
 
     def markdown(self) -> str:
         """Return the facts as a list and the table under it, ready to paste."""

@@ -130,7 +130,7 @@ def print_table(table: "Table") -> None:
     if not console.is_terminal:
         print(table.markdown(), end="")
         return
-    for fact in table.plain_facts():
+    for fact in table.facts:
         _print(console, fact)
     console.print(*table.rich(console.width))
 

@@ -24,7 +24,7 @@ _UNSEEN = (
 _ANY_UNSEEN, _UNSEEN_IN_CELL = re.compile(_UNSEEN), re.compile(rf"(\r\n|[\n\t])|{_UNSEEN}")
 # What Markdown takes for a mark of its own. An underscore within a word is none, nor is a bracket that no link follows.
 _MARKS = re.compile(
-    r"[`*$|~]|\\(?=[!-/:-@[-`{-~]|$)|(?<!\w)_++|_++(?![^\W_])|\](?=\s*[(\[:\]])|<|&(?=[#\w])",
+    r"[`*$|~]|\\(?=[!-/:-@[-`{-~]|$)|(?<!\w)_++|_++(?![^\W_])|\](?=\s*[(\[:\]])|<|&(?=#?\w+;)",
 )
 # What spreadsheets take for a formula, in their full-width forms too, unless it is a number or stands alone.
 _FORMULA = re.compile(r"[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20].", re.DOTALL)
@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*(?:[eE][+-]?[0-9]+)?")
 
 
 class Marked(str):
-    """A text of this package's own that holds Markdown's marks, `code` alone, which other media show without them."""
+    """A text of this package's own that holds Markdown's marks, as in `code`, and nothing of others."""
 
 
 def visible(text: str) -> str:
@@ -78,11 +78,6 @@ def markdown_text(text: str) -> str:
 def _marked(found: re.Match[str]) -> str:
     entity = {"<": "&lt;", "&": "&amp;"}.get(found[0])
     return entity or "".join(f"\\{mark}" for mark in found[0])
-
-
-def unmarked(text: str) -> str:
-    """Return a text without the marks of its own, if it has any."""
-    return text.replace("`", "") if isinstance(text, Marked) else text
 
 
 def csv_line(cells: Iterable[Any]) -> str:

@@ -25,7 +25,6 @@ MAP = "cividis"  # even in lightness, and the same to all eyes
 # Inches. A page shows the wide form of a figure down to 46rem of its window, and below that the narrow one, which fills
 # a phone's width: letters of SMALL pt and more are then 9 pixels high or more.
 WIDE, NARROW, SMALL = 8.0, 3.5, 8
-MOST_LETTERS = 60  # of a name in a figure
 
 FONTS = ["DejaVu Sans", "Arial", "Helvetica", "sans-serif"]
 
@@ -65,15 +64,15 @@ def styled() -> Iterator[None]:
         yield
 
 
-def short(text: str) -> str:
+def short(text: str, most: int = 60) -> str:
     """Return a name that a figure has room for, and that a legend does not hide, as it does with a leading `_`."""
     text = f" {text}" if text.startswith("_") else text
-    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def class_words(names: Sequence[str]) -> list[str]:
     """Return names of classes as figures have them, in words."""
-    return [short(name.replace("_", " ")) for name in names]
+    return [short(name.replace("_", " "), 32) for name in names]
 
 
 def colour_of(normalize: str) -> str:
