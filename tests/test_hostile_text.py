@@ -3,9 +3,9 @@
 import io
 import json
 import tomllib
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from fastmlp.errors import ConfigError
 from fastmlp.log import Log
 from fastmlp.model_file import load_model, save_model
 from fastmlp.page import page
+from fastmlp.plots import curves, images, times
+from fastmlp.plots.picture import Picture, drawn
 from fastmlp.plots.style import styled
 from fastmlp.progress import Bar, Lines, Numbers
 from fastmlp.results import RunResult, failed_result, load_results
@@ -202,20 +204,56 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     return Sweep(folder, [*ended, failed], environment(made), made, [*ended, failed])
 
 
-def test_the_page_of_a_sweep(sweep: Sweep) -> None:
+def test_the_page_of_a_sweep(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, with the drawings themselves left to the next test: they take seconds."""
+
+    def undrawn(name: str, heading: str, caption: str, make: object) -> Picture:  # noqa: ARG001 - as `drawn` is called
+        return Picture(name, heading, caption, "", b"", b"")
+
+    monkeypatch.setattr("fastmlp.sections.drawn", undrawn)
     told: list[str] = []
-    with styled(), warnings.catch_warnings():
+    with styled():
         paper = Paper(sweep, told.append)
         sections = sections_of(paper, results_of(sweep))
     seen = check_html(page(TOGETHER, sections))
-    words = "".join(seen.words)
-    for text in (*CLASSES[:-1], *(run.experiment for run in sweep.every)):
-        assert visible(text.replace("_", " ")) in words.replace("_", " ").replace("\u200b", "")
+    words = "".join(seen.words).replace("_", " ")
+    for text in (*CLASSES, *(run.experiment for run in sweep.every), sweep.every[-1].error):
+        assert visible(text).replace("_", " ") in words
     ids = [value for _, name, value in seen.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     for picture in paper.pictures:
-        check_svg(picture.svg.decode())
-        assert Image.open(io.BytesIO(picture.png)).size[0] > 500
+        if picture.svg:
+            check_svg(picture.svg.decode())
     for table in paper.tables.values():
         check_markdown(table.markdown())
         check_csv(table.csv())
+
+
+def test_figures_draw_names_as_they_are(sweep: Sweep) -> None:
+    """No mathtext, no warning for what a font lacks, well-formed, and no markup out of a name."""
+    assert sweep.dataset is not None
+    labels = sweep.dataset.test_labels["coarse"]
+    makers = {
+        "times": partial(times.accuracy_and_time, sweep.runs, "validation"),
+        "together": partial(curves.experiments_together, sweep.runs, "loss"),
+        "confusion": partial(images.confusion, labels, labels, sweep.dataset.label_names["coarse"]),
+    }
+    with styled():
+        for name, make in makers.items():
+            picture = drawn(name, TOGETHER, TOGETHER, make)
+            assert Image.open(io.BytesIO(picture.png)).size[0] > 500
+            words = check_svg(picture.svg.decode())
+            seen = check_html(f"<figure>{picture.inline}</figure>")
+            shown = HOSTILE[8] if name != "confusion" else HOSTILE[8].replace("_", " ")
+            assert shown in words
+            assert shown in "".join(seen.words)
+            assert "#1c2430" in "".join(seen.words) or name != "times"
+
+
+@pytest.mark.parametrize("name", ["$x^2$", "$\\frac{1$", "\\$", "_hidden", "猫"])
+def test_rivals_may_have_any_name(name: str) -> None:
+    with styled():
+        figure = times.rivals([{"name": name, "seconds": [1.0, 2.0], "val_accuracy": [0.1, 0.2]}])
+        figure.savefig(io.BytesIO(), format="png")
+    [legend] = [axes.get_legend() for axes in figure.axes]
+    assert [text.get_text().strip() for text in legend.get_texts()] == [name]

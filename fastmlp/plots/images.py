@@ -38,7 +38,7 @@ class Tiles:
         columns = max(1, min(self.columns, len(self.pictures)))
         side, rows = WIDE / columns, max(1, -(-len(self.pictures) // columns))
         letters = int(side / 0.066)  # inches that a letter takes
-        told = ["\n".join(wrap(text, letters, break_long_words=False)) for text in self.texts]
+        told = ["\n".join(wrap(text, letters, break_long_words=_is_broken(text, letters))) for text in self.texts]
         lines = max((1 + text.count("\n") for text in told if text), default=0)
         words = 0.135 * lines + 0.05
         height = rows * (side + words)
@@ -51,6 +51,11 @@ class Tiles:
             axes.imshow(picture, interpolation="nearest")
             axes.set_title(text, fontsize=7, pad=2, linespacing=1.1)
         return figure
+
+
+def _is_broken(text: str, letters: int) -> bool:
+    """Whether a word in it is so long that it would reach into the next picture; one a little too long may stay."""
+    return any(len(word) > 1.4 * letters for word in text.split())
 
 
 def class_samples(dataset: Dataset, kind: str, seed: int = 0) -> Tiles:
