@@ -64,8 +64,8 @@ def styled() -> Iterator[None]:
         yield
 
 
-def short(text: str, most: int = 60) -> str:
-    """Return a name that a figure has room for, and that a legend does not hide, as it does with a leading `_`."""
+def short(text: str, most: int) -> str:
+    """Return a name of so many letters at most, which a legend does not hide as it does one with a leading `_`."""
     text = f" {text}" if text.startswith("_") else text
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
