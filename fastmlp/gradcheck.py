@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _load() -> Command:
-    from fastmlp.gradients import EPSILON, IMAGES, STEP, run_checks, to_markdown
+    from fastmlp.gradients import EPSILON, IMAGES, STEP, run_checks, to_table
 
     def check(args: argparse.Namespace, console: "Console") -> int:
         compiling, failed = Compiling(console), 0
@@ -40,8 +40,8 @@ def _load() -> Command:
             with compiling.here(f"Checking {activation}"):
                 weights, directions = run_checks(args.layers, activation, args.seed)
             print(f"### {_network(args)}, {activation}, float64, {IMAGES} random images\n")
-            print(to_markdown(weights, f"weight, e = {EPSILON:g}"), end="\n\n")
-            print(to_markdown(directions, f"random direction, step {STEP:g}"), end="\n\n")
+            print(to_table(weights, f"weight, e = {EPSILON:g}").markdown())
+            print(to_table(directions, f"random direction, step {STEP:g}").markdown())
             failed += sum(not check.passed for check in weights + directions)
         print(f"{failed} comparisons FAILED." if failed else "Every gradient is within its bound.")
         return 1 if failed else 0

@@ -10,6 +10,7 @@ import numpy as np
 from fastmlp.errors import ConfigError
 from fastmlp.layers import Dense
 from fastmlp.network import MLP
+from fastmlp.table import Table
 
 EPSILON = 1e-2  # the report's
 STEP = 5e-4  # along a random direction: truncation (~ step^4) and rounding (~ 1e-16 / step) are both near 1e-12
@@ -165,13 +166,16 @@ def run_checks(layers: Sequence[int], activation: str, seed: int = 0) -> tuple[l
     return weights, directions
 
 
-def to_markdown(checks: Sequence[Check], heading: str) -> str:
-    """Return the comparisons as a Markdown table."""
-    lines = [
-        f"| {heading} | numerical | backpropagated | difference | allowed | verdict |",
-        "|---|---:|---:|---:|---:|---|",
+def to_table(checks: Sequence[Check], heading: str, facts: Sequence[str] = ()) -> Table:
+    """Return the comparisons as a table."""
+    rows = [
+        [
+            check.name,
+            *(f"{figure:.9e}" for figure in (check.numerical, check.backpropagated)),
+            *(f"{figure:.1e}" for figure in (check.difference, check.allowed)),
+            "pass" if check.passed else "FAIL",
+        ]
+        for check in checks
     ]
-    for check in checks:
-        figures = f"{check.numerical:.9e} | {check.backpropagated:.9e} | {check.difference:.1e} | {check.allowed:.1e}"
-        lines.append(f"| {check.name} | {figures} | {'pass' if check.passed else 'FAIL'} |")
-    return "\n".join(lines)
+    columns = [heading, "numerical", "backpropagated", "difference", "allowed", "verdict"]
+    return Table(facts, columns, rows, words=1, verdict=True)

@@ -9,9 +9,18 @@ from types import TracebackType
 from typing import Self
 
 from fastmlp.errors import OutputError, remedy
+from fastmlp.text import visible
 
 logger = logging.getLogger("fastmlp")  # to which `fastmlp.terminal.say` tells each line
 _FORM, _TIME = "%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S"
+
+
+class _Line(logging.Formatter):
+    """One line a record, whatever it holds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return visible(super().format(record))
 
 
 class _File(logging.FileHandler):
@@ -21,7 +30,7 @@ class _File(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - as logging calls it
         if not self.told:
-            print(f"--log {self.baseFilename} cannot be written on ({sys.exc_info()[1]}).", file=sys.stderr)
+            print(visible(f"--log {self.baseFilename} cannot be written on ({sys.exc_info()[1]})."), file=sys.stderr)
         self.told = True
 
 
@@ -47,7 +56,7 @@ class Log:
             raise OutputError(
                 f"--log {path} cannot be written ({error.strerror}). {remedy(error, 'choose another file')}"
             ) from error
-        form = logging.Formatter(_FORM, _TIME)
+        form = _Line(_FORM, _TIME)
         form.converter = time.gmtime
         self._file.setFormatter(form)
         self._kept.setTarget(self._file)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.errors import DataError
-from fastmlp.gradients import EPSILON, IMAGES, STEP, run_checks, to_markdown
+from fastmlp.gradients import EPSILON, IMAGES, STEP, run_checks, to_table
 from fastmlp.model import Model
 from fastmlp.model_file import load_model
 from fastmlp.page import Section, text
@@ -71,14 +71,14 @@ def checks(paper: "Paper") -> Section:
     """Check gradients numerically, now: what they are does not depend on the sweep."""
     singles, directions = run_checks(CHECKED, "tanh")
     layers = "-".join(map(str, CHECKED))
-    facts = f"- Network: {layers} tanh, float64, with initial weights of seed 0, on {IMAGES} random images."
-    first = f"{facts}\n- Numerical: (f(e) - f(-e)) / 2e, e = {EPSILON:g}, of one weight or bias.\n\n"
-    second = f"{facts}\n- Numerical: fourth-order difference, step {STEP:g}, along random directions.\n\n"
+    about = f"Network: {layers} tanh, float64, with initial weights of seed 0, on {IMAGES} random images."
+    single = f"Numerical: (f(e) - f(-e)) / 2e, e = {EPSILON:g}, of one weight or bias."
+    along = f"Numerical: fourth-order difference, step {STEP:g}, along random directions."
     return Section(
         "Gradient check",
         [
             text(f"Numerical against backpropagated gradients of a {layers} tanh network, computed for this page."),
-            paper.table("gradients", first + to_markdown(singles, "gradient of")),
-            paper.table("directions", second + to_markdown(directions, "random direction in")),
+            paper.table("gradients", to_table(singles, "gradient of", [about, single])),
+            paper.table("directions", to_table(directions, "random direction in", [about, along])),
         ],
     )

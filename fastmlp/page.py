@@ -1,14 +1,12 @@
 """One HTML file that needs nothing else: figures inside, no script, no network; for light and dark, wide and narrow."""
 
-import csv
-import io
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 
 from fastmlp.plots.picture import Picture
+from fastmlp.table import Table
+from fastmlp.text import html_text
 
 MOST_COLUMNS, MOST_LETTERS = 4, 20  # of a table, and of a name in it, that a phone has room for
 
@@ -59,17 +57,17 @@ class Section:
 
 def page(title: str, sections: Sequence[Section]) -> str:
     """Return the whole document."""
-    links = "\n".join(f'<a href="#{_anchor(one)}">{escape(one.title)}</a>' for one in sections)
+    links = "\n".join(f'<a href="#{_anchor(one)}">{html_text(one.title)}</a>' for one in sections)
     bodies = "\n".join(
-        f'<section>\n<h2 id="{_anchor(one)}">{escape(one.title)}</h2>\n' + "\n".join(one.blocks) + "\n</section>"
+        f'<section>\n<h2 id="{_anchor(one)}">{html_text(one.title)}</h2>\n' + "\n".join(one.blocks) + "\n</section>"
         for one in sections
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<link rel="icon" href="data:,">\n'  # or a browser asks for one
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n<nav>\n{links}\n</nav>\n{bodies}\n</body>\n</html>\n"
+        f"<title>{html_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{html_text(title)}</h1>\n<nav>\n{links}\n</nav>\n{bodies}\n</body>\n</html>\n"
     )
 
 
@@ -79,77 +77,55 @@ def _anchor(section: Section) -> str:
 
 def text(words: str) -> str:
     """Return a paragraph."""
-    return f"<p>{escape(words)}</p>"
+    return f"<p>{html_text(words)}</p>"
 
 
 def code(words: str) -> str:
     """Return lines to be typed."""
-    return f"<pre>{escape(words)}</pre>"
+    return f"<pre>{html_text(words)}</pre>"
 
 
 def figure(picture: Picture) -> str:
     """Return a figure with its heading and caption; a link leads to it by `figure-` and its name."""
-    caption = f"<figcaption>{escape(picture.caption)}</figcaption>"
-    heading = f'<h3 id="figure-{picture.name}">{escape(picture.title)}</h3>'
+    caption = f"<figcaption>{html_text(picture.caption)}</figcaption>"
+    heading = f'<h3 id="figure-{html_text(picture.name)}">{html_text(picture.title)}</h3>'
     return f"{heading}\n<figure>\n{picture.inline}\n{caption}\n</figure>"
 
 
 def folded(summary: str, blocks: Sequence[str], name: str = "") -> str:
     """Return blocks that are shown on a click; a link leads to them by their name."""
-    named = f' id="{name}"' if name else ""
-    return f"<details{named}>\n<summary>{escape(summary)}</summary>\n" + "\n".join(blocks) + "\n</details>"
+    named = f' id="{html_text(name)}"' if name else ""
+    return f"<details{named}>\n<summary>{html_text(summary)}</summary>\n" + "\n".join(blocks) + "\n</details>"
 
 
 def listed(head: Sequence[str], rows: Sequence[tuple[str, str, Sequence[tuple[str, str]], str]]) -> str:
     """Return a table of a number, words, links as (words, name of the place), and words after them."""
-    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"]
+    lines = ["<tr>" + "".join(f"<th>{html_text(cell)}</th>" for cell in head) + "</tr>"]
     for number, words, links, more in rows:
-        linked = ", ".join(f'<a href="#{place}">{escape(name)}</a>' for name, place in links)
-        lines.append(f"<tr><td>{number}</td><td>{escape(words)}</td><td>{linked}{escape(more)}</td></tr>")
+        linked = ", ".join(f'<a href="#{html_text(place)}">{html_text(name)}</a>' for name, place in links)
+        lines.append(
+            f"<tr><td>{html_text(number)}</td><td>{html_text(words)}</td><td>{linked}{html_text(more)}</td></tr>"
+        )
     return '<div class="table"><table>\n' + "\n".join(lines) + "\n</table></div>"
 
 
-def table(markdown: str, name: str) -> str:
-    """Return a Markdown table, and the list of facts above it, as HTML; a link leads to it by `table-` and its name."""
-    facts, head, rules, body = _parts(markdown)
-    kinds = [' class="number"' if rule.endswith(":") else "" for rule in rules]
+def table(shown: Table, name: str) -> str:
+    """Return a table, and the list of facts above it, as HTML; a link leads to it by `table-` and its name."""
+    kinds = ["" if shown.is_word(i) else ' class="number"' for i in range(len(shown.columns))]
 
     def line(tag: str, cells: Sequence[str]) -> str:
         pairs = zip(kinds, cells, strict=True)
         return "<tr>" + "".join(f"<{tag}{kind}>{_breaking(cell)}</{tag}>" for kind, cell in pairs) + "</tr>"
 
-    lines = "\n".join([line("th", head), *(line("td", cells) for cells in body)])
-    items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    above = f'<ul class="facts">{items}</ul>\n' if facts else ""
-    if len(head) > MOST_COLUMNS:
-        above += f'<p class="hint">{len(head)} columns: the table scrolls sideways.</p>\n'
-    return f'{above}<div class="table" id="table-{name}" tabindex="0"><table>\n{lines}\n</table></div>'
+    lines = "\n".join([line("th", shown.columns), *(line("td", cells) for cells in shown.marked_rows())])
+    items = "".join(f"<li>{html_text(fact)}</li>" for fact in shown.facts)
+    above = f'<ul class="facts">{items}</ul>\n' if items else ""
+    if len(kinds) > MOST_COLUMNS:
+        above += f'<p class="hint">{len(kinds)} columns: the table scrolls sideways.</p>\n'
+    return f'{above}<div class="table" id="table-{html_text(name)}" tabindex="0"><table>\n{lines}\n</table></div>'
 
 
 def _breaking(cell: str) -> str:
     """Return a cell that breaks within a long name, and not within a network's sizes."""
-    whole = re.sub(r"\d+(?:-\d+){2,}", r"<span>\g<0></span>", escape(cell))
+    whole = re.sub(r"\d+(?:-\d+){2,}", r"<span>\g<0></span>", html_text(cell))
     return whole.replace("_", "_<wbr>") if len(cell) > MOST_LETTERS else whole
-
-
-def in_forms(markdown: str) -> dict[str, str]:
-    """Return a Markdown table as the text of a file for each suffix: .md, .csv, and .json, a list of objects."""
-    _, head, _, rows = _parts(markdown)
-    body = [[re.sub(r"(?<=\d),(?=\d{3})", "", cell) for cell in row] for row in rows]  # 50,000 is a number
-    csv_text = io.StringIO()
-    csv.writer(csv_text, lineterminator="\n").writerows([head, *body])
-    objects = [dict(zip(head, cells, strict=True)) for cells in body]
-    return {".md": markdown.rstrip() + "\n", ".csv": csv_text.getvalue(), ".json": json.dumps(objects, indent=1) + "\n"}
-
-
-def _parts(markdown: str) -> tuple[list[str], list[str], list[str], list[list[str]]]:
-    """Return the facts above a Markdown table, its head, its rule and its rows, without what stresses words."""
-    facts, rows = [], []
-    for given in markdown.splitlines():
-        if given.startswith("- "):
-            facts.append(given[2:])
-        elif given.startswith("|"):
-            plain = given.replace("**", "").replace("`", "")
-            rows.append([cell.strip() for cell in plain.strip().strip("|").split("|")])
-    head, rules, *body = rows
-    return facts, head, rules, body

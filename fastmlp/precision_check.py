@@ -11,7 +11,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.inputs import ImageInput
 from fastmlp.model import Model
 from fastmlp.network import MLP
-from fastmlp.tables import Table
+from fastmlp.table import Table
 
 
 def _network(config: RunConfig, start: Model | None) -> MLP:

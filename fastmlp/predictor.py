@@ -1,6 +1,5 @@
 """What a saved model says of pictures, of arrays, or of a data set's test images: `python -m fastmlp.predict`."""
 
-import csv
 import json
 import sys
 import warnings
@@ -18,8 +17,9 @@ from fastmlp.errors import ConfigError
 from fastmlp.images import Rows, find, read_all
 from fastmlp.model import AS_THEY_ARE, Model
 from fastmlp.model_file import load_model
-from fastmlp.tables import Table
-from fastmlp.terminal import Compiling, is_moving, say
+from fastmlp.table import Table
+from fastmlp.terminal import Compiling, is_moving, print_table, say
+from fastmlp.text import csv_line
 
 
 class Prediction(NamedTuple):
@@ -156,18 +156,20 @@ def _print(predictions: Iterator[Prediction], form: str) -> None:
         separator = "[\n"
         for one in predictions:
             top = [{"class": n, "probability": p} for n, p in zip(one.names, one.probabilities, strict=True)]
-            print(separator + json.dumps({"source": one.source, "row": one.row, "top": top}), end="")
+            told = json.dumps({"source": one.source, "row": one.row, "top": top})
+            print(separator + told.replace("\x7f", "\\u007f"), end="")  # of the controls JSON escapes all but this
             separator = ",\n"
         print("[]" if separator == "[\n" else "\n]")
     elif form == "csv":
-        writer, wrote = csv.writer(sys.stdout, lineterminator="\n"), False
+        wrote = False
         for one in predictions:
             if not wrote:
                 ranks = range(1, len(one.names) + 1)
-                writer.writerow(["source", "row", *(f"{what}_{i}" for i in ranks for what in ("class", "probability"))])
+                head = ["source", "row", *(f"{what}_{i}" for i in ranks for what in ("class", "probability"))]
+                print(csv_line(head), end="")
                 wrote = True
             pairs = zip(one.names, one.probabilities, strict=True)
-            writer.writerow([one.source, one.row, *(cell for name, p in pairs for cell in (name, f"{p:.6g}"))])
+            print(csv_line([one.source, one.row, *(cell for n, p in pairs for cell in (n, f"{p:.6g}"))]), end="")
     else:
         every = list(predictions)
         several = {one.source for one in every if one.row > 0}
@@ -180,9 +182,4 @@ def _print(predictions: Iterator[Prediction], form: str) -> None:
         ]
         if rows:
             columns = ["image", *map(str, range(1, len(rows[0])))]
-            table = Table([], columns, rows, words=len(columns))
-            console = Console()
-            if console.is_terminal:
-                console.print(*table.rich(console.width))
-            else:
-                print(table.markdown().lstrip(), end="")
+            print_table(Table([], columns, rows, words=len(columns)))

@@ -22,6 +22,7 @@ from fastmlp.sweep.board import BEGAN, EPOCHS, IMAGES, IN_EPOCH, TRAIN_LOSS, VAL
 from fastmlp.sweep.job import Job
 from fastmlp.tables import duration, title
 from fastmlp.terminal import is_moving, say
+from fastmlp.text import visible
 
 
 class Numbers:
@@ -103,7 +104,7 @@ class Bar(Lines):
         epochs = [int(board.slot(job.slot)[EPOCHS]) for job in running]
         costs = [(cost(job.config), done, job.config.epochs) for job, done in zip(running, epochs, strict=True)]
         lines.append(overall(self.finished, self.total, costs, now - self._began))
-        self._live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
+        self._live.update(Text("\n".join(map(visible, lines)), no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 def make_progress(console: Console, total: int | None, numbers: Numbers) -> Silent:

@@ -29,7 +29,7 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
     """
     from fastmlp.files import write_whole
     from fastmlp.made import check_not_poorer, write_files
-    from fastmlp.page import in_forms, page
+    from fastmlp.page import page
     from fastmlp.plots.style import styled
     from fastmlp.results import check_folder
     from fastmlp.sections import Paper, read, results_of, sections_of
@@ -46,8 +46,9 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
     files: dict[str, str | bytes] = {}
     for picture in paper.pictures:
         files |= {f"figures/{picture.name}.svg": picture.svg, f"figures/{picture.name}.png": picture.png}
-    for name, markdown in paper.tables.items():
-        files |= {f"tables/{name}{suffix}": written for suffix, written in in_forms(markdown).items()}
+    for name, table in paper.tables.items():
+        forms = {".md": table.markdown(), ".csv": table.csv(), ".json": table.json()}
+        files |= {f"tables/{name}{suffix}": written for suffix, written in forms.items()}
     write_files(folder, files, with_data=sweep.dataset is not None)
     if results is not None:
         Derived(folder, sweep.environment).write(sweep.every, results)

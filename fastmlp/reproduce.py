@@ -9,8 +9,10 @@ from fastmlp.errors import ConfigError, DataError
 from fastmlp.parser import Parser, place
 from fastmlp.results import RunResult, load_results
 from fastmlp.sweep.store import Store, newest
-from fastmlp.tables import Table, title
+from fastmlp.table import Table
+from fastmlp.tables import title
 from fastmlp.terminal import Command, Compiling, run_command, say
+from fastmlp.text import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,10 +101,10 @@ def _reproduce(args: argparse.Namespace, console: "Console") -> int:
     with blas_threads(config.threads):
         with Compiling(console).here():
             compile_for(config)
-        status = console.status(title(config))
+        status = console.status(plain(title(config)))
 
         def told(epoch: int, history: object) -> None:  # noqa: ARG001 - as run_one calls it
-            status.update(f"{title(config)}: epoch {epoch} of at most {config.epochs}, {before.epochs} before")
+            status.update(plain(f"{title(config)}: epoch {epoch} of at most {config.epochs}, {before.epochs} before"))
 
         with status:
             now = run_one(config, dataset, on_epoch=told, start=start)

@@ -1,8 +1,7 @@
 """The parts of a sweep's page, each from what is in the sweep's folder and, where they are found, its data."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -14,6 +13,7 @@ from fastmlp.environment import environment as described
 from fastmlp.errors import DataError, FastMLPError
 from fastmlp.experiments import published
 from fastmlp.figure_index import figure_index
+from fastmlp.files import json_of, read_small
 from fastmlp.network_section import checks, network
 from fastmlp.page import Section, code, figure, folded, table, text
 from fastmlp.plots import curves, images, search, times
@@ -25,7 +25,9 @@ from fastmlp.sweep.file import SWEEP_FILE
 from fastmlp.sweep.job import MODELS, model_path
 from fastmlp.sweep.source import about_own, dataset_of
 from fastmlp.sweep.store import Store, newest
-from fastmlp.tables import Table, machine, results_table, search_table, title
+from fastmlp.table import Table
+from fastmlp.tables import machine, results_table, search_table, title
+from fastmlp.text import visible_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,6 +49,16 @@ class Sweep:
     dataset: Dataset | None
     every: list[RunResult] = field(default_factory=list)
     why_no_data: str = ""
+
+    def __post_init__(self) -> None:
+        """Make all text that is shown visible here, once: what draws figures can neither draw nor escape the rest."""
+        self.runs = [RunResult.from_json(visible_in(run.to_json())) for run in self.runs]
+        self.environment = visible_in(self.environment)
+        if self.dataset is not None:
+            told = {name: getattr(self.dataset, name) for name in ("name", "source", "label_names")}
+            told["label_names"] = dict(told["label_names"])
+            if (shown := visible_in(told)) != told:
+                self.dataset = replace(self.dataset, **shown)
 
     def about(self, runs: Sequence[RunResult]) -> str:
         """Return data set, and of these runs seeds and precision, for captions."""
@@ -86,13 +98,13 @@ def read(folder: Path, data_dir: Path | None = None) -> Sweep:
 class Paper:
     """What the sections are written on: it keeps their pictures and tables, which become files too.
 
-    tell(sentence) : told of what is left out; tables : Markdown by name; places : what a link on the page can lead to
+    tell(sentence) : told of what is left out; tables : by name; places : what a link on the page can lead to
     """
 
     sweep: Sweep
     tell: Callable[[str], None]
     pictures: list[Picture] = field(default_factory=list)
-    tables: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
     places: set[str] = field(default_factory=set)
 
     def draw(
@@ -110,11 +122,11 @@ class Paper:
         self.places.add(f"figure-{picture.name}")
         return figure(picture)
 
-    def table(self, name: str, markdown: str) -> str:
+    def table(self, name: str, shown: Table) -> str:
         """Return a table for the page."""
-        self.tables[name] = markdown
+        self.tables[name] = shown
         self.places.add(f"table-{name}")
-        return table(markdown, name)
+        return table(shown, name)
 
     def missing(self, what: str, why: str) -> str:
         """Return, and tell, that something is left out."""
@@ -164,7 +176,7 @@ def _results(paper: Paper, results: Table | None) -> Section:
             folded(f"Not done: {len(unfinished)} of {len(sweep.runs)} runs", [text(state) for state in states])
         )
     if results is not None:
-        section.blocks.append(table(results.markdown(), "results"))
+        section.blocks.append(table(results, "results"))
         paper.places.add("table-results")
     part = "validation" if _searching(sweep) else "test"
     runs = [run for run in sweep.runs if isfinite(run.val_accuracy if part == "validation" else run.test_accuracy)]
@@ -188,7 +200,7 @@ def _rivals(paper: Paper) -> Iterator[str]:
     if not path.exists():
         return
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = visible_in(json_of(read_small(path)))
         runs = [run for run in sweep.runs if run.run_id == found["run_id"]]
         words = f"{found['about']} Run {found['run_id']}."
         make = partial(times.rivals, found["rivals"])

@@ -1,70 +1,20 @@
 """The results table, as the report prints it, with its published figure beside each of ours."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import inf, isfinite
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastmlp.config import RunConfig
 from fastmlp.experiments import CUSTOM, EXPERIMENTS, Experiment, published
 from fastmlp.initializers import resolve
 from fastmlp.results import ENDED, RunResult
 from fastmlp.sweep.search import apart
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+from fastmlp.table import Table
+from fastmlp.text import Marked
 
 _NOTHING = "-"
 _MOST_VALUES = 8  # of a setting that a line can list
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of text under lines of `facts`; its first `words` columns are words, the rest numbers."""
-
-    facts: list[str]
-    columns: list[str]
-    rows: list[list[str]]
-    words: int
-
-    def markdown(self) -> str:
-        """Return the facts as a list and the table under it, ready to paste."""
-        facts = [f"- {fact}" for fact in self.facts]
-        rules = [":---" if i < self.words else "---:" for i in range(len(self.columns))]
-        lines = [f"| {' | '.join(cells)} |" for cells in (self.columns, rules, *self.rows)]
-        return "\n".join([*facts, "", *lines, ""])
-
-    def rich(self, width: int) -> "list[RichTable]":
-        """Return the table, without the facts, for a terminal of this width.
-
-        Where it is too wide it comes in several parts, each of them with the first column again.
-        """
-        parts = [[0]]
-        for i in range(1, len(self.columns)):
-            if sum(map(self._width, [*parts[-1], i])) > width:
-                parts.append([0])
-            parts[-1].append(i)
-        return [self._part(part) for part in parts]
-
-    def _width(self, i: int) -> int:
-        """Return the least width of a column: headers and words wrap at spaces, numbers do not."""
-        cells = [row[i] for row in self.rows]
-        pieces = self.columns[i].split() + (" ".join(cells).split() if i < self.words else cells)
-        return max(map(len, pieces)) + 2
-
-    def _part(self, part: list[int]) -> "RichTable":
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table as RichTable
-
-        table = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
-        for i in part:
-            is_word = i < self.words
-            header = self.columns[i].replace(" ", "\n")
-            table.add_column(header, justify="left" if is_word else "right", vertical="top", no_wrap=not is_word)
-        for row in self.rows:
-            table.add_row(*(row[i] for i in part))
-        return table
 
 
 def title(config: RunConfig) -> str:
@@ -160,7 +110,7 @@ def search_table(
     ranked = sorted(groups.items(), key=lambda group: -_validation(group[1]))
     rows = [
         [
-            experiment + (" **(best)**" if (experiment, norm) in chosen else ""),
+            experiment,
             norm,
             " ".join(dict.fromkeys(run.status for run in some)),
             _spread([100 * run.val_accuracy for run in some]),
@@ -177,7 +127,8 @@ def search_table(
         "Figures: accuracy in %, with the weights of the lowest validation loss; candidates are compared on the "
         "validation images, and the best one alone is tested."
     )
-    return Table(facts, columns, rows, words=3)
+    best_rows = [i for i, (name, _) in enumerate(ranked) if name in chosen]
+    return Table(facts, columns, rows, words=3, best=best_rows)
 
 
 def _validation(runs: Sequence[RunResult]) -> float:
@@ -274,7 +225,7 @@ def _dates(runs: Sequence[RunResult]) -> list[str]:
 def _about_published(runs: Sequence[RunResult]) -> list[str]:
     if runs[0].dataset != "cifar100":
         fetch = "`python -m fastmlp.data fetch cifar100` fetches it"
-        return [f"The report's figures are for CIFAR-100 and so are not shown here; {fetch}."]
+        return [Marked(f"The report's figures are for CIFAR-100 and so are not shown here; {fetch}.")]
     if all(published(run.config) for run in runs):
         return []
     return ["The report's figure is left out where the report did not run these settings."]

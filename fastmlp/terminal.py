@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from fastmlp import __version__
 from fastmlp.errors import ConfigError, FastMLPError
+from fastmlp.text import plain, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
-    from fastmlp.tables import Table
+    from fastmlp.table import Table
 
 _logger = logging.getLogger("fastmlp")
 _COMPILING = "Compiling the kernels for this machine, once"
@@ -25,16 +26,16 @@ _WORTH_TELLING = 1.0
 
 
 def say(console: "Console", text: str) -> None:
-    """Print one line of plain text, whatever the width: brackets are not markup, numbers not coloured.
+    """Print one line of plain text, whatever it holds: brackets are not markup, escape sequences not obeyed.
 
     It goes to the logger "fastmlp" too, as does what a quiet console does not print.
     """
-    _logger.info(text)
+    _logger.info(visible(text))
     _print(console, text)
 
 
 def _print(console: "Console", text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(plain(text), soft_wrap=True)
 
 
 def say_first(console: "Console", what: str) -> None:
@@ -108,7 +109,7 @@ class Compiling:
         spinner = Spinner("dots")
 
         def drawn() -> Spinner:
-            spinner.update(text=line())
+            spinner.update(text=plain(line()))
             return spinner
 
         # What is printed to stdout meanwhile goes there, even where that is a file.

@@ -9,6 +9,7 @@ from fastmlp.options import asked_for, parse
 from fastmlp.plan import settings_of
 from fastmlp.tables import experiments_table
 from fastmlp.terminal import Command, print_table, run_command
+from fastmlp.text import visible
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(argv)
         settings_of(args)  # refuses what no data can mend
     except FastMLPError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return 2
     if args.list:
         print_table(experiments_table())

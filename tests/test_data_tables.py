@@ -6,6 +6,7 @@ import pytest
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.tables import class_table, split_table, statistics_table
 from fastmlp.errors import ConfigError
+from fastmlp.table import Table
 
 
 @pytest.fixture
@@ -23,13 +24,13 @@ def data(rng) -> Dataset:
     )
 
 
-def cells(table: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+def cells(table: Table) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.markdown().splitlines()]
 
 
 def test_tables_are_markdown_and_line_up(data):
     for table in (split_table(data), class_table(data, "fine"), statistics_table(data, 3)):
-        lines = table.splitlines()
+        lines = table.markdown().splitlines()
         assert len({len(line) for line in lines}) == 1
         assert all(line.startswith("| ") and line.endswith(" |") for line in lines)
         assert cells(table)[1] == [":" + "-" * (len(cells(table)[1][0]) - 1), *(rule for rule in cells(table)[1][1:])]
@@ -72,7 +73,7 @@ def test_statistics_of_the_report_before_and_after(data):
     pixels = data.train_images.reshape(9, 3, 1024).astype(np.float64)[:, 0]
     expected = (image[:1024].mean() - pixels.mean()) / pixels.std()
     assert table["mean, red"]["after dataset"] == pytest.approx(expected, abs=1e-6)
-    assert "-0.000000" not in statistics_table(data, 3)
+    assert "-0.000000" not in statistics_table(data, 3).markdown()
 
 
 @pytest.mark.parametrize("index", [-1, 9])

@@ -6,6 +6,7 @@ from fastmlp import page
 from fastmlp.experiments import EXPERIMENTS
 from fastmlp.figure_index import CURVES, figure_index
 from fastmlp.sections import Paper, Sweep
+from fastmlp.table import Table
 from samples import ENVIRONMENT, dataset, result
 
 
@@ -42,17 +43,21 @@ def test_what_is_not_on_the_page_has_its_reason() -> None:
     assert "none of the runs is of the coarse labels" in told[0]
 
 
+def table(*cells: str) -> Table:
+    return Table([], list("abcdefgh"[: len(cells)]), [cells], words=len(cells))
+
+
 def test_a_wide_table_says_that_it_scrolls_and_a_small_one_does_not() -> None:
-    wide = page.table("| a | b | c | d | e |\n|---|---|---|---|---|\n| 1 | 2 | 3 | 4 | 5 |", "wide")
+    wide = page.table(table("1", "2", "3", "4", "5"), "wide")
     assert '<p class="hint">5 columns: the table scrolls sideways.</p>' in wide
-    small = page.table("| a | b |\n|---|---|\n| 1 | 2 |", "small")
+    small = page.table(table("1", "2"), "small")
     assert "hint" not in small
     assert 'id="table-small"' in small
 
 
 def test_sizes_of_a_network_stay_together_and_long_names_break() -> None:
     names = "large_omnivores_and_herbivores"
-    shown = page.table(f"| a | b | c |\n|---|---|---|\n| 3072-123-20 relu | {names} | e_ReLU |", "t")
+    shown = page.table(table("3072-123-20 relu", names, "e_ReLU"), "t")
     assert "<span>3072-123-20</span> relu" in shown
     assert names.replace("_", "_<wbr>") in shown
     assert "<td>e_ReLU</td>" in shown

@@ -13,7 +13,7 @@ import pytest
 from fastmlp.results import RunResult, failed_result, load_results
 from fastmlp.sweep import derived
 from fastmlp.sweep.derived import Derived, as_csv
-from fastmlp.tables import Table
+from fastmlp.table import Table
 from samples import ENVIRONMENT, FIELDS, config, result
 
 FIGURES = ("val_accuracy", "test_accuracy", "test_loss", "best_epoch", "epochs", "seconds", "images_per_second")

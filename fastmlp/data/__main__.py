@@ -9,6 +9,7 @@ from fastmlp.data import DATASET_NAMES, cache_dir
 from fastmlp.data.cifar import LAYOUTS, REPORT_IMAGE, TITLES
 from fastmlp.errors import FastMLPError
 from fastmlp.parser import Parser, place, whole
+from fastmlp.text import plain, visible
 
 if TYPE_CHECKING:
     from fastmlp.data import Progress
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except FastMLPError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped. A download goes on from here when the same command is run again.", file=sys.stderr)
@@ -95,10 +96,10 @@ def _fetch(options: argparse.Namespace) -> None:
         def show(progress: "Progress") -> None:
             bar.update(task, completed=progress.done)
             if progress.note:
-                bar.console.print(progress.note, markup=False, highlight=False)
+                bar.console.print(plain(progress.note))
 
         path = load.fetch(layout, options.data_dir, mirror=options.mirror, on_progress=show)
-    print(f"{TITLES[options.name]} is in {path}, checksum verified.")
+    print(f"{TITLES[options.name]} is in {visible(str(path))}, checksum verified.")
 
 
 def _describe(options: argparse.Namespace) -> None:
@@ -109,16 +110,16 @@ def _describe(options: argparse.Namespace) -> None:
     # Describing never starts a download: that is what fetch is for.
     dataset = load_dataset(options.dataset, options.data_dir, download=False)
     if dataset.notice:
-        print(dataset.notice, file=sys.stderr)
+        print(visible(dataset.notice), file=sys.stderr)
     kind = options.labels or ("coarse" if "coarse" in dataset.label_names else "fine")
     image = options.image if options.image is not None else REPORT_IMAGE if dataset.name == "cifar100" else 0
     parts = (
-        f"Data set: {dataset.name} ({dataset.source}), fingerprint {dataset.fingerprint}",
-        f"Images by split\n\n{split_table(dataset)}",
-        f"Images by {kind} class\n\n{class_table(dataset, kind)}",
-        f"One image before and after normalisation\n\n{statistics_table(dataset, image)}",
+        visible(f"Data set: {dataset.name} ({dataset.source}), fingerprint {dataset.fingerprint}"),
+        f"Images by split\n\n{split_table(dataset).markdown()}",
+        f"Images by {kind} class\n\n{class_table(dataset, kind).markdown()}",
+        f"One image before and after normalisation\n\n{statistics_table(dataset, image).markdown()}",
     )
-    print("\n\n".join(parts))
+    print("\n\n".join(part.rstrip() for part in parts))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,22 @@
-"""The report's descriptive figures as Markdown tables: counts by split and class, one image's statistics."""
-
-from collections.abc import Sequence
+"""The report's descriptive figures as tables: counts by split and class, one image's statistics."""
 
 import numpy as np
 
 from fastmlp.data.dataset import Dataset
 from fastmlp.data.normalize import NORMALIZATIONS
 from fastmlp.errors import ConfigError
+from fastmlp.table import Table
 
 
-def split_table(dataset: Dataset) -> str:
+def split_table(dataset: Dataset) -> Table:
     """Return images and share of each split, as in the report's Figure 2."""
     train, test = len(dataset.train_images), len(dataset.test_images)
     rows = [[name, f"{n:,}", f"{n / (train + test):.2%}"] for name, n in (("training", train), ("test", test))]
-    return _markdown(["split", "images", "share"], [*rows, ["total", f"{train + test:,}", "100.00%"]])
+    rows.append(["total", f"{train + test:,}", "100.00%"])
+    return Table([], ["split", "images", "share"], rows, words=1, aligned=True)
 
 
-def class_table(dataset: Dataset, kind: str) -> str:
+def class_table(dataset: Dataset, kind: str) -> Table:
     """Return images of each class in both splits, as in the report's Figures 3 to 5; `kind` is "coarse" or "fine"."""
     if kind not in dataset.label_names:
         raise ConfigError(f"{dataset.name} has no {kind} labels; choose one of {', '.join(dataset.label_names)}.")
@@ -24,10 +24,10 @@ def class_table(dataset: Dataset, kind: str) -> str:
     train = np.bincount(dataset.train_labels[kind], minlength=len(names))
     test = np.bincount(dataset.test_labels[kind], minlength=len(names))
     rows = [[name, f"{a:,}", f"{b:,}", f"{a + b:,}"] for name, a, b in zip(names, train, test, strict=True)]
-    return _markdown(["class", "training", "test", "total"], rows)
+    return Table([], ["class", "training", "test", "total"], rows, words=1, aligned=True)
 
 
-def statistics_table(dataset: Dataset, index: int) -> str:
+def statistics_table(dataset: Dataset, index: int) -> Table:
     """Return mean and standard deviation of one training image before and after each normalisation (Figure 6)."""
     if not 0 <= index < len(dataset.train_images):
         raise ConfigError(f"There is no training image {index}; choose one of 0..{len(dataset.train_images) - 1}.")
@@ -44,20 +44,8 @@ def statistics_table(dataset: Dataset, index: int) -> str:
         for channel, colour in enumerate(("red", "green", "blue")):
             planes = [x.reshape(3, 1024)[channel] for x in columns.values()]
             rows.append([f"{what}, {colour}", *(_number(statistic(plane)) for plane in planes)])
-    return _markdown([f"training image {index}", *columns], rows)
+    return Table([], [f"training image {index}", *columns], rows, words=1, aligned=True)
 
 
 def _number(value: np.floating) -> str:
     return f"{value:.6f}".replace("-0.000000", "0.000000")
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table, first column to the left and the others to the right, aligned for the eye as well."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))]
-        return f"| {' | '.join(padded)} |"
-
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (w - 1) + ":" for w in widths[1:])]
-    return "\n".join([line(head), line(rule), *(line(row) for row in rows)])

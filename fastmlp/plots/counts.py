@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.data import Dataset
-from fastmlp.plots.style import BLUE, GREEN, NARROW, ORANGE, SMALL, WIDE, new_figure
+from fastmlp.plots.style import BLUE, GREEN, NARROW, ORANGE, SMALL, WIDE, class_words, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ def splits(dataset: Dataset, narrow: bool = False) -> "Figure":
 
 def classes(dataset: Dataset, kind: str, narrow: bool = False) -> "Figure":
     """Draw the images of each class: in all, in training and for the test."""
-    names = [name.replace("_", " ") for name in dataset.label_names[kind]]
+    names = class_words(dataset.label_names[kind])
     train, test = (
         np.bincount(labels[kind], minlength=len(names)) for labels in (dataset.train_labels, dataset.test_labels)
     )
@@ -37,11 +37,12 @@ def classes(dataset: Dataset, kind: str, narrow: bool = False) -> "Figure":
     parts = (("all", train + test, GREEN), ("training", train, BLUE), ("test", test, ORANGE))
     for axes, (part, counts, colour) in zip(panels, parts, strict=True):
         axes.grid(visible=False, axis="y")
-        axes.barh(names, counts, color=colour, height=0.7)
+        axes.barh(range(len(names)), counts, color=colour, height=0.7)
         axes.set_title(part, fontsize=SMALL)
         axes.tick_params(labelsize=SMALL)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.locator_params(axis="x", nbins=1 if narrow else 4)
+    panels[0].set_yticks(range(len(names)), names)
     panels[0].invert_yaxis()
     figure.supxlabel("images of the class", fontsize=9)
     return figure

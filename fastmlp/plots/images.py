@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import Dataset
-from fastmlp.plots.style import MAP, NARROW, SMALL, WIDE, colour_bar, new_figure
+from fastmlp.plots.style import MAP, NARROW, SMALL, WIDE, class_words, colour_bar, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ class Tiles:
         columns = max(1, min(self.columns, len(self.pictures)))
         side, rows = WIDE / columns, max(1, -(-len(self.pictures) // columns))
         letters = int(side / 0.066)  # inches that a letter takes
-        told = ["\n".join(wrap(text, letters, break_long_words=False)) for text in self.texts]
+        told = ["\n".join(wrap(text, letters, break_long_words=_is_broken(text, letters))) for text in self.texts]
         lines = max((1 + text.count("\n") for text in told if text), default=0)
         words = 0.135 * lines + 0.05
         height = rows * (side + words)
@@ -53,17 +53,22 @@ class Tiles:
         return figure
 
 
+def _is_broken(text: str, letters: int) -> bool:
+    """Whether a word in it is so long that it would reach into the next picture; one a little too long may stay."""
+    return any(len(word) > 1.4 * letters for word in text.split())
+
+
 def class_samples(dataset: Dataset, kind: str, seed: int = 0) -> Tiles:
     """Show one training image of each class, taken at random."""
     rng, labels, names = np.random.default_rng(seed), dataset.train_labels[kind], dataset.label_names[kind]
     picked = [int(rng.choice(np.flatnonzero(labels == k))) for k in range(len(names))]
-    texts = [name.replace("_", " ") for name in names]
+    texts = class_words(names)
     return Tiles([as_picture(dataset.train_images[i]) for i in picked], texts, 10)
 
 
 def mistakes(dataset: Dataset, kind: str, probabilities: NDArray[np.floating]) -> Tiles:
     """Show the test images of which the network was most certain, wrongly."""
-    labels, names = dataset.test_labels[kind], [name.replace("_", " ") for name in dataset.label_names[kind]]
+    labels, names = dataset.test_labels[kind], class_words(dataset.label_names[kind])
     said = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(said != labels)
     worst = wrong[np.argsort(-probabilities[wrong, said[wrong]], kind="stable")][:MOST_MISTAKES]
@@ -99,7 +104,7 @@ def confusion(
         figure, [axes] = new_figure(width=WIDE, height=2.3 + 0.235 * min(classes, MOST_NAMES))
     axes.grid(visible=False)
     image = axes.imshow(shares, cmap=MAP, vmin=0, aspect="auto")
-    texts = [name.replace("_", " ") for name in names]
+    texts = class_words(names)
     if classes <= MOST_NAMES:
         axes.set_yticks(
             range(classes), [f"{i}. {text}" if narrow else text for i, text in enumerate(texts, 1)], fontsize=SMALL

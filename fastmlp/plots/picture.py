@@ -5,16 +5,17 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from fastmlp.plots.images import Tiles
 from fastmlp.plots.style import FONTS, GROUND, INK
+from fastmlp.text import html_text, visible, visible_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_TAG = re.compile("<[^>]+>")  # in attributes and texts `>` is escaped
 _LETTER = 0.06  # inches that a letter of a caption takes
 
 
@@ -40,7 +41,7 @@ def drawn(name: str, title: str, caption: str, make: "Callable[[bool], Figure]")
 
     make(narrow) : draws it, in the form for a page or in that for a phone
     """
-    wide, narrow = make(False), make(True)
+    title, caption, wide, narrow = visible(title), visible(caption), make(False), make(True)
     svg, png = _files(wide, name, title, caption)
     box = [72 * side for side in wide.get_size_inches()]
     # The words under the figure are last in its group, which ends the drawing: the page has them beside it.
@@ -59,15 +60,16 @@ def gallery(name: str, title: str, caption: str, tiles: Tiles) -> Picture:
     """Return images with their texts as a picture; on a page they stand in as many columns as find room."""
     from PIL import Image
 
+    title, caption = visible(title), visible(caption)
     svg, png = _files(tiles.figure(), name, title, caption)
     shown = []
     for image, text in zip(tiles.pictures, tiles.texts, strict=True):
         file = io.BytesIO()
         Image.fromarray(image).save(file, "PNG", optimize=True)
         data = base64.b64encode(file.getvalue()).decode()
-        shown.append(f'<span><img alt="" src="data:image/png;base64,{data}">{escape(text)}</span>')
+        shown.append(f'<span><img alt="" src="data:image/png;base64,{data}">{html_text(text)}</span>')
     inline = (
-        f'<div class="gallery" role="group" aria-label="{escape(title)}" style="--columns: {tiles.columns}">\n'
+        f'<div class="gallery" role="group" aria-label="{html_text(title)}" style="--columns: {tiles.columns}">\n'
         + "\n".join(shown)
         + "\n</div>"
     )
@@ -102,7 +104,7 @@ def _svg(figure: "Figure", name: str, title: str, **options: Any) -> str:
     undated = {"Title": title, "Date": None, "Creator": None}  # the same figure is the same file
     with mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(file, format="svg", facecolor="white", metadata=undated, **options)
-    return file.getvalue().decode()
+    return visible_lines(file.getvalue().decode())
 
 
 def _for_page(svg: str, name: str, title: str, prefix: str = "") -> str:
@@ -113,16 +115,19 @@ def _for_page(svg: str, name: str, title: str, prefix: str = "") -> str:
     # As wide as the page, but its letters no larger than the page's own: 1 pt of the figure at most 1.8 pixels.
     width = float(re.findall(r'viewBox="0 0 ([\d.]+)', svg)[0])
     fonts = ", ".join(FONTS)
-    head = f'<svg role="img" aria-label="{escape(title)}" style="max-width: {1.8 * width:.0f}px; font-family: {fonts}"'
+    label, most = html_text(title), f"{1.8 * width:.0f}px"
+    head = f'<svg role="img" aria-label="{label}" style="max-width: {most}; font-family: {fonts}"'
     svg = re.sub(r'<svg([^>]*?) width="[^"]*"', lambda m: head + m[1], svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     # Figures share a page, so each has its own ids: one must not be cut by the clip path of another.
-    used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
-    svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}{name}-", svg)
-    svg = (
-        svg.replace(INK, "currentColor").replace(GROUND, "var(--ground)").replace("fill: #000000", "fill: currentColor")
-    )
-    # What every tick repeats, and a thousandth of a point, takes most of the room that a drawing needs.
-    svg = re.sub(r" font-family: [^;\"]*;?| transform=\"rotate\(-0 [^)]*\)\"|(?<=>)\s+(?=<)", "", svg)
-    return re.sub(r' (?:d|x|y)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]).replace(" \n", "\n"), svg)
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', "".join(_TAG.findall(svg))))
+
+    def short(tag: re.Match[str]) -> str:
+        one = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", tag[0])
+        one = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}{name}-", one).replace(INK, "currentColor")
+        one = one.replace(GROUND, "var(--ground)").replace("fill: #000000", "fill: currentColor")
+        # What every tick repeats, and a thousandth of a point, takes most of the room that a drawing needs.
+        one = re.sub(r" font-family: [^;\"]*;?| transform=\"rotate\(-0 [^)]*\)\"", "", one)
+        return re.sub(r' (?:d|x|y)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]).replace(" \n", "\n"), one)
+
+    return re.sub(r"(?<=>)\s+(?=<)", "", _TAG.sub(short, svg))  # tags alone: what names hold stays as it is

@@ -1,6 +1,7 @@
 """How every figure looks."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ _STYLE: Any = {
     "figure.dpi": 100,
     "savefig.dpi": 160,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # names may hold dollars and backslashes
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
 
@@ -56,8 +58,21 @@ def styled() -> Iterator[None]:
         import matplotlib as mpl
     except ImportError as error:
         raise MissingExtraError(f"Figures need matplotlib ({error}): pip install 'fastmlp[plots]'.") from error
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # Of names in scripts that its font lacks. Pages and SVG hold their letters, and take them from other fonts.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
+
+
+def short(text: str, most: int) -> str:
+    """Return a name of so many letters at most, which a legend does not hide as it does one with a leading `_`."""
+    text = f" {text}" if text.startswith("_") else text
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def class_words(names: Sequence[str]) -> list[str]:
+    """Return names of classes as figures have them, in words."""
+    return [short(name.replace("_", " "), 32) for name in names]
 
 
 def colour_of(normalize: str) -> str:

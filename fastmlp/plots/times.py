@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.experiments import published
-from fastmlp.plots.style import COLOURS, INK, NARROW, WIDE, colour_of, new_figure
+from fastmlp.plots.style import COLOURS, INK, NARROW, WIDE, colour_of, new_figure, short
 from fastmlp.results import RunResult
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def accuracy_and_time(runs: Sequence[RunResult], part: str, narrow: bool = False
     for norm in norms:
         axes.plot([], [], "o", color=colour_of(norm), label=norm)
     for name, mark in marks.items():
-        axes.plot([], [], mark, color=INK, label=name, fillstyle="none")
+        axes.plot([], [], mark, color=INK, label=short(name, 42 if narrow else 60), fillstyle="none")
     _over_time(axes, [run.seconds for run in runs], part)
     _legend(figure, axes, narrow)
     return figure
@@ -45,7 +45,8 @@ def rivals(measured: Sequence[Mapping[str, Any]], narrow: bool = False) -> "Figu
     figure, [axes] = new_figure(width=NARROW if narrow else WIDE, height=4.4 if narrow else 3.8)
     for one, colour, mark in zip(measured, COLOURS, _MARKS, strict=False):
         accuracy = 100 * np.array(one["val_accuracy"])
-        axes.plot(one["seconds"], accuracy, f"{mark}-", color=colour, label=one["name"], markersize=3.5, linewidth=1.2)
+        told = short(one["name"], 42 if narrow else 60)
+        axes.plot(one["seconds"], accuracy, f"{mark}-", color=colour, label=told, markersize=3.5, linewidth=1.2)
     _over_time(axes, [one["seconds"][-1] for one in measured], "validation")
     _legend(figure, axes, narrow)
     return figure
@@ -86,7 +87,7 @@ def beside(runs: Sequence[RunResult], narrow: bool = False) -> "Figure":
     for norm in norms:
         axes.plot([], [], "o", color=colour_of(norm), label=norm)
         axes.plot([], [], "|", color=colour_of(norm), markersize=11, markeredgewidth=2.5, label=f"{norm}, report")
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [short(name, 32) for name in names])
     axes.set(xlabel="test accuracy in %", ylim=(len(names) - 0.5, -0.5))
     _legend(figure, axes, narrow)
     return figure

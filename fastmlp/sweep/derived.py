@@ -1,7 +1,5 @@
 """What is made of a sweep's results: results.json, table.md and table.csv, each replaced in one step."""
 
-import csv
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +7,8 @@ from typing import Any
 
 from fastmlp.files import write_whole
 from fastmlp.results import RunResult, write_results
-from fastmlp.tables import Table
+from fastmlp.table import Table
+from fastmlp.text import csv_line
 
 # Writing all results again may take this share of a sweep's time.
 _SHARE = 0.02
@@ -47,8 +46,4 @@ def as_csv(runs: Sequence[RunResult]) -> str:
         config["max_epochs"] = config.pop("epochs")  # a figure has this name too
         rows.append({"run_id": run.run_id, "status": run.status, **config}
             | {name: data[name] for name in (*figures, "started", "finished", "weights_sha256", "error")})  # fmt: skip
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return "".join(map(csv_line, [rows[0], *(row.values() for row in rows)]))

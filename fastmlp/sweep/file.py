@@ -20,6 +20,7 @@ import tomli_w
 
 from fastmlp.errors import ConfigError, DataError, suggestion
 from fastmlp.files import read_small, toml_of, write_whole
+from fastmlp.text import visible
 
 SWEEP_FILE = "sweep.toml"
 PLACES = ("data_dir", "init_from")
@@ -106,6 +107,10 @@ def _word(value: Any) -> str:
     return str(value)
 
 
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)  # as names of files may be that are not UTF-8
+
+
 def write(path: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Replace `path` by a file of these settings, with the facts and how to run it again as comments before them.
 
@@ -113,9 +118,11 @@ def write(path: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> 
     where they share one with it. `read` gives arguments that the parser makes
     the same settings of. Raises OutputError where the file cannot be written.
     """
-    comments = [f"{name}: {value}" for name, value in facts.items()]
-    comments.append(f"To run it again: python -m fastmlp.train --config {shlex.quote(str(path))}")
-    heading = "".join(f"# {' '.join(line.split())}\n" for line in comments)
     values = {name: str(v) if isinstance(v, Path) else v for name, v in settings.items() if v is not None}
     values |= {name: _relative(settings[name], path.parent) for name in PLACES if settings.get(name) is not None}
+    comments = [f"{name}: {' '.join(str(value).split())}" for name, value in facts.items()]
+    odd = [name for name, value in values.items() if isinstance(value, str) and not _is_unicode(value)]
+    comments += [f"Left out, as TOML has no such text: {name} = {values.pop(name)}" for name in odd]
+    comments.append(f"To run it again: python -m fastmlp.train --config {shlex.quote(str(path))}")
+    heading = "".join(f"# {visible(line)}\n" for line in comments)
     write_whole(path, f"{heading}\n{tomli_w.dumps(values)}")

@@ -1,0 +1,95 @@
+"""Text of others - names of classes and experiments, errors, paths - as each medium takes it: one function a medium.
+
+Whoever prints or writes need not know what a text holds. For figures see also `fastmlp.plots.style`, which switches
+mathtext off.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+# What moves a terminal's cursor, breaks a line, turns the direction of what follows or is not seen at all, and what is
+# no character alone: controls, bidirectional marks, separators, fillers, byte order marks, surrogates, tags. Joiners
+# stay, which some scripts are written with.
+_UNSEEN = (
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff"
+    r"\U000e0000-\U000e007f]"
+)
+_ANY_UNSEEN, _UNSEEN_IN_CELL = re.compile(_UNSEEN), re.compile(rf"(\r\n|[\n\t])|{_UNSEEN}")
+# What Markdown takes for a mark of its own. An underscore within a word is none, nor is a bracket that no link follows.
+_MARKS = re.compile(
+    r"[`*$|~]|\\(?=[!-/:-@[-`{-~]|$)|(?<!\w)_++|_++(?![^\W_])|\](?=\s*[(\[:\]])|<|&(?=#?\w+;)",
+)
+# What spreadsheets take for a formula, in their full-width forms too, unless it is a number or stands alone.
+_FORMULA = re.compile(r"[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20].", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*(?:[eE][+-]?[0-9]+)?")
+
+
+class Marked(str):
+    """A text of this package's own that holds Markdown's marks, as in `code`, and nothing of others."""
+
+
+def visible(text: str) -> str:
+    r"""Return a text on one line, in which each character that would be obeyed or not be seen is as `\n` or `\x1b`."""
+    return _ANY_UNSEEN.sub(_code, text)
+
+
+def _code(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def visible_lines(text: str) -> str:
+    """Return a text, each line of which is `visible`."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def visible_in(value: Any) -> Any:
+    """Return values as JSON has them, and tuples, with each text in them `visible`."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, dict):
+        return {visible_in(key): visible_in(one) for key, one in value.items()}
+    return type(value)(map(visible_in, value)) if isinstance(value, list | tuple) else value
+
+
+def plain(text: str) -> "Text":
+    """Return a text for rich, which takes brackets and colons in a mere string for marks."""
+    from rich.text import Text
+
+    return Text(visible(text))
+
+
+def html_text(text: str) -> str:
+    """Return a text for HTML, between tags and in quoted attributes."""
+    return escape(visible(text))
+
+
+def markdown_text(text: str) -> str:
+    """Return a text as Markdown that shows it: for a cell of a table, or for a line after its first word."""
+    return text if isinstance(text, Marked) else _MARKS.sub(_marked, visible(text))
+
+
+def _marked(found: re.Match[str]) -> str:
+    entity = {"<": "&lt;", "&": "&amp;"}.get(found[0])
+    return entity or "".join(f"\\{mark}" for mark in found[0])
+
+
+def csv_line(cells: Iterable[Any]) -> str:
+    """Return a line of CSV, whose texts may have several lines; a text that would be a formula begins with a quote.
+
+    As spreadsheets do it, where a quote in front says that what follows is text. Numbers stay numbers.
+    """
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(_cell(one) if isinstance(one, str) else one for one in cells)
+    return line.getvalue()
+
+
+def _cell(text: str) -> str:
+    text = _UNSEEN_IN_CELL.sub(lambda found: found[1] or _code(found), text)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
