@@ -180,9 +180,12 @@ def read_small(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def json_of(content: bytes | str) -> Any:
-    """Return what a JSON text says; DataError for what is none, or is nested beyond reason."""
+    """Return what a JSON text says; DataError for what is none, or is nested beyond reason, or has no UTF-8."""
     try:
-        return json.loads(content)
+        found = json.loads(content)
+        if (b"\\ud" if isinstance(content, bytes) else "\\ud") in content.lower():  # half of a letter, which no file takes
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
     except (ValueError, RecursionError) as error:
         raise DataError(f"it is not JSON: {error}") from error
 

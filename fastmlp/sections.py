@@ -1,19 +1,20 @@
 """The parts of a sweep's page, each from what is in the sweep's folder and, where they are found, its data."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fastmlp.checks import is_real
 from fastmlp.data import Dataset
 from fastmlp.data_section import data
 from fastmlp.environment import environment as described
 from fastmlp.errors import DataError, FastMLPError
 from fastmlp.experiments import published
 from fastmlp.figure_index import figure_index
+from fastmlp.files import json_of, read_small
 from fastmlp.network_section import checks, network
 from fastmlp.page import Section, code, figure, folded, table, text
 from fastmlp.plots import curves, images, search, times
@@ -188,13 +189,30 @@ def _rivals(paper: Paper) -> Iterator[str]:
     if not path.exists():
         return
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        runs = [run for run in sweep.runs if run.run_id == found["run_id"]]
-        words = f"{found['about']} Run {found['run_id']}."
-        make = partial(times.rivals, found["rivals"])
-        yield paper.draw("rivals", "Beside other programs", words, make, runs or sweep.runs)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error!r}). Measure it anew, or delete it.") from error
+        found = _measured(json_of(read_small(path)))
+    except (OSError, DataError) as error:
+        raise DataError(f"{path} cannot be read ({error}). Measure it anew, or delete it.") from error
+    runs = [run for run in sweep.runs if run.run_id == found["run_id"]]
+    words = f"{found['about']} Run {found['run_id']}."
+    make = partial(times.rivals, found["rivals"])
+    yield paper.draw("rivals", "Beside other programs", words, make, runs or sweep.runs)
+
+
+def _measured(found: Any) -> dict[str, Any]:
+    """Return what was measured where it can be drawn; DataError otherwise."""
+    try:
+        texts = [found["run_id"], found["about"], *(one["name"] for one in found["rivals"])]
+        both = [(one["seconds"], one["val_accuracy"]) for one in found["rivals"]]
+        lists = all(isinstance(one, list) for pair in both for one in pair)
+        if both and lists and all(isinstance(text, str) for text in texts):
+            fit = all(len(seconds) == len(accuracy) > 0 for seconds, accuracy in both)
+            seconds, accuracies = ([n for pair in both for n in pair[i]] for i in (0, 1))
+            if fit and all(map(is_real, seconds)) and all(map(is_real, accuracies)):
+                if all(0 < n < 1e10 for n in seconds) and all(0 <= n <= 1 for n in accuracies):
+                    return found
+    except (KeyError, TypeError):
+        pass
+    raise DataError("it has not the seconds and accuracies of programs by name")
 
 
 def _curves(paper: Paper) -> Section:
