@@ -31,6 +31,8 @@ _PART = re.compile(r"\.[0-9a-f]{32}\.part(\.\w+)?")
 STALE_SECONDS = 3600.0
 # Of files that hold facts, not arrays.
 MOST_BYTES = 64 << 20
+# In a line of TOML: a key takes time and memory by the square of its parts, with 30,000 of them 4 GB.
+_MOST_DOTS = 1000
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -192,6 +194,8 @@ def json_of(content: bytes | str) -> Any:
 
 def toml_of(content: bytes) -> dict[str, Any]:
     """Return what a TOML text says; DataError for what is none, or is nested beyond reason."""
+    if any(line.count(b".") > _MOST_DOTS for line in content.splitlines()):
+        raise DataError(f"a line of it has more than {_MOST_DOTS:,} dots")
     try:
         return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:
