@@ -185,7 +185,8 @@ def json_of(content: bytes | str) -> Any:
     """Return what a JSON text says; DataError for what is none, or is nested beyond reason, or has no UTF-8."""
     try:
         found = json.loads(content)
-        if (b"\\ud" if isinstance(content, bytes) else "\\ud") in content.lower():  # half of a letter, which no file takes
+        half = b"\\ud" in content.lower() if isinstance(content, bytes) else "\\ud" in content.lower()
+        if half:  # of a letter, maybe without its other half, which no file takes
             json.dumps(found, ensure_ascii=False).encode()
         return found
     except (ValueError, RecursionError) as error:

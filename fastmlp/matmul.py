@@ -55,7 +55,11 @@ def _remembered(path: Path | None) -> dict[str, dict[str, dict[str, float]]]:
         return {}
     of_machines = {key: one for key, one in table.items() if isinstance(one, dict)} if isinstance(table, dict) else {}
     return {
-        machine: {network: known for network, known in one.items() if isinstance(known, dict) and _is_measurement(known, known)}
+        machine: {
+            network: known
+            for network, known in one.items()
+            if isinstance(known, dict) and _is_measurement(known, known)
+        }
         for machine, one in of_machines.items()
     }
 

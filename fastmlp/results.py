@@ -24,7 +24,7 @@ SERIES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 
 MOST_BYTES = 1 << 30  # of a file of results: a hundred thousand runs take a third of it
 _YOUNGER = ("started", "finished")  # than the first results that are still to be read
-_MOST_SECONDS = 1e10  # three hundred years
+MOST_SECONDS = 1e10  # three hundred years
 
 
 def now() -> str:
@@ -121,11 +121,12 @@ def _matching(pattern: str, allowed: str) -> _Rule:
     return _Rule(lambda v: isinstance(v, str) and re.fullmatch(pattern, v) is not None, allowed)
 
 
-def _number(least: float = -math.inf, most: float = math.inf) -> _Rule:
+def _number(least: float, most: float, *, or_null: bool = True) -> _Rule:
     def holds(value: Any) -> bool:
-        return value is None or (isinstance(value, int | float) and is_real(value) and least <= value <= most)
+        number = isinstance(value, int | float) and is_real(value) and least <= value <= most
+        return number or (or_null and value is None)
 
-    return _Rule(holds, f"null or a number from {least:g} to {most:g}")
+    return _Rule(holds, f"{'null or ' * or_null}a number from {least:g} to {most:g}")
 
 
 def _is_history(value: Any) -> bool:
@@ -136,7 +137,7 @@ def _is_history(value: Any) -> bool:
     )
 
 
-_SHARE, _LOSS = _number(0, 1), _number()
+_SHARE, _LOSS = _number(0, 1), _number(-math.inf, math.inf)
 _DATE = _matching(r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "empty, or a date as in 2026-01-31T08:00:00Z")
 _COUNT = _Rule(lambda v: isinstance(v, int) and is_whole(v, 0) and v <= MOST, "a whole number of at least 0")
 # All fields but those that the config has as well.
@@ -148,8 +149,8 @@ _RULES = {
     "val_accuracy": _SHARE,
     "best_epoch": _COUNT,
     "epochs": _COUNT,
-    "seconds": _number(0, _MOST_SECONDS),
-    "images_per_second": _number(0),
+    "seconds": _number(0, MOST_SECONDS, or_null=False),
+    "images_per_second": _number(0, math.inf),
     "history": _Rule(_is_history, f"lists of numbers called {', '.join(SERIES)}"),
     "weights_sha256": _matching("|[0-9a-f]{64}", "empty, or a SHA-256 of weights"),
     "error": _Rule(_is_text, "a text"),

@@ -21,7 +21,7 @@ from fastmlp.plots import curves, images, search, times
 from fastmlp.plots.parallel import parallel_coordinates
 from fastmlp.plots.picture import Picture, drawn, gallery
 from fastmlp.progress import outcome
-from fastmlp.results import ENDED, RunResult, load_results
+from fastmlp.results import ENDED, MOST_SECONDS, RunResult, load_results
 from fastmlp.sweep.file import SWEEP_FILE
 from fastmlp.sweep.job import MODELS, model_path
 from fastmlp.sweep.source import about_own, dataset_of
@@ -201,18 +201,17 @@ def _rivals(paper: Paper) -> Iterator[str]:
 def _measured(found: Any) -> dict[str, Any]:
     """Return what was measured where it can be drawn; DataError otherwise."""
     try:
-        texts = [found["run_id"], found["about"], *(one["name"] for one in found["rivals"])]
-        both = [(one["seconds"], one["val_accuracy"]) for one in found["rivals"]]
-        lists = all(isinstance(one, list) for pair in both for one in pair)
-        if both and lists and all(isinstance(text, str) for text in texts):
-            fit = all(len(seconds) == len(accuracy) > 0 for seconds, accuracy in both)
-            seconds, accuracies = ([n for pair in both for n in pair[i]] for i in (0, 1))
-            if fit and all(map(is_real, seconds)) and all(map(is_real, accuracies)):
-                if all(0 < n < 1e10 for n in seconds) and all(0 <= n <= 1 for n in accuracies):
-                    return found
+        fits = all(isinstance(found[name], str) for name in ("run_id", "about")) and len(found["rivals"]) > 0
+        for one in found["rivals"]:
+            seconds, accuracies = one["seconds"], one["val_accuracy"]
+            fits = fits and isinstance(one["name"], str) and len(seconds) == len(accuracies) > 0
+            fits = fits and all(is_real(n) and 0 < n < MOST_SECONDS for n in seconds)
+            fits = fits and all(is_real(n) and 0 <= n <= 1 for n in accuracies)
     except (KeyError, TypeError):
-        pass
-    raise DataError("it has not the seconds and accuracies of programs by name")
+        fits = False
+    if not fits:
+        raise DataError("it has not the seconds and accuracies of programs by name")
+    return found
 
 
 def _curves(paper: Paper) -> Section:

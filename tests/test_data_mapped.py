@@ -106,7 +106,7 @@ def test_images_that_were_zeroed_in_part_are_named_to_a_reader_and_written_again
     content = bytearray(path.read_bytes())
     content[9000:9100] = bytes(100)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"{part}_images.npy is not what was written, in block 2 of 15"):
+    with pytest.raises(DataError, match=rf"{part}_images\.npy is not what was written, in block 2 of 15"):
         read_mapped(tmp_path, written.fingerprint)
     again = write_mapped(written, tmp_path)
     for name, array in arrays(again).items():
@@ -116,7 +116,7 @@ def test_images_that_were_zeroed_in_part_are_named_to_a_reader_and_written_again
 def test_labels_that_were_changed_are_refused(written: Dataset, tmp_path: Path) -> None:
     write_mapped(written, tmp_path)
     np.savez(tmp_path / "train_labels.npz", **{k: (v + 1) % 5 for k, v in written.train_labels.items()})
-    with pytest.raises(DataError, match="train_labels.npz is not what was written"):
+    with pytest.raises(DataError, match=r"train_labels\.npz is not what was written"):
         read_mapped(tmp_path, written.fingerprint)
 
 
@@ -131,9 +131,7 @@ def test_labels_that_were_changed_are_refused(written: Dataset, tmp_path: Path) 
         lambda facts: facts["digests"]["test"]["images"].pop(),
     ],
 )
-def test_facts_that_do_not_fit_are_refused(
-    change: Callable[[dict], object], written: Dataset, tmp_path: Path
-) -> None:
+def test_facts_that_do_not_fit_are_refused(change: Callable[[dict], object], written: Dataset, tmp_path: Path) -> None:
     write_mapped(written, tmp_path)
     rewrite(tmp_path / "facts.json", change)
     with pytest.raises(DataError, match="holds no whole data set"):

@@ -39,7 +39,7 @@ def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
             with replacing(folder / f"{part}_images.npy") as file:
                 np.save(file.file, images)
             with replacing(folder / f"{part}_labels.npz") as file:
-                np.savez(file.file, **labels)
+                np.savez(file.file, **labels)  # type: ignore[arg-type] - none is "allow_pickle"
             facts["digests"][part] = {"images": _digests(_blocks(images)), "labels": _of_labels(labels)}
         write_whole(folder / _FACTS, json.dumps({"facts": facts, "sha256": _of_facts(facts)}))
     except OSError as error:
@@ -101,7 +101,7 @@ def _check(images: np.ndarray, labels: dict[str, np.ndarray], names: dict[str, t
 
 
 def _blocks(array: np.ndarray) -> Iterable[memoryview]:
-    content = memoryview(array).cast("B")
+    content = array.reshape(-1).view(np.uint8).data
     return (content[at : at + _BLOCK] for at in range(0, len(content), _BLOCK))
 
 
@@ -110,7 +110,7 @@ def _digests(blocks: Iterable[bytes | memoryview]) -> list[str]:
 
 
 def _of_labels(labels: dict[str, np.ndarray]) -> dict[str, list[str]]:
-    return {kind: _digests([one.data]) for kind, one in labels.items()}
+    return {kind: _digests(_blocks(one)) for kind, one in labels.items()}
 
 
 def _of_facts(facts: dict[str, Any]) -> str:

@@ -87,7 +87,9 @@ class Store:
 
     def _read(self, line: bytes) -> tuple[bytes, RunResult | None]:
         """Return what is damaged at the beginning of the line, up to all of it, and the run in the rest."""
-        match = _LINE.fullmatch(line) if line.endswith(b"}\n") else None  # one without an end would be tried at each head
+        match = (
+            _LINE.fullmatch(line) if line.endswith(b"}\n") else None
+        )  # one without an end would be tried at each head
         if match is None:
             return line, None
         before, length, crc, text = match.groups()
