@@ -163,7 +163,7 @@ def _model() -> Model:
 
 def _arrays(folder: Path, *, networks: bool) -> list[Reader]:
     rng = np.random.default_rng(4)
-    rows = [_npy(rng.normal(size=(5, 4))), _npy(rng.integers(0, 9, (2, 4), np.uint8))]
+    rows = [_npy(rng.normal(size=(30, 4))), _npy(rng.integers(0, 9, (99, 4), np.uint8))]
 
     def read_rows(path: Path) -> None:
         x = read_array(path, 4, pictures=False)

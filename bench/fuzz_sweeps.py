@@ -159,7 +159,7 @@ def check_dataset(dataset: Dataset) -> None:
 def mapped(folder: Path) -> list[Reader]:
     """Return the readers of a sweep's copy of its data, one a file; the other files are whole."""
     rng = np.random.default_rng(6)
-    images, labels = rng.integers(0, 256, (4, 12), np.uint8), {"fine": np.array([0, 1, 1, 0])}
+    images, labels = rng.integers(0, 256, (40, 30), np.uint8), {"fine": rng.integers(0, 2, 40)}
     dataset = Dataset("a", images, labels, images, labels, {"fine": ("one", "two")}, "made")
     copies.write_mapped(dataset, folder)
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
