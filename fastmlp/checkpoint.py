@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmlp.files import json_of, opened, replacing
+from fastmlp.checks import is_real
+from fastmlp.files import json_of, replacing
 from fastmlp.fit import History, State
+from fastmlp.npy import read_zip
 
 _ARRAYS = ("parameters", "velocity", "best")
 
@@ -20,17 +22,32 @@ def save(path: Path, run_id: str, state: State) -> None:
         np.savez(part.file, facts=json.dumps(facts), **{name: getattr(state, name) for name in _ARRAYS})
 
 
-def load(path: Path, run_id: str) -> State | None:
-    """Return the state that `save` wrote for this run; None where there is none, or a damaged one: begin anew."""
+def load(path: Path, run_id: str, like: np.ndarray | None = None) -> State | None:
+    """Return the state that `save` wrote for this run; None where there is none, or a damaged one: begin anew.
+
+    like : the parameters of the network that is to go on from it; another's are taken for damaged
+    """
     try:
-        # np.load leaves a damaged file open where it opened it itself; it checks each part's CRC as that is read
-        with opened(path) as file, np.load(file, allow_pickle=False) as parts:
-            facts = json_of(str(parts["facts"]))
-            arrays = {name: parts[name] for name in _ARRAYS}
-        if facts["run_id"] != run_id:
-            return None
-        began = None if facts["began"] is None else tuple(facts["began"])
-        own = {name: facts[name] for name in ("generator", "seconds")}
-        return State(History(**facts["history"]), **arrays, **own, began=began)
-    except Exception:  # a damaged archive can raise nearly any; all say the same
+        return _state(read_zip(path), run_id, like)
+    except Exception:  # a damaged file can raise nearly anything; all say the same
         return None
+
+
+def _state(parts: dict[str, np.ndarray], run_id: str, like: np.ndarray | None) -> State | None:
+    facts = json_of(str(parts.pop("facts")))
+    if facts["run_id"] != run_id or set(parts) != set(_ARRAYS):
+        return None
+    wanted = parts["parameters"] if like is None else like
+    fits = wanted.ndim == 1 and wanted.dtype in (np.float32, np.float64)
+    for array in parts.values():
+        fits = fits and (array.shape, array.dtype) == (wanted.shape, wanted.dtype) and bool(np.isfinite(array).all())
+    history, began = History(**facts["history"]), facts["began"]
+    series = list(vars(history).values())
+    fits = fits and len(history.train_loss) > 0 and all(map(is_real, [n for one in series for n in one]))
+    fits = fits and {len(one) for one in series} <= {len(history.train_loss), 0}
+    fits = fits and is_real(facts["seconds"]) and facts["seconds"] >= 0
+    if not fits or not (began is None or (len(began) == 2 and all(map(is_real, began)))):
+        return None
+    np.random.default_rng().bit_generator.state = facts["generator"]  # raises where it is none
+    own = {name: facts[name] for name in ("generator", "seconds")}
+    return State(history, **parts, **own, began=None if began is None else tuple(began))

@@ -177,6 +177,8 @@ class RunConfig:
 
         ConfigError for a key that is unknown, or one that each version wrote and that is missing.
         """
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"A run's config is a {type(data).__name__}, expected an object.")
         known = [field.name for field in fields(cls)]
         unknown = [key for key in data if key not in known]
         missing = [name for name in _WRITTEN_ALWAYS if name not in data]

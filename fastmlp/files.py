@@ -31,6 +31,8 @@ _PART = re.compile(r"\.[0-9a-f]{32}\.part(\.\w+)?")
 STALE_SECONDS = 3600.0
 # Of files that hold facts, not arrays.
 MOST_BYTES = 64 << 20
+# In a line of TOML: a key takes time and memory by the square of its parts, with 30,000 of them 4 GB.
+_MOST_DOTS = 1000
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -180,15 +182,21 @@ def read_small(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def json_of(content: bytes | str) -> Any:
-    """Return what a JSON text says; DataError for what is none, or is nested beyond reason."""
+    """Return what a JSON text says; DataError for what is none, or is nested beyond reason, or has no UTF-8."""
     try:
-        return json.loads(content)
+        found = json.loads(content)
+        half = b"\\ud" in content.lower() if isinstance(content, bytes) else "\\ud" in content.lower()
+        if half:  # of a letter, maybe without its other half, which no file takes
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
     except (ValueError, RecursionError) as error:
         raise DataError(f"it is not JSON: {error}") from error
 
 
 def toml_of(content: bytes) -> dict[str, Any]:
     """Return what a TOML text says; DataError for what is none, or is nested beyond reason."""
+    if any(line.count(b".") > _MOST_DOTS for line in content.splitlines()):
+        raise DataError(f"a line of it has more than {_MOST_DOTS:,} dots")
     try:
         return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:

@@ -5,10 +5,11 @@ The answer goes into each run's config, so that a run's bits never depend on a m
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,23 @@ def _machine_key() -> str:
     return ", ".join([cpu_model(), f"fastmlp {__version__}", *libraries, *blas])
 
 
-def _remembered(path: Path | None) -> dict[str, Any]:
+def _remembered(path: Path | None) -> dict[str, dict[str, dict[str, float]]]:
+    """Return what the file has of seconds, by machine, network and way; what is none is left out."""
     if path is None:
         return {}
     try:
         table = json_of(read_small(path))
     except (OSError, ValueError):
         return {}
-    return table if isinstance(table, dict) else {}
+    of_machines = {key: one for key, one in table.items() if isinstance(one, dict)} if isinstance(table, dict) else {}
+    return {
+        machine: {
+            network: known
+            for network, known in one.items()
+            if isinstance(known, dict) and _is_measurement(known, known)
+        }
+        for machine, one in of_machines.items()
+    }
 
 
 def measure(config: RunConfig) -> dict[str, float]:
@@ -86,9 +96,8 @@ def measured(config: RunConfig) -> dict[str, float]:
     cache, machine, network = cache_dir(), _machine_key(), _network_key(config)
     path = cache / "matmul.json" if cache else None
     table = _remembered(path)
-    of_machine = table.get(machine)
-    of_machine = of_machine if isinstance(of_machine, dict) else {}
-    known: Any = of_machine.get(network)
+    of_machine = table.get(machine, {})
+    known = of_machine.get(network, {})
     if not _is_measurement(known, MATMULS[config.precision]):
         known = measure(config)
         table[machine] = of_machine | {network: known}
@@ -107,8 +116,8 @@ def choose(config: RunConfig) -> tuple[str, dict[str, float]]:
     return (best if seconds[best] * MARGIN < seconds[first] else first), seconds
 
 
-def _is_measurement(value: Any, ways: Sequence[str]) -> bool:
-    return isinstance(value, dict) and all(isinstance(value.get(way), float) and value[way] > 0 for way in ways)
+def _is_measurement(known: Mapping[str, Any], ways: Iterable[str]) -> bool:
+    return all(isinstance(known.get(way), float) and 0 < known[way] < inf for way in ways)
 
 
 def resolve(configs: Sequence[RunConfig], before: Iterable[RunConfig] = ()) -> tuple[list[RunConfig], list[str]]:

@@ -4,6 +4,7 @@ A file is read back and compared before it takes its name. One that is loaded is
 memory, unless its facts are known, its arrays are those that they call for, and its size bears them out.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -17,21 +18,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib import format as npy
+from numpy.lib import format as numpy_format
 
 from fastmlp import __version__
 from fastmlp.activations import ACTIVATIONS
 from fastmlp.config import RunConfig
-from fastmlp.errors import ConfigError, DataError, FastMLPError, MissingExtraError
+from fastmlp.errors import ConfigError, DataError, MissingExtraError
 from fastmlp.files import json_of, opened, replacing
 from fastmlp.model import CHANNELS, NORMALIZES, Model
+from fastmlp.npy import members, read_member
 from fastmlp.precision import PRECISIONS
 
 FORMAT, VERSION = "fastmlp model", 1
 _FACTS = "facts.json"
 _MOST_FACTS = 1 << 20  # bytes: a thousand class names and a config take a twentieth of it
+_DIGEST = "sha256"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model makes the same file
 _PLAIN = ("layers", "activation", "precision", "normalize", "class_names", "fingerprint")  # fields that are facts
+
+
+_SHARED = ("layers", "activation", "precision", "normalize")  # with the config of its run
 
 
 class _Wanted(NamedTuple):
@@ -75,8 +81,7 @@ def load_model(path: str | Path) -> Model:
         ) from error
     except MissingExtraError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, RecursionError,
-            NotImplementedError, zipfile.BadZipFile, FastMLPError) as error:  # fmt: skip
+    except Exception as error:  # a damaged file can raise nearly anything
         raise DataError(
             f"{path} is no model that this version can read ({error}). Allowed are files that fastmlp {__version__} "
             "saved, whole."
@@ -125,7 +130,8 @@ def _checked(facts: Any) -> dict[str, Any]:
     has_moments = facts["moments"] is not None
     need("moments", holds=has_moments == (facts["normalize"] == "dataset"))
     if has_moments:
-        moments = np.array(facts["moments"], np.float64)
+        with np.errstate(over="ignore"):
+            moments = np.array(facts["moments"], facts["dtype"])
         need("moments", holds=moments.shape == (2, 3) and bool(np.isfinite(moments).all()))
     need("layers", holds=layers[0] % CHANNELS.get(facts["normalize"], 1) == 0)
     return facts
@@ -146,7 +152,9 @@ def _model(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
         raise DataError("its weights hold NaN or infinity")
     values = {field.name: facts[field.name] for field in fields(Model) if field.name in _PLAIN}
     values |= {"layers": tuple(facts["layers"]), "class_names": tuple(facts["class_names"])}
-    values["config"] = None if facts["config"] is None else RunConfig.from_json(facts["config"])
+    values["config"] = config = None if facts["config"] is None else RunConfig.from_json(facts["config"])
+    if config is not None and any(getattr(config, name) != values[name] for name in _SHARED):
+        raise DataError(f"its config is that of another model: {', '.join(_SHARED)} are not the same")
     values["moments"] = None if facts["moments"] is None else np.array(facts["moments"], facts["dtype"])
     model = Model(**values, parameters=parameters)
     if model.weights_sha256 != facts["weights_sha256"]:
@@ -164,22 +172,19 @@ def _npz(model: Model) -> bytes:
         archive.writestr(zipfile.ZipInfo(_FACTS, _ZIP_EPOCH), json.dumps(_as_facts(model), indent=1))
         for name, array in _named_arrays(model).items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH), "w", force_zip64=True) as member:
-                npy.write_array(member, array, version=(1, 0), allow_pickle=False)
+                numpy_format.write_array(member, array, version=(1, 0), allow_pickle=False)
     return data.getvalue()
 
 
 @contextmanager
 def _read_npz(path: Path) -> Iterator[_Parts]:
     with opened(path) as file, zipfile.ZipFile(file) as archive:
-        size = os.fstat(file.fileno()).st_size
-        members = {info.filename: info for info in archive.infolist()}
-        if sum(info.file_size for info in archive.infolist()) > size or len(members) < len(archive.infolist()):
-            raise DataError("it says that it holds more than it does")  # compressed, cut off, or made to mislead
+        there = members(archive, os.fstat(file.fileno()).st_size)
 
         def arrays(wanted: dict[str, _Wanted]) -> dict[str, np.ndarray]:
-            if set(members) != {_FACTS, *(f"{name}.npy" for name in wanted)}:
-                raise DataError(f"its arrays are not those of its layers: {', '.join(sorted(members)[:9])}")
-            return {name: _read_npy(archive, members[f"{name}.npy"], one) for name, one in wanted.items()}
+            if set(there) != {_FACTS, *(f"{name}.npy" for name in wanted)}:
+                raise DataError(f"its arrays are not those of its layers: {', '.join(sorted(there)[:9])}")
+            return {name: _read_npy(archive, there[f"{name}.npy"], one) for name, one in wanted.items()}
 
         with archive.open(_FACTS) as facts:
             yield facts.read(_MOST_FACTS + 1), arrays
@@ -188,20 +193,21 @@ def _read_npz(path: Path) -> Iterator[_Parts]:
 def _read_npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, wanted: _Wanted) -> np.ndarray:
     if info.file_size < wanted.nbytes:
         raise DataError(f"{info.filename} is too small for its shape {wanted.shape}")
-    with archive.open(info) as member:
-        if npy.read_magic(member) != (1, 0):
-            raise DataError(f"{info.filename} is of another npy version")
-        shape, fortran_order, dtype = npy.read_array_header_1_0(member)
-        if (shape, dtype) != wanted or fortran_order:
-            raise DataError(f"{info.filename} is {dtype} of shape {shape}, expected {wanted.dtype} of {wanted.shape}")
-        data = member.read()  # to the end, where its CRC is checked
+    (shape, dtype, fortran_order, _), data = read_member(archive, info)
+    if (shape, dtype) != wanted or fortran_order:
+        raise DataError(f"{info.filename} is {dtype} of shape {shape}, expected {wanted.dtype} of {wanted.shape}")
     return np.frombuffer(data, wanted.dtype).reshape(wanted.shape)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _safetensors(model: Model) -> bytes:
     with _extra():
         from safetensors.numpy import save
-    return save(_named_arrays(model), {FORMAT: json.dumps(_as_facts(model))})
+    facts = json.dumps(_as_facts(model))
+    return save(_named_arrays(model), {FORMAT: facts, _DIGEST: _digest(facts.encode())})
 
 
 @contextmanager
@@ -209,7 +215,7 @@ def _read_safetensors(path: Path) -> Iterator[_Parts]:
     with _extra():
         from safetensors import SafetensorError, safe_open
     try:
-        with safe_open(path, "numpy") as file:
+        with opened(path), safe_open(path, "numpy") as file:  # opened: it would wait for a FIFO
 
             def arrays(wanted: dict[str, _Wanted]) -> dict[str, np.ndarray]:
                 letters = {"float32": "F32", "float64": "F64"}
@@ -219,7 +225,13 @@ def _read_safetensors(path: Path) -> Iterator[_Parts]:
                     raise DataError(f"its arrays are not those of its layers: {str(found)[:200]}")
                 return {name: file.get_tensor(name) for name in wanted}
 
-            yield (file.metadata() or {}).get(FORMAT, "null").encode(), arrays
+            said = file.metadata() or {}
+            facts = said.get(FORMAT, "null").encode()
+            digest = _digest(facts)
+            # Weights have a hash of their own; older versions left the facts without one.
+            if not set(said) <= {FORMAT, _DIGEST} or said.get(_DIGEST, digest) != digest:
+                raise DataError("its facts are not those that their hash is of")
+            yield facts, arrays
     except SafetensorError as error:
         raise DataError(str(error)) from error
 

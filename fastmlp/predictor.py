@@ -2,9 +2,9 @@
 
 import json
 import sys
-import warnings
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fastmlp.data import Dataset, load_dataset
-from fastmlp.errors import ConfigError
+from fastmlp.errors import ConfigError, DataError
 from fastmlp.images import Rows, find, read_all
 from fastmlp.model import AS_THEY_ARE, Model
 from fastmlp.model_file import load_model
@@ -62,8 +62,6 @@ def predict(args: Namespace, console: Console) -> int:
         raise ConfigError("Give images or --dataset, one of them; --help has examples.")
     if args.data_dir is not None and not args.dataset:
         raise ConfigError("--data-dir is where --dataset lies, which is missing; give that too, or leave both away.")
-    # Pillow refuses what is twice as large as this; cameras do make pictures that it only warns of.
-    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     model = load_model(args.model)
     predictor, compiling = Predictor(model, args.top, args.threads), Compiling(console)
     if args.dataset:
@@ -99,12 +97,21 @@ def _predictions(predictor: Predictor, files: list[Path], wrong: list[Rows], con
 
         def told() -> Iterator[Prediction]:
             # One product for many pictures: a network is a hundred times as fast on a thousand rows as on each alone.
-            if waiting:
+            if not waiting:
+                return
+            try:
                 joined = predictor(Rows("", np.concatenate([rows.x for rows in waiting])))
+            except DataError:  # of numbers that the network cannot take: which file has them?
+                for rows in waiting:
+                    try:
+                        yield from predictor(rows)
+                    except DataError as error:
+                        wrong.append(replace(rows, wrong=str(error)))
+            else:
                 places = [(rows.source, rows.first + i) for rows in waiting for i in range(len(rows.x))]
                 for (source, row), prediction in zip(places, joined, strict=True):
                     yield prediction._replace(source=source, row=row)
-                waiting.clear()
+            waiting.clear()
 
         for rows in read_all(files, predictor.model.layers[0], pictures=pictures):
             bar.advance(task, rows.first == 0)

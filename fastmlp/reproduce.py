@@ -93,8 +93,8 @@ def _reproduce(args: argparse.Namespace, console: "Console") -> int:
     dataset = dataset_of(args.folder, config.dataset, there["dataset"]["fingerprint"], args.data_dir)
     here = environment(dataset)
     for name in _COMPUTES:
-        if here[name] != there[name]:
-            say(console, f"{name} is {here[name]} here and was {there[name]}: other bits are possible.")
+        if here[name] != (was := there.get(name)):
+            say(console, f"{name} is {here[name]} here and was {was}: other bits are possible.")
     if run_id(config, dataset.fingerprint) != before.run_id:
         say(console, "The run is of a version of fastmlp that trained otherwise: other bits are to be expected.")
     start = load_model(args.init_from).parameters if args.init_from else None

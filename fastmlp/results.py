@@ -2,24 +2,29 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from fastmlp.config import RunConfig
-from fastmlp.errors import DataError, OutputError
+from fastmlp.checks import is_real, is_whole, shown
+from fastmlp.config import MOST, RunConfig
+from fastmlp.errors import ConfigError, DataError, OutputError
 from fastmlp.files import Part, json_of, read_small, write_whole
 
 ENDED = ("done", "stopped")
 """Statuses of runs that came to an end, with weights that are worth a test."""
 RETRIES = ("failed", "diverged", "interrupted")
 """Statuses of runs that may be begun anew."""
-
+STATUSES = (*ENDED, *RETRIES, "pruned")
+SERIES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
+"""What a history has of each epoch."""
 
 MOST_BYTES = 1 << 30  # of a file of results: a hundred thousand runs take a third of it
 _YOUNGER = ("started", "finished")  # than the first results that are still to be read
+MOST_SECONDS = 1e10  # three hundred years
 
 
 def now() -> str:
@@ -77,15 +82,81 @@ class RunResult:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the result that `to_json` gave, with NaN for None; DataError for a key unknown or missing."""
+        """Return the result that `to_json` gave, with NaN for None.
+
+        DataError for a key unknown or missing, and for a value that no run has; ConfigError for such a config.
+        """
+        if not isinstance(data, Mapping):
+            raise DataError(f"A run's result is a {type(data).__name__}, expected an object.")
         known = {field.name for field in fields(cls)}
         data = {**dict.fromkeys(_YOUNGER, ""), **data}
         if set(data) != known:
             odd = ", ".join(sorted(set(data) ^ known))
             raise DataError(f"A run's result has the keys {', '.join(sorted(known))}; unknown or missing: {odd}.")
+        config = RunConfig.from_json(data["config"])
+        for name, (holds, allowed) in _RULES.items():
+            if not holds(data[name]):
+                raise DataError(f"A run's {name} is {shown(data[name])[:80]}; allowed is {allowed}.")
+        for name in ("experiment", "normalize", "seed", "dataset", "precision"):
+            if data[name] != getattr(config, name):
+                raise DataError(f"A run's {name} is {shown(data[name])[:80]}, and another one in its config.")
+        epochs = {len(series) for series in data["history"].values()}
+        if epochs != {data["epochs"]} or data["best_epoch"] > data["epochs"]:
+            raise DataError("A run's history has not as many epochs as the run.")
         values: dict[str, Any] = {name: math.nan if v is None else v for name, v in data.items()}
         history = {name: [math.nan if v is None else v for v in series] for name, series in data["history"].items()}
-        return cls(**(values | {"config": RunConfig.from_json(data["config"]), "history": history}))
+        return cls(**(values | {"config": config, "history": history}))
+
+
+class _Rule(NamedTuple):
+    holds: Callable[[Any], bool]
+    allowed: str
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _matching(pattern: str, allowed: str) -> _Rule:
+    return _Rule(lambda v: isinstance(v, str) and re.fullmatch(pattern, v) is not None, allowed)
+
+
+def _number(least: float, most: float, *, or_null: bool = True) -> _Rule:
+    def holds(value: Any) -> bool:
+        number = isinstance(value, int | float) and is_real(value) and least <= value <= most
+        return number or (or_null and value is None)
+
+    return _Rule(holds, f"{'null or ' * or_null}a number from {least:g} to {most:g}")
+
+
+def _is_history(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and set(value) == set(SERIES)
+        and all(isinstance(series, list) and all(map(_LOSS.holds, series)) for series in value.values())
+    )
+
+
+_SHARE, _LOSS = _number(0, 1), _number(-math.inf, math.inf)
+_DATE = _matching(r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "empty, or a date as in 2026-01-31T08:00:00Z")
+_COUNT = _Rule(lambda v: isinstance(v, int) and is_whole(v, 0) and v <= MOST, "a whole number of at least 0")
+# All fields but those that the config has as well.
+_RULES = {
+    "run_id": _matching("[0-9a-f]{16}", "16 hexadecimal digits"),  # files and places on a page are called so
+    "status": _Rule(lambda v: _is_text(v) and v in STATUSES, " or ".join(STATUSES)),
+    "test_accuracy": _SHARE,
+    "test_loss": _LOSS,
+    "val_accuracy": _SHARE,
+    "best_epoch": _COUNT,
+    "epochs": _COUNT,
+    "seconds": _number(0, MOST_SECONDS, or_null=False),
+    "images_per_second": _number(0, math.inf),
+    "history": _Rule(_is_history, f"lists of numbers called {', '.join(SERIES)}"),
+    "weights_sha256": _matching("|[0-9a-f]{64}", "empty, or a SHA-256 of weights"),
+    "error": _Rule(_is_text, "a text"),
+    "started": _DATE,
+    "finished": _DATE,
+}
 
 
 def failed_result(config: RunConfig, run_id: str, error: str) -> RunResult:
@@ -106,7 +177,7 @@ def failed_result(config: RunConfig, run_id: str, error: str) -> RunResult:
         epochs=0,
         seconds=0.0,
         images_per_second=0.0,
-        history={"train_loss": [], "val_loss": [], "train_accuracy": [], "val_accuracy": []},
+        history={name: [] for name in SERIES},
         error=error,
     )
 
@@ -125,12 +196,33 @@ def load_results(path: Path) -> tuple[dict[str, Any], list[RunResult]]:
     """Return the environment and the runs of a `results.json`; DataError where it is not one."""
     try:
         document = json_of(read_small(path, MOST_BYTES))
-        return document["environment"], [RunResult.from_json(run) for run in document["runs"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if not isinstance(document, dict) or not isinstance(document.get("runs"), list):
+            raise DataError("it has no runs")
+        return _environment(document.get("environment")), [RunResult.from_json(run) for run in document["runs"]]
+    except (OSError, DataError, ConfigError) as error:
         raise DataError(
             f"{path} is not a results file of this version ({error}). Allowed is a results.json as "
             "`python -m fastmlp.train --out DIR` writes it; run that again."
         ) from error
+
+
+def _environment(found: Any) -> dict[str, Any]:
+    """Return what `fastmlp.environment` gave, where it has all that tables tell of it; DataError otherwise."""
+    wanted = {
+        (): dict.fromkeys(("cpu", "os", "python", "fastmlp", "numpy", "numba"), str)
+        | {"cores": int | None, "usable_cores": int, "blas": dict | None, "dataset": dict},
+        ("dataset",): dict.fromkeys(("name", "source", "fingerprint"), str)
+        | dict.fromkeys(("train_images", "test_images"), int),
+        ("blas",): {"name": str, "version": str | None, "kernels": str | None},
+    }
+    for place, kinds in wanted.items():
+        part = found[place[0]] if place else found
+        if part is None and place == ("blas",):
+            continue
+        for name, kind in kinds.items():
+            if not isinstance(part, dict) or not isinstance(part.get(name), kind) or name not in part:
+                raise DataError(f"its environment has no {'.'.join((*place, name))} of {kind}")
+    return found
 
 
 def check_folder(folder: Path, *, make: bool = True) -> None:

@@ -102,7 +102,7 @@ def run_one(
         on_epoch=on_epoch,
         on_batch=on_batch,
         pause=pause,
-        resume=checkpoint.load(kept, name) if kept is not None else None,
+        resume=checkpoint.load(kept, name, model.parameters) if kept is not None else None,
     )
     tested, weights = (math.nan, math.nan), hashlib.sha256(model.parameters.data).hexdigest()
     if fitted.status in ENDED:

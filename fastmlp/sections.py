@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fastmlp.checks import is_real
 from fastmlp.data import Dataset
 from fastmlp.data_section import data
 from fastmlp.environment import environment as described
@@ -20,7 +21,7 @@ from fastmlp.plots import curves, images, search, times
 from fastmlp.plots.parallel import parallel_coordinates
 from fastmlp.plots.picture import Picture, drawn, gallery
 from fastmlp.progress import outcome
-from fastmlp.results import ENDED, RunResult, load_results
+from fastmlp.results import ENDED, MOST_SECONDS, RunResult, load_results
 from fastmlp.sweep.file import SWEEP_FILE
 from fastmlp.sweep.job import MODELS, model_path
 from fastmlp.sweep.source import about_own, dataset_of
@@ -200,13 +201,29 @@ def _rivals(paper: Paper) -> Iterator[str]:
     if not path.exists():
         return
     try:
-        found = visible_in(json_of(read_small(path)))
-        runs = [run for run in sweep.runs if run.run_id == found["run_id"]]
-        words = f"{found['about']} Run {found['run_id']}."
-        make = partial(times.rivals, found["rivals"])
-        yield paper.draw("rivals", "Beside other programs", words, make, runs or sweep.runs)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error!r}). Measure it anew, or delete it.") from error
+        found = _measured(visible_in(json_of(read_small(path))))
+    except (OSError, DataError) as error:
+        raise DataError(f"{path} cannot be read ({error}). Measure it anew, or delete it.") from error
+    runs = [run for run in sweep.runs if run.run_id == found["run_id"]]
+    words = f"{found['about']} Run {found['run_id']}."
+    make = partial(times.rivals, found["rivals"])
+    yield paper.draw("rivals", "Beside other programs", words, make, runs or sweep.runs)
+
+
+def _measured(found: Any) -> dict[str, Any]:
+    """Return what was measured where it can be drawn; DataError otherwise."""
+    try:
+        fits = all(isinstance(found[name], str) for name in ("run_id", "about")) and len(found["rivals"]) > 0
+        for one in found["rivals"]:
+            seconds, accuracies = one["seconds"], one["val_accuracy"]
+            fits = fits and isinstance(one["name"], str) and len(seconds) == len(accuracies) > 0
+            fits = fits and all(is_real(n) and 0 < n < MOST_SECONDS for n in seconds)
+            fits = fits and all(is_real(n) and 0 <= n <= 1 for n in accuracies)
+    except (KeyError, TypeError):
+        fits = False
+    if not fits:
+        raise DataError("it has not the seconds and accuracies of programs by name")
+    return found
 
 
 def _curves(paper: Paper) -> Section:

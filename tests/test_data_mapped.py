@@ -1,13 +1,14 @@
 """The data set as files: what comes back is what went in, and whatever is not whole is written again."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastmlp.data import Dataset
+from fastmlp.data import Dataset, mapped
 from fastmlp.data.mapped import read_mapped, write_mapped
 from fastmlp.errors import DataError, OutputError
 from samples import dataset
@@ -36,7 +37,7 @@ def test_what_comes_back_is_what_went_in(written: Dataset, tmp_path: Path) -> No
         assert replace(read).fingerprint == written.fingerprint  # reckoned anew, from the arrays
 
 
-def test_the_fingerprint_is_known_without_reading_the_images(written: Dataset, tmp_path: Path) -> None:
+def test_the_fingerprint_is_known_without_hashing_the_pixels_for_it(written: Dataset, tmp_path: Path) -> None:
     assert write_mapped(written, tmp_path).__dict__["fingerprint"] == written.fingerprint
 
 
@@ -88,13 +89,60 @@ def test_a_folder_that_is_not_whole_is_refused_and_then_written_again(
     np.testing.assert_array_equal(write_mapped(written, tmp_path).train_images, written.train_images)
 
 
+def rewrite(path: Path, change: Callable[[dict], object]) -> None:
+    """Change the facts, with their digest."""
+    facts = json.loads(path.read_text(encoding="utf-8"))["facts"]
+    change(facts)
+    path.write_text(json.dumps({"facts": facts, "sha256": mapped._of_facts(facts)}), encoding="utf-8")
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_images_that_were_zeroed_in_part_are_named_to_a_reader_and_written_again(
+    part: str, written: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapped, "_BLOCK", 4096)
+    write_mapped(written, tmp_path)
+    path = tmp_path / f"{part}_images.npy"
+    content = bytearray(path.read_bytes())
+    content[9000:9100] = bytes(100)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{part}_images\.npy is not what was written, in block 2 of 15"):
+        read_mapped(tmp_path, written.fingerprint)
+    again = write_mapped(written, tmp_path)
+    for name, array in arrays(again).items():
+        np.testing.assert_array_equal(array, arrays(written)[name])
+
+
+def test_labels_that_were_changed_are_refused(written: Dataset, tmp_path: Path) -> None:
+    write_mapped(written, tmp_path)
+    np.savez(tmp_path / "train_labels.npz", **{k: (v + 1) % 5 for k, v in written.train_labels.items()})
+    with pytest.raises(DataError, match=r"train_labels\.npz is not what was written"):
+        read_mapped(tmp_path, written.fingerprint)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts: facts.update(name=3),
+        lambda facts: facts.update(label_names={}),
+        lambda facts: facts["label_names"].update(fine=["one"]),
+        lambda facts: facts["label_names"].update(fine=[["a"]] * 100),
+        lambda facts: facts["digests"].pop("test"),
+        lambda facts: facts["digests"]["test"]["images"].pop(),
+    ],
+)
+def test_facts_that_do_not_fit_are_refused(change: Callable[[dict], object], written: Dataset, tmp_path: Path) -> None:
+    write_mapped(written, tmp_path)
+    rewrite(tmp_path / "facts.json", change)
+    with pytest.raises(DataError, match="holds no whole data set"):
+        read_mapped(tmp_path, written.fingerprint)
+
+
 @pytest.mark.parametrize("key", ["fingerprint", "name", "label_names", "source"])
 def test_facts_that_lack_one_are_refused(key: str, written: Dataset, tmp_path: Path) -> None:
     write_mapped(written, tmp_path)
     path = tmp_path / "facts.json"
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    del facts[key]
-    path.write_text(json.dumps(facts), encoding="utf-8")
+    rewrite(path, lambda facts: facts.pop(key))
     with pytest.raises(DataError, match="holds no whole data set"):
         read_mapped(tmp_path, written.fingerprint)
 

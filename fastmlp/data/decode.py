@@ -27,7 +27,7 @@ def decode(layout: Layout, raw: Raw, source: str) -> Dataset:
     test_images, test_labels = _joined(layout, [read_split(layout, spec, raw[spec.name]) for spec in layout.test])
     names = read_names(layout, raw)
     for label in layout.labels:
-        if len(set(names[label.kind])) != label.classes:
+        if not label.classes == len(set(names[label.kind])) == len(names[label.kind]):
             raise DataError(
                 f"{layout.dataset} names {len(set(names[label.kind]))} different {label.kind} classes, "
                 f"expected {label.classes}. Extract or fetch the archive again."
@@ -72,12 +72,12 @@ def _binary_names(layout: Layout, raw: Raw) -> dict[str, tuple[str, ...]]:
 def _python_split(layout: Layout, spec: FileSpec, content: NDArray[np.uint8]) -> Split:
     batch = load_plain(content, spec.name)
     images = _entry(batch, "data", np.ndarray, spec)
-    if images.ndim != 2 or images.shape[1] != PIXELS:
+    if images.ndim != 2 or images.shape[1] != PIXELS or not len(images):
         raise DataError(f"{spec.name}: images have shape {images.shape}, expected (M, {PIXELS}).")
     labels = {}
     for label in layout.labels:
         values = _entry(batch, label.stem + "s", list, spec)
-        if len(values) != len(images) or not all(type(value) is int for value in values):
+        if len(values) != len(images) or not all(type(v) is int and abs(v) < 2**62 for v in values):
             raise DataError(f"{spec.name}: {label.stem}s is not a list of {len(images)} integers.")
         labels[label.kind] = _checked(label, np.array(values, dtype=np.int64), spec.name)
     return images, labels
@@ -86,12 +86,12 @@ def _python_split(layout: Layout, spec: FileSpec, content: NDArray[np.uint8]) ->
 def _python_names(layout: Layout, raw: Raw) -> dict[str, tuple[str, ...]]:
     (spec,) = layout.names
     meta = load_plain(raw[spec.name], spec.name)
+    names = {label.kind: _entry(meta, label.stem + "_names", list, spec) for label in layout.labels}
+    if not all(isinstance(name, bytes | str) for some in names.values() for name in some):
+        raise DataError(f"{spec.name} holds class names that are no texts.")
     return {
-        label.kind: tuple(
-            name.decode("latin1") if isinstance(name, bytes) else str(name)
-            for name in _entry(meta, label.stem + "_names", list, spec)
-        )
-        for label in layout.labels
+        kind: tuple(name.decode("latin1") if isinstance(name, bytes) else name for name in some)
+        for kind, some in names.items()
     }
 
 

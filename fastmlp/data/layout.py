@@ -51,6 +51,19 @@ class Layout:
         return self.train + self.test + self.names
 
 
+# The largest published file has 155 MB, and class names take a thousandth of a megabyte: one of unknown length above
+# these is none of them.
+LARGEST, LARGEST_NAMES = 200_000_000, 1 << 20
+
+
+def check_member(layout: Layout, spec: FileSpec, where: str, size: int, advice: str) -> None:
+    """Raise DataError unless `size` bytes is what is published for a file of the layout, or may be."""
+    most = LARGEST_NAMES if spec in layout.names else LARGEST
+    if spec.size is None and size > most:
+        raise DataError(f"{where} claims {size:,} bytes, more than any published file; {most:,} are allowed. {advice}")
+    check_size(spec, where, size, advice)
+
+
 def check_size(spec: FileSpec, where: str, size: int, advice: str) -> None:
     """Raise DataError unless `size` bytes is what is published for the file."""
     if spec.size is not None and size != spec.size:

@@ -30,8 +30,10 @@ def load_plain(content: NDArray[np.uint8], where: str) -> dict[str, Any]:
         raise DataError(f"{where} is not a pickle of CIFAR's python form: {error!r}.") from error
     if not isinstance(value, dict):
         raise DataError(f"{where} holds a {type(value).__name__}, expected a dict of arrays and lists.")
+    if not all(isinstance(key, bytes | str) for key in value):
+        raise DataError(f"{where} holds a dict with keys that are no names.")
     return {
-        key.decode("latin1") if isinstance(key, bytes) else str(key): item.array if isinstance(item, _Array) else item
+        key.decode("latin1") if isinstance(key, bytes) else key: item.array if isinstance(item, _Array) else item
         for key, item in value.items()
     }
 
@@ -39,7 +41,7 @@ def load_plain(content: NDArray[np.uint8], where: str) -> dict[str, Any]:
 class _Array:
     """Stands for an ndarray while it is read; takes the state that numpy writes."""
 
-    __slots__ = ("array",)
+    array: NDArray[np.uint8] | None = None  # where nothing was built of it
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _version, shape, dtype, fortran, data = state
@@ -74,7 +76,8 @@ _ALLOWED: dict[tuple[str, str], Callable[..., object]] = {
 }
 
 
-class _PlainUnpickler(pickle.Unpickler):
+# In Python: the one in C takes memory for as many objects as a file says that it numbers.
+class _PlainUnpickler(pickle._Unpickler):  # type: ignore[name-defined]
     def find_class(self, module: str, name: str) -> Callable[..., object]:
         if (module, name) not in _ALLOWED:
             raise DataError(

@@ -18,12 +18,14 @@ from typing import Any
 
 import tomli_w
 
+from fastmlp.checks import shown
 from fastmlp.errors import ConfigError, DataError, suggestion
 from fastmlp.files import read_small, toml_of, write_whole
 from fastmlp.text import visible
 
 SWEEP_FILE = "sweep.toml"
 PLACES = ("data_dir", "init_from")
+MOST_BYTES = 1 << 18  # of a sweep's file; the longest have some thousand
 
 
 def read(path: Path, parser: ArgumentParser) -> list[str]:
@@ -35,7 +37,7 @@ def read(path: Path, parser: ArgumentParser) -> list[str]:
     takes.
     """
     try:
-        document = toml_of(read_small(path))
+        document = toml_of(read_small(path, MOST_BYTES))
     except OSError as error:
         raise ConfigError(
             f"--config {path} cannot be read ({error.strerror or error}). Give the path of a TOML file."
@@ -55,7 +57,7 @@ def read(path: Path, parser: ArgumentParser) -> list[str]:
         try:
             arguments += _words(*options[key], value)
         except TypeError as error:
-            raise ConfigError(f"--config {path}: {key} is {value!r}; allowed is {error}.") from None
+            raise ConfigError(f"--config {path}: {key} is {shown(value)[:80]}; allowed is {error}.") from None
     return arguments
 
 
@@ -102,7 +104,7 @@ def _words(option: str, action: Action, value: Any) -> list[str]:
 def _word(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(_word, value))
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or shown(value) == shown(10**200):
         raise TypeError("a number, a text, or an array of them")
     return str(value)
 

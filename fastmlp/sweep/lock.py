@@ -11,10 +11,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from fastmlp.checks import is_whole
 from fastmlp.errors import ConfigError, OutputError
 from fastmlp.files import json_of, read_small, write_whole
 
 WORK, OWNER = ".work", "owner.json"
+_MOST_BYTES = 1 << 16  # of the latter
 
 
 @contextmanager
@@ -64,9 +66,12 @@ def _write(owner: Path) -> None:
 def _read(owner: Path) -> str:
     """Return the process that the file names, in words; nothing where there is no such file."""
     try:
-        facts = json_of(read_small(owner))
-        return f"process {facts['pid']} on host {facts['host']} (since {facts['since']})"
+        facts = json_of(read_small(owner, _MOST_BYTES))
+        pid, host, since = facts["pid"], facts["host"], facts["since"]
+        if is_whole(pid, 1) and all(isinstance(word, str) and word.isprintable() for word in (host, since)):
+            return f"process {pid} on host {host} (since {since})"
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, KeyError, TypeError):
-        return f"an unknown process ({owner.name} is damaged)"
+        pass
+    return f"an unknown process ({owner.name} is damaged)"

@@ -5,7 +5,7 @@ from pathlib import Path
 from fastmlp.data import DATASET_NAMES, Dataset, load_dataset
 from fastmlp.errors import DataError, FastMLPError, MissingDataError
 from fastmlp.files import read_small, toml_of
-from fastmlp.sweep.file import SWEEP_FILE, resolved
+from fastmlp.sweep.file import MOST_BYTES, SWEEP_FILE, resolved
 
 
 def check_fingerprint(dataset: Dataset, wanted: str) -> None:
@@ -20,7 +20,7 @@ def check_fingerprint(dataset: Dataset, wanted: str) -> None:
 def kept_place(folder: Path) -> Path | None:
     """Return where the data of the sweep in this folder lay, None where they were in the cache or that is not kept."""
     try:
-        place = toml_of(read_small(folder / SWEEP_FILE)).get("data_dir")
+        place = toml_of(read_small(folder / SWEEP_FILE, MOST_BYTES)).get("data_dir")
     except (OSError, ValueError):
         return None
     return resolved(folder, place) if isinstance(place, str) else None

@@ -16,8 +16,8 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from fastmlp.errors import DataError, OutputError, remedy
-from fastmlp.files import read_small, sync_folder, write_whole
+from fastmlp.errors import ConfigError, DataError, OutputError, remedy
+from fastmlp.files import json_of, read_small, sync_folder, write_whole
 from fastmlp.results import MOST_BYTES, RunResult
 
 # The first group is what stands before a whole line without a newline between: a write that was cut off. Being greedy
@@ -87,19 +87,21 @@ class Store:
 
     def _read(self, line: bytes) -> tuple[bytes, RunResult | None]:
         """Return what is damaged at the beginning of the line, up to all of it, and the run in the rest."""
-        match = _LINE.fullmatch(line)
+        match = (
+            _LINE.fullmatch(line) if line.endswith(b"}\n") else None
+        )  # one without an end would be tried at each head
         if match is None:
             return line, None
         before, length, crc, text = match.groups()
         if len(text) != int(length) or zlib.crc32(text) != int(crc, 16):
             return line, None
         try:
-            values = json.loads(text.decode())
-        except ValueError:
+            values = json_of(text)
+        except DataError:
             return line, None
         try:
             return before, RunResult.from_json(values)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (DataError, ConfigError) as error:
             raise DataError(
                 f"{self.path} was written by another version of fastmlp ({error}). Go on with that version, or choose "
                 "another --out."
