@@ -32,6 +32,7 @@ RUNS = (
 # Between two kills: long enough that a run can come to its end.
 LONGEST_SECONDS = 10.0
 LOOK_SECONDS = 0.02
+WORKER = b"fastmlp.sweep.worker"  # in a worker's command line
 ORPHAN_SECONDS = 10.0
 
 Hashes = list[tuple[str, str, str]]
@@ -64,9 +65,9 @@ def alive(pid: int) -> tuple[int, bytes] | None:
 
 
 def workers_of(parent: int) -> list[int]:
-    """Return the ids of the worker processes of a sweep, without loky's resource tracker."""
+    """Return the ids of the worker processes of a sweep."""
     processes = [(int(path.name), alive(int(path.name))) for path in Path("/proc").glob("[0-9]*")]
-    return sorted(pid for pid, facts in processes if facts and facts[0] == parent and b"popen_loky" in facts[1])
+    return sorted(pid for pid, facts in processes if facts and facts[0] == parent and WORKER in facts[1])
 
 
 def kill_worker(sweep: Process, rng: random.Random) -> list[str]:

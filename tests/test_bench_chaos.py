@@ -32,8 +32,8 @@ def test_every_way_to_differ_is_named(found: chaos.Hashes, sentences: list[str])
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_are_told_from_other_children() -> None:
     sleep = "import time; time.sleep(60)"
-    worker = subprocess.Popen([sys.executable, "-c", sleep, "loky.backend.popen_loky_posix"])
-    other = subprocess.Popen([sys.executable, "-c", sleep, "loky.backend.resource_tracker"])
+    worker = subprocess.Popen([sys.executable, "-c", sleep, "fastmlp.sweep.worker"])
+    other = subprocess.Popen([sys.executable, "-c", sleep, "another"])
     try:
         while worker.pid not in chaos.workers_of(os.getpid()):  # its command line is there once it has started
             assert worker.poll() is None

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,17 @@ def test_two_jobs_have_a_process_each_and_one_that_died_is_replaced(tmp_path: Pa
         first, second = [future.result(60) for future in futures]
         assert first != second
         assert os.getpid() not in (first, second)
-        sleeping, beside = executor.submit(time.sleep, 60), executor.submit(wait_for, tmp_path / "killed")
+        waiting = [executor.submit(wait_for, tmp_path / "killed") for _ in range(2)]
         os.kill(first, signal.SIGKILL)
-        assert isinstance(sleeping.exception(60), BrokenExecutor)
+        [died] = wait(waiting, 60, FIRST_COMPLETED).done
+        assert isinstance(died.exception(), BrokenExecutor)
+        assert "killed by SIGKILL" in str(died.exception())
         (tmp_path / "killed").touch()
-        assert beside.exception() is None  # the other one goes on
-        assert executor.submit(os.getpid).result(60) not in (first, second)
+        assert sorted(future.exception() is None for future in waiting) == [False, True]  # the other one goes on
+        (tmp_path / "again").mkdir()
+        again = {future.result(60) for future in [executor.submit(meet, tmp_path / "again") for _ in range(2)]}
+        assert second in again
+        assert first not in again
 
 
 def test_a_process_that_dies_between_two_jobs_costs_one_job_at_most() -> None:
@@ -96,7 +101,7 @@ def test_kill_ends_them_whatever_they_do() -> None:
         executor.submit(os.getpid).result()
         future = executor.submit(time.sleep, 60)
         executor.kill()
-        assert future.exception(30) is not None  # loky's own kind; None had it been waited for
+        assert future.exception(30) is not None  # None had it been waited for
 
 
 def test_an_error_on_the_way_out_does_not_wait_for_them() -> None:
