@@ -33,7 +33,7 @@ try:
     from fastmlp.sweep.worker import main
 except BaseException as error:
     import pickle
-    text = pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+    text = pickle.dumps((False, f"{type(error).__name__}: {error}"))
     sys.stdout.buffer.write(len(text).to_bytes(8, "little") + text)
 else:
     main(int(sys.argv[1]), int(sys.argv[2]))
@@ -107,10 +107,7 @@ class Processes(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Run fn in a process that has nothing else to do, once there is one."""
-        try:
-            return self._pool.submit(self._call, fn, args, kwargs)
-        except RuntimeError as error:
-            raise _cannot_start(error) from error
+        return self._pool.submit(self._call, fn, args, kwargs)
 
     def _call(self, *call: Any) -> Any:
         process, kills = self._process(), memory_kills()
@@ -150,7 +147,7 @@ class Processes(Executor):
         if is_set_up:
             return process
         self._died(process, kills)
-        raise _cannot_start(f"{type(error).__name__}: {error}") from error
+        raise _cannot_start(error)
 
     def _start(self) -> _Process:
         command = [sys.executable, "-c", _PROGRAM, str(self._threads), str(os.getpid()), *sys.path]

@@ -41,7 +41,7 @@ def main(threads: int, parent: int) -> None:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
     except BaseException as error:
-        send(answers, (False, _sendable(error)))
+        send(answers, (False, f"{type(error).__name__}: {error}"))
         return
     send(answers, (True, None))
     while True:
