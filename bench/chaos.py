@@ -1,4 +1,6 @@
 """Kill workers and whole sweeps at random moments, go on each time, and compare with a sweep that nobody disturbed.
+What is left behind is looked for too: after each kill in memory, at the end in the sweep's folder and in the temporary
+folder.
 
     python -m bench.chaos --out runs/chaos
 
@@ -32,7 +34,14 @@ RUNS = (
 # Between two kills: long enough that a run can come to its end.
 LONGEST_SECONDS = 10.0
 LOOK_SECONDS = 0.02
+WORKER = b"fastmlp.sweep.worker"  # in a worker's command line
 ORPHAN_SECONDS = 10.0
+STOP_SECONDS = 60.0
+
+# What a sweep that has ended leaves in its folder, and the file that `command` writes.
+RESULTS = {"models", "results.json", "runs.jsonl", "sweep.toml", "table.csv", "table.md", "output.txt"}
+# How a command may end: by itself, with a run that failed, stopped or killed.
+STATUSES = (0, 1, 130, 143, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL)
 
 Hashes = list[tuple[str, str, str]]
 Process = subprocess.Popen[bytes]
@@ -47,6 +56,7 @@ class Outcome:
     commands: int = 0
     seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
 
 def tell(sentence: str) -> None:
@@ -64,9 +74,9 @@ def alive(pid: int) -> tuple[int, bytes] | None:
 
 
 def workers_of(parent: int) -> list[int]:
-    """Return the ids of the worker processes of a sweep, without loky's resource tracker."""
+    """Return the ids of the worker processes of a sweep."""
     processes = [(int(path.name), alive(int(path.name))) for path in Path("/proc").glob("[0-9]*")]
-    return sorted(pid for pid, facts in processes if facts and facts[0] == parent and b"popen_loky" in facts[1])
+    return sorted(pid for pid, facts in processes if facts and facts[0] == parent and WORKER in facts[1])
 
 
 def kill_worker(sweep: Process, rng: random.Random) -> list[str]:
@@ -94,24 +104,78 @@ def kill_sweep(sweep: Process, rng: random.Random) -> list[str]:  # noqa: ARG001
     return [f"worker {pid} lived on for {ORPHAN_SECONDS:g} s" for pid in left]
 
 
-def command(folder: Path, runs: Sequence[str]) -> Process:
+def kill_all(sweep: Process, rng: random.Random) -> list[str]:  # noqa: ARG001 - as `kill_worker`
+    """Kill the sweep with all that belongs to it at once, as the end of a container does."""
+    with suppress(ProcessLookupError):
+        os.killpg(sweep.pid, signal.SIGKILL)
+    sweep.wait()
+    return []
+
+
+def stop_sweep(sweep: Process, rng: random.Random) -> list[str]:
+    """Ask the sweep to end, by Ctrl-C or as a batch system does, once or twice, as soon as it has a worker."""
+    while sweep.poll() is None and not workers_of(sweep.pid):
+        time.sleep(LOOK_SECONDS)
+    for _ in range(rng.randint(1, 2)):
+        with suppress(ProcessLookupError):
+            sweep.send_signal(rng.choice((signal.SIGINT, signal.SIGTERM)))
+        with suppress(subprocess.TimeoutExpired):
+            sweep.wait(rng.uniform(0, 1))
+    try:
+        sweep.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        sweep.kill()
+        return [f"a sweep that was asked to end lived on for {STOP_SECONDS:g} s"]
+    return []
+
+
+def in_memory(temporary: Path, pid: int) -> list[str]:
+    """Say which processes of a sweep live though it has ended, and which of its semaphores are in shared memory."""
+    end, processes = time.perf_counter() + ORPHAN_SECONDS, ["some"]
+    while processes and time.perf_counter() < end:
+        processes = [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if _has(path, temporary)]
+        time.sleep(LOOK_SECONDS)
+    names = [path.name for path in Path("/dev/shm").glob(f"*-{pid}-*")]  # noqa: S108
+    return [f"process {number} lives" for number in processes] + [f"{name} in shared memory" for name in names]
+
+
+def _has(environment: Path, temporary: Path) -> bool:
+    try:
+        return f"TMPDIR={temporary}\0".encode() in environment.read_bytes()
+    except OSError:  # it has just ended, or is another user's
+        return False
+
+
+def on_disk(folder: Path, temporary: Path) -> list[str]:
+    """Say what a sweep that has ended has left in its folder besides results, and in the temporary one."""
+    odd = [path for path in folder.iterdir() if path.name not in RESULTS]
+    odd += [path for path in folder.glob("*/*") if path.name.startswith(".")]
+    return [str(path.relative_to(folder.parent)) for path in sorted(odd)] + [path.name for path in temporary.iterdir()]
+
+
+def command(folder: Path, runs: Sequence[str], temporary: Path, *, keeps: bool) -> Process:
     """Give the sweep's command, its output added to a file in the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    for place in (folder, temporary):
+        place.mkdir(parents=True, exist_ok=True)
     with (folder / "output.txt").open("ab") as output:
-        words = [sys.executable, "-m", "fastmlp.train", *runs, "--retry", "failed", "--out", str(folder)]
-        return subprocess.Popen(words, stdout=output, stderr=output)
+        kept = ["--retry", "failed", "--out", str(folder)] if keeps else []
+        words = [sys.executable, "-m", "fastmlp.train", *runs, *kept]
+        environment = os.environ | {"TMPDIR": str(temporary)}
+        return subprocess.Popen(words, stdout=output, stderr=output, env=environment, start_new_session=True)
 
 
-def disturbed(out: Path, kills: int, kill: Kill, rng: random.Random, runs: Sequence[str], right: Hashes) -> Outcome:
+def disturbed(
+    out: Path, kills: int, kill: Kill, rng: random.Random, runs: Sequence[str], right: Hashes, *, keeps: bool = True
+) -> Outcome:
     """Give the command, and kill, until so many kills are done and a command has ended with status 0.
 
-    A sweep that has all its runs before that is followed by the same one in a new folder.
+    A sweep that has all its runs before that is followed by the same one in a new folder. keeps : whether it has one
     """
-    outcome, began = Outcome(), time.perf_counter()
+    outcome, began, temporary = Outcome(), time.perf_counter(), out / "temporary"
     for number in count():
         folder, status = out / f"{number}", None
         while status != 0:
-            sweep = command(folder, runs)
+            sweep = command(folder, runs, temporary, keeps=keeps)
             outcome.commands += 1
             while sweep.poll() is None:
                 try:
@@ -121,12 +185,15 @@ def disturbed(out: Path, kills: int, kill: Kill, rng: random.Random, runs: Seque
                     outcome.kills += 1
                     tell(f"{out.name}: kill {outcome.kills} of {kills}, in command {outcome.commands}")
             status = sweep.returncode
-            if status not in (0, 1, -signal.SIGKILL):
+            outcome.left += in_memory(temporary, sweep.pid)
+            if status not in STATUSES:
                 outcome.wrong.append(f"command {outcome.commands} ended with status {status}")
                 break
         if b"Traceback" in (folder / "output.txt").read_bytes():
             outcome.wrong.append(f"there is a traceback in {folder / 'output.txt'}")
-        outcome.wrong += [f"{folder}: {sentence}" for sentence in differences(hashes(folder), right)]
+        outcome.left += on_disk(folder, temporary)
+        if keeps:
+            outcome.wrong += [f"{folder}: {sentence}" for sentence in differences(hashes(folder), right)]
         if outcome.kills >= kills or status != 0:
             break
     outcome.seconds = time.perf_counter() - began
@@ -158,12 +225,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="an empty folder for all the sweeps")
     parser.add_argument("--workers-killed", type=int, default=20, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--sweeps-killed", type=int, default=20, metavar="N", help="(default: %(default)s)")
+    parser.add_argument(
+        "--stopped", type=int, default=10, metavar="N", help="by Ctrl-C, SIGTERM (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     args = parser.parse_args(argv)
-    return run(args.out, args.workers_killed, args.sweeps_killed, random.Random(args.seed))  # noqa: S311
+    rng = random.Random(args.seed)  # noqa: S311
+    return run(args.out.absolute(), args.workers_killed, args.sweeps_killed, args.stopped, rng)
 
 
-def run(out: Path, workers: int, sweeps: int, rng: random.Random, runs: Sequence[str] = RUNS) -> int:
+def run(out: Path, workers: int, sweeps: int, stopped: int, rng: random.Random, runs: Sequence[str] = RUNS) -> int:
     """Run the scenarios with these kills; print the table."""
     if out.exists() and any(out.iterdir()):
         print(f"error: --out {out} holds something already; choose an empty folder.", file=sys.stderr)
@@ -177,14 +248,21 @@ def run(out: Path, workers: int, sweeps: int, rng: random.Random, runs: Sequence
         "undisturbed": quiet,
         "workers killed": disturbed(out / "workers", workers, kill_worker, rng, runs, right),
         "sweeps killed": disturbed(out / "sweeps", sweeps, kill_sweep, rng, runs, right),
+        "sweeps killed with their workers": disturbed(out / "groups", sweeps, kill_all, rng, runs, right),
+        "sweeps stopped": disturbed(out / "stopped", stopped, stop_sweep, rng, runs, right),
+        "sweeps without --out killed": disturbed(out / "none", sweeps // 4, kill_all, rng, runs, right, keeps=False),
     }
     same = f"the same for {len(right)} runs"
     lines = [
-        (name, f"{o.kills}", f"{o.commands}", f"{o.seconds:.0f} s", "; ".join(o.wrong) or same)
+        (name, f"{o.kills}", f"{o.commands}", f"{o.seconds:.0f} s", "; ".join(o.wrong) or same, _few(o.left))
         for name, o in outcomes.items()
     ]
-    print(markdown(("scenario", "kills", "commands", "wall time", "weights"), lines))
-    return int(any(outcome.wrong for outcome in outcomes.values()))
+    print(markdown(("scenario", "kills", "commands", "wall time", "weights", "left behind"), lines))
+    return int(any(outcome.wrong or outcome.left for outcome in outcomes.values()))
+
+
+def _few(left: Sequence[str]) -> str:
+    return ("; ".join(left[:3]) + f"; {len(left)} in all" * (len(left) > 3)) or "nothing"
 
 
 if __name__ == "__main__":

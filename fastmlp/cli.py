@@ -30,12 +30,11 @@ from fastmlp.precision import MATMULS
 from fastmlp.progress import Numbers, download_bar, make_progress
 from fastmlp.results import ENDED, check_folder
 from fastmlp.sweep import file as sweep_file
-from fastmlp.sweep import hold
 from fastmlp.sweep.choose import best_of, search
 from fastmlp.sweep.cluster import Cluster
 from fastmlp.sweep.derived import Derived
 from fastmlp.sweep.folder import Folder, opened
-from fastmlp.sweep.job import COMPILING, DATA
+from fastmlp.sweep.job import COMPILING, DATA, holding
 from fastmlp.sweep.leftovers import remove_leftovers
 from fastmlp.sweep.lock import WORK, held
 from fastmlp.sweep.loop import Sweep
@@ -161,7 +160,7 @@ def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes
 
 def _clean(args: Namespace, console: Console) -> int:
     """Remove what dead sweeps left in the folder; ConfigError where there is none, or a sweep holds it."""
-    if not (args.out / WORK).is_dir():
+    if not any((args.out / name).exists() for name in (WORK, "runs.jsonl")):
         raise ConfigError(f"--out {args.out} holds no sweep, so there is nothing to remove. Give the folder of one.")
     with held(args.out) as notes:
         removed = remove_leftovers(args.out)
@@ -247,8 +246,7 @@ def _run(
         progress = make_progress(console, None if plan.search else len(missing), numbers)
         if missing or plan.search:
             dataset = write_mapped(dataset, folder.work / DATA)
-            hold(dataset)
-            with executor_of(args, plan, dataset, folder.work, progress) as executor:
+            with holding(dataset), executor_of(args, plan, dataset, folder.work, progress) as executor:
                 jobs = plan.jobs
                 if isinstance(executor, Cluster):  # whose workers compile for themselves
                     jobs = min(jobs, executor.slots)

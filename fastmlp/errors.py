@@ -40,6 +40,10 @@ class ClusterError(FastMLPError, ConnectionError):
     """A cluster can no longer be reached; what it was doing stays to be done."""
 
 
+class WorkerError(FastMLPError, RuntimeError):
+    """A worker cannot do any run, as it cannot start or has no data; what it was to do stays to be done."""
+
+
 class MissingExtraError(FastMLPError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 

@@ -3,16 +3,17 @@
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
+from fastmlp.errors import FastMLPError
 from fastmlp.plan import Plan
 from fastmlp.run import compile_for, kinds
 from fastmlp.sweep.cluster import Cluster
-from fastmlp.sweep.loop import LOOK_SECONDS, Watcher
+from fastmlp.sweep.loop import LOOK_SECONDS, Watcher, submit
 from fastmlp.sweep.processes import Processes
 from fastmlp.terminal import Compiling
 
@@ -42,7 +43,7 @@ def compile_by(executor: Executor, configs: Sequence[RunConfig], mark: Path, com
     mark : a file that a worker makes when it begins; one that only loads what is kept on disk does not
     """
     mark.unlink(missing_ok=True)
-    futures = [executor.submit(compile_for, config, mark) for config in kinds(configs)]
+    futures = [submit(executor, compile_for, config, mark) for config in kinds(configs)]
     try:
         while wait(futures, LOOK_SECONDS).not_done:
             if mark.exists():
@@ -51,5 +52,6 @@ def compile_by(executor: Executor, configs: Sequence[RunConfig], mark: Path, com
         compiling.end()
         mark.unlink(missing_ok=True)
     for future in futures:
-        with suppress(BrokenExecutor):  # killed: the run itself will compile it
-            future.result()
+        if isinstance(error := future.exception(), FastMLPError):
+            raise error
+        # killed, or without memory: the run itself will compile it, or say why it cannot

@@ -32,8 +32,8 @@ def test_every_way_to_differ_is_named(found: chaos.Hashes, sentences: list[str])
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_are_told_from_other_children() -> None:
     sleep = "import time; time.sleep(60)"
-    worker = subprocess.Popen([sys.executable, "-c", sleep, "loky.backend.popen_loky_posix"])
-    other = subprocess.Popen([sys.executable, "-c", sleep, "loky.backend.resource_tracker"])
+    worker = subprocess.Popen([sys.executable, "-c", sleep, "fastmlp.sweep.worker"])
+    other = subprocess.Popen([sys.executable, "-c", sleep, "another"])
     try:
         while worker.pid not in chaos.workers_of(os.getpid()):  # its command line is there once it has started
             assert worker.poll() is None
@@ -47,6 +47,28 @@ def test_workers_are_told_from_other_children() -> None:
             process.kill()
             process.wait()
     assert chaos.alive(worker.pid) is None
+
+
+def test_what_a_sweep_leaves_on_the_disk_is_named(tmp_path) -> None:
+    folder, temporary = tmp_path / "0", tmp_path / "temporary"
+    for path in (folder / "models" / "a.npz", folder / "results.json", temporary / "fastmlp-sweep-x" / "y"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert chaos.on_disk(folder, temporary) == ["fastmlp-sweep-x"]
+    (folder / ".work").mkdir()
+    (folder / "models" / ".0.part").touch()
+    assert chaos.on_disk(folder, temporary) == ["0/.work", "0/models/.0.part", "fastmlp-sweep-x"]
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_a_sweep_leaves_in_memory_is_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(chaos, "ORPHAN_SECONDS", 0.1)
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environment) as process:
+        assert chaos.in_memory(tmp_path, process.pid) == [f"process {process.pid} lives"]
+        process.communicate(b"")
+    assert chaos.in_memory(tmp_path, process.pid) == []
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path, capsys) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from fastmlp.errors import ConfigError
+from fastmlp.errors import ConfigError, WorkerError
 from fastmlp.results import RunResult
 from fastmlp.sweep import job as job_module
 from fastmlp.sweep import run_sweep
 from fastmlp.sweep.board import Board
+from fastmlp.sweep.deaths import WorkerDied
 from fastmlp.sweep.job import Job, Outcome
 from fastmlp.sweep.loop import Quiet, Sweep
 from fastmlp.sweep.store import Store
@@ -103,7 +104,40 @@ def test_a_worker_that_dies_costs_a_restart_twice_and_then_the_run(
     if status == "done":
         assert results[1].weights_sha256 == undisturbed[1].weights_sha256
     else:
-        assert results[1].error == "its worker died 3 times: killed, or out of memory"
+        assert results[1].error == "its worker died 3 times, the last time: killed"
+
+
+def test_a_run_that_is_killed_for_memory_says_so_with_its_size(undisturbed: list[RunResult]) -> None:
+    class Kills(Inline):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+            future: Future[Any] = Future()
+            if args[0].run_id != undisturbed[1].run_id:
+                return super().submit(fn, *args, **kwargs)
+            future.set_exception(WorkerDied(-9, short=True))
+            return future
+
+    results = run_sweep(CONFIGS, NOISE, executor=Kills(), jobs=1)
+    assert [result.status for result in results] == ["done", "failed", "done"]
+    assert "by the system for want of memory). The run takes about 1 MB (" in results[1].error
+
+
+def test_data_that_a_worker_cannot_find_end_the_sweep_and_fail_no_run(tmp_path: Path) -> None:
+    class Elsewhere(Inline):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+            return super().submit(fn, replace(args[0], fingerprint="0" * 16), **kwargs)
+
+    with pytest.raises(WorkerError, match=r"has no data set of fingerprint 0000.*Its runs stay to be done"):
+        run_sweep(CONFIGS, NOISE, executor=Elsewhere(), out=tmp_path)
+    assert not (tmp_path / "runs.jsonl").exists()
+
+
+def test_a_sweep_keeps_no_data_in_its_process() -> None:
+    fresh = dataset(images=100)
+    run_sweep(CONFIGS[:1], fresh, executor=Inline())
+    assert not job_module.holds(fresh.fingerprint)
+    job_module.hold(fresh)
+    run_sweep(CONFIGS[:1], fresh, executor=Inline())
+    assert job_module.held_data(fresh.fingerprint) is fresh
 
 
 def test_deaths_are_counted_for_each_run_by_itself(undisturbed: list[RunResult]) -> None:
@@ -170,9 +204,8 @@ def test_another_sweep_in_the_folder_is_refused_and_the_difference_named(tmp_pat
 
 def test_nothing_but_the_results_is_left_in_the_folder(tmp_path: Path) -> None:
     run_sweep(CONFIGS, NOISE, executor=Inline(), out=tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".work", "models", "results.json", "runs.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["models", "results.json", "runs.jsonl"]
     assert len(list((tmp_path / "models").iterdir())) == len(CONFIGS)
-    assert not [path for path in (tmp_path / ".work").rglob("*") if path.is_file() and path.name != "lock"]
 
 
 def test_a_result_is_kept_before_anybody_is_told_of_it(tmp_path: Path) -> None:

@@ -1,18 +1,25 @@
 """Worker processes: how they are set up, what becomes of those that die, and of those whose parent does."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fastmlp.errors import WorkerError
+from fastmlp.run import compile_for
+from fastmlp.sweep import run_sweep
 from fastmlp.sweep.processes import Processes
+from test_sweep_loop import CONFIGS, NOISE, Inline
 
 pytestmark = pytest.mark.process
 
@@ -74,12 +81,17 @@ def test_two_jobs_have_a_process_each_and_one_that_died_is_replaced(tmp_path: Pa
         first, second = [future.result(60) for future in futures]
         assert first != second
         assert os.getpid() not in (first, second)
-        sleeping, beside = executor.submit(time.sleep, 60), executor.submit(wait_for, tmp_path / "killed")
+        waiting = [executor.submit(wait_for, tmp_path / "killed") for _ in range(2)]
         os.kill(first, signal.SIGKILL)
-        assert isinstance(sleeping.exception(60), BrokenExecutor)
+        [died] = wait(waiting, 60, FIRST_COMPLETED).done
+        assert isinstance(died.exception(), BrokenExecutor)
+        assert "killed by SIGKILL" in str(died.exception())
         (tmp_path / "killed").touch()
-        assert beside.exception() is None  # the other one goes on
-        assert executor.submit(os.getpid).result(60) not in (first, second)
+        assert sorted(future.exception() is None for future in waiting) == [False, True]  # the other one goes on
+        (tmp_path / "again").mkdir()
+        again = {future.result(60) for future in [executor.submit(meet, tmp_path / "again") for _ in range(2)]}
+        assert second in again
+        assert first not in again
 
 
 def test_a_process_that_dies_between_two_jobs_costs_one_job_at_most() -> None:
@@ -96,7 +108,7 @@ def test_kill_ends_them_whatever_they_do() -> None:
         executor.submit(os.getpid).result()
         future = executor.submit(time.sleep, 60)
         executor.kill()
-        assert future.exception(30) is not None  # loky's own kind; None had it been waited for
+        assert future.exception(30) is not None  # None had it been waited for
 
 
 def test_an_error_on_the_way_out_does_not_wait_for_them() -> None:
@@ -139,3 +151,99 @@ def test_a_worker_ends_with_its_killed_parent(tmp_path: Path, what: str) -> None
         os.kill(worker, signal.SIGKILL)
         parent.communicate()
         raise
+
+
+def test_the_error_of_a_worker_that_cannot_be_set_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "threadpoolctl.py").write_text("raise ImportError('cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Processes(1, 1) as executor:
+        told = str(executor.submit(os.getpid).exception(60))
+    assert "could not be started or set up (ImportError: cannot open shared object file)" in told
+
+
+def test_so_is_that_of_one_that_cannot_import_this_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fastmlp.py").write_text("raise SystemError('not for this Python')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Processes(1, 1) as executor:
+        assert "(SystemError: not for this Python)" in str(executor.submit(os.getpid).exception(60))
+
+
+def test_and_that_of_one_that_ends_before_it_can_say_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Processes(1, 1) as executor:
+        assert "(it ended with exit status 3 before it was ready)" in str(executor.submit(os.getpid).exception(60))
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_a_system_that_refuses_a_process_ends_the_sweep_and_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.Popen", refuse)
+        with pytest.raises(WorkerError, match=rf"could not be started.*{os.strerror(number)}.*runs stay to be done"):
+            run_sweep(CONFIGS, NOISE, jobs=2, out=tmp_path)
+    assert not (tmp_path / "runs.jsonl").exists()
+    assert not (tmp_path / ".work").exists()
+    assert {result.status for result in run_sweep(CONFIGS, NOISE, executor=Inline(), out=tmp_path)} == {"done"}
+
+
+def test_a_dead_process_is_told_with_its_signal_and_no_run_is_done_by_a_broken_executor(tmp_path: Path) -> None:
+    with Processes(1, 1) as executor:
+        for number in (signal.SIGSEGV, signal.SIGILL, signal.SIGBUS, signal.SIGKILL):
+            assert f"was killed by {number.name} (" in str(executor.submit(signal.raise_signal, number).exception(60))
+        assert "exit status 5" in str(executor.submit(os._exit, 5).exception(60))
+        assert executor.submit(abs, -3).result(60) == 3
+    with pytest.raises(WorkerError, match=r"No worker takes a run any more.*runs that are left stay to be done"):
+        run_sweep(CONFIGS, NOISE, executor=executor, jobs=1, out=tmp_path)
+
+
+def limit_memory(more: int) -> None:
+    """Let this process take so many bytes more than it has."""
+    import resource  # here: Windows has none
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more,) * 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_run_without_memory_fails_with_its_size_and_the_others_go_on() -> None:
+    with Processes(1, 1) as executor:
+        executor.submit(compile_for, CONFIGS[0]).result()
+        executor.submit(limit_memory, 300_000_000).result()
+        large = replace(CONFIGS[0], layers=(3072, 20_000, 20))
+        results = run_sweep([CONFIGS[0], large, CONFIGS[1]], NOISE, executor=executor, jobs=1)
+    assert [result.status for result in results] == ["done", "failed", "done"]
+    assert "Unable to allocate" in results[1].error
+    assert "The run takes about 2.0 GB (2.0 GB for its weights" in results[1].error
+    assert "Less is needed by smaller layers" in results[1].error
+
+
+def test_a_kill_for_memory_is_told_as_the_system_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastmlp.sweep.processes.memory_kills", iter(range(9)).__next__)
+    with Processes(1, 1) as executor:
+        died = executor.submit(signal.raise_signal, signal.SIGKILL).exception(60)
+    assert "by the system for want of memory" in str(died)
+
+
+def test_what_cannot_be_sent_is_told_and_costs_no_process() -> None:
+    with Processes(1, 1) as executor:
+        pid = executor.submit(os.getpid).result(60)
+        assert "pickle" in str(executor.submit(lambda: 0).exception(60))
+        assert "pickle" in str(executor.submit(threading.Lock).exception(60))
+        assert isinstance(executor.submit(next, iter(())).exception(60), StopIteration)
+        assert executor.submit(print, "not an answer").result(60) is None
+        assert executor.submit(os.getpid).result(60) == pid
+
+
+def test_nothing_is_left_of_processes(tmp_path: Path) -> None:
+    shared = Path("/dev/shm")  # noqa: S108
+    with Processes(2, 1) as executor:
+        pids = [executor.submit(meet, tmp_path) for _ in range(2)]
+        assert not list(shared.glob(f"*-{os.getpid()}-*"))  # as semaphores by name are called
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid.result(), 0)

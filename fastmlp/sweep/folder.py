@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
 from shutil import rmtree
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastmlp.config import RunConfig
@@ -14,7 +13,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.identity import run_id
 from fastmlp.results import ENDED, RunResult
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, MODELS
-from fastmlp.sweep.leftovers import TEMPORARY, remove_leftovers, remove_temporary
+from fastmlp.sweep.leftovers import remove_leftovers, temporary
 from fastmlp.sweep.lock import WORK, held
 from fastmlp.sweep.store import Store, newest
 
@@ -129,9 +128,8 @@ def opened(out: Path | None, *, looking: bool = False) -> Iterator[Folder]:
         yield Folder(Path(), out, reads=True)
         return
     if out is None:
-        remove_temporary()
-        with TemporaryDirectory(prefix=TEMPORARY) as place, held(Path(place)):
-            yield Folder(Path(place) / WORK, None)
+        with temporary() as place:
+            yield Folder(place / WORK, None)
         return
     with held(out) as notes:
         removed = remove_leftovers(out)

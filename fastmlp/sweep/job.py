@@ -4,9 +4,10 @@ A worker finds its data by the fingerprint: held in its process (a thread's pare
 from the sweep's work folder.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.mapped import read_mapped
-from fastmlp.errors import DataError
+from fastmlp.errors import DataError, WorkerError
 from fastmlp.identity import run_id
 from fastmlp.results import RunResult
 from fastmlp.run import run_one
@@ -25,6 +26,8 @@ DATA, BOARD, CHECKPOINTS, COMPILING = "data", "board", "checkpoints", "compiling
 MODELS = "models"
 
 _held: dict[str, Dataset] = {}
+# The last data set that a worker has mapped by itself. One that works for many sweeps must not keep all of theirs.
+_mapped: dict[str, Dataset] = {}
 
 
 @dataclass(frozen=True)
@@ -73,29 +76,52 @@ def hold(dataset: Dataset) -> None:
     _held[dataset.fingerprint] = dataset
 
 
+@contextmanager
+def holding(dataset: Dataset) -> Iterator[None]:
+    """Keep a data set in this process while a sweep goes on; what `hold` was given before is there again then."""
+    before = _held.get(dataset.fingerprint)
+    hold(dataset)
+    try:
+        yield
+    finally:
+        if before is not None:
+            hold(before)
+        else:
+            _held.pop(dataset.fingerprint, None)
+
+
 def holds(fingerprint: str) -> bool:
     """Whether this process keeps the data set of this fingerprint."""
     return fingerprint in _held
 
 
+def held_data(fingerprint: str) -> Dataset | None:
+    """Return the data set that `hold` was given."""
+    return _held.get(fingerprint)
+
+
 def _dataset(job: Job) -> Dataset:
-    if not holds(job.fingerprint):
+    dataset = _held.get(job.fingerprint, _mapped.get(job.fingerprint))
+    if dataset is None:
+        _mapped.clear()
         try:
-            hold(read_mapped(job.work / DATA, job.fingerprint))
+            dataset = _mapped[job.fingerprint] = read_mapped(job.work / DATA, job.fingerprint)
         except DataError as error:
-            raise DataError(
-                f"This worker has no data set of fingerprint {job.fingerprint}: {error}. Share the sweep's folder with "
-                "it, or have it call fastmlp.sweep.hold(dataset) first."
+            raise WorkerError(
+                f"A worker has no data set of fingerprint {job.fingerprint}: {error}. Its runs stay to be done. Share "
+                "the sweep's folder with it, or have it call fastmlp.sweep.hold(dataset) first."
             ) from error
-    return _held[job.fingerprint]
+    return dataset
 
 
 def run(job: Job) -> Outcome:
     """Train the job's network in this process, from its checkpoint on, and tell of it on the board."""
     dataset = _dataset(job)
     if not (job.work / BOARD).exists():  # on another machine: nobody sees it, and nothing can be kept
-        with TemporaryDirectory(prefix="fastmlp-") as folder:
-            file = None if job.models is None else model_path(Path(folder), job.run_id)
+        from fastmlp.sweep.leftovers import temporary  # here: it knows this module
+
+        with temporary() as folder:
+            file = None if job.models is None else model_path(folder, job.run_id)
             result = run_one(job.config, dataset, until=job.until, test=job.test, start=job.start, model_file=file)
             return Outcome(result, file.read_bytes() if file is not None and file.exists() else b"")
     board = Board.open(job.work / BOARD)

@@ -1,13 +1,15 @@
 """What a sweep that was killed leaves behind: the mapped copy of its data above all, and files half written."""
 
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
-from tempfile import gettempdir
+from tempfile import TemporaryDirectory, gettempdir
 from typing import NamedTuple
 
 from fastmlp.errors import FastMLPError
-from fastmlp.files import dead_parts
+from fastmlp.files import STALE_SECONDS, dead_parts
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, COMPILING, DATA, MODELS
 from fastmlp.sweep.lock import OWNER, WORK, held
 
@@ -46,7 +48,7 @@ def _leftovers(out: Path) -> Iterator[Path]:
 def remove_if_free(out: Path) -> Removed:
     """Remove a dead sweep's leftovers, unless a sweep holds the folder, or it cannot be changed."""
     try:
-        if (out / WORK / DATA).exists():
+        if (out / WORK / OWNER).exists() or any(path.is_file() for path in _leftovers(out)):
             with held(out):
                 return remove_leftovers(out)
     except (FastMLPError, OSError):
@@ -54,12 +56,21 @@ def remove_if_free(out: Path) -> Removed:
     return Removed(0, 0)
 
 
+@contextmanager
+def temporary() -> Iterator[Path]:
+    """Give a folder that is held and goes in the end; those that dead processes left go first."""
+    remove_temporary()
+    with TemporaryDirectory(prefix=TEMPORARY) as place, held(Path(place)):
+        yield Path(place)
+
+
 def remove_temporary() -> Removed:
     """Remove the folders of dead sweeps that had none of their own."""
     files, size = 0, 0
     for folder in Path(gettempdir()).glob(f"{TEMPORARY}*"):
         try:
-            if (folder / WORK / OWNER).exists():  # written once the lock is held
+            # Either it has an owner, which is written once the lock is held, or its process died before it had one.
+            if (folder / WORK / OWNER).exists() or time.time() - folder.stat().st_mtime > STALE_SECONDS:
                 with held(folder):
                     removed = remove_leftovers(folder)
                 rmtree(folder)

@@ -29,11 +29,10 @@ def held(folder: Path) -> Iterator[list[str]]:
     work = folder / WORK
     lock, owner = FileLock(work / "lock"), work / OWNER
     try:
-        work.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
-            # Without flock, newer versions of filelock warn and go on with a mere file, which outlives its process.
-            warnings.simplefilter("error", UserWarning)
-            lock.acquire(timeout=0)
+        try:
+            _acquire(work, lock)
+        except FileNotFoundError:  # the sweep before this one has just removed its folder
+            _acquire(work, lock)
     except Timeout as error:
         raise ConfigError(
             f"--out {folder} is in use by the sweep of {_read(owner) or 'another process'}. Wait for its end, stop it, "
@@ -55,7 +54,28 @@ def held(folder: Path) -> Iterator[list[str]]:
     finally:
         with suppress(OSError):
             owner.unlink()
-        lock.release()
+        _end(work, lock)
+
+
+def _acquire(work: Path, lock: FileLock) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # Without flock, newer versions of filelock warn and go on with a mere file, which outlives its process.
+        warnings.simplefilter("error", UserWarning)
+        lock.acquire(timeout=0)
+
+
+def _end(work: Path, lock: FileLock) -> None:
+    """Free the lock; its folder goes where nothing else is in it, as after each sweep that came to its end."""
+    with suppress(OSError):
+        for path in work.iterdir():
+            with suppress(OSError):
+                path.rmdir()
+        if [path.name for path in work.iterdir()] == ["lock"]:
+            (work / "lock").unlink()  # held yet: who has opened it by then sees that it is gone
+    lock.release()
+    with suppress(OSError):
+        work.rmdir()
 
 
 def _write(owner: Path) -> None:

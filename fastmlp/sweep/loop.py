@@ -20,14 +20,16 @@ from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.mapped import write_mapped
 from fastmlp.environment import environment
-from fastmlp.errors import ClusterError, OutputError
+from fastmlp.errors import ClusterError, OutputError, WorkerError
 from fastmlp.files import write_whole
 from fastmlp.results import RunResult, failed_result, now, write_results
 from fastmlp.sweep.board import Board
+from fastmlp.sweep.deaths import WorkerDied
 from fastmlp.sweep.fits import check_fits
 from fastmlp.sweep.folder import opened
-from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, Job, Outcome, hold, model_path, run
+from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, Job, Outcome, held_data, holding, model_path, run
 from fastmlp.sweep.processes import Processes
+from fastmlp.sweep.size import out_of_memory
 from fastmlp.threads import usable_cores
 
 # A run whose worker dies is started again so often: a worker can be killed for another's memory, or by its own run.
@@ -149,17 +151,17 @@ class Sweep:
             while waiting and free and not stop.asked:
                 job = replace(waiting.popleft(), slot=free.pop(0))
                 began.setdefault(job.run_id, now())
-                running[self._executor.submit(run, job)] = job
+                running[submit(self._executor, run, job)] = job
                 self._watcher.start(job)
             for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
                 job = running.pop(future)
-                if isinstance(error := future.exception(), OutputError | ClusterError):
+                if isinstance(error := future.exception(), OutputError | ClusterError | WorkerError):
                     raise error  # no fault of the run, which stays to be done
                 free.append(job.slot)
                 if isinstance(error, BrokenExecutor):
                     deaths[job.run_id] += 1
                     if deaths[job.run_id] <= MOST_RESTARTS:
-                        self._watcher.tell("A worker died; its run starts again from its last checkpoint.")
+                        self._watcher.tell(f"A worker died: {error}. Its run starts again from its last checkpoint.")
                         waiting.appendleft(job)
                         continue
                 result, model = _outcome(future, job)
@@ -174,14 +176,28 @@ class Sweep:
                 raise KeyboardInterrupt
 
 
+def submit(executor: Executor, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+    """Return `executor.submit`'s future; WorkerError where it takes nothing any more, or no thread can be started."""
+    try:
+        return executor.submit(function, *arguments)
+    except RuntimeError as error:  # a broken executor's error is one
+        if isinstance(error, WorkerError):
+            raise
+        raise WorkerError(
+            f"No worker takes a run any more ({type(error).__name__}: {error}). The runs that are left stay to be "
+            "done: give the same command again, or another executor."
+        ) from error
+
+
 def _outcome(future: "Future[Outcome]", job: Job) -> Outcome:
     error = future.exception()
     if error is None:
         return future.result()
+    text = f"{type(error).__name__}: {error}"
     if isinstance(error, BrokenExecutor):
-        text = f"its worker died {MOST_RESTARTS + 1} times: killed, or out of memory"
-    else:
-        text = f"{type(error).__name__}: {error}"
+        text = f"its worker died {MOST_RESTARTS + 1} times, the last time: {error}"
+    if isinstance(error, MemoryError) or (isinstance(error, WorkerDied) and error.for_memory):
+        text = f"{text}. {out_of_memory(job.config, held_data(job.fingerprint))}"
     return Outcome(failed_result(job.config, job.run_id, text))
 
 
@@ -226,7 +242,7 @@ def run_sweep(
                     jobs = len(missing) if executor is not None else max(1, usable_cores() // threads)
                 if executor is None:
                     executor = stack.enter_context(Processes(min(jobs, len(missing)), threads))
-                hold(write_mapped(dataset, folder.work / DATA))
+                stack.enter_context(holding(write_mapped(dataset, folder.work / DATA)))
                 more = {"models": folder.models, "start": start}
                 Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet(), **more).run(missing)
         finally:

@@ -1,4 +1,4 @@
-"""Worker processes for a sweep: each in a pool of its own, so that one that is killed takes no other with it.
+"""Worker processes for a sweep: each has pipes of its own, so that one that is killed takes no other with it.
 
 A process starts with its thread limits in the environment, before numpy loads there. What one has compiled, the next
 ones load from the cache of kernels.
@@ -6,18 +6,67 @@ ones load from the cache of kernels.
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from loky import ProcessPoolExecutor
+from fastmlp.errors import WorkerError
+from fastmlp.sweep.deaths import WorkerDied, memory_kills
+from fastmlp.sweep.worker import HELD, receive, send
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 # How often a worker looks whether its parent is there: an idle one waits for jobs for ever and would not notice.
 ORPHAN_SECONDS = 1.0
+# How long an idle process may take to end once it has nothing to do.
+END_SECONDS = 10.0
+# A failing import is told like any other error: the pipe is still there to tell it on.
+_PROGRAM = """
+import sys
+sys.path[:] = sys.argv[3:]
+try:
+    from fastmlp.sweep.worker import main
+except BaseException as error:
+    import pickle
+    text = pickle.dumps((False, f"{type(error).__name__}: {error}"))
+    sys.stdout.buffer.write(len(text).to_bytes(8, "little") + text)
+else:
+    main(int(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+class _Process:
+    """A process, and the ends of its pipes here."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        pipe = subprocess.PIPE
+        self.popen = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment)  # noqa: S603 - our own program
+        assert self.popen.stdin is not None
+        assert self.popen.stdout is not None
+        self.calls, self.answers = self.popen.stdin, self.popen.stdout
+
+    def end(self, *, seconds: float = END_SECONDS) -> int:
+        """Close the pipes, which ends a process that waits, or kill it after so many seconds; return its status."""
+        for pipe in (self.calls, self.answers):
+            with suppress(OSError):  # what could not be sent is not to be
+                pipe.close()
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            return self.popen.wait()
+
+
+def _cannot_start(error: object) -> WorkerError:
+    return WorkerError(
+        f"A worker process could not be started or set up ({error}). Its runs stay to be done, and others would meet "
+        "the same. Mend that, or take fewer --jobs or --workers threads, and give the same command again."
+    )
 
 
 def _end_with(parent: int) -> None:
@@ -45,57 +94,95 @@ def _begin(threads: int, parent: int) -> None:
 class Processes(Executor):
     """`jobs` processes of `threads` threads each, started as they are needed.
 
-    A future whose process died raises BrokenExecutor; the next job in its place gets a new process.
+    A future whose process died raises WorkerDied; the next job in its place gets a new process. One that cannot start
+    or cannot be set up raises WorkerError: all runs would meet the same.
     """
 
     def __init__(self, jobs: int, threads: int) -> None:
         self._environment = dict.fromkeys(_THREADS, str(threads))
         self._threads = threads
-        self._pools: list[ProcessPoolExecutor | None] = [None] * jobs
-        self._busy: list[Future[Any] | None] = [None] * jobs
+        self._pool = ThreadPoolExecutor(jobs, "fastmlp-worker")  # a thread waits for each process
+        self._lock = threading.Lock()  # of those below
+        self._idle, self._all, self._killed = list[_Process](), set[_Process](), False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Run fn in a process that has nothing else to do, or else behind the first one's job."""
-        slot = next((i for i, future in enumerate(self._busy) if future is None or future.done()), 0)
+        """Run fn in a process that has nothing else to do, once there is one."""
+        return self._pool.submit(self._call, fn, args, kwargs)
+
+    def _call(self, *call: Any) -> Any:
+        process, kills = self._process(), memory_kills()
         try:
-            future = self._pool(slot).submit(fn, *args, **kwargs)
-        except BrokenExecutor:  # its process died between two jobs
-            self._drop(slot)
-            future = self._pool(slot).submit(fn, *args, **kwargs)
-        self._busy[slot] = future
-        return future
+            send(process.calls, call)
+            is_result, answer = receive(process.answers)
+        except (OSError, EOFError):
+            raise self._died(process, kills) from None
+        finally:
+            with self._lock:
+                if process in self._all:  # it has not died
+                    self._idle.append(process)
+        if is_result:
+            return answer
+        raise answer
 
-    def _pool(self, slot: int) -> ProcessPoolExecutor:
-        busy, pool = self._busy[slot], self._pools[slot]
-        if pool is not None and busy is not None and busy.done() and isinstance(busy.exception(), BrokenExecutor):
-            self._drop(slot)
-        if (pool := self._pools[slot]) is None:
-            pool = self._pools[slot] = ProcessPoolExecutor(
-                max_workers=1,
-                timeout=None,
-                env=self._environment,
-                initializer=_begin,
-                initargs=(self._threads, os.getpid()),
-            )
-        return pool
+    def _process(self) -> _Process:
+        """Return an idle process, or a new one."""
+        with self._lock:
+            if self._killed:
+                raise BrokenExecutor("the processes were ended")
+            while self._idle:
+                process = self._idle.pop()
+                if process.popen.poll() is None:
+                    return process
+                self._all.discard(process)  # it died between two jobs
+                process.end()
+            kills, process = memory_kills(), self._start()
+            self._all.add(process)
+        try:
+            is_set_up, error = receive(process.answers)
+        except EOFError:
+            died = self._died(process, kills)
+            if self._killed or died.was_killed:
+                raise died from None
+            raise _cannot_start(f"it {died} before it was ready") from None
+        if is_set_up:
+            return process
+        self._died(process, kills)
+        raise _cannot_start(error)
 
-    def _drop(self, slot: int) -> None:
-        pool, self._pools[slot] = self._pools[slot], None
-        if pool is not None:
-            # waits for loky's thread, which must not meet the end of the interpreter while it takes semaphores down
-            pool.shutdown(wait=True, kill_workers=True)
+    def _start(self) -> _Process:
+        command = [sys.executable, "-c", _PROGRAM, str(self._threads), str(os.getpid()), *sys.path]
+        mask = getattr(signal, "pthread_sigmask", lambda *_: set())  # a process begins with its parent's
+        before = mask(signal.SIG_BLOCK, HELD)
+        try:
+            return _Process(command, os.environ | self._environment)
+        except (OSError, ValueError, MemoryError) as error:
+            raise _cannot_start(error) from error
+        finally:
+            mask(signal.SIG_SETMASK, before)
+
+    def _died(self, process: _Process, kills: int) -> WorkerDied:
+        with self._lock:
+            self._all.discard(process)
+        return WorkerDied(process.end(), memory_kills() > kills)
 
     def kill(self) -> None:
         """End all processes at once, whatever they do."""
-        for slot in range(len(self._pools)):
-            self._drop(slot)
+        with self._lock:
+            self._killed = True
+            for process in self._all:
+                process.popen.kill()
+        self.shutdown()
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - as in Executor
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes once their jobs are done."""
-        for pool in self._pools:
-            if pool is not None:
-                pool.shutdown(wait=wait)
-        self._pools = [None] * len(self._pools)
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+        with self._lock:
+            ending, self._idle = self._idle, []
+            self._all.difference_update(ending)
+        for process in ending:
+            process.calls.close()  # all at once
+        for process in ending:
+            process.end()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,65 @@
+"""The memory that a run takes, by what it consists of, and what would need less."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from fastmlp.config import RunConfig
+from fastmlp.data import Dataset
+from fastmlp.model import CHANNELS
+
+TEST_BATCH = 1024  # rows that are tested at once, whatever the batch size
+
+
+class Size(NamedTuple):
+    """Bytes: of weights and what is as large, of the arrays for a batch and its products, and of images and moments.
+
+    The images that all runs share are not among them, nor what a process has for itself, some 0.2 GB.
+    """
+
+    weights: int
+    work: int
+    images: int
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{_amount(size)} for its {name}" for name, size in self._asdict().items())
+        return f"{_amount(sum(self))} ({parts})"
+
+
+def _amount(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def size_of(config: RunConfig, dataset: Dataset) -> Size:
+    """Return what a run of this config takes at most, to some 30 % where it is more than a few megabytes."""
+    train, test = len(dataset.train_images), len(dataset.test_images)
+    n = max(min(config.batch_size, train), min(TEST_BATCH, test))
+    item = 8 if config.precision == "float64" else 4
+    units, pairs = sum(config.layers[1:]), [d * h for d, h in pairwise(config.layers)]
+    # weights, gradient, velocity, the best and those to begin with, and in the end two more for the model's file
+    weights = 7 * item * (sum(pairs) + units)
+    if config.matmul == "blas":
+        work = n * item * (config.layers[0] + 2 * units)
+    else:
+        weights += (2 if config.precision == "bfloat16" else 4) * (sum(pairs) + sum(pairs[1:]))  # for both ways
+        work = _packed(config, n, units)
+    images = (train + test) * (2 * item * CHANNELS.get(config.normalize, 1) + 24)  # moments, and numbers of rows
+    if config.augment != "none":
+        images += train * config.layers[0]
+    return Size(weights, work, images)
+
+
+def _packed(config: RunConfig, n: int, units: int) -> int:
+    from fastmlp_kernels._blocks import MC, a_elements, c_elements  # here: who looks at results needs no kernels
+
+    widest = max(config.layers[1:])
+    members = config.threads * (a_elements() + c_elements(widest) + 2 * MC * widest) * 4
+    return members + n * units * {"float32": 8, "bfloat16": 6, "int8": 10}[config.precision]
+
+
+def out_of_memory(config: RunConfig, dataset: Dataset | None) -> str:
+    """Return sentences on what the run takes, and what would need less."""
+    taken = "" if dataset is None else f"The run takes about {size_of(config, dataset)}, its process 0.2 GB more. "
+    less = ["smaller layers", "a smaller batch"]
+    less += ["precision float32"] * (config.precision == "float64") + ["augment none"] * (config.augment != "none")
+    less += ["fewer --threads"] * (config.threads > 1)
+    return f"{taken}Less is needed by {', '.join(less)}, and by fewer --jobs at once."

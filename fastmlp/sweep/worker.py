@@ -1,0 +1,84 @@
+"""What a worker process does: takes calls from its parent, one after the other, and answers each.
+
+Both go through pipes of its own, so that a process which is killed leaves nothing behind, and one that ends closes
+them: no semaphores, no shared memory, no third process that tidies up.
+"""
+
+import os
+import pickle
+import signal
+import sys
+from typing import IO, Any
+
+# Asks to end, which a process that is not yet set up would not outlive: they are held until it is.
+HELD = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
+
+
+def send(pipe: IO[bytes], value: Any) -> None:
+    """Write a value that `receive` gives at the other end."""
+    content = pickle.dumps(value)  # first: what cannot be sent must not be begun
+    pipe.write(len(content).to_bytes(8, "little"))
+    pipe.write(content)
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes]) -> Any:
+    """Return the next value; EOFError where the other end is closed, or its process dead."""
+    head = pipe.read(8)
+    content = pipe.read(int.from_bytes(head, "little"))
+    if len(head) < 8 or len(content) < int.from_bytes(head, "little"):
+        raise EOFError
+    return pickle.loads(content)  # noqa: S301 - of our own process
+
+
+def main(threads: int, parent: int) -> None:
+    """Set this process up, say that it is, and do what is asked until nobody asks any more."""
+    calls, answers = _own_pipes()
+    try:
+        from fastmlp.sweep.processes import _begin
+
+        _begin(threads, parent)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+    except BaseException as error:
+        send(answers, (False, f"{type(error).__name__}: {error}"))
+        return
+    send(answers, (True, None))
+    while True:
+        try:
+            call = receive(calls)
+        except EOFError:
+            return
+        except BaseException as error:  # of a module that is not here
+            send(answers, (False, _sendable(error)))
+            continue
+        try:
+            send(answers, (True, call[0](*call[1], **call[2])))
+        except BrokenPipeError:  # the parent is gone
+            return
+        except BaseException as error:
+            send(answers, (False, _sendable(error)))
+        del call  # a process that waits holds nothing
+
+
+def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """Take standard input and output away from everybody else: what a library prints would be taken for an answer."""
+    calls, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    try:
+        os.dup2(2, 1)
+    except OSError:  # there is no standard error
+        os.dup2(0, 1)
+    sys.stdout = sys.stderr
+    return calls, answers
+
+
+def _sendable(error: BaseException) -> BaseException:
+    """Return the error, or, where it cannot be sent, one that says the same."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
