@@ -149,9 +149,9 @@ def sent_to(executor_of: Callable[[], Cluster], monkeypatch: pytest.MonkeyPatch)
     """Return the slots of a cluster, and how many workers the data were sent to."""
     sent, ask = [], Cluster._ask
 
-    def spy(self: Cluster, address: str, data: Dataset | None) -> dict[str, Any]:
+    async def spy(self: Cluster, address: str, data: Dataset | None) -> dict[str, Any]:
         sent.append(data is not None)
-        return ask(self, address, data)
+        return await ask(self, address, data)
 
     monkeypatch.setattr(Cluster, "_ask", spy)
     with executor_of() as executor:

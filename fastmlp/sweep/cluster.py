@@ -8,86 +8,32 @@ dask sends functions and data as pickles: whoever reaches the scheduler's port c
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastmlp import __version__
 from fastmlp.data import Dataset
-from fastmlp.errors import ConfigError, FastMLPError
+from fastmlp.errors import ClusterError, ConfigError
 from fastmlp.identity import TRAINING_VERSION
-from fastmlp.sweep.job import DATA, hold, holds
-from fastmlp_kernels._compiling import when_compiling
+from fastmlp.sweep.cluster_worker import Wanted, call, set_up
+from fastmlp.sweep.scheduler import CLOSE_SECONDS, SILENT_SECONDS, START, Scheduler
 
 LOOK_SECONDS = 0.2
-CONNECT_SECONDS = 10
-START = "dask worker {address} --nthreads 1 --nworkers auto"
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """What a worker is asked to be ready for."""
-
-    name: str
-    fingerprint: str
-    work: Path
-    threads: int
-    version: tuple[str, int]
-
-
-def _set_up(wanted: _Wanted, sent: Dataset | None) -> dict[str, Any]:
-    """Ready this worker. Return its cores and whether it has the data; raises where it can never do the runs."""
-    import os
-
-    from threadpoolctl import threadpool_limits
-
-    from fastmlp.data import load_dataset
-    from fastmlp.data.cifar import TITLES
-    from fastmlp.data.mapped import read_mapped
-    from fastmlp.threads import blas_info, usable_cores
-
-    version = (__version__, TRAINING_VERSION)
-    if version != wanted.version:
-        raise ConfigError(f"it has fastmlp {version[0]}, the sweep's is {wanted.version[0]}: install the same")
-    threadpool_limits(wanted.threads, user_api="blas")  # for good: without a `with`, nothing takes it back
-    if wrong := [library for library in blas_info() if library["num_threads"] > wanted.threads]:
-        raise RuntimeError(f"its {wrong[0]['internal_api']} takes {wrong[0]['num_threads']} threads")
-    place = os.environ.get("FASTMLP_DATA_DIR") if wanted.name in TITLES else None
-    ways: list[Callable[[], Dataset]] = [
-        lambda: read_mapped(wanted.work / DATA, wanted.fingerprint),
-        lambda: load_dataset(wanted.name, place, download=False),
-    ]
-    if sent is not None:
-        ways = [lambda: sent]
-    for way in () if holds(wanted.fingerprint) else ways:
-        try:
-            dataset = replace(way())  # a copy, which works its fingerprint out anew, from what it holds
-        except FastMLPError as error:
-            if place is not None and way is ways[-1]:  # it was told of a place that has none
-                raise ConfigError(f"its FASTMLP_DATA_DIR is {place}: {error}") from error
-            continue
-        if dataset.fingerprint == wanted.fingerprint:
-            hold(dataset)
-            break
-    return {"cores": usable_cores(), "has_data": holds(wanted.fingerprint)}
-
-
-def _call(function: Callable[..., Any], arguments: tuple[Any, ...], topic: str) -> Any:
-    """Call the function on this worker, whose address goes to the topic where it compiles kernels for that."""
-    from distributed import get_worker
-
-    worker = get_worker()
-    with when_compiling(lambda: worker.log_event(topic, worker.address)):
-        return function(*arguments)
+# How long a sweep's beginning waits for more workers, once one can be used.
+SET_UP_SECONDS = 10.0
+# dask's words for a run whose worker died.
+_LOST = ("KilledWorker", "CommClosedError")
 
 
 @dataclass
 class _Worker:
     slots: int
-    running: dict[Any, Future[Any]] = field(default_factory=dict)  # by dask's future
+    running: dict[Future[Any], Future[Any]] = field(default_factory=dict)  # ours by dask's
 
 
 @dataclass
@@ -104,47 +50,33 @@ class Cluster(Executor):
     threads : of a run; a worker takes as many runs at once as it has threads of its own, and cores for theirs
     tell(sentence) : told of workers that come, go, compile, or cannot be used
 
-    A future whose worker died raises BrokenExecutor. Raises ConfigError where the extra `cluster` is not installed, no
-    scheduler answers, or none of its workers can be used.
+    A future whose worker died, or is no longer heard of, raises BrokenExecutor; all of them raise ClusterError once the
+    scheduler is gone or silent. Raises ConfigError where the extra `cluster` is not installed, no scheduler answers, or
+    none of its workers can be used.
     """
 
     def __init__(
         self, address: str, dataset: Dataset, work: Path, threads: int, tell: Callable[[str], None] = lambda _: None
     ) -> None:
-        try:
-            from distributed import Client
-        except ImportError as error:
-            raise ConfigError(
-                f"--scheduler needs the package distributed ({error}): pip install 'fastmlp[cluster]'"
-            ) from error
-        start = START.format(address=address)
-        try:
-            self._client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="fastmlp")
-        except (OSError, ValueError, RuntimeError, TypeError) as error:
-            raise ConfigError(
-                f"--scheduler is {address!r}, and no scheduler answers there ({error}). Start one with `dask "
-                "scheduler`, and give the address that it prints, as in tcp://host:8786."
-            ) from error
+        self._scheduler = Scheduler(address)
         version = (__version__, TRAINING_VERSION)
-        self._wanted = _Wanted(dataset.name, dataset.fingerprint, work.resolve(), threads, version)
+        self._wanted = Wanted(dataset.name, dataset.fingerprint, work.resolve(), threads, version)
         self._dataset, self._tell = dataset, tell
+        # By a worker's identity: those in use, those being set up, why the others are not, what was last heard of each.
         self._workers: dict[str, _Worker] = {}
-        self._refused: dict[str, str] = {}  # why, by the worker's identity
+        self._asked: dict[str, Future[int]] = {}
+        self._refused: dict[str, str] = {}
+        self._heard: dict[str, tuple[float, float]] = {}
         self._waiting: deque[_Call] = deque()
         self._compiling: set[str] = set()  # addresses of workers that told so
-        self._topic = f"fastmlp compiles {self._client.id}"
-        self._client.subscribe_topic(self._topic, self._tell_of_compilation)
-        self._lock, self._ends = threading.Lock(), False
+        client = self._scheduler.client
+        self._topic = f"fastmlp compiles {client.id}"
+        client.subscribe_topic(self._topic, self._tell_of_compilation)
+        self._lock, self._ends, self._error = threading.Lock(), threading.Event(), None
         try:
-            self._look_for_workers()
-            if not self._workers:
-                reasons = "; ".join(self._refused.values())
-                raise ConfigError(
-                    f"--scheduler {address} has no worker that can be used{': ' * bool(reasons)}{reasons}. Start some "
-                    f"with `{start}`."
-                )
+            self._await_workers()
         except BaseException:
-            self._client.close()
+            self._scheduler.close()
             raise
         self._pump = threading.Thread(target=self._work, daemon=True)
         self._pump.start()
@@ -152,7 +84,7 @@ class Cluster(Executor):
     @property
     def slots(self) -> int:
         """Runs that the workers which are there take at once."""
-        return sum(worker.slots for worker in self._workers.values())
+        return sum(worker.slots for worker in list(self._workers.values()))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Run fn on a worker that has room for it; arguments by name are not taken."""
@@ -160,46 +92,86 @@ class Cluster(Executor):
             raise TypeError(f"arguments by name are not taken: {', '.join(kwargs)}")
         call = _Call(Future(), fn, args)
         with self._lock:
-            self._waiting.append(call)
+            if self._error is None:
+                self._waiting.append(call)
+            else:
+                call.future.set_exception(self._error)
         return call.future
 
+    def _await_workers(self) -> None:
+        """Return as soon as all workers that are there were set up, or one was and the others take too long."""
+        began = time.monotonic()
+        while True:
+            self._look_for_workers()
+            if not self._asked or (self._workers and time.monotonic() - began > SET_UP_SECONDS):
+                break
+            time.sleep(LOOK_SECONDS)
+        if not self._workers:
+            silent = (f"worker {name.split()[0]}: it does not answer" for name in self._heard if self._is_silent(name))
+            reasons = "; ".join([*self._refused.values(), *silent])
+            address = self._scheduler.address
+            raise ConfigError(
+                f"--scheduler {address} has no worker that can be used{': ' * bool(reasons)}{reasons}. Start some with "
+                f"`{START.format(address=address)}`."
+            )
+
+    def _is_silent(self, name: str) -> bool:
+        return time.monotonic() - self._heard[name][1] > SILENT_SECONDS
+
     def _look_for_workers(self) -> None:
-        """Set up those that are new; forget those that are gone, and break the futures of what they did."""
-        # Not `scheduler_info()`: its answer is a cache that the client itself empties of workers every two seconds.
-        scheduler: Any = self._client.scheduler
-        known: Any = self._client.sync(scheduler.identity)
-        there = {f"{address} {about['id']}": (address, about) for address, about in known["workers"].items()}
-        for name in [name for name in self._workers if name not in there]:
-            self._lose(name)
+        """Have those that are new set up; forget those that are gone, and break the futures of what they did."""
+        known = self._scheduler.workers().items()
+        there = {f"{address} {about['id']}": (address, about) for address, about in known}
+        now = time.monotonic()
+        before, self._heard = self._heard, {}
+        self._refused = {name: why for name, why in self._refused.items() if name in there}
+        for name, (_, about) in there.items():
+            last = before.get(name, (0, now))
+            self._heard[name] = last if last[0] == about["last_seen"] else (about["last_seen"], now)
+        for name in [name for name in self._workers if name not in there or self._is_silent(name)]:
+            self._lose(name, "no longer answers" if name in there else "is gone")
+        for name in [name for name in self._asked if name not in there or self._is_silent(name)]:
+            self._asked.pop(name).cancel()
+            if name in there:
+                self._tell(f"Worker {name.split()[0]} does not answer; it is used once it does.")
         for name, (address, about) in there.items():
-            if name in self._workers or name in self._refused:
-                continue
-            try:
-                found = self._ask(address, None)
-                if not found["has_data"]:
-                    found = self._ask(address, self._dataset)
-                if not found["has_data"]:
-                    raise ConfigError("the data that was sent arrived with another fingerprint")
-                slots = min(about["nthreads"], found["cores"] // self._wanted.threads)
-                if slots == 0:
-                    raise ConfigError(f"it may use {found['cores']} cores, a run takes {self._wanted.threads} threads")
-            except OSError:
-                continue  # it died meanwhile, or is not yet ready: the next look tells
-            except Exception as error:  # whatever another machine's installation raises: the others can go on
-                self._refused[name] = f"worker {address}: {error}"
-                self._tell(f"Not used: {self._refused[name]}.")
-            else:
-                self._workers[name] = _Worker(slots)
+            if not (name in self._workers or name in self._asked or name in self._refused or self._is_silent(name)):
+                self._asked[name] = self._scheduler.later(self._set_up(address, about["nthreads"]))
+        for name in [name for name, asked in self._asked.items() if asked.done()]:
+            self._take(name, self._asked.pop(name))
 
-    def _ask(self, address: str, sent: Dataset | None) -> dict[str, Any]:
-        answers: Any = self._client.run(_set_up, self._wanted, sent, workers=[address])
-        return answers[address]
+    async def _set_up(self, address: str, threads: int) -> int:
+        """Ready a worker; return how many runs it takes at once."""
+        found = await self._ask(address, None)
+        if not found["has_data"]:
+            found = await self._ask(address, self._dataset)
+        if not found["has_data"]:
+            raise ConfigError("the data that was sent arrived with another fingerprint")
+        slots = min(threads, found["cores"] // self._wanted.threads)
+        if slots == 0:
+            raise ConfigError(f"it may use {found['cores']} cores, a run takes {self._wanted.threads} threads")
+        return slots
 
-    def _lose(self, name: str) -> None:
-        self._tell(f"Worker {name.split()[0]} is gone.")
+    async def _ask(self, address: str, sent: Dataset | None) -> dict[str, Any]:
+        return (await self._scheduler.client.run(set_up, self._wanted, sent, workers=[address]))[address]
+
+    def _take(self, name: str, asked: "Future[int]") -> None:
+        """Use a worker that was set up, or say why not."""
+        try:
+            self._workers[name] = _Worker(asked.result())
+        except (OSError, CancelledError):  # it died meanwhile, or is not yet ready: the next look tells
+            return
+        except Exception as error:  # whatever another machine's installation raises: the others can go on
+            other = isinstance(error, ImportError | AttributeError)
+            hint = f"; is fastmlp {__version__}, which the sweep has, installed there?" if other else ""
+            self._refused[name] = f"worker {name.split()[0]}: {error}{hint}"
+            self._tell(f"Not used: {self._refused[name]}.")
+
+    def _lose(self, name: str, how: str) -> None:
+        self._tell(f"Worker {name.split()[0]} {how}.")
         for remote, future in self._workers.pop(name).running.items():
             remote.cancel()
-            future.set_exception(BrokenExecutor("the worker is gone"))
+            future.set_exception(BrokenExecutor(f"the worker {how}"))
         if not self._workers:
             self._tell("No worker is left. The sweep goes on as soon as one joins; Ctrl-C ends it.")
 
@@ -211,56 +183,73 @@ class Cluster(Executor):
 
     def _work(self) -> None:
         """Hand out what waits and bring back what is done, until the end."""
-        while not self._ends:
+        while not self._ends.is_set():
             try:
                 self._look_for_workers()
                 self._collect()
                 self._hand_out()
-            except Exception as error:  # the scheduler is gone: nothing will come back
+            except ClusterError as error:
                 self._break(error)
                 return
-            threading.Event().wait(LOOK_SECONDS)
+            except Exception as error:  # of dask, which knows many for a connection that is lost
+                self._break(self._scheduler.gone(f"{type(error).__name__}: {error}"))
+                return
+            self._ends.wait(LOOK_SECONDS)
 
     def _collect(self) -> None:
-        for name, worker in list(self._workers.items()):
+        for worker in list(self._workers.values()):
             for remote in [remote for remote in worker.running if remote.done()]:
+                error = self._error_of(remote)
                 future = worker.running.pop(remote)
-                try:
+                if error is None:
                     future.set_result(remote.result())
-                except CancelledError:  # its worker died, which the next look will find
-                    future.set_exception(BrokenExecutor(f"the run was lost with worker {name}"))
-                except Exception as error:  # the run's own, or dask's word for a worker that died with it
-                    lost = type(error).__name__ == "KilledWorker"
-                    future.set_exception(BrokenExecutor(str(error)) if lost else error)
+                else:
+                    future.set_exception(error)
+
+    def _error_of(self, remote: "Future[Any]") -> BaseException | None:
+        """Return the run's own error, or BrokenExecutor where it was lost with its worker: the next look finds that."""
+        error = CancelledError() if remote.cancelled() else remote.exception()
+        if isinstance(error, CancelledError) or type(error).__name__ in _LOST:
+            self._scheduler.check()  # or with the scheduler
+            return BrokenExecutor(f"the run was lost: {error}")
+        return error
 
     def _hand_out(self) -> None:
-        with self._lock:
-            for name, worker in self._workers.items():
-                while self._waiting and len(worker.running) < worker.slots:
-                    call = self._waiting.popleft()
-                    if not call.future.set_running_or_notify_cancel():
-                        continue
-                    where = {"workers": [name.split()[0]], "allow_other_workers": False}
-                    called = (_call, call.function, call.arguments, self._topic)
-                    remote = self._client.submit(*called, pure=False, **where)
-                    worker.running[remote] = call.future
+        for name, worker in self._workers.items():
+            while len(worker.running) < worker.slots:
+                with self._lock:
+                    if not self._waiting:
+                        return
+                    waiting = self._waiting.popleft()
+                if not waiting.future.set_running_or_notify_cancel():
+                    continue
+                called = self._scheduler.later(self._do(name.split()[0], waiting))
+                worker.running[called] = waiting.future
 
-    def _break(self, error: Exception) -> None:
+    async def _do(self, address: str, waiting: _Call) -> Any:
+        """Return what a worker makes of it. Once nobody waits for this, dask is told to let it be."""
+        where = {"workers": [address], "allow_other_workers": False}
+        called = (call, waiting.function, waiting.arguments, self._topic)
+        return await self._scheduler.client.submit(*called, pure=False, **where).result()
+
+    def _break(self, error: ClusterError) -> None:
         with self._lock:
+            self._error = error
             futures = [future for worker in self._workers.values() for future in worker.running.values()]
-            waiting = [call.future for call in self._waiting if call.future.set_running_or_notify_cancel()]
+            futures += [waiting.future for waiting in self._waiting if waiting.future.set_running_or_notify_cancel()]
             self._waiting.clear()
-        for future in [*futures, *waiting]:
-            future.set_exception(ConnectionError(f"the scheduler is gone: {error}"))
+        for future in futures:
+            future.set_exception(error)
 
     def kill(self) -> None:
-        """Wait for nothing; what runs on the workers ends there, unseen."""
+        """Wait for nothing; what runs on the workers ends there with its epoch, unseen."""
         self.shutdown(wait=False)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - as in Executor
         """End, once no run is under way if `wait`; the cluster's workers stay."""
-        while wait and self._pump.is_alive() and (self._waiting or any(w.running for w in self._workers.values())):
-            threading.Event().wait(LOOK_SECONDS)
-        self._ends = True
-        self._pump.join()
-        self._client.close()
+        while wait and self._pump.is_alive() and (self._waiting or any(w.running for w in [*self._workers.values()])):
+            time.sleep(LOOK_SECONDS)
+        if not self._ends.is_set():
+            self._ends.set()
+            self._pump.join(CLOSE_SECONDS)
+            self._scheduler.close()

@@ -4,7 +4,7 @@ A worker finds its data by the fingerprint: held in its process (a thread's pare
 from the sweep's work folder.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,15 +114,19 @@ def _dataset(job: Job) -> Dataset:
     return dataset
 
 
-def run(job: Job) -> Outcome:
-    """Train the job's network in this process, from its checkpoint on, and tell of it on the board."""
+def run(job: Job, stop: Callable[[], bool] = lambda: False) -> Outcome:
+    """Train the job's network in this process, from its checkpoint on, and tell of it on the board.
+
+    stop : looked at after each epoch, as the board is: whether to end there
+    """
     dataset = _dataset(job)
     if not (job.work / BOARD).exists():  # on another machine: nobody sees it, and nothing can be kept
         from fastmlp.sweep.leftovers import temporary  # here: it knows this module
 
         with temporary() as folder:
             file = None if job.models is None else model_path(folder, job.run_id)
-            result = run_one(job.config, dataset, until=job.until, test=job.test, start=job.start, model_file=file)
+            more = {"until": job.until, "test": job.test, "start": job.start}
+            result = run_one(job.config, dataset, stop=stop, model_file=file, **more)
             return Outcome(result, file.read_bytes() if file is not None and file.exists() else b"")
     board = Board.open(job.work / BOARD)
     reporter = Reporter(board.slot(job.slot))
@@ -134,7 +138,7 @@ def run(job: Job) -> Outcome:
             on_batch=reporter.on_batch,
             kept=job.checkpoint,
             until=job.until,
-            stop=lambda: board.stops,
+            stop=lambda: board.stops or stop(),
             test=job.test,
             start=job.start,
             model_file=None if job.models is None else model_path(job.models, job.run_id),
