@@ -1,7 +1,8 @@
 """The command line of `python -m fastmlp.train`: runs in, one table out.
 
 The table goes to stdout, notices and progress to stderr. Exit status: 0 done, 1 where a run failed, 2 where something
-given cannot be used, 130 after Ctrl-C. Whatever ends it, the runs that finished are in the table and in `--out`.
+given cannot be used, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 141 where nobody reads the table. Whatever
+ends it, the runs that finished are in the table and in `--out`.
 """
 
 import shlex
@@ -14,11 +15,12 @@ from typing import Any
 
 from rich.console import Console
 
+from fastmlp import signals
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.data.mapped import write_mapped
 from fastmlp.environment import environment
-from fastmlp.errors import ConfigError, DataError, FastMLPError
+from fastmlp.errors import ConfigError, DataError
 from fastmlp.log import Log, logger
 from fastmlp.matmul import measured, resolve
 from fastmlp.model import Model
@@ -40,7 +42,7 @@ from fastmlp.sweep.leftovers import remove_leftovers
 from fastmlp.sweep.lock import WORK, held
 from fastmlp.sweep.loop import Sweep
 from fastmlp.tables import Table, experiments_table, machine, plan_table, results_table, search_table
-from fastmlp.terminal import Compiling, in_words, print_table, say
+from fastmlp.terminal import ERRORS, Compiling, print_table, refused, say
 from fastmlp.threads import blas_threads
 from fastmlp.workers import compile_by, executor_of
 
@@ -66,7 +68,6 @@ _NOT_IN_FILE = (
 def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int:
     """Run the command on `argv` (default: the process's arguments), `notes` said first; return its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    errors = Console(stderr=True)
     with Log() as log:
         try:
             args = parse(argv)
@@ -75,12 +76,11 @@ def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int
                 return 0
             logger.info("python -m fastmlp.train %s", shlex.join(argv))
             return _command(args, argv, Console(stderr=True, quiet=args.quiet), log, notes)
-        except (FastMLPError, MemoryError) as error:
-            say(errors, f"error: {in_words(error)}")
-            return 2
-        except KeyboardInterrupt:
-            say(errors, "Stopped by Ctrl-C." + _how_to_go_on(argv))
-            return 130
+        except ERRORS as error:
+            return refused(error)
+        except KeyboardInterrupt as error:
+            say(Console(stderr=True), signals.told(signals.signum_of(error)) + _how_to_go_on(argv))
+            return signals.status_of(error)
 
 
 def _how_to_go_on(argv: list[str]) -> str:
