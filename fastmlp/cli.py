@@ -19,6 +19,7 @@ from fastmlp import signals
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.data.mapped import write_mapped
+from fastmlp.data.places import without_password
 from fastmlp.environment import environment
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.log import Log, logger
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int
             if args.list:
                 print_table(experiments_table())
                 return 0
-            logger.info("python -m fastmlp.train %s", shlex.join(argv))
+            logger.info(_again(argv))
             return _command(args, argv, Console(stderr=True, quiet=args.quiet), log, notes)
         except ERRORS as error:
             return refused(error)
@@ -86,7 +87,12 @@ def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int
 def _how_to_go_on(argv: list[str]) -> str:
     if not any(word == "--out" or word.startswith("--out=") for word in argv):
         return " Nothing was kept; with --out DIR the next one can go on from here."
-    return f" To go on: python -m fastmlp.train {shlex.join(argv)}"
+    return f" To go on: {_again(argv)}"
+
+
+def _again(argv: Sequence[str]) -> str:
+    """Return the command line, without the password of an address in it."""
+    return f"python -m fastmlp.train {shlex.join(map(without_password, argv))}"
 
 
 def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes: Sequence[str]) -> int:
@@ -152,10 +158,10 @@ def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes
                 page = make_report(args.out, args.data_dir, lambda words: say(console, words))
             say(console, f"The page is {page}.")
         if failed:
-            again = shlex.join(argv) + " --retry failed" * (args.out is not None)
+            again = _again(argv) + " --retry failed" * (args.out is not None)
             runs = f"{failed} run{'s' * (failed > 1)}"
             say(Console(stderr=True), f"error: {runs} failed; their lines above say why. "
-                f"Once that is mended: python -m fastmlp.train {again}")  # fmt: skip
+                f"Once that is mended: {again}")  # fmt: skip
         return 1 if failed else 0
 
 

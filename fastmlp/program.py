@@ -14,12 +14,15 @@ terminal that is gone costs only what would be said there, and a standard output
 import io
 import os
 import sys
-from collections.abc import Callable
-from types import FrameType
-from typing import Any, NoReturn, TextIO
 
 from fastmlp import signals
 from fastmlp.errors import OutputError
+
+TYPE_CHECKING = False  # its module takes as long as all others of this one
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any, NoReturn, TextIO
 
 
 def begin() -> None:
@@ -29,7 +32,7 @@ def begin() -> None:
     sys.stdout, sys.stderr = _stream(sys.stdout, required=True), _stream(sys.stderr, required=False)
 
 
-def end(main: Callable[[], int]) -> NoReturn:
+def end(main: "Callable[[], int]") -> "NoReturn":
     """Run the command, write what is still to be written, and end the process with the command's exit status."""
     try:
         try:
@@ -45,7 +48,7 @@ def end(main: Callable[[], int]) -> NoReturn:
     sys.exit(status)
 
 
-def _end_at_once(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as `signal` calls it
+def _end_at_once(signum: int, frame: "FrameType | None") -> None:  # noqa: ARG001 - as `signal` calls it
     """End the process where nothing is at stake: an exception may be lost in what is being imported or taken down."""
     try:
         os.write(2, f"{signals.told(signum)}\n".encode())
@@ -69,7 +72,7 @@ def _fill_descriptors() -> None:
 class _Raw(io.RawIOBase):
     """A standard stream that fails once: from then on what is written to it is lost, and that is no error."""
 
-    def __init__(self, raw: Any, *, required: bool) -> None:
+    def __init__(self, raw: "Any", *, required: bool) -> None:
         self._raw, self._required = raw, required
 
     def writable(self) -> bool:
@@ -81,7 +84,7 @@ class _Raw(io.RawIOBase):
     def isatty(self) -> bool:
         return self._raw.isatty()
 
-    def write(self, data: Any) -> int:
+    def write(self, data: "Any") -> int:
         try:
             return self._raw.write(data)
         except OSError as error:
@@ -95,10 +98,10 @@ class _Raw(io.RawIOBase):
             return len(data)
 
 
-def _stream(stream: TextIO | None, *, required: bool) -> TextIO:
+def _stream(stream: "TextIO | None", *, required: bool) -> "TextIO":
     """Return the stream as one that writes what its encoding lacks in escapes, and that may fail."""
     if stream is None:
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - a Path would have to be imported
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - a Path would have to be imported
     binary: Any = stream.buffer
     raw = _Raw(getattr(binary, "raw", binary), required=required)
     return io.TextIOWrapper(
@@ -106,6 +109,6 @@ def _stream(stream: TextIO | None, *, required: bool) -> TextIO:
         encoding=stream.encoding,
         errors="backslashreplace",
         newline=None if os.name == "nt" else "\n",
-        line_buffering=stream.line_buffering or not required,
+        line_buffering=bool(stream.line_buffering) or not required,
         write_through=getattr(stream, "write_through", False),
     )

@@ -88,19 +88,6 @@ def raised() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def held() -> Iterator[None]:
-    """Have signals wait until the body ends; processes that are started in it never receive them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def told(signum: int) -> str:
     """Return what stopped a program, in words."""
     name = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name

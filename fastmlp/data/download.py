@@ -46,9 +46,9 @@ def download_file(
         raise ConfigError(f"{spec.name} has no known size and cannot be downloaded.")
     target, meter = folder / spec.name, Meter(spec.name, spec.size, on_progress)
     try:
-        if target.exists() and not (fault := _fault(spec, target)):
-            return target
         if target.exists():
+            if not (fault := _fault(spec, target)):
+                return target
             meter.report(0, f"{fault} Fetching it again.")
         folder.mkdir(parents=True, exist_ok=True)
         waiting = f"Another process is downloading {spec.name} into {folder}; waiting for its end."
@@ -180,8 +180,8 @@ class _Transfer:
             start, total = (int(stated[1]), stated[2]) if stated else (-1, None)
         if total not in (None, "*", str(self.total)):
             raise DownloadError(
-                f"{self.shown} has {plain(total)} bytes, the published file {self.total}: this is another file, perhaps "
-                f"an error page. {_ELSEWHERE}"
+                f"{self.shown} has {plain(total)} bytes, the published file {self.total}: this is another file, "
+                f"perhaps an error page. {_ELSEWHERE}"
             )
         if start not in (0, have):
             self.ranged = False

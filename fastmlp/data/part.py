@@ -108,7 +108,7 @@ class Part:
         os.ftruncate(self._descriptor, 0)
 
     def become(self, target: Path) -> None:
-        """Take the name of the whole file, once what was written is on the disk: a power cut must leave no empty one."""
+        """Take the whole file's name once all is on the disk: a power cut must leave no empty file of that name."""
         os.fsync(self._descriptor)
         if os.name == "nt":  # which renames no open file
             self._close()

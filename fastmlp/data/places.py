@@ -32,7 +32,7 @@ def cache_dir() -> Path | None:
 
 
 def wrong_address(url: str) -> str:
-    """Return what is wrong with the address of a web folder, without the password in it; nothing for one that may be."""
+    """Return what is wrong with the address of a web folder, without its password; nothing for one that may be."""
     if not url.startswith(("http://", "https://")):
         fault = "is no web address; it must begin with https:// or http://"
     elif not re.fullmatch(r"[!-~]+", url):
@@ -44,7 +44,8 @@ def wrong_address(url: str) -> str:
     if not fault:
         return ""
     shown = without_password(url) if "://" in url else f"***@{url.rpartition('@')[2]}" if "@" in url else url
-    return f"{shown!r} {fault}. Allowed is a web folder, as in https://host/folder, with name:password before the host if need be."
+    allowed = "a web folder, as https://host/folder, with name:password before its host if need be"
+    return f"{shown!r} {fault}. Allowed is {allowed}."
 
 
 def wrong_host(url: str) -> str:

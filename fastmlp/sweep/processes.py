@@ -15,8 +15,6 @@ from typing import Any
 
 from loky import ProcessPoolExecutor
 
-from fastmlp.signals import STOPS, held
-
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 # How often a worker looks whether its parent is there: an idle one waits for jobs for ever and would not notice.
 ORPHAN_SECONDS = 1.0
@@ -36,6 +34,8 @@ def _end_with(parent: int) -> None:
 def _begin(threads: int, parent: int) -> None:
     """Set a new worker up, and check that its limits hold."""
     _end_with(parent)
+    from fastmlp.signals import STOPS
+
     for signum in STOPS:  # terminals and batch systems send them to all; the parent decides what they mean
         signal.signal(signum, signal.SIG_IGN)
     from fastmlp.threads import blas_info
@@ -60,12 +60,11 @@ class Processes(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Run fn in a process that has nothing else to do, or else behind the first one's job."""
         slot = next((i for i, future in enumerate(self._busy) if future is None or future.done()), 0)
-        with held():  # of which a new process would die before it can ignore them
-            try:
-                future = self._pool(slot).submit(fn, *args, **kwargs)
-            except BrokenExecutor:  # its process died between two jobs
-                self._drop(slot)
-                future = self._pool(slot).submit(fn, *args, **kwargs)
+        try:
+            future = self._pool(slot).submit(fn, *args, **kwargs)
+        except BrokenExecutor:  # its process died between two jobs
+            self._drop(slot)
+            future = self._pool(slot).submit(fn, *args, **kwargs)
         self._busy[slot] = future
         return future
 
