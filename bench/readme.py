@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from fastmlp.files import write_whole
+
 README = Path(__file__).parent / "README.md"
 """The page of results and performance."""
 FRONT = Path(__file__).parents[1] / "README.md"
@@ -30,10 +32,7 @@ def block_of(text: str, name: str) -> str:
 
 def write_block(path: Path, name: str, block: str) -> None:
     """Replace the block of this name in a file, in one step."""
-    text = replace_block(path.read_text(encoding="utf-8"), name, block)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, replace_block(path.read_text(encoding="utf-8"), name, block))
 
 
 def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

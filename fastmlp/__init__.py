@@ -8,8 +8,8 @@ choose the BLAS kernels (`fastmlp.coretype`) before numpy loads them.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # its module would be the first thing that a command waits for
 if TYPE_CHECKING:
     from fastmlp.errors import FastMLPError as FastMLPError
     from fastmlp.inputs import ImageInput as ImageInput

@@ -1,7 +1,8 @@
 """The command line of `python -m fastmlp.train`: runs in, one table out.
 
 The table goes to stdout, notices and progress to stderr. Exit status: 0 done, 1 where a run failed, 2 where something
-given cannot be used, 130 after Ctrl-C. Whatever ends it, the runs that finished are in the table and in `--out`.
+given cannot be used, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 141 where nobody reads the table. Whatever
+ends it, the runs that finished are in the table and in `--out`.
 """
 
 import shlex
@@ -14,11 +15,13 @@ from typing import Any
 
 from rich.console import Console
 
+from fastmlp import signals
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.data.mapped import write_mapped
+from fastmlp.data.places import without_password
 from fastmlp.environment import environment
-from fastmlp.errors import ConfigError, DataError, FastMLPError
+from fastmlp.errors import ConfigError, DataError
 from fastmlp.log import Log, logger
 from fastmlp.matmul import measured, resolve
 from fastmlp.model import Model
@@ -39,7 +42,7 @@ from fastmlp.sweep.leftovers import remove_leftovers
 from fastmlp.sweep.lock import WORK, held
 from fastmlp.sweep.loop import Sweep
 from fastmlp.tables import Table, experiments_table, machine, plan_table, results_table, search_table
-from fastmlp.terminal import Compiling, in_words, print_table, say
+from fastmlp.terminal import ERRORS, Compiling, print_table, refused, say
 from fastmlp.threads import blas_threads
 from fastmlp.workers import compile_by, executor_of
 
@@ -65,27 +68,30 @@ _NOT_IN_FILE = (
 def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int:
     """Run the command on `argv` (default: the process's arguments), `notes` said first; return its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    errors = Console(stderr=True)
     with Log() as log:
         try:
             args = parse(argv)
             if args.list:
                 print_table(experiments_table())
                 return 0
-            logger.info("python -m fastmlp.train %s", shlex.join(argv))
+            logger.info(_again(argv))
             return _command(args, argv, Console(stderr=True, quiet=args.quiet), log, notes)
-        except (FastMLPError, MemoryError) as error:
-            say(errors, f"error: {in_words(error)}")
-            return 2
-        except KeyboardInterrupt:
-            say(errors, "Stopped by Ctrl-C." + _how_to_go_on(argv))
-            return 130
+        except ERRORS as error:
+            return refused(error)
+        except KeyboardInterrupt as error:
+            say(Console(stderr=True), signals.told(signals.signum_of(error)) + _how_to_go_on(argv))
+            return signals.status_of(error)
 
 
 def _how_to_go_on(argv: list[str]) -> str:
     if not any(word == "--out" or word.startswith("--out=") for word in argv):
         return " Nothing was kept; with --out DIR the next one can go on from here."
-    return f" To go on: python -m fastmlp.train {shlex.join(argv)}"
+    return f" To go on: {_again(argv)}"
+
+
+def _again(argv: Sequence[str]) -> str:
+    """Return the command line, without the password of an address in it."""
+    return f"python -m fastmlp.train {shlex.join(map(without_password, argv))}"
 
 
 def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes: Sequence[str]) -> int:
@@ -151,10 +157,10 @@ def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes
                 page = make_report(args.out, args.data_dir, lambda words: say(console, words))
             say(console, f"The page is {page}.")
         if failed:
-            again = shlex.join(argv) + " --retry failed" * (args.out is not None)
+            again = _again(argv) + " --retry failed" * (args.out is not None)
             runs = f"{failed} run{'s' * (failed > 1)}"
             say(Console(stderr=True), f"error: {runs} failed; their lines above say why. "
-                f"Once that is mended: python -m fastmlp.train {again}")  # fmt: skip
+                f"Once that is mended: {again}")  # fmt: skip
         return 1 if failed else 0
 
 

@@ -1,5 +1,10 @@
 """`python -m fastmlp.export`: a saved model as ONNX, checked against this package's answers, or in another format."""
 
+if __name__ == "__main__":  # before all other imports, which take a while
+    from fastmlp import program
+
+    program.begin()
+
 from collections.abc import Sequence
 
 from fastmlp.parser import Parser, place
@@ -39,4 +44,6 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    from fastmlp import program
+
+    program.end(main)

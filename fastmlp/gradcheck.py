@@ -12,8 +12,12 @@ A ReLU has no derivative where its input is 0. A difference across such a kink m
 which a unit switches between the points compared are left out of that comparison.
 """
 
+if __name__ == "__main__":  # before all other imports, which take a while
+    from fastmlp import program
+
+    program.begin()
+
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -76,4 +80,6 @@ def _sizes(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from fastmlp import program
+
+    program.end(main)

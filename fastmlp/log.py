@@ -51,7 +51,9 @@ class Log:
         if path is None:
             return
         try:
-            self._file = _File(path, encoding="utf-8")
+            if path.is_fifo():
+                raise OSError(0, "it is a FIFO, which may be waited for for ever")
+            self._file = _File(path, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise OutputError(
                 f"--log {path} cannot be written ({error.strerror}). {remedy(error, 'choose another file')}"

@@ -12,7 +12,7 @@ from fastmlp.config import AUGMENTS, INITS, LABELS, RunConfig
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
 from fastmlp.decay import DECAY_PER
 from fastmlp.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
-from fastmlp.parser import Parser, address, fingerprint, layers, names, number, place, whole
+from fastmlp.parser import Parser, address, fingerprint, layers, mirror, names, number, place, whole
 from fastmlp.plan import WORKERS
 from fastmlp.precision import MATMULS, PRECISIONS
 from fastmlp.results import RETRIES
@@ -80,7 +80,7 @@ def _add_choice(parser: ArgumentParser) -> None:
     text = "auto: CIFAR-100 if there, else embedded (the default)"
     add("--dataset", choices=DATASET_NAMES, default="auto", help=text)
     add("--data-dir", type=place, metavar="DIR", help="where the data lie (default: the user's cache)")
-    add("--mirror", metavar="URL", help="fetch from this address instead of the public host")
+    add("--mirror", type=mirror, metavar="URL", help="fetch from this address instead of the public host")
     text = "refuse data of another one, as sweep.toml does (default: any)"
     add("--fingerprint", type=fingerprint, default="any", metavar="HEX", help=text)
     add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="the first seed (default: %(default)s)")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fastmlp.config import MOST, parse_layers
+from fastmlp.data.places import without_password, wrong_address
 from fastmlp.errors import ConfigError, suggestion
 
 
@@ -44,7 +45,7 @@ class Parser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the program with status 2, having said the message under the usage."""
-        super().error(message.encode(errors="backslashreplace").decode())
+        super().error(without_password(message).encode(errors="backslashreplace").decode())
 
     def _check_value(self, action: Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -154,6 +155,13 @@ def address(text: str) -> str:
         raise ArgumentTypeError(
             f"{text!r} is not the address of a scheduler; give the one that `dask scheduler` prints, as in tcp://host:8786"
         )
+    return text
+
+
+def mirror(text: str) -> str:
+    """Read the address of a web folder."""
+    if wrong := wrong_address(text):
+        raise ArgumentTypeError(wrong)
     return text
 
 

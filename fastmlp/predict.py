@@ -1,5 +1,10 @@
 """`python -m fastmlp.predict`: what a saved model says of pictures, of arrays, or of a data set's test images."""
 
+if __name__ == "__main__":  # before all other imports, which take a while
+    from fastmlp import program
+
+    program.begin()
+
 from collections.abc import Sequence
 
 from fastmlp.data import DATASET_NAMES
@@ -47,4 +52,6 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    from fastmlp import program
+
+    program.end(main)

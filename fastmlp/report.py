@@ -1,5 +1,10 @@
 """`python -m fastmlp.report DIR`: a sweep's figures and tables on one page, at any time, from what is in its folder."""
 
+if __name__ == "__main__":  # before all other imports, which take a while
+    from fastmlp import program
+
+    program.begin()
+
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -90,4 +95,6 @@ def _report(args: argparse.Namespace, console: "Console") -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    from fastmlp import program
+
+    program.end(main)

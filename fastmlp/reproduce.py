@@ -1,5 +1,10 @@
 """`python -m fastmlp.reproduce DIR RUN_ID`: train a run of a sweep once more, and compare its weights and figures."""
 
+if __name__ == "__main__":  # before all other imports, which take a while
+    from fastmlp import program
+
+    program.begin()
+
 import argparse
 from collections.abc import Sequence
 from math import isnan
@@ -115,4 +120,6 @@ def _reproduce(args: argparse.Namespace, console: "Console") -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    from fastmlp import program
+
+    program.end(main)

@@ -3,14 +3,16 @@
 Nothing here loads numpy or numba before it must: a command says its first line while these still load.
 """
 
+import errno
 import logging
+import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fastmlp import __version__
-from fastmlp.errors import ConfigError, FastMLPError
+from fastmlp import __version__, signals
+from fastmlp.errors import ConfigError, FastMLPError, remedy
 from fastmlp.text import plain, visible
 
 if TYPE_CHECKING:
@@ -139,7 +141,39 @@ def in_words(error: Exception) -> str:
     """Return an error as a command says it."""
     if isinstance(error, MemoryError):
         return f"the memory does not suffice ({error}). Give smaller layers, or a smaller batch."
+    if isinstance(error, OSError) and not isinstance(error, FastMLPError):
+        return _of_system(error)
     return str(error)
+
+
+def _of_system(error: OSError) -> str:
+    """Return in words what the system refused, wherever that was."""
+    try:
+        os.getcwd()  # noqa: PTH109 - Path's is the same
+    except FileNotFoundError:
+        return "the folder that you are in is there no more. Change to another one, and give the command again."
+    reason = error.strerror or str(error)
+    if reason.startswith("No usable temporary directory"):
+        return f"{reason}. Set TMPDIR to a folder that can be written to."
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return f"{where}{reason}. {remedy(error, 'give another path')}"
+
+
+# What may end a command without being a bug: what its user can mend.
+ERRORS = (FastMLPError, MemoryError, OSError)
+# What a shell says of a program that wrote to a pipe which nobody reads any more, as in `| head`.
+BROKEN_PIPE = 128 + 13
+
+
+def refused(error: Exception) -> int:
+    """Say which of ERRORS ended a command, and return the exit status: 2, or that of a pipe that nobody reads."""
+    from rich.console import Console
+
+    if isinstance(error, FastMLPError) and isinstance(error, OSError) and error.errno == errno.EPIPE:
+        _logger.info(str(error))
+        return BROKEN_PIPE
+    say(Console(stderr=True), f"error: {in_words(error)}")
+    return 2
 
 
 Command = Callable[[Namespace, "Console"], int]
@@ -148,20 +182,22 @@ Command = Callable[[Namespace, "Console"], int]
 def run_command(load: Callable[[], Command], args: Namespace, what: str) -> int:
     """Say what a command does, load it, run it, and return its exit status: 2 after an error, 130 after Ctrl-C.
 
-    load() imports what the command needs, and returns it: it is called with `args` and a console, quiet by `--quiet`
+    After SIGTERM and SIGHUP it is 143 and 129. load() imports what the command needs, and returns it: it is called with
+    `args` and a console, quiet by `--quiet`
     """
     from rich.console import Console  # here, as in each command: `--help` has no use for it
 
     console = Console(stderr=True, quiet=getattr(args, "quiet", False))
     try:
         say_first(console, what)
-        return _loaded(load)(args, console)
-    except (FastMLPError, MemoryError) as error:
-        say(Console(stderr=True), f"error: {in_words(error)}")
-        return 2
-    except KeyboardInterrupt:
-        say(Console(stderr=True), "Stopped by Ctrl-C.")
-        return 130
+        command = _loaded(load)
+        with signals.raised():
+            return command(args, console)
+    except ERRORS as error:
+        return refused(error)
+    except KeyboardInterrupt as error:
+        say(Console(stderr=True), signals.told(signals.signum_of(error)))
+        return signals.status_of(error)
 
 
 def _loaded(load: Callable[[], Command]) -> Command:

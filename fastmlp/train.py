@@ -1,15 +1,18 @@
 """`python -m fastmlp.train`: say what is asked for and choose the BLAS kernels, before numpy loads; then do it."""
 
+if __name__ == "__main__":  # before all other imports, which take a while
+    from fastmlp import program
+
+    program.begin()
+
 import sys
 from collections.abc import Sequence
 
 from fastmlp import coretype
-from fastmlp.errors import FastMLPError
 from fastmlp.options import asked_for, parse
 from fastmlp.plan import settings_of
 from fastmlp.tables import experiments_table
-from fastmlp.terminal import Command, print_table, run_command
-from fastmlp.text import visible
+from fastmlp.terminal import ERRORS, Command, print_table, refused, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,9 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parse(argv)
         settings_of(args)  # refuses what no data can mend
-    except FastMLPError as error:
-        print(f"error: {visible(str(error))}", file=sys.stderr)
-        return 2
+    except ERRORS as error:
+        return refused(error)
     if args.list:
         print_table(experiments_table())
         return 0
@@ -35,4 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from fastmlp import program
+
+    program.end(main)

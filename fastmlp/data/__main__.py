@@ -1,14 +1,20 @@
 """`python -m fastmlp.data`: fetch a data set, or describe one in tables."""
 
+if __name__ == "__main__":  # before all other imports, which take a while
+    from fastmlp import program
+
+    program.begin()
+
 import argparse
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fastmlp import signals
 from fastmlp.data import DATASET_NAMES, cache_dir
 from fastmlp.data.cifar import LAYOUTS, REPORT_IMAGE, TITLES
-from fastmlp.errors import FastMLPError
-from fastmlp.parser import Parser, place, whole
+from fastmlp.parser import Parser, mirror, place, whole
+from fastmlp.terminal import ERRORS, refused
 from fastmlp.text import plain, visible
 
 if TYPE_CHECKING:
@@ -27,16 +33,17 @@ checksum and is read as it is: there is no need to extract it, though an extract
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 after an error, 130 when interrupted."""
+    """Run the command line and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
-    except FastMLPError as error:
-        print(f"error: {visible(str(error))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped. A download goes on from here when the same command is run again.", file=sys.stderr)
-        return 130
+        with signals.raised():
+            options.run(options)
+    except ERRORS as error:
+        return refused(error)
+    except KeyboardInterrupt as error:
+        stopped = signals.told(signals.signum_of(error))
+        print(f"{stopped} A download goes on from here when the same command is run again.", file=sys.stderr)
+        return signals.status_of(error)
     return 0
 
 
@@ -53,7 +60,7 @@ def _parser() -> Parser:
     command.add_argument("name", choices=sorted(TITLES), help="the data set")
     command.add_argument("--data-dir", type=place, metavar="DIR", help=f"where to put the archive (default: {cache})")
     command.add_argument(
-        "--mirror", metavar="URL", help="web folder that holds the archive, instead of the public host"
+        "--mirror", type=mirror, metavar="URL", help="web folder that holds the archive, instead of the public host"
     )
     command.add_argument(
         "--form", choices=("binary", "python"), default="binary", help="which published archive (default: %(default)s)"
@@ -123,4 +130,6 @@ def _describe(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    from fastmlp import program
+
+    program.end(main)

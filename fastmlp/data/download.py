@@ -5,13 +5,16 @@ import re
 import shutil
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fastmlp.data.layout import FileSpec, check_digest, check_size
 from fastmlp.data.meter import Meter, OnProgress
+from fastmlp.data.part import Part
+from fastmlp.data.places import wrong_address
+from fastmlp.data.web import opener, plain, request_for, shown
 from fastmlp.errors import ConfigError, DataError, DownloadError
+from fastmlp.files import opened
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds to wait after the first, second, ... attempt in a row that brought nothing; then the download gives up."""
@@ -33,29 +36,27 @@ def download_file(
     """Download `base_url/spec.name` into `folder` and return its path; a file already there and whole is kept.
 
     The bytes go to `<name>.part`, which a later call goes on with (HTTP Range), and take their name only once length
-    and checksum are those of `spec`, which must state its size. A connection counts as lost after `timeout` seconds of
-    silence. Raises DownloadError, naming the cause and what to do; ConfigError for a URL that is not http or https.
+    and checksum are those of `spec`, which must state its size. Of several that fetch it into one folder, one does and
+    the others wait for it. A connection counts as lost after `timeout` seconds of silence. Raises DownloadError, naming
+    the cause and what to do; ConfigError for an address that cannot be asked.
     """
-    if not base_url.startswith(("http://", "https://")):
-        raise ConfigError(f"--mirror {base_url} is no web address; it must begin with https:// or http://.")
-    target = folder / spec.name
-    transfer = _Transfer(spec, f"{base_url.rstrip('/')}/{spec.name}", folder, on_progress, timeout)
+    if wrong := wrong_address(base_url):
+        raise ConfigError(f"--mirror {wrong}")
+    if spec.size is None:
+        raise ConfigError(f"{spec.name} has no known size and cannot be downloaded.")
+    target, meter = folder / spec.name, Meter(spec.name, spec.size, on_progress)
     try:
         if target.exists():
             if not (fault := _fault(spec, target)):
                 return target
-            transfer.tell(f"{fault} Fetching it again.")
-        transfer.make_room()
-        resumed = transfer.have > 0
-        transfer.fill(pauses)
-        if resumed and (fault := _fault(spec, transfer.part)):
-            # The bytes of an earlier session may be the bad ones: one clean try is due before the host is blamed.
-            transfer.discard(fault)
-            transfer.fill(pauses)
-        if fault := _fault(spec, transfer.part):
-            transfer.discard(fault)
-            raise DownloadError(f"{transfer.url} is not the published file. {fault} {_ELSEWHERE}")
-        transfer.part.replace(target)
+            meter.report(0, f"{fault} Fetching it again.")
+        folder.mkdir(parents=True, exist_ok=True)
+        waiting = f"Another process is downloading {spec.name} into {folder}; waiting for its end."
+        with Part(folder / f"{spec.name}.part", lambda: meter.report(0, waiting)) as part:
+            if target.exists() and not _fault(spec, target):  # the other one's
+                return target
+            _fetch(_Transfer(spec, spec.size, f"{base_url.rstrip('/')}/{spec.name}", part, meter, timeout), pauses)
+            part.become(target)
     except DownloadError:
         raise
     except OSError as error:
@@ -63,10 +64,23 @@ def download_file(
     return target
 
 
+def _fetch(transfer: "_Transfer", pauses: Sequence[float]) -> None:
+    transfer.make_room()
+    resumed = transfer.have > 0
+    transfer.fill(pauses)
+    if resumed and (fault := transfer.fault()):
+        # The bytes of an earlier session may be the bad ones: one clean try is due before the host is blamed.
+        transfer.discard(fault)
+        transfer.fill(pauses)
+    if fault := transfer.fault():
+        transfer.discard(fault)
+        raise DownloadError(f"{transfer.shown} is not the published file. {fault} {_ELSEWHERE}")
+
+
 def _fault(spec: FileSpec, path: Path) -> str:
     """Say what is wrong with the file at `path`; empty when it is the published one."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             check_size(spec, str(path), path.stat().st_size, "")
             check_digest(spec, str(path), file, "")
     except DataError as error:
@@ -81,42 +95,43 @@ class _CutError(Exception):
 class _Transfer:
     """The part file, the requests that fill it, and the news about them."""
 
-    def __init__(self, spec: FileSpec, url: str, folder: Path, on_progress: OnProgress | None, timeout: float) -> None:
-        if spec.size is None:
-            raise ConfigError(f"{spec.name} has no known size and cannot be downloaded.")
-        self.name, self.total, self.url, self.timeout = spec.name, spec.size, url, timeout
-        self.part = folder / f"{spec.name}.part"
+    def __init__(self, spec: FileSpec, total: int, url: str, part: Part, meter: Meter, timeout: float) -> None:
+        self.spec, self.total, self.part, self.meter, self.timeout = spec, total, part, meter, timeout
+        self.url, self.shown = url, shown(url)
         self.ranged = True  # whether the host is believed to serve ranges
-        self.meter = Meter(spec.name, spec.size, on_progress)
 
     @property
     def have(self) -> int:
         """Bytes in the part file."""
-        return self.part.stat().st_size if self.part.exists() else 0
+        return self.part.size
+
+    def fault(self) -> str:
+        """Say what is wrong with the part file; empty when it is the published one."""
+        return _fault(self.spec, self.part.path)
 
     def tell(self, note: str = "") -> None:
         """Report how the part file stands."""
         self.meter.report(self.have, note)
 
     def make_room(self) -> None:
-        """Make the folder and check that the rest fits."""
-        self.part.parent.mkdir(parents=True, exist_ok=True)
-        free, rest = shutil.disk_usage(self.part.parent).free, self.total - self.have
+        """Check that the rest fits."""
+        folder = self.part.path.parent
+        free, rest = shutil.disk_usage(folder).free, self.total - self.have
         if free < rest:
             raise DownloadError(
-                f"{self.part.parent} has {free:,} bytes free and {self.name} needs {rest:,} more. "
+                f"{folder} has {free:,} bytes free and {self.spec.name} needs {rest:,} more. "
                 "Make room, or name another folder with --data-dir."
             )
 
     def discard(self, why: str) -> None:
-        """Delete the part file and say why."""
-        self.part.unlink()
+        """Empty the part file and say why."""
+        self.part.clear()
         self.tell(f"{why} The part is discarded.")
 
     def fill(self, pauses: Sequence[float]) -> None:
         """Request until the part file has its full length, however often the connection is cut."""
         if self.have > self.total:
-            self.discard(f"{self.part} is longer than the published file.")
+            self.discard(f"{self.part.path} is longer than the published file.")
         fruitless = 0
         self.tell()
         while (have := self.have) < self.total:
@@ -126,8 +141,8 @@ class _Transfer:
                 fruitless = 1 if self.have > have else fruitless + 1
                 if fruitless > len(pauses):
                     raise DownloadError(
-                        f"{self.url}: {cut}; gave up after {fruitless} attempts in a row that brought nothing. "
-                        f"{self.have:,} of {self.total:,} bytes are kept in {self.part}: the same command goes on "
+                        f"{self.shown}: {cut}; gave up after {fruitless} attempts in a row that brought nothing. "
+                        f"{self.have:,} of {self.total:,} bytes are kept in {self.part.path}: the same command goes on "
                         f"from there. {_ELSEWHERE}"
                     ) from cut
                 pause = pauses[fruitless - 1]
@@ -137,19 +152,15 @@ class _Transfer:
 
     def _request(self, have: int) -> None:
         """Request the bytes from `have` on and write what arrives."""
-        headers = {"User-Agent": "fastmlp", "Accept-Encoding": "identity"}
-        if have and self.ranged:
-            headers["Range"] = f"bytes={have}-"
         try:
-            response = urllib.request.urlopen(  # noqa: S310 - the scheme was checked
-                urllib.request.Request(self.url, headers=headers),  # noqa: S310
-                timeout=self.timeout,
-            )
+            response = opener().open(request_for(self.url, have if self.ranged else 0), timeout=self.timeout)
         except urllib.error.HTTPError as error:
             with error:
-                self._refused(error.code, error.reason)
+                self._refused(error.code, plain(error.reason))
+        except DownloadError as error:  # of a redirection
+            raise DownloadError(f"{self.shown}: {error} {_ELSEWHERE}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise _CutError(f"no connection ({getattr(error, 'reason', None) or error})") from error
+            raise _CutError(f"no connection ({plain(getattr(error, 'reason', None) or error)})") from error
         else:
             with response:
                 self._write(self._blocks(response, skip=self._start(response, have)), have)
@@ -158,7 +169,7 @@ class _Transfer:
         if code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             self.ranged = False
         elif code not in _PASSING:
-            raise DownloadError(f"{self.url}: the host answers {code} {reason}. {_ELSEWHERE}")
+            raise DownloadError(f"{self.shown}: the host answers {code} {reason}. {_ELSEWHERE}")
         raise _CutError(f"the host answers {code} {reason}")
 
     def _start(self, response: http.client.HTTPResponse, have: int) -> int:
@@ -169,8 +180,8 @@ class _Transfer:
             start, total = (int(stated[1]), stated[2]) if stated else (-1, None)
         if total not in (None, "*", str(self.total)):
             raise DownloadError(
-                f"{self.url} has {total} bytes, the published file {self.total}: this is another file, perhaps "
-                f"an error page. {_ELSEWHERE}"
+                f"{self.shown} has {plain(total)} bytes, the published file {self.total}: this is another file, "
+                f"perhaps an error page. {_ELSEWHERE}"
             )
         if start not in (0, have):
             self.ranged = False
@@ -183,20 +194,16 @@ class _Transfer:
             try:
                 block = response.read1(_BLOCK)
             except (OSError, http.client.HTTPException) as error:
-                raise _CutError(f"connection lost ({error})") from error
+                raise _CutError(f"connection lost ({plain(error)})") from error
             if not block:
                 return
             yield block[skip:]
             skip = max(0, skip - len(block))
 
     def _write(self, blocks: Iterator[bytes], have: int) -> None:
-        self.part.touch()
-        # Written in place rather than appended: two downloads at once then write the same bytes to the same places.
-        with self.part.open("r+b") as file:
-            file.seek(have)
-            for block in blocks:
-                have += file.write(block[: self.total - have])
-                self.meter.advance(have)
-                if have == self.total:
-                    return
+        for block in blocks:
+            have += self.part.write(block[: self.total - have], have)
+            self.meter.advance(have)
+            if have == self.total:
+                return
         raise _CutError("connection closed early")

@@ -3,15 +3,12 @@
 Results never depend on how many runs work at once, nor on the order in which they end.
 """
 
-import signal
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +20,7 @@ from fastmlp.environment import environment
 from fastmlp.errors import ClusterError, OutputError, WorkerError
 from fastmlp.files import write_whole
 from fastmlp.results import RunResult, failed_result, now, write_results
+from fastmlp.signals import Requests, Stopped, handled
 from fastmlp.sweep.board import Board
 from fastmlp.sweep.deaths import WorkerDied
 from fastmlp.sweep.fits import check_fits
@@ -57,28 +55,11 @@ class Watcher(Protocol):
         ...
 
 
-class _Stop:
-    """Counts Ctrl-C, and a system's request to end (SIGTERM, as batch systems send it before they kill)."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def __call__(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as `signal` calls it
-        self.asked += 1
-
-
 @contextmanager
-def _stop_on_signals() -> Iterator[_Stop]:
-    stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
+def _stop_on_signals() -> Iterator[Requests]:
+    stop = Requests()
+    with handled(stop):
         yield stop
-        return
-    before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 class Quiet:
@@ -127,8 +108,9 @@ class Sweep:
     def run(self, configs: Sequence[RunConfig], *, until: int | None = None, test: bool = True) -> list[RunResult]:
         """Run them all, each up to the epoch `until`; return their results in this order.
 
-        A run that raises, or whose worker dies too often, has the status "failed". The first Ctrl-C lets the epochs
-        under way end and be saved, and then raises KeyboardInterrupt; the second raises it at once.
+        A run that raises, or whose worker dies too often, has the status "failed". The first Ctrl-C,
+        SIGTERM or SIGHUP lets the epochs under way end and be saved, and then raises KeyboardInterrupt; the second of
+        the first two raises it at once.
         """
         every: dict[str, Any] = {"until": until, "test": test, "start": self._start, "models": self._models}
         waiting = deque(Job(config, self.fingerprint, self._work, **every) for config in configs)
@@ -141,10 +123,10 @@ class Sweep:
                 results[result.run_id] = result
                 self._watcher.finish(result)
             if stop.asked:
-                raise KeyboardInterrupt
+                raise Stopped(stop.signum)
         return [results[name] for name in order]
 
-    def _outcomes(self, waiting: deque[Job], stop: _Stop) -> Iterator[Outcome]:
+    def _outcomes(self, waiting: deque[Job], stop: Requests) -> Iterator[Outcome]:
         free, running, deaths = list(range(self._jobs)), dict[Future[Outcome], Job](), Counter[str]()
         began: dict[str, str] = {}  # by this machine's clock, whichever a run is on
         while running or (waiting and not stop.asked):
@@ -173,7 +155,7 @@ class Sweep:
                     "Stopping: the epochs under way end first and are saved. Ctrl-C again stops at once."
                 )
             if stop.asked > 1:
-                raise KeyboardInterrupt
+                raise Stopped(stop.signum)
 
 
 def submit(executor: Executor, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":

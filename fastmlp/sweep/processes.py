@@ -83,7 +83,10 @@ def _end_with(parent: int) -> None:
 def _begin(threads: int, parent: int) -> None:
     """Set a new worker up, and check that its limits hold."""
     _end_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides what it means
+    from fastmlp.signals import STOPS
+
+    for signum in STOPS:  # terminals and batch systems send them to all; the parent decides what they mean
+        signal.signal(signum, signal.SIG_IGN)
     from fastmlp.threads import blas_info
 
     wrong = [library for library in blas_info() if library["num_threads"] > threads]

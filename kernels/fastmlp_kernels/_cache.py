@@ -78,6 +78,13 @@ def _folder_source(file: Path) -> str | None:
 _package_source_at_import, _folder_source_at_import = cache(_package_source), cache(_folder_source)
 
 
+def _absolute(file: str) -> Path:
+    try:
+        return Path(file).absolute()
+    except FileNotFoundError:  # the current folder is there no more, and so no code beside a file in it
+        return Path(file)
+
+
 def package_version() -> str:
     """Return the part of an entry's name that tells the version of this package and of what it compiles with."""
     return _digest(_package_source_at_import(), numba.__version__, llvmlite.__version__, np.__version__, sys.version)
@@ -98,7 +105,7 @@ class KernelCache(_Base):
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self._of, self._file = function, Path(function.__code__.co_filename).absolute()
+        self._of, self._file = function, _absolute(function.__code__.co_filename)
         # now, as the code on disk may be another by the time that something is compiled
         self._code = self._sources(_package_source_at_import, _folder_source_at_import) if wanted() else (None, None)
 

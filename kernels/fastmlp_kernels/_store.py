@@ -25,6 +25,8 @@ MOST_BYTES = 256 << 20
 STALE_SECONDS = 3600.0
 ENTRY, PART = ".kernel", ".part"
 _DIGEST = sha256().digest_size
+# A link is followed nowhere, and a FIFO waited for by nobody.
+_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 logger = logging.getLogger("fastmlp_kernels")
 
@@ -51,7 +53,10 @@ def _wrong_value() -> str:
 def place() -> Path | None:
     """Return where the folder lies, or would: `NUMBA_CACHE_DIR`, else the user's caches; None where that is unknown."""
     if given := os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(given).absolute() / "fastmlp"
+        try:
+            return Path(given).absolute() / "fastmlp"
+        except FileNotFoundError:  # the current folder is there no more
+            return None
     if (xdg := os.environ.get("XDG_CACHE_HOME")) and Path(xdg).is_absolute():
         return Path(xdg) / "fastmlp" / "kernels"
     try:
@@ -167,14 +172,19 @@ def write(path: Path, content: bytes) -> None:
 def read(path: Path) -> bytes | None:
     """Return an entry's content, None where there is none; ValueError where it is not whole."""
     try:
-        content = path.read_bytes()
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _PLAIN))  # noqa: SIM115 - below
     except FileNotFoundError:
         return None
-    if _sealed(path, content[_DIGEST:]) != content[:_DIGEST]:
-        raise ValueError("damaged")
-    with suppress(OSError):  # a folder that can only be read serves as well
-        if abs(time.time() - path.stat().st_mtime) > STALE_SECONDS:
-            os.utime(path)
+    with file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError("no file")
+        content = file.read()
+        if _sealed(path, content[_DIGEST:]) != content[:_DIGEST]:
+            raise ValueError("damaged")
+        with suppress(OSError):  # a folder that can only be read serves as well
+            if abs(time.time() - about.st_mtime) > STALE_SECONDS:
+                os.utime(file.fileno() if os.utime in os.supports_fd else path)
     return content[_DIGEST:]
 
 

@@ -8,6 +8,8 @@
 
 import argparse
 import difflib
+import io
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -105,5 +107,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if removed.left else 0
 
 
+def _program() -> int:
+    """Run the command as a program: the errors of its user and of the standard output are no tracebacks."""
+    try:
+        status = main()
+        print(end="", flush=True)
+    except KeyboardInterrupt:
+        status = 130
+    except OSError as error:
+        status = 141 if isinstance(error, BrokenPipeError) else 2  # of a pipe that nobody reads
+        if status == 2:
+            print(f"error: {error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python still has to write there
+    return status
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+            stream.reconfigure(errors="backslashreplace")
+    raise SystemExit(_program())

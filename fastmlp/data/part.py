@@ -1,0 +1,121 @@
+"""The part of a download that is there: a file of a known name, so that a later one goes on with it.
+
+As the name is known, someone else may have put something there: only a regular file of this user is written to, by no
+link.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fastmlp.errors import DownloadError
+from fastmlp.files import sync_folder
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+
+
+class Part:
+    """A context in which the file is open, and locked where that can be; it is there no more where it stays empty.
+
+    waits() : called before it waits for another process that has it. OSError where it cannot be written, DownloadError
+    where something else is in its place.
+    """
+
+    def __init__(self, path: Path, waits: Callable[[], None]) -> None:
+        self.path, self._waits = path, waits
+
+    def __enter__(self) -> Self:
+        self._descriptor = self._open()
+        while not self._lock():  # the other one gave it its name, or removed it
+            self._close()
+            self._descriptor = self._open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        with suppress(OSError):
+            if not self.size and self._is_there():
+                self.path.unlink()
+        self._close()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
+        except FileExistsError:
+            pass
+        if self.path.is_symlink():  # where the system cannot be told to follow none
+            raise self._odd("a symbolic link")
+        descriptor = os.open(self.path, os.O_RDWR | _FLAGS)
+        found = os.fstat(descriptor)
+        try:
+            if not stat.S_ISREG(found.st_mode):
+                raise self._odd("no file")
+            if os.name == "posix" and found.st_uid != os.geteuid():
+                raise self._odd("another user's")
+            if found.st_nlink > 1:
+                raise self._odd("a file that has other names too")
+        except DownloadError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _odd(self, what: str) -> DownloadError:
+        return DownloadError(
+            f"{self.path} is {what}, not the part of a download. Remove it, or name another folder with --data-dir."
+        )
+
+    def _lock(self) -> bool:
+        """Wait for the lock; return whether the file is still there under its name."""
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._waits()
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            except OSError:  # a file system without locks
+                pass
+        return self._is_there()
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(self.path.lstat(), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
+
+    @property
+    def size(self) -> int:
+        """Bytes in it."""
+        return os.fstat(self._descriptor).st_size
+
+    def write(self, block: bytes, at: int) -> int:
+        """Write at a place, and return how many bytes that were."""
+        os.lseek(self._descriptor, at, os.SEEK_SET)
+        rest = memoryview(block)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+        return len(block)
+
+    def clear(self) -> None:
+        """Throw away what it holds."""
+        os.ftruncate(self._descriptor, 0)
+
+    def become(self, target: Path) -> None:
+        """Take the whole file's name once all is on the disk: a power cut must leave no empty file of that name."""
+        os.fsync(self._descriptor)
+        if os.name == "nt":  # which renames no open file
+            self._close()
+        self.path.replace(target)
+        sync_folder(target.parent)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)

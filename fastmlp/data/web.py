@@ -1,0 +1,56 @@
+"""Requests for a download: whom to ask, with whose password, and to whom an answer may send on."""
+
+import base64
+import urllib.request
+from http.client import HTTPMessage
+from typing import IO
+from urllib.parse import unquote, urlsplit
+
+from fastmlp.data.places import without_password, wrong_host
+from fastmlp.errors import DownloadError
+
+_MOST_LETTERS = 200  # of what a host says, in a message
+
+
+def shown(url: str) -> str:
+    """Return an address as messages have it: without name and password."""
+    return urlsplit(url)._replace(netloc=urlsplit(url).netloc.rpartition("@")[2]).geturl()
+
+
+def request_for(url: str, start: int) -> urllib.request.Request:
+    """Return the request for what an address holds from byte `start` on, with the password that the address has."""
+    request = urllib.request.Request(shown(url), headers={"User-Agent": "fastmlp", "Accept-Encoding": "identity"})  # noqa: S310 - the scheme was checked
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    who, at, _ = urlsplit(url).netloc.rpartition("@")
+    if at:
+        # Unredirected: it is for no other host, to which an answer may send on.
+        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(unquote(who).encode()).decode()}")
+    return request
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows an answer to web addresses alone, and from https never to http; ten at most, as urllib has it."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        """Return the request for the other address."""
+        old, new = (urlsplit(url).scheme for url in (req.full_url, newurl))
+        allowed = ("https",) if old == "https" else ("http", "https")
+        if new not in allowed or wrong_host(newurl):
+            raise DownloadError(
+                f"the host sends on to {plain(newurl)}; followed are redirections to {' and '.join(allowed)} alone."
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def opener() -> urllib.request.OpenerDirector:
+    """Return what opens requests, by the proxies that the environment names."""
+    return urllib.request.build_opener(_Redirects)
+
+
+def plain(said: object) -> str:
+    """Return what a host said as one short line, without control characters and passwords."""
+    text = " ".join(without_password(str(said)).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_MOST_LETTERS])

@@ -1,0 +1,114 @@
+"""The outermost level of each command: its first moment, its last one, and its standard streams.
+
+A command's module begins and ends by
+
+    if __name__ == "__main__":
+        from fastmlp import program
+
+        program.begin()
+
+before all other imports and, after all, `program.end(main)`. Between them a signal ends the program by one line, a
+terminal that is gone costs only what would be said there, and a standard output that fails is an OutputError.
+"""
+
+import io
+import os
+import sys
+
+from fastmlp import signals
+from fastmlp.errors import OutputError
+
+TYPE_CHECKING = False  # its module takes as long as all others of this one
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any, NoReturn, TextIO
+
+
+def begin() -> None:
+    """Prepare the process, before anything that takes time is imported."""
+    signals.install(_end_at_once)
+    _fill_descriptors()
+    sys.stdout, sys.stderr = _stream(sys.stdout, required=True), _stream(sys.stderr, required=False)
+
+
+def end(main: "Callable[[], int]") -> "NoReturn":
+    """Run the command, write what is still to be written, and end the process with the command's exit status."""
+    try:
+        try:
+            status = main()
+        except SystemExit as stop:  # of the parser
+            status = stop.code
+        signals.install(_end_at_once)
+        sys.stdout.flush()
+    except OutputError as error:  # of the standard output: others do not come out of a command
+        from fastmlp.terminal import refused
+
+        status = refused(error)
+    sys.exit(status)
+
+
+def _end_at_once(signum: int, frame: "FrameType | None") -> None:  # noqa: ARG001 - as `signal` calls it
+    """End the process where nothing is at stake: an exception may be lost in what is being imported or taken down."""
+    try:
+        os.write(2, f"{signals.told(signum)}\n".encode())
+    finally:
+        os._exit(128 + signum)
+
+
+def _fill_descriptors() -> None:
+    """Open what was closed, as by `>&-`: the next file that is opened would be the standard output."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            os.set_inheritable(descriptor, True)
+
+
+class _Raw(io.RawIOBase):
+    """A standard stream that fails once: from then on what is written to it is lost, and that is no error."""
+
+    def __init__(self, raw: "Any", *, required: bool) -> None:
+        self._raw, self._required = raw, required
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def isatty(self) -> bool:
+        return self._raw.isatty()
+
+    def write(self, data: "Any") -> int:
+        try:
+            return self._raw.write(data)
+        except OSError as error:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, self._raw.fileno())
+            os.close(null)
+            if self._required:
+                failed = OutputError(f"The standard output cannot be written ({error.strerror}). Send it elsewhere.")
+                failed.errno = error.errno
+                raise failed from error
+            return len(data)
+
+
+def _stream(stream: "TextIO | None", *, required: bool) -> "TextIO":
+    """Return the stream as one that writes what its encoding lacks in escapes, and that may fail."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - a Path would have to be imported
+    binary: Any = stream.buffer
+    raw = _Raw(getattr(binary, "raw", binary), required=required)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        newline=None if os.name == "nt" else "\n",
+        line_buffering=bool(stream.line_buffering) or not required,
+        write_through=getattr(stream, "write_through", False),
+    )

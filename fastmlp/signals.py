@@ -1,0 +1,104 @@
+"""What asks a program to stop: Ctrl-C, SIGTERM, as batch systems send it before they kill, a terminal that closes.
+
+A signal that the program is to ignore, as SIGHUP under `nohup`, stays ignored.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+# By name: Windows has not all of them.
+STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+# `timeout` sends SIGTERM twice, to its child and to the group that the child is in; of a terminal that closes the shell
+# tells, and then the system.
+SAME_SECONDS = 1.0
+
+Handler = Callable[[int, FrameType | None], object]
+
+
+class Stopped(KeyboardInterrupt):
+    """The program was asked to stop, by the signal `signum`."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+class Requests:
+    """Counts requests to stop, as the handler of a signal: the first is to be met in order, the second at once.
+
+    A closing terminal is never a second one: whoever sat there is gone.
+    """
+
+    _last = float("-inf")  # of all in this process: one may end, and the next begin, between the two of a request
+
+    def __init__(self) -> None:
+        self.asked, self.signum = 0, int(signal.SIGINT)
+
+    def __call__(self, signum: int, frame: FrameType | None = None) -> None:  # noqa: ARG002 - as `signal` calls it
+        """Take note of a signal."""
+        now, before = time.monotonic(), Requests._last
+        Requests._last = now
+        same = signum != signal.SIGINT and now - before < SAME_SECONDS
+        if same or (self.asked and signum not in (signal.SIGINT, signal.SIGTERM)):
+            return
+        if not self.asked:
+            self.signum = signum
+        self.asked += 1
+
+
+def install(handler: Handler) -> dict[int, "Handler | int"]:
+    """Have `handler` called for each of these signals that is not ignored; return the handlers before it."""
+    before: dict[int, Handler | int] = {}
+    if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+        for signum in STOPS:
+            found = signal.getsignal(signum)
+            if found is not None and found != signal.SIG_IGN:
+                before[signum] = found
+                signal.signal(signum, handler)
+    return before
+
+
+@contextmanager
+def handled(handler: Handler) -> Iterator[None]:
+    """Have `handler` called for each of these signals in the body."""
+    before = install(handler)
+    try:
+        yield
+    finally:
+        for signum, old in before.items():
+            signal.signal(signum, old)
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Have each request to stop raise Stopped in the body, and again while that makes its way out."""
+    requests = Requests()
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        before = requests.asked
+        requests(signum, frame)
+        if requests.asked > before:
+            raise Stopped(signum)
+
+    with handled(stop):
+        yield
+
+
+def told(signum: int) -> str:
+    """Return what stopped a program, in words."""
+    name = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
+    return f"Stopped by {name}."
+
+
+def signum_of(error: KeyboardInterrupt) -> int:
+    """Return the signal that an interruption stands for."""
+    return error.signum if isinstance(error, Stopped) else int(signal.SIGINT)
+
+
+def status_of(error: KeyboardInterrupt) -> int:
+    """Return the exit status that says so, as a shell has it for a process that the signal ended."""
+    return 128 + signum_of(error)
