@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 from PIL import Image
 from rich.console import Console
 
@@ -22,7 +23,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.log import Log, logger
 from fastmlp.model_file import load_model, save_model
 from fastmlp.page import page
-from fastmlp.plots import curves, images, times
+from fastmlp.plots import counts, curves, images, times
 from fastmlp.plots.picture import Picture, drawn
 from fastmlp.plots.style import styled
 from fastmlp.progress import Bar, Lines, Numbers
@@ -259,3 +260,11 @@ def test_rivals_may_have_any_name(name: str) -> None:
     legend = figure.axes[0].get_legend()
     assert legend is not None
     assert [text.get_text().strip() for text in legend.get_texts()] == [name]
+
+
+def test_two_classes_of_one_name_have_a_bar_each() -> None:
+    names = ("a_b", "a b", *CLASSES[2:])
+    with styled():
+        figure = counts.classes(replace(data(), label_names={"coarse": names}), "coarse")
+    for axes in figure.axes:
+        assert len({bar.get_y() for bar in axes.patches if isinstance(bar, Rectangle)}) == len(names)

@@ -109,7 +109,8 @@ def experiments_together(runs: Sequence[RunResult], what: str, narrow: bool = Fa
         axes.tick_params(labelleft=i % columns == 0 or classes[i] != classes[i - 1])
     for axes, name in zip(panels, names, strict=False):
         letters = int(width / columns / 0.075)  # inches that one takes, and the room between panels
-        parts = [name] if len(name) <= letters else short(name, 120).split(", ")
+        told = short(name, 120)
+        parts = [told] if len(told) <= letters else told.split(", ")
         axes.set_title("\n".join(line for part in parts for line in wrap(part, letters)), fontsize=SMALL)
     handles = {text: line for panel in panels for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 if narrow else len(handles))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp.data.normalize import NORMALIZATIONS
 from fastmlp.errors import MissingExtraError
+from fastmlp.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,13 +61,13 @@ def styled() -> Iterator[None]:
         raise MissingExtraError(f"Figures need matplotlib ({error}): pip install 'fastmlp[plots]'.") from error
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         # Of names in scripts that its font lacks. Pages and SVG hold their letters, and take them from other fonts.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
         yield
 
 
 def short(text: str, most: int) -> str:
     """Return a name of so many letters at most, which a legend does not hide as it does one with a leading `_`."""
-    text = f" {text}" if text.startswith("_") else text
+    text = f" {visible(text)}" if text.startswith("_") else visible(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
