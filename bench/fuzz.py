@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory, mkdtemp
@@ -150,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         names = args.readers or list(readers(Path(folder)))
     each = -(-args.mutations // len(names))
     counts = {name: Counts() for name in names}
-    with ProcessPoolExecutor(args.jobs) as pool:
+    with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
         parts = [range(first, min(first + _AT_ONCE, each)) for first in range(0, each, _AT_ONCE)]
         tasks = [(name, pool.submit(_task, name, part, args.seed, args.out)) for part in parts for name in names]
         for done, (name, task) in enumerate(tasks, 1):

@@ -216,3 +216,37 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
 def test_a_folder_that_is_gone_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"run.npz could not be written \(.*No such file"):
         checkpoint.save(tmp_path / "gone" / "run.npz", RUN, state())
+
+
+def damaged(change: dict[str, Any]) -> dict[str, Any]:
+    """Return what `save` puts into a file, with other facts or arrays."""
+    of = state()
+    facts = {"run_id": RUN, "generator": of.generator, "seconds": of.seconds, "began": None}
+    facts |= {"history": vars(of.history)}
+    arrays = {name: getattr(of, name) for name in ("parameters", "velocity", "best")}
+    said = facts | {name: value for name, value in change.items() if name in facts}
+    return {"facts": json.dumps(said), **arrays} | {k: v for k, v in change.items() if k not in facts}
+
+
+def test_a_checkpoint_that_is_made_so_is_whole(tmp_path: Path) -> None:
+    np.savez(tmp_path / "run.npz", **damaged({}))
+    loaded = checkpoint.load(tmp_path / "run.npz", RUN, state().parameters)
+    assert loaded is not None
+    assert facts(loaded) == facts(state())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seconds": "long"}, {"seconds": -1}, {"generator": {}}, {"generator": []}, {"began": [1]}, {"began": 3},
+        {"history": {}}, {"history": None}, {"facts": "[" * 100_000}, {"facts": "{}"}, {"more": np.zeros(3)},
+        {"history": {"train_loss": [1.0], "val_loss": [1.0, 2.0], "train_accuracy": [1.0], "val_accuracy": [1.0]}},
+        {"history": {name: ["a"] for name in ("train_loss", "val_loss", "train_accuracy", "val_accuracy")}},
+        {"best": np.zeros(3, np.float32)}, {"velocity": np.zeros(4)}, {"parameters": np.full(4, np.nan, np.float32)},
+        {name: np.zeros((2, 2), np.float32) for name in ("parameters", "velocity", "best")},
+        {name: np.zeros(9, np.float32) for name in ("parameters", "velocity", "best")},  # of another network
+    ],
+)  # fmt: skip
+def test_a_checkpoint_that_no_run_can_go_on_from_is_none(change: dict[str, Any], tmp_path: Path) -> None:
+    np.savez(tmp_path / "run.npz", **damaged(change))
+    assert checkpoint.load(tmp_path / "run.npz", RUN, state().parameters) is None

@@ -155,3 +155,13 @@ def test_nothing_is_written(tmp_path, mini):
 def test_folder_bytes_are_uint8(tmp_path, cifar100):
     raw = read_folder(cifar100.folder(tmp_path), cifar100.layout)
     assert all(content.dtype == np.uint8 and content.ndim == 1 for content in raw.values())
+
+
+def test_class_names_that_no_file_holds_are_not_read(cifar100, tmp_path):
+    bare = replace(cifar100.layout.names[0], size=None, digest=None)
+    layout = replace(cifar100.layout, names=(bare, *cifar100.layout.names[1:]))
+    folder = cifar100.folder(tmp_path)
+    with (folder / bare.name).open("r+b") as file:
+        file.truncate(20 << 30)
+    with pytest.raises(DataError, match="claims 21,474,836,480 bytes, more than any published file; 1,048,576 are"):
+        read_folder(folder, layout)

@@ -115,7 +115,7 @@ def test_images_that_were_zeroed_in_part_are_named_to_a_reader_and_written_again
 
 def test_labels_that_were_changed_are_refused(written: Dataset, tmp_path: Path) -> None:
     write_mapped(written, tmp_path)
-    np.savez(tmp_path / "train_labels.npz", **{k: (v + 1) % 5 for k, v in written.train_labels.items()})
+    np.savez(tmp_path / "train_labels.npz", **{k: (v + 1) % 5 for k, v in written.train_labels.items()})  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"train_labels\.npz is not what was written"):
         read_mapped(tmp_path, written.fingerprint)
 

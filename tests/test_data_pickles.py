@@ -2,6 +2,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -113,3 +114,22 @@ def test_reading_loads_no_module(tmp_path):
         check=False,
     )
     assert done.stdout.strip() == "refused", done.stderr
+
+
+def test_objects_that_are_numbered_beyond_all_memory_take_none():
+    tracemalloc.start()
+    try:
+        assert read(b"\x80\x02}r\xff\xff\xff\x7f.") == {}  # pickle's own reader would take 32 GB
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_array_that_is_never_built_is_no_array():
+    begun = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    assert read(b"\x80\x02}(U\x01a" + begun + b"u.") == {"a": None}
+
+
+def test_keys_that_are_no_names_are_refused():
+    with pytest.raises(DataError, match="keys that are no names"):
+        read(b"\x80\x02}(J\x01\x00\x00\x00K\x02u.")

@@ -135,3 +135,17 @@ def test_a_sweep_that_goes_on_measures_nothing(monkeypatch) -> None:
     measured = pretend(monkeypatch, 0.002, 0.001)
     configs, notes = matmul.resolve([config(), config(batch_size=16)], iter([config(), config(batch_size=16)]))
     assert ([c.matmul for c in configs], notes, measured) == (["packed", "packed"], [], [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        "[1]",
+        '{"a": 3, "b": {"c": 4, "d": {"packed": NaN}, "e": {"packed": 1e999}, "f": {"packed": -1.0}}}',
+    ],
+)
+def test_nothing_but_seconds_is_remembered(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "matmul.json"
+    path.write_text(content)
+    assert [known for of_machine in matmul._remembered(path).values() for known in of_machine.values()] == []

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tracemalloc
 import zipfile
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastmlp import FastMLPError, load_model, save_model
+from fastmlp.config import RunConfig
 from fastmlp.errors import DataError, OutputError
 from models import KINDS, small_model
 
@@ -123,3 +125,37 @@ def test_a_file_that_is_not_there_or_of_another_kind_is_told(tmp_path):
         load_model(tmp_path / "model.pkl")
     with pytest.raises(OutputError, match="could not be written"):
         save_model(tmp_path / "no" / "m.npz", small_model())
+
+
+def test_facts_that_were_changed_within_safetensors_are_refused(tmp_path):
+    path = tmp_path / "m.safetensors"
+    save_model(path, small_model("dataset"))
+    content = path.read_bytes()
+    for old, new in ((b"[99.0,", b"[98.0,"), (b"small", b"large")):  # others' predictions, and no hash of the weights'
+        assert content.count(old) == 1
+        path.write_bytes(content.replace(old, new))
+        with pytest.raises(DataError, match="facts are not those that their hash is of"):
+            load_model(path)
+
+
+def test_a_config_of_another_model_is_refused(tmp_path):
+    config = RunConfig(dataset="cifar100", layers=(48, 7, 5, 3), precision="float64", normalize="image")
+    save = tmp_path / "m.npz"
+    with pytest.raises(OutputError, match="its config is that of another model"):
+        save_model(save, replace(small_model(), config=config))
+    save_model(save, replace(small_model(), config=replace(config, precision="float32", matmul="")))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs")
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, suffix):
+    os.mkfifo(tmp_path / f"m{suffix}")
+    with pytest.raises(DataError, match="it is a FIFO, not a file"):
+        load_model(tmp_path / f"m{suffix}")
+
+
+def test_moments_that_the_models_numbers_cannot_hold_are_refused(tmp_path):
+    save_model(tmp_path / "m.npz", small_model("dataset"))
+    rewritten(tmp_path / "m.npz", facts={"moments": [[1e300] * 3, [1.0] * 3]})
+    with pytest.raises(DataError, match="its moments is"):
+        load_model(tmp_path / "m.npz")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from fastmlp import load_model, predict, predictor, save_model
+from fastmlp import images, load_model, predict, predictor, save_model
 from fastmlp.data import load_dataset
+from fastmlp.errors import DataError
 from fastmlp.images import read_picture
 from models import small_model
 
@@ -133,3 +135,42 @@ def test_what_cannot_be_done_is_told(model, monkeypatch, capsys, arguments, told
     monkeypatch.chdir(model.parent)
     assert predict.main(["m.npz", *arguments]) == 2
     assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_one_bad_file_ends_no_others(tmp_path, capsys):
+    save_model(tmp_path / "m.npz", small_model("none", "float32", layers=(4, 3, 3)))
+    rows = {"good": np.ones((2, 4)), "nan": np.array([[1, 2, np.nan, 4]]), "large": np.full((1, 4), 1e300)}
+    for name, one in rows.items():
+        np.save(tmp_path / f"{name}.npy", one)
+    (tmp_path / "zip.npy").write_bytes(b"PK\3\4" + bytes(99))
+    status, answered, told = answers(capsys, tmp_path / "m.npz", *(tmp_path / f"{n}.npy" for n in (*rows, "zip")))
+    assert status == 1
+    assert [row["source"] for row in answered] == [str(tmp_path / "good.npy")] * 2
+    assert "nan.npy: inputs hold NaN or infinity" in told
+    assert "large.npy: inputs hold numbers that float32 cannot hold" in told
+    assert "zip.npy: it is no .npy file that can be read" in told
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs")
+def test_a_fifo_is_not_waited_for(tmp_path, model, capsys):
+    os.mkfifo(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.npy")
+    status, rows, told = answers(capsys, model, tmp_path / "a.png", tmp_path / "b.npy")
+    assert (status, rows) == (1, [])
+    assert told.count("it is a FIFO, not a file") == 2
+
+
+def test_pictures_that_are_too_large_are_told_the_limit(tmp_path, model, capsys, monkeypatch):
+    monkeypatch.setattr(images, "MOST_PIXELS", 100_000)
+    for name, size in (("large.png", (400, 300)), ("good.png", (300, 300)), ("large.jpg", (1000, 1000))):
+        Image.new("RGB", size).save(tmp_path / name)
+    status, rows, told = answers(capsys, model, *sorted(tmp_path.glob("*.*g")))
+    assert (status, [row["source"][-8:] for row in rows]) == (1, ["good.png", "arge.jpg"])  # JPEG at a fraction
+    assert "large.png: it has 120,000 pixels, and 100,000 are allowed" in told
+
+
+def test_kinds_of_pictures_that_start_other_programs_are_refused(tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.png")
+    with pytest.raises(DataError, match="allowed are PNG, JPEG, GIF, BMP, WEBP, TIFF"):
+        read_picture(tmp_path / "a.png")

@@ -1,12 +1,15 @@
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fastmlp.errors import DataError, OutputError
+from fastmlp.errors import DataError, FastMLPError, OutputError
+from fastmlp.report import make_report
 from fastmlp.results import RunResult, check_folder, failed_result, load_results, write_results
+from fastmlp.sweep.store import Store
 from samples import ENVIRONMENT, config, result
 
 KEYS = [
@@ -110,3 +113,62 @@ def test_a_failed_run_has_its_config_its_error_and_no_figures(tmp_path: Path) ->
     write_results(tmp_path / "results.json", ENVIRONMENT, [failed])
     _, [loaded] = load_results(tmp_path / "results.json")
     assert loaded.to_json() == failed.to_json()
+
+
+ODD = [
+    ("run_id", "../../../../X"), ("run_id", "0123456789ABCDEF"), ("run_id", 7), ("run_id", "0123456789abcdef\n"),
+    ("status", "over"), ("status", []), ("status", None),
+    ("test_accuracy", "0.5"), ("test_accuracy", 1.5), ("val_accuracy", math.inf), ("val_accuracy", True),
+    ("test_loss", 10**400), ("seconds", -1.0), ("seconds", 1e300), ("seconds", None), ("images_per_second", []),
+    ("best_epoch", 4), ("best_epoch", -1), ("epochs", 2), ("epochs", 3.0), ("epochs", None),
+    ("history", {}), ("history", []), ("history", {"train_loss": [1.0] * 3}), ("weights_sha256", "abc"),
+    ("error", None), ("started", "yesterday"), ("finished", 3), ("experiment", "other"), ("seed", 1), ("config", []),
+    ("config", None), ("config", {"experiment": {}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), ODD)
+def test_a_value_that_no_run_has_is_named(tmp_path: Path, name: str, value: object) -> None:
+    data = result().to_json() | {name: value}
+    with pytest.raises(ValueError, match=rf"run's {name}|history has not as many") as found:
+        RunResult.from_json(data)
+    assert isinstance(found.value, FastMLPError)
+    (tmp_path / "results.json").write_text(json.dumps({"environment": ENVIRONMENT, "runs": [data]}))
+    with pytest.raises(DataError, match="is not a results file"):
+        load_results(tmp_path / "results.json")
+
+
+@pytest.mark.parametrize("series", [[None, "0.5", 0.5], [0.5] * 2, {"0": 1}, [[0.5]] * 3])
+def test_a_history_of_other_things_than_numbers_is_refused(series: object) -> None:
+    data = result().to_json()
+    data["history"]["val_loss"] = series
+    with pytest.raises(DataError, match="history"):
+        RunResult.from_json(data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"cpu": None}, {"blas": {}}, {"dataset": []}, {"dataset": {**ENVIRONMENT["dataset"], "train_images": "9"}}],
+)
+def test_an_environment_that_no_table_can_tell_of_is_refused(tmp_path: Path, change: dict) -> None:
+    write_results(tmp_path / "results.json", ENVIRONMENT | change, [])
+    with pytest.raises(DataError, match=r"its environment has no"):
+        load_results(tmp_path / "results.json")
+
+
+def test_what_is_nested_beyond_reason_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('{"environment":' + "[" * 100_000)
+    with pytest.raises(DataError, match="it is not JSON"):
+        load_results(tmp_path / "results.json")
+
+
+def test_a_crafted_run_id_writes_nothing_outside_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "in" / "runs"
+    folder.mkdir(parents=True)
+    evil = replace(result(), run_id="../../../../X")
+    Store(folder / "runs.jsonl").append(evil)  # with the right CRC
+    write_results(folder / "results.json", ENVIRONMENT, [evil])
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match=r"run_id is '../../../../X'; allowed is 16 hexadecimal digits"):
+        make_report(folder)
+    assert sorted(tmp_path.rglob("*")) == before

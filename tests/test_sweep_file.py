@@ -9,6 +9,7 @@ import pytest
 from fastmlp.errors import ConfigError, OutputError
 from fastmlp.options import build_parser
 from fastmlp.sweep.file import PLACES, read, write
+from fastmlp.sweep.source import kept_place
 
 # Words among which each option's type finds some that it takes.
 WORDS = (
@@ -207,3 +208,22 @@ def test_all_options_come_back_together(tmp_path: Path) -> None:
     settings = settings_of(real_parser(), [word for action in OPTIONS for word in samples(action)[-1]])
     write(path, {name: value for name, value in settings.items() if name != "config"}, {})
     assert resolved(settings_of(real_parser(), read(path, real_parser()))) == resolved(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("lr = " + "[" * 5000, "it is not TOML"),
+        ("lr = " + "{a = " * 5000, "it is not TOML"),
+        (".".join("a" * 9000) + " = 1", "a line of it has more than 1,000 dots"),  # takes gigabytes
+        ("lr = 0x" + "f" * 9000, "allowed is a number of fewer digits"),  # whose digits Python does not write
+        ("seed = [0x" + "f" * 9000 + "]", "allowed is a number"),
+        ("#" * 300_000, "it has more than 262,144 bytes"),
+    ],
+)
+def test_what_costs_more_than_a_file_should_is_refused(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        read(tmp_path / "a.toml", build_parser())
+    (tmp_path / "sweep.toml").write_text(text)
+    assert kept_place(tmp_path) is None

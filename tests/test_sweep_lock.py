@@ -202,3 +202,15 @@ def test_an_owner_file_that_cannot_be_written_frees_the_lock(tmp_path: Path, mon
             pass
     with held(tmp_path) as notes:
         assert notes == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, "[]", '{"pid": "1", "host": "a", "since": "b"}', '{"pid": 1, "host": "\\u001b[2J", "since": "b"}',
+     '{"pid": 1, "host": ["a"], "since": "b"}', '{"pid": 1, "host": "\\ud800", "since": "b"}', " " * 70_000],
+)  # fmt: skip
+def test_an_owner_that_no_sweep_wrote_is_unknown(tmp_path: Path, content: str) -> None:
+    (tmp_path / ".work").mkdir()
+    (tmp_path / ".work" / "owner.json").write_text(content)
+    with held(tmp_path) as [note]:
+        assert "A sweep of an unknown process (owner.json is damaged) ended" in note

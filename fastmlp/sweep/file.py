@@ -18,7 +18,6 @@ from typing import Any
 
 import tomli_w
 
-from fastmlp.checks import shown
 from fastmlp.errors import ConfigError, DataError, suggestion
 from fastmlp.files import read_small, toml_of, write_whole
 from fastmlp.text import visible
@@ -57,7 +56,7 @@ def read(path: Path, parser: ArgumentParser) -> list[str]:
         try:
             arguments += _words(*options[key], value)
         except TypeError as error:
-            raise ConfigError(f"--config {path}: {key} is {shown(value)[:80]}; allowed is {error}.") from None
+            raise ConfigError(f"--config {path}: {key} is {_shown(value)}; allowed is {error}.") from None
     return arguments
 
 
@@ -104,13 +103,22 @@ def _words(option: str, action: Action, value: Any) -> list[str]:
 def _word(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(_word, value))
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or shown(value) == shown(10**200):
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise TypeError("a number, a text, or an array of them")
+    if isinstance(value, int) and abs(value) > 10**100:
+        raise TypeError("a number of fewer digits")
     return str(value)
 
 
 def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)  # as names of files may be that are not UTF-8
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)[:80]
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of thousands of digits"
 
 
 def write(path: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
