@@ -162,8 +162,7 @@ def disturbed(
 ) -> tuple[dict[str, Count], list[str]]:
     """Give the command, and hit it once by each of these kinds, in turn; return the counts, and what was wrong."""
     counts, wrong, left = {kind: Count() for kind in kinds}, list[str](), list(kinds)
-    network, peers = Network(), Peers(out / "peers")
-    try:
+    with Network() as network, Peers(out / "peers") as peers:
         peers.start(WORKERS)
         for number in count():
             sweep, hit = Sweep(peers, network, rng, runs, out / f"{number}"), set[str]()
@@ -193,9 +192,6 @@ def disturbed(
                 counts[kind].bits += len([run for run in found if run[1] == "done" and run not in right])
             if not left or sweep.status != 0:
                 return counts, wrong
-    finally:
-        network.close()
-        peers.end()
     raise AssertionError("counting ends")
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from bench.chaos import LOOK_SECONDS, Process
 
@@ -62,9 +64,9 @@ class Network:
             while data := source.recv(1 << 16):
                 self._flows.wait()
                 target.sendall(data)
-        for end in (source, target):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+        source.close()
 
     def cut(self) -> None:
         """End all connections, and take no more."""
@@ -85,15 +87,18 @@ class Network:
         self._cut = False
         self._flows.set()
 
-    def close(self) -> None:
-        """End it."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.cut()
+        self._flows.set()
         self._server.close()
 
 
 @dataclass
 class Peers:
-    """A scheduler and its workers, each a process of its own in `folder`; `log` holds what all of them said."""
+    """A scheduler and its workers, each a process of its own in `folder`, killed at the end of the context."""
 
     folder: Path
     paths: Sequence[Path] = ()
@@ -136,24 +141,27 @@ class Peers:
             self._worker()
         wait_until(lambda: self._said("Register worker") >= before + workers, "workers")
 
-    def worker(self) -> Process:
+    def worker(self, *options: str) -> Process:
         """Start a worker, without the nanny that would start it again; return it once the scheduler knows it."""
         before = self._said("Register worker")
-        process = self._worker()
+        process = self._worker(*options)
         wait_until(lambda: self._said("Register worker") > before, "a worker")
         return process
 
-    def _worker(self) -> Process:
+    def _worker(self, *options: str) -> Process:
         port = free_port()
         where = ("--host", "127.0.0.1", "--worker-port", str(port))
-        process = self._start("dask_worker", self.address, "--nthreads", "1", "--no-nanny", *where)
+        process = self._start("dask_worker", self.address, "--nthreads", "1", "--no-nanny", *where, *options)
         self.workers[f"tcp://127.0.0.1:{port}"] = process
         return process
 
     def _said(self, words: str) -> int:
         return self.log.read_text(errors="replace").count(words)
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """Kill them all."""
         for process in reversed(self.started):
             process.kill()

@@ -1,19 +1,18 @@
 """A sweep on dask.distributed: a real scheduler and real worker processes on this machine, one of them killed."""
 
-import os
-import socket
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.cluster_peers import Peers, free_port, wait_until
 from compilations import compile_for_a_while
 from fastmlp.cli import main
 from fastmlp.data import Dataset, load_dataset
@@ -21,6 +20,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.results import load_results
 from fastmlp.sweep import cluster as cluster_module
 from fastmlp.sweep import run_sweep
+from fastmlp.sweep import scheduler as scheduler_module
 from fastmlp.sweep.board import EPOCHS, Board
 from fastmlp.sweep.cluster import Cluster
 from fastmlp.sweep.job import Job
@@ -29,7 +29,6 @@ from samples import config, dataset
 
 pytestmark = pytest.mark.process
 
-ROOT = Path(__file__).parents[1]
 SECONDS = 60  # to wait for what takes a few, before a test fails
 NOISE = dataset()
 # Long enough that a worker can be killed in the middle of one, a few seconds for all.
@@ -39,75 +38,11 @@ CONFIGS = [
 ]
 
 
-def wait_until(holds: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.05)
-
-
-@dataclass
-class Processes:
-    """A scheduler and its workers. `log` holds what all of them said."""
-
-    address: str
-    folder: Path
-    log: Path
-    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
-        paths = os.pathsep.join(str(path) for path in (ROOT, ROOT / "kernels", ROOT / "tests"))
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "distributed.cli." + command[0], *command[1:], "--no-dashboard"],
-                env=os.environ | {"PYTHONPATH": paths},
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-            )
-        self.started.append(process)
-        return process
-
-    def worker(self) -> subprocess.Popen[bytes]:
-        """Start one without the nanny that would start it again; return it once the scheduler knows it."""
-        before = self._registered()
-        process = self.start("dask_worker", self.address, "--nthreads", "1", "--no-nanny")
-        wait_until(lambda: self._registered() > before, "a worker")
-        return process
-
-    def _registered(self) -> int:
-        return self.log.read_text().count("Register worker")
-
-    def end(self) -> None:
-        for process in reversed(self.started):
-            process.kill()
-        for process in self.started:
-            process.wait(SECONDS)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def scheduler(folder: Path) -> Iterator[Processes]:
-    port = free_port()
-    processes = Processes(f"tcp://127.0.0.1:{port}", folder, folder / "log")
-    processes.log.touch()
-    try:
-        processes.start("dask_scheduler", "--host", "127.0.0.1", "--port", str(port))
-        wait_until(lambda: "Scheduler at" in processes.log.read_text(), "the scheduler")
-        yield processes
-    finally:
-        processes.end()
-
-
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Processes]:
-    with scheduler(tmp_path) as processes:
-        yield processes
+def cluster(tmp_path: Path) -> Iterator[Peers]:
+    with Peers(tmp_path, [Path(__file__).parent]) as peers:
+        peers.start()
+        yield peers
 
 
 class KillOne(Quiet):
@@ -126,7 +61,7 @@ class KillOne(Quiet):
         self.said.append(sentence)
 
 
-def test_a_worker_killed_while_it_works_changes_no_bit(cluster: Processes, tmp_path: Path) -> None:
+def test_a_worker_killed_while_it_works_changes_no_bit(cluster: Peers, tmp_path: Path) -> None:
     here = run_sweep(CONFIGS, NOISE, jobs=2)
     assert [result.status for result in here] == ["done"] * len(CONFIGS)
     doomed, _ = cluster.worker(), cluster.worker()
@@ -159,7 +94,7 @@ def sent_to(executor_of: Callable[[], Cluster], monkeypatch: pytest.MonkeyPatch)
 
 
 def test_data_are_sent_to_a_worker_without_them_alone_and_once(
-    cluster: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.worker()
     nowhere, drawn = tmp_path / "nowhere", load_dataset("embedded")
@@ -175,7 +110,7 @@ def test_data_are_sent_to_a_worker_without_them_alone_and_once(
 
 
 def test_a_worker_that_can_never_do_the_runs_is_refused_with_the_reason(
-    cluster: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match=r"has no worker that can be used\. Start some with `dask worker tcp:"):
         Cluster(cluster.address, NOISE, tmp_path, 1)
@@ -187,7 +122,7 @@ def test_a_worker_that_can_never_do_the_runs_is_refused_with_the_reason(
         Cluster(cluster.address, NOISE, tmp_path, 1)
 
 
-def test_a_runs_own_error_comes_back_and_the_worker_stays(cluster: Processes, tmp_path: Path) -> None:
+def test_a_runs_own_error_comes_back_and_the_worker_stays(cluster: Peers, tmp_path: Path) -> None:
     cluster.worker()
     with Cluster(cluster.address, NOISE, tmp_path, 1) as executor:
         assert isinstance(executor.submit(int, "x").exception(SECONDS), ValueError)
@@ -196,7 +131,7 @@ def test_a_runs_own_error_comes_back_and_the_worker_stays(cluster: Processes, tm
             executor.submit(int, "7", base=8)
 
 
-def test_a_worker_that_compiles_is_told_of_once(cluster: Processes, tmp_path: Path) -> None:
+def test_a_worker_that_compiles_is_told_of_once(cluster: Peers, tmp_path: Path) -> None:
     cluster.worker()
     said = list[str]()
     with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
@@ -209,7 +144,7 @@ def test_a_worker_that_compiles_is_told_of_once(cluster: Processes, tmp_path: Pa
     assert sentence.endswith("compiles the kernels for its machine, once; it takes some seconds.")
 
 
-def test_runs_wait_for_a_worker_and_end_with_the_scheduler(cluster: Processes, tmp_path: Path) -> None:
+def test_runs_wait_for_a_worker(cluster: Peers, tmp_path: Path) -> None:
     first, said = cluster.worker(), list[str]()
     with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
         first.kill()
@@ -217,15 +152,55 @@ def test_runs_wait_for_a_worker_and_end_with_the_scheduler(cluster: Processes, t
         future = executor.submit(int, "7")
         cluster.worker()
         assert future.result(SECONDS) == 7
-        future = executor.submit(time.sleep, SECONDS)
-        wait_until(future.running, "a run under way")
-        cluster.end()
-        assert isinstance(future.exception(SECONDS), ConnectionError | BrokenExecutor)
 
 
-def test_the_command_runs_on_the_cluster(
-    cluster: Processes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_worker_that_hangs_is_given_up_and_used_again(
+    cluster: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cluster_module, "SILENT_SECONDS", 3.0)
+    monkeypatch.setattr(cluster_module, "SET_UP_SECONDS", 0.0)
+    hung, said = cluster.worker(), list[str]()
+    hung.send_signal(signal.SIGSTOP)
+    with pytest.raises(ConfigError, match=r"no worker that can be used: worker tcp://127\S+: it does not answer"):
+        Cluster(cluster.address, NOISE, tmp_path, 1)
+    cluster.worker()
+    with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
+        assert executor.slots == 1  # the other one's
+        assert executor.submit(int, "7").result(SECONDS) == 7
+        hung.send_signal(signal.SIGCONT)
+        wait_until(lambda: executor.slots == 2, "the worker that goes on")
+        futures = [executor.submit(time.sleep, 5) for _ in range(2)]
+        wait_until(lambda: all(future.running() for future in futures), "runs under way")
+        hung.send_signal(signal.SIGSTOP)
+        errors = [error for future in futures if (error := future.exception(SECONDS))]
+        assert [type(error) for error in errors] == [BrokenExecutor]
+        assert said[-1].endswith("no longer answers.")
+
+
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        ("import fastmlp.identity; fastmlp.identity.TRAINING_VERSION = -1", "install the same"),
+        ("import sys; sys.modules['fastmlp.sweep.cluster_worker'] = None", "which the sweep has, installed there?"),
+    ],
+)
+def test_a_worker_of_another_version_that_joins_late_is_refused_and_the_others_go_on(
+    cluster: Peers, tmp_path: Path, odd: str, why: str
+) -> None:
+    said = list[str]()
+    (tmp_path / "odd.py").write_text(odd)
+    cluster.worker()
+    with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
+        cluster.worker("--preload", str(tmp_path / "odd.py"))
+        wait_until(lambda: said, "the refusal")
+        assert executor.submit(int, "7").result(SECONDS) == 7
+        assert executor.slots == 1
+    [sentence] = said
+    assert sentence.startswith("Not used: worker tcp://127.0.0.1:")
+    assert why in sentence
+
+
+def test_the_command_runs_on_the_cluster(cluster: Peers, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cluster.worker()
     argv = ["--dataset", "embedded", "--experiments", "relu", "l2", "--normalize", "image", "--epochs", "2"]
     there = ["--scheduler", cluster.address, "--out", str(tmp_path / "there")]
@@ -238,7 +213,7 @@ def test_the_command_runs_on_the_cluster(
 
 
 def test_an_address_without_a_scheduler_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(scheduler_module, "CONNECT_SECONDS", 1)
     with pytest.raises(ConfigError, match="no scheduler answers there"):
         Cluster(f"tcp://127.0.0.1:{free_port()}", NOISE, tmp_path, 1)
     with pytest.raises(ConfigError, match="as in tcp://host:8786"):

@@ -30,13 +30,13 @@ class Scheduler:
         self.address = address
         try:
             _mute()
-            from distributed import Client
+            import distributed  # noqa: F401 - whether it is there
         except ImportError as error:
             raise ConfigError(
                 f"--scheduler needs the package distributed ({error}): pip install 'fastmlp[cluster]'"
             ) from error
         try:
-            self.client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="fastmlp")
+            self.client = _connected(address)
         except (OSError, ValueError, RuntimeError, TypeError) as error:
             raise ConfigError(
                 f"--scheduler is {address!r}, and no scheduler answers there ({error}). Start one with `dask "
@@ -88,6 +88,25 @@ class Scheduler:
         closing = threading.Thread(target=close, daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
+
+
+def _connected(address: str) -> Any:
+    """Return dask's client. What it waits for has a time limit, but what it does once that is over has none."""
+    from distributed import Client
+
+    made = Future[Any]()
+
+    def make() -> None:
+        try:
+            made.set_result(Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="fastmlp"))
+        except BaseException as error:
+            made.set_exception(error)
+
+    threading.Thread(target=make, daemon=True).start()
+    if not wait([made], 1.5 * CONNECT_SECONDS).done:
+        made.add_done_callback(lambda late: late.exception() or late.result().close())
+        raise TimeoutError("it does not answer")
+    return made.result()
 
 
 def _mute() -> None:
