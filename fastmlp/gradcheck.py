@@ -75,7 +75,7 @@ def _sizes(text: str) -> list[int]:
     sizes = list(layers(text))
     if len(sizes) < 3 or min(sizes) < 1 or max(sizes) > MOST:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not inputs, hidden units (one layer or more) and classes, such as 3072-128-20, each from 1 to "
+            f"{text!r} is not inputs, hidden units (one layer or more) and classes, such as 3072-128-20, each 1 to "
             f"{MOST}"
         )
     return sizes

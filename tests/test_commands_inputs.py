@@ -29,7 +29,7 @@ PLACES: dict[str, tuple[Main, list[str], list[str]]] = {
     "predict --data-dir": (predict.main, ["model.npz", *CIFAR, "--data-dir"], NO_FILES),
     "export MODEL": (export.main, [], NO_FILES),
     "export OUT": (export.main, ["model.npz"], NO_FILES),
-    "gradcheck --layers": (gradcheck.main, ["--layers"], ["", "5", DIGITS, f"5,{DIGITS[:50]},3", "5,-1,3", "nan,2,2", "5,4,"]),
+    "gradcheck --layers": (gradcheck.main, ["--layers"], ["", "5", DIGITS, f"5,{DIGITS[:50]},3", "5,-1,3", "nan,2,2"]),
     "report DIR": (report.main, [], [*NO_FILES]),
     "reproduce DIR": (reproduce.main, [], NO_FILES),
     "reproduce RUN_ID": (reproduce.main, ["."], ["", LONG, "\udcff", "../../x", "a\nb"]),

@@ -1,4 +1,4 @@
-"""What ends a sweep in the middle: a terminal that closes, Ctrl-C twice, killed workers. It goes on to the same bits."""
+"""What ends a sweep in the middle: a closing terminal, Ctrl-C twice, killed workers. It goes on to the same bits."""
 
 import os
 import signal
