@@ -55,7 +55,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a folder, made the current one, in which things lie that are no files."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr("fastmlp.data.download.PAUSES", ())
     save_model("model.npz", small_model())
     os.mkfifo("fifo")
     Path("file").write_text("{")

@@ -82,8 +82,8 @@ def test_a_terminal_that_closes_ends_no_worker_and_resumed_runs_have_the_same_bi
     assert all((out / ".work" / "checkpoints" / f"{name}.npz").exists() for name in interrupted)
     loaded: list[int] = []
 
-    def load(path: Path, run_id: str) -> State | None:
-        if state := real_load(path, run_id):
+    def load(*given: Any) -> State | None:
+        if state := real_load(*given):
             loaded.append(len(state.history.val_loss))
         return state
 
