@@ -4,6 +4,7 @@ import os
 import pwd
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from fastmlp.config import RunConfig
 from fastmlp.data import __main__ as data
 from fastmlp.data import cache_dir
 from fastmlp.precision import MATMULS
+from fastmlp.terminal import in_words
 from fastmlp_kernels import _store
 from fastmlp_kernels import cache as kernels_cache
 from kept import Tiny
@@ -75,6 +77,19 @@ def test_a_download_says_that_it_has_no_place(home: str | None, capsys: pytest.C
     assert data.main(["fetch", "cifar10", "--mirror", "http://127.0.0.1:9"]) == 2
     assert "--data-dir" in capsys.readouterr().err.splitlines()[-1]
     assert cache_dir() is None or cache_dir().is_absolute()  # type: ignore[union-attr]
+
+
+def test_where_nothing_temporary_can_be_written_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(FileNotFoundError) as caught:
+        tempfile.gettempdir()
+    monkeypatch.undo()
+    assert in_words(caught.value).startswith("No usable temporary directory found")
+    assert in_words(caught.value).endswith("Set TMPDIR to a folder that can be written to.")
 
 
 @pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="nothing is compiled")
