@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastmlp.activations import ACTIVATIONS
+from fastmlp.config import MOST
 from fastmlp.parser import Parser, layers, whole
 from fastmlp.terminal import Command, Compiling, run_command
 
@@ -72,9 +73,10 @@ def _parser() -> Parser:
 
 def _sizes(text: str) -> list[int]:
     sizes = list(layers(text))
-    if len(sizes) < 3 or min(sizes) < 1:
+    if len(sizes) < 3 or min(sizes) < 1 or max(sizes) > MOST:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not inputs, hidden units (one layer or more) and classes, such as 3072-128-20"
+            f"{text!r} is not inputs, hidden units (one layer or more) and classes, such as 3072-128-20, each 1 to "
+            f"{MOST}"
         )
     return sizes
 

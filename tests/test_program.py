@@ -1,10 +1,9 @@
-"""The outermost level of commands, as programs: signals while they load, and standard streams that fail or are closed."""
+"""The outermost level of commands, as programs: signals while they load, standard streams that fail or are closed."""
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,7 +53,7 @@ def test_closed_streams_take_no_file_for_themselves(closed: str, tmp_path: Path)
     assert (done.returncode, file.read_text()) == (0, "True")
 
 
-def test_a_terminal_that_is_gone_costs_what_would_be_said_there(tmp_path: Path) -> None:
+def test_a_terminal_that_is_gone_costs_what_would_be_said_there() -> None:
     body = "a, b = os.pipe(); os.close(a); os.dup2(b, 2); print('x', file=sys.stderr); print('saved')"
     assert (run(body).returncode, run(body).stdout) == (0, "saved\n")
 

@@ -1,4 +1,4 @@
-"""What ends a sweep in the middle: Ctrl-C, once and twice, and workers that are killed. It goes on to the same bits."""
+"""What ends a sweep in the middle: a closing terminal, Ctrl-C twice, killed workers. It goes on to the same bits."""
 
 import os
 import signal
@@ -37,17 +37,18 @@ if __name__ == "__main__":
     from test_sweep_loop import NOISE
     from test_sweep_signals import LONG
 
-    class CtrlC(Quiet):
+    class HangUp(Quiet):
         sent = False
 
         def look(self, board, running):
             if not self.sent and running and board.slot(running[0].slot)[0] >= 2:
                 self.sent = True
-                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(2):  # to all, and more than once, as a terminal that closes
+                    os.killpg(0, signal.SIGHUP)
 
     before = signal.getsignal(signal.SIGINT)
     try:
-        run_sweep(LONG, NOISE, jobs=2, out=Path(sys.argv[1]), watcher=CtrlC())
+        run_sweep(LONG, NOISE, jobs=2, out=Path(sys.argv[1]), watcher=HangUp())
     except KeyboardInterrupt:
         print("KeyboardInterrupt", signal.getsignal(signal.SIGINT) is before)
 """
@@ -59,7 +60,7 @@ def long_undisturbed() -> list[str]:
 
 
 @pytest.mark.process
-def test_the_first_ctrl_c_saves_and_resumed_runs_have_the_same_bits(
+def test_a_terminal_that_closes_ends_no_worker_and_resumed_runs_have_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_undisturbed: list[str]
 ) -> None:
     script, out = tmp_path / "interrupted.py", tmp_path / "out"
@@ -67,7 +68,12 @@ def test_the_first_ctrl_c_saves_and_resumed_runs_have_the_same_bits(
     paths = [str(ROOT / "tests"), str(ROOT / "kernels"), str(ROOT)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}  # for the workers
     done = subprocess.run(
-        [sys.executable, str(script), str(out), *paths], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, str(script), str(out), *paths],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        start_new_session=True,
     )
     assert (done.stdout, done.stderr) == ("KeyboardInterrupt True\n", "")
     stopped, _ = Store(out / "runs.jsonl").load()
@@ -76,8 +82,8 @@ def test_the_first_ctrl_c_saves_and_resumed_runs_have_the_same_bits(
     assert all((out / ".work" / "checkpoints" / f"{name}.npz").exists() for name in interrupted)
     loaded: list[int] = []
 
-    def load(path: Path, run_id: str) -> State | None:
-        if state := real_load(path, run_id):
+    def load(*given: Any) -> State | None:
+        if state := real_load(*given):
             loaded.append(len(state.history.val_loss))
         return state
 

@@ -3,7 +3,7 @@
 import base64
 import urllib.request
 from http.client import HTTPMessage
-from typing import IO
+from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from fastmlp.data.places import without_password, wrong_host
@@ -31,6 +31,21 @@ def request_for(url: str, start: int) -> urllib.request.Request:
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows an answer to web addresses alone, and from https never to http; ten at most, as urllib has it."""
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage
+    ) -> Any:
+        """Follow an answer that sends on, and leave no connection open where that is refused."""
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError as error:  # where it cannot be parsed
+            fp.close()
+            raise DownloadError(f"the host sends on to what is no address ({plain(error)}).") from error
+        except DownloadError:
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str

@@ -81,7 +81,8 @@ def summary() -> str:
         ]
     else:
         lines.append(("Entries", "0"))
-    return "\n".join(f"{name:<10} {text}" for name, text in lines)
+    told = "\n".join(f"{name:<10} {text}" for name, text in lines)
+    return told.encode(errors="backslashreplace").decode()  # a path may hold bytes that are no UTF-8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
