@@ -134,7 +134,7 @@ def test_nothing_is_left_of_a_lock_and_never_are_there_two(tmp_path: Path) -> No
     inside, held_times = list[int](), Counter[int]()
 
     def take_turns(number: int) -> None:
-        while held_times[number] < 20:
+        while held_times[number] < 6:
             try:
                 with held(tmp_path):
                     inside.append(number)
