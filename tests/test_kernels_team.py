@@ -161,3 +161,20 @@ def test_an_exception_in_a_member_ends_the_others_and_is_raised():
         "3 done [(0, True), (1, True), (2, True)]",
         "1",
     ]
+
+
+def test_work_of_a_refused_thread_is_never_done_later(monkeypatch):
+    def refuse(thread):  # noqa: ARG001 - as `start` is called
+        raise RuntimeError("can't start new thread")
+
+    times, taker = np.zeros((3, 100), np.int64), np.full(100, -1)
+    with closing(Team(3)) as team:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError, match="new thread"):
+                team.run(take_tasks, 100, times, taker)
+        own = np.zeros_like(times)
+        team.run(take_tasks, 100, own, taker)
+        team.run(take_tasks, 100, own, taker)
+    assert not times.any()
+    assert own.sum() == 200

@@ -1,6 +1,7 @@
 """What a killed sweep leaves is removed by the next command there and by --clean, and never from a live one."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from fastmlp import report, reproduce
 from fastmlp.files import Part
 from fastmlp.results import load_results
 from fastmlp.sweep import leftovers
+from fastmlp.sweep.job import Job, holding
+from fastmlp.sweep.job import run as run_job
 from fastmlp.sweep.leftovers import TEMPORARY, remove_temporary
 from fastmlp.sweep.lock import held
+from samples import config, dataset
 
 pytestmark = pytest.mark.usefixtures("embedded_made_once")
 SMALL = ["--layers", "3072,4,20", "--normalize", "image"]
@@ -72,7 +76,7 @@ def test_the_next_command_there_removes_them(command, sweep, capsys) -> None:
         assert report.main([str(out)]) == 0
     else:
         assert reproduce.main([str(out), result.run_id]) == 0
-    assert not (out / ".work" / "data").exists()
+    assert not (out / ".work").exists()
 
 
 def test_a_page_beside_a_live_sweep_leaves_its_data_alone(sweep) -> None:
@@ -101,6 +105,24 @@ def test_sweeps_without_a_folder_leave_none_in_the_temporary_one_for_long(tmp_pa
     monkeypatch.setattr(leftovers, "gettempdir", lambda: str(tmp_path))
     kill_there(tmp_path / f"{TEMPORARY}dead")
     (tmp_path / f"{TEMPORARY}other").mkdir()  # nothing says that a sweep of ours was in it
+    (tmp_path / f"{TEMPORARY}old").mkdir()  # whose process died before it could say anything
+    os.utime(tmp_path / f"{TEMPORARY}old", (0, 0))
     with held(tmp_path / f"{TEMPORARY}live"):
+        os.utime(tmp_path / f"{TEMPORARY}live", (0, 0))
         assert remove_temporary().size == BYTES
         assert {path.name for path in tmp_path.iterdir()} == {f"{TEMPORARY}other", f"{TEMPORARY}live"}
+
+
+def test_a_worker_without_the_sweeps_folder_leaves_nothing_and_removes_what_a_dead_one_left(
+    tmp_path, monkeypatch
+) -> None:
+    place = tmp_path / "temporary"
+    kill_there(place / f"{TEMPORARY}dead")
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    data = dataset()
+    made = Job(config(dataset="embedded", layers=(3072, 3, 20), epochs=1), data.fingerprint, tmp_path / "elsewhere")
+    with holding(data):
+        result, model = run_job(replace(made, models=tmp_path / "elsewhere"))
+    assert result.status == "done"
+    assert model
+    assert list(place.iterdir()) == []

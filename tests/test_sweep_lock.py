@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,34 @@ def test_a_child_that_outlives_its_sweep_does_not_keep_the_lock(
     os.kill(child_pid, 0)  # it is there still
     with held(tmp_path) as notes:
         assert len(notes) == 1
+
+
+def test_nothing_is_left_of_a_lock_and_never_are_there_two(tmp_path: Path) -> None:
+    inside, held_times = list[int](), Counter[int]()
+
+    def take_turns(number: int) -> None:
+        while held_times[number] < 6:
+            try:
+                with held(tmp_path):
+                    inside.append(number)
+                    assert inside == [number]
+                    held_times[number] += 1
+                    inside.remove(number)
+            except ConfigError:  # another has it
+                continue
+
+    with ThreadPoolExecutor(3) as executor:
+        for future in [executor.submit(take_turns, number) for number in range(3)]:
+            future.result()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_to_be_kept_keeps_its_folder(tmp_path: Path) -> None:
+    with held(tmp_path):
+        (tmp_path / ".work" / "checkpoints").mkdir()
+        (tmp_path / ".work" / "empty").mkdir()
+        (tmp_path / ".work" / "checkpoints" / "run.npz").touch()
+    assert {path.name for path in (tmp_path / ".work").iterdir()} == {"checkpoints", "lock"}
 
 
 def test_the_same_process_cannot_hold_a_folder_twice(tmp_path: Path) -> None:

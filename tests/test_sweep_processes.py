@@ -206,7 +206,8 @@ def limit_memory(more: int) -> None:
     import resource  # here: Windows has none
 
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more,) * 2)
+    most = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -29,10 +29,7 @@ def held(folder: Path) -> Iterator[list[str]]:
     work = folder / WORK
     lock, owner = FileLock(work / "lock"), work / OWNER
     try:
-        try:
-            _acquire(work, lock)
-        except FileNotFoundError:  # the sweep before this one has just removed its folder
-            _acquire(work, lock)
+        _acquire(work, lock)
     except Timeout as error:
         raise ConfigError(
             f"--out {folder} is in use by the sweep of {_read(owner) or 'another process'}. Wait for its end, stop it, "
@@ -57,12 +54,17 @@ def held(folder: Path) -> Iterator[list[str]]:
         _end(work, lock)
 
 
-def _acquire(work: Path, lock: FileLock) -> None:
-    work.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        # Without flock, newer versions of filelock warn and go on with a mere file, which outlives its process.
-        warnings.simplefilter("error", UserWarning)
-        lock.acquire(timeout=0)
+def _acquire(work: Path, lock: FileLock, tries: int = 10) -> None:
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            # Without flock, newer versions of filelock warn and go on with a mere file, which outlives its process.
+            warnings.simplefilter("error", UserWarning)
+            lock.acquire(timeout=0)
+    except (FileNotFoundError, FileExistsError):  # the sweep before this one may just be removing its folder
+        if tries == 1:
+            raise
+        _acquire(work, lock, tries - 1)
 
 
 def _end(work: Path, lock: FileLock) -> None:

@@ -132,6 +132,12 @@ class Team:
         others: list[Future[Any]] = []
         try:
             others.extend(self._pool.submit(work, member) for member in range(1, self.members))
+        except BaseException:  # the system may refuse a thread, after its work was put into the pool's queue
+            sync[_ABORTED] = 1
+            self._pool.shutdown(cancel_futures=True)
+            self._start()
+            raise
+        try:
             answer = work(0)
         except BaseException:
             sync[_ABORTED] = 1
