@@ -1,11 +1,13 @@
 """A training run on disk: one .npz, replaced in one step, that only the run which wrote it goes on from."""
 
+import errno
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from fastmlp.errors import OutputError, remedy
 from fastmlp.files import json_of, opened, replacing
 from fastmlp.fit import History, State
 
@@ -21,7 +23,10 @@ def save(path: Path, run_id: str, state: State) -> None:
 
 
 def load(path: Path, run_id: str) -> State | None:
-    """Return the state that `save` wrote for this run; None where there is none, or a damaged one: begin anew."""
+    """Return the state that `save` wrote for this run; None where there is none, or a damaged one: begin anew.
+
+    OutputError where it is there and cannot be read: a run that begins anew would replace it.
+    """
     try:
         # np.load leaves a damaged file open where it opened it itself; it checks each part's CRC as that is read
         with opened(path) as file, np.load(file, allow_pickle=False) as parts:
@@ -32,5 +37,11 @@ def load(path: Path, run_id: str) -> State | None:
         began = None if facts["began"] is None else tuple(facts["began"])
         own = {name: facts[name] for name in ("generator", "seconds")}
         return State(History(**facts["history"]), **arrays, **own, began=began)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or error.errno in (None, errno.EINVAL):  # as damage leads to
+            return None
+        raise OutputError(
+            f"The checkpoint {path} could not be read ({error}). {remedy(error, 'remove it: its run then begins anew')}"
+        ) from error
     except Exception:  # a damaged archive can raise nearly any; all say the same
         return None

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastmlp.data.dataset import Dataset
 from fastmlp.errors import DataError, OutputError, remedy
-from fastmlp.files import json_of, opened, read_small, replacing, write_whole
+from fastmlp.files import json_of, make_folder, opened, read_small, replacing, write_whole
 
 _PARTS = ("train", "test")
 
@@ -21,7 +21,7 @@ def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
         pass
     facts = {name: getattr(dataset, name) for name in ("name", "label_names", "source", "notice", "fingerprint")}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         (folder / "facts.json").unlink(missing_ok=True)  # written last: it says that the others are whole
         for part in _PARTS:
             with replacing(folder / f"{part}_images.npy") as images:

@@ -6,7 +6,6 @@ from the sweep's work folder.
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,8 @@ import numpy as np
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.mapped import read_mapped
-from fastmlp.errors import DataError
+from fastmlp.errors import DataError, OutputError
+from fastmlp.files import temporary_folder
 from fastmlp.identity import run_id
 from fastmlp.results import RunResult
 from fastmlp.run import run_one
@@ -83,6 +83,8 @@ def _dataset(job: Job) -> Dataset:
         try:
             hold(read_mapped(job.work / DATA, job.fingerprint))
         except DataError as error:
+            if (job.work / BOARD).exists():  # the sweep's own copy, which it makes anew the next time
+                raise OutputError(f"{error}. The same command again goes on.") from error
             raise DataError(
                 f"This worker has no data set of fingerprint {job.fingerprint}: {error}. Share the sweep's folder with "
                 "it, or have it call fastmlp.sweep.hold(dataset) first."
@@ -94,8 +96,8 @@ def run(job: Job) -> Outcome:
     """Train the job's network in this process, from its checkpoint on, and tell of it on the board."""
     dataset = _dataset(job)
     if not (job.work / BOARD).exists():  # on another machine: nobody sees it, and nothing can be kept
-        with TemporaryDirectory(prefix="fastmlp-") as folder:
-            file = None if job.models is None else model_path(Path(folder), job.run_id)
+        with temporary_folder("fastmlp-") as folder:
+            file = None if job.models is None else model_path(folder, job.run_id)
             result = run_one(job.config, dataset, until=job.until, test=job.test, start=job.start, model_file=file)
             return Outcome(result, file.read_bytes() if file is not None and file.exists() else b"")
     board = Board.open(job.work / BOARD)
@@ -107,6 +109,7 @@ def run(job: Job) -> Outcome:
             on_epoch=reporter.on_epoch,
             on_batch=reporter.on_batch,
             kept=job.checkpoint,
+            on_unsaved=reporter.on_unsaved,
             until=job.until,
             stop=lambda: board.stops,
             test=job.test,

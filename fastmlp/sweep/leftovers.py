@@ -1,6 +1,7 @@
 """What a sweep that was killed leaves behind: the mapped copy of its data above all, and files half written."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from tempfile import gettempdir
@@ -27,12 +28,14 @@ class Removed(NamedTuple):
 
 def remove_leftovers(out: Path) -> Removed:
     """Remove what only a running sweep of this folder needs; whoever calls holds its lock. Checkpoints stay."""
-    found = [path for path in _leftovers(out) if path.is_file()]
-    sizes = {path: path.stat().st_size for path in found}
-    for path in found:
-        path.unlink(missing_ok=True)
+    sizes = []
+    for path in list(_leftovers(out)):
+        with suppress(OSError):  # what cannot be removed is left to the next sweep
+            size = path.stat().st_size
+            path.unlink()
+            sizes.append(size)
     rmtree(out / WORK / DATA, ignore_errors=True)
-    return Removed(len(sizes), sum(sizes.values()))
+    return Removed(len(sizes), sum(sizes))
 
 
 def _leftovers(out: Path) -> Iterator[Path]:

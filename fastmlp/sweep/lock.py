@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fastmlp.errors import ConfigError, OutputError
-from fastmlp.files import json_of, read_small, write_whole
+from fastmlp.files import json_of, make_folder, read_small, write_whole
 
 WORK, OWNER = ".work", "owner.json"
 
@@ -27,7 +27,7 @@ def held(folder: Path) -> Iterator[list[str]]:
     work = folder / WORK
     lock, owner = FileLock(work / "lock"), work / OWNER
     try:
-        work.mkdir(parents=True, exist_ok=True)
+        make_folder(work)
         with warnings.catch_warnings():
             # Without flock, newer versions of filelock warn and go on with a mere file, which outlives its process.
             warnings.simplefilter("error", UserWarning)
