@@ -8,14 +8,20 @@ that was kept before, and where the same command, undisturbed, ends in the weigh
 nobody disturbed. The command is `python -m fastmlp.train`, in this process, and `python -m fastmlp.report`. Linux only.
 """
 
+import argparse
 import io
+import os
+import random
 import shutil
+import sys
+import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from itertools import product
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,11 +29,13 @@ from unittest import mock
 
 import numpy as np
 
-from bench.faulty import Failing
+from bench.faulty import ERRORS, SHORT, Failing, Power, lay_out
+from bench.readme import markdown
 from fastmlp import checkpoint, cli, report, run, sections, workers
 from fastmlp.data import Dataset
 from fastmlp.results import ENDED, RunResult, load_results
 from fastmlp.sweep import derived
+from fastmlp.sweep.folder import Folder
 from fastmlp.sweep.store import Store, newest
 
 # A search whose last rung two candidates of three do not reach; each run is saved after each epoch.
@@ -88,6 +96,7 @@ def quick() -> Iterator[None]:
             (run, "CHECKPOINT_SECONDS", 0.0),
             (derived, "_SHARE", 1e9),
             (Store, "append", _append),
+            (os, "fsync", lambda _: None),  # what it is for is looked at without a disk
         ):
             stack.enter_context(mock.patch.object(owner, name, new))
         yield
@@ -213,7 +222,8 @@ class Count:
             found.append("no error")
         if again.status != 0:
             found.append(f"the same command: {again.status}, {again.said[-300:]}")
-        self.ends["no harm" if harmless else "error" if first.status else "warning"] += 1
+        said = any(word in first.said for word in ("could not", "cannot"))
+        self.ends["error" if first.status else "warning" if said else "nothing said"] += 1
         self.wrong += [f"{name}: {sentence}" for sentence in found]
 
 
@@ -256,3 +266,91 @@ def fail(place: Path, command: Command, call: tuple[str, int, str], right: Facts
     kind, n, error = call
     name = failing.at.name if failing.at is not None else ""
     count.judge(f"{kind} {n} ({error}, {name})", first, again, sentences, harmless=harmless)
+
+
+def lose_power(place: Path, command: Command, right: Facts, seed: int, only: Callable[[], bool]) -> Count:
+    """Take the power away after each call that `only` chooses; each time go on from what the disk may hold."""
+    place.mkdir()
+    count, out = Count(), _fresh(place, None)
+    _appended.clear()
+    power = Power(place, lambda: kept(out), seed)
+    with power.watching():
+        done = command(out)
+    assert done.status == 0, done.said
+    for name, tree, promised in power.states:
+        if not only():
+            continue
+        shutil.rmtree(place)
+        lay_out(place, tree)
+        sentences = lost(promised, out)
+        again = command(out)
+        sentences += differing(facts(out), right)
+        count.judge(name, done, again, sentences, harmless=True)
+    return count
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Try all; return 1 where anything was lost."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--part", type=int, default=1, metavar="N", help="try one in N (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="of what is tried then (default: %(default)s)")
+    args = parser.parse_args(argv)
+    rng = random.Random(args.seed)  # noqa: S311
+    with quick(), tempfile.TemporaryDirectory() as folder:
+        counts = campaign(Path(folder), args.seed, lambda: rng.randrange(args.part) == 0)
+    endings = ("error", "warning", "nothing said")
+    lines = [(name, *(f"{one.ends[end]}" for end in endings), f"{len(one.wrong)}") for name, one in counts.items()]
+    print(markdown(("what fails", "error", "warning", "nothing lost or said", "wrong"), lines))
+    wrong = [sentence for one in counts.values() for sentence in one.wrong]
+    print("\n".join(wrong), file=sys.stderr)
+    return int(bool(wrong))
+
+
+def campaign(place: Path, seed: int, only: Callable[[], bool]) -> dict[str, Count]:
+    """Try each call of the search, of one that goes on after a kill, and of the report: those that `only` chooses."""
+    counts: dict[str, Count] = {}
+    done, killed = place / "done", place / "killed"
+    assert train(done).status == 0
+    right = facts(done)
+    leave_as_killed(killed)
+    assert draw(done).status == 0
+    drawn = facts(done)
+    for name, command, before, wanted in (
+        ("search", train, None, right),
+        ("search after a kill", train, killed, right),
+        ("report", draw, done, drawn),
+    ):
+        calls = count_calls(place, command, before)
+        for kind in KINDS:
+            count = counts[f"{name}: {kind}"] = Count()
+            for n, error in product(range(calls[kind]), (*ERRORS, *[SHORT] * (kind == "write"))):
+                if only():
+                    fail(place, command, (kind, n, error), wanted, count, before)
+    counts["search: power"] = lose_power(place / "power", train, right, seed, only)
+    return counts
+
+
+def leave_as_killed(out: Path) -> None:
+    """Leave a folder as a sweep does that is killed in its third run: with all that only a running one needs."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(store: Store, result: RunResult) -> None:
+        if len(_appended) == 2:
+            raise Killed
+        _append(store, result)
+
+    _appended.clear()
+    with mock.patch.object(Store, "append", kill), mock.patch.object(Folder, "clean", lambda *_, **__: None):
+        assert train(out).status is None
+    part = out / ".work" / f".{'0' * 32}.part"
+    part.write_bytes(b"of one that was killed in the middle of a write")
+    with (out / "runs.jsonl").open("ab") as file:
+        file.write(b'{"length": 12')
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -79,7 +79,7 @@ class Folder:
         return to_run
 
     def without_models(self, configs: Iterable[RunConfig], fingerprint: str) -> list[str]:
-        """Return a sentence on the runs that were tested, but whose network is not there, as it was before each ended."""
+        """Return a sentence on the runs that were tested, but whose network is no longer there."""
         if self.models is None:
             return []
         tested = [run.run_id for run in self.known_of(configs, fingerprint) if isfinite(run.test_accuracy)]
