@@ -9,223 +9,32 @@ nobody disturbed. The command is `python -m fastmlp.train`, in this process, and
 """
 
 import argparse
-import io
-import os
 import random
 import shutil
 import sys
 import tempfile
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from itertools import product
-from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
-from unittest import mock
 
-import numpy as np
-
-from bench.faulty import ERRORS, SHORT, Failing, Power, lay_out
+from bench.disturbed import (
+    Count,
+    Ended,
+    Facts,
+    Kept,
+    appended,
+    differing,
+    draw,
+    facts,
+    kept,
+    leave_as_killed,
+    lost,
+    quick,
+    train,
+)
+from bench.faulty import CALLS, ERRORS, SHORT, Failing, Power, lay_out
 from bench.readme import markdown
-from fastmlp import checkpoint, cli, report, run, sections, workers
-from fastmlp.data import Dataset
-from fastmlp.results import ENDED, RunResult, load_results
-from fastmlp.sweep import derived
-from fastmlp.sweep.folder import Folder
-from fastmlp.sweep.store import Store, newest
-
-# A search whose last rung two candidates of three do not reach; each run is saved after each epoch.
-SEARCH = (
-    "--dataset", "embedded", "--layers", "12,3,3", "--normalize", "image", "--epochs", "4", "--batch-size", "16",
-    "--grid", "lr=0.1,0.2,0.3", "--halving", "2", "--matmul", "packed", "--threads", "1", "--workers", "threads",
-    "--jobs", "1",
-)  # fmt: skip
-KINDS = ("open", "write", "fsync", "rename", "truncate", "mmap", "unlink", "mkdir")
-
-
-class Inline(Executor):
-    """Does each job at once, in this thread."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-def tiny() -> Dataset:
-    """Return a data set of small pictures, each class with a bright pixel of its own."""
-    rng = np.random.default_rng(5)
-    labels = rng.integers(3, size=120)
-    pixels = rng.integers(0, 200, (120, 12), np.uint8)
-    pixels[np.arange(120), labels] = 255
-    names = {"coarse": ("a", "b", "c")}
-    halves = ((pixels[i : i + 60], {"coarse": labels[i : i + 60]}) for i in (0, 60))
-    return Dataset("embedded", *next(halves), *next(halves), names, source="made to be disturbed")
-
-
-@contextmanager
-def quick() -> Iterator[None]:
-    """Make the command small: tiny data, all in this thread, figures drawn once, a checkpoint after each epoch."""
-    dataset, drawn = tiny(), sections.sections_of
-    known = cli.environment(dataset)
-    kept: list[Any] = []
-
-    def drawn_once(paper: sections.Paper, results: Any) -> Any:
-        if not kept:
-            kept.extend([drawn(paper, results), paper.pictures, paper.tables])
-        paper.pictures, paper.tables = kept[1:]
-        return kept[0]
-
-    with ExitStack() as stack:
-        for owner, name, new in (
-            (cli, "load_dataset", lambda *_, **__: dataset),
-            (cli, "environment", lambda _: known),
-            (sections, "dataset_of", lambda *_: dataset),
-            (sections, "sections_of", drawn_once),
-            (workers, "ThreadPoolExecutor", Inline),
-            (run, "CHECKPOINT_SECONDS", 0.0),
-            (derived, "_SHARE", 1e9),
-            (Store, "append", _append),
-            (os, "fsync", lambda _: None),  # what it is for is looked at without a disk
-        ):
-            stack.enter_context(mock.patch.object(owner, name, new))
-        yield
-
-
-_appended: list[RunResult] = []
-_append_as_usual = Store.append
-
-
-def _append(store: Store, result: RunResult) -> None:
-    _append_as_usual(store, result)
-    _appended.append(result)
-
-
-class Ended(NamedTuple):
-    """How a command ended: its exit status, None after a traceback, and what it said on stderr."""
-
-    status: int | None
-    said: str
-
-
-def ended(command: Callable[[], int]) -> Ended:
-    """Give a command in this process."""
-    said = io.StringIO()
-    with redirect_stderr(said), redirect_stdout(io.StringIO()):
-        try:
-            status = command()
-        except BaseException:
-            status = None
-            traceback.print_exc()
-    return Ended(status, said.getvalue())
-
-
-def train(out: Path) -> Ended:
-    """Give the search's command."""
-    return ended(lambda: cli.main([*SEARCH, "--out", str(out)]))
-
-
-def draw(out: Path) -> Ended:
-    """Give the command that draws its page."""
-    return ended(lambda: report.main([str(out)]))
-
-
-Facts = dict[str, Any]
-
-
-def facts(out: Path) -> Facts:
-    """Return what two sweeps of the same bits have in common: results, models, and the names of all files."""
-    results = out / "results.json"
-    runs = load_results(results)[1] if results.exists() else []
-    return {
-        "runs": [(one.run_id, one.status, one.weights_sha256, one.test_accuracy, one.history) for one in runs],
-        "models": {path.name: path.read_bytes() for path in (out / "models").glob("*")},
-        "files": sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()),
-    }
-
-
-def differing(found: Facts, right: Facts) -> list[str]:
-    """Say in what two sweeps differ."""
-    sentences = [f"{name} differ" for name in ("runs", "models") if repr(found[name]) != repr(right[name])]
-    return sentences + [f"there is {name}" for name in set(found["files"]) - set(right["files"])] + [
-        f"{name} is missing" for name in set(right["files"]) - set(found["files"])
-    ]  # fmt: skip
-
-
-def _known(out: Path) -> dict[str, RunResult]:
-    return newest(Store(out / "runs.jsonl").load(mend=False)[0])
-
-
-class Kept(NamedTuple):
-    """What a command has promised to keep: results that it was told of, models, and epochs of checkpoints by run id."""
-
-    results: tuple[RunResult, ...]
-    models: dict[str, bytes]
-    epochs: dict[str, int]
-
-
-def kept(out: Path) -> Kept:
-    """Look at what is kept in a sweep's folder."""
-    epochs = {}
-    for path in (out / ".work" / "checkpoints").glob("[!.]*"):
-        if state := checkpoint.load(path, path.stem):
-            epochs[path.stem] = len(state.history.train_loss)
-    models = {path.name: path.read_bytes() for path in (out / "models").glob("[!.]*")}
-    return Kept(tuple(_appended), models, epochs)
-
-
-def lost(before: Kept, out: Path) -> list[str]:
-    """Say what is no longer there; a checkpoint may go once its run has its last result."""
-    now, known = kept(out), _known(out)
-    runs = Store(out / "runs.jsonl").load(mend=False)[0]
-    sentences = [f"result {one.run_id} lost" for one in before.results if repr(one) not in map(repr, runs)]
-    sentences += [f"model {name} lost" for name, data in before.models.items() if now.models.get(name) != data]
-    for name, epochs in before.epochs.items():
-        result = known.get(name)
-        over = result is not None and result.status != "interrupted"
-        untested = result is not None and result.status in ENDED and not isfinite(result.test_accuracy)
-        if now.epochs.get(name, -1) < epochs and (not over or (untested and not _is_over(out))):
-            sentences.append(f"checkpoint of {name} lost")
-    return sentences
-
-
-def _is_over(out: Path) -> bool:
-    """Whether a search has tested its best, so that the others' checkpoints are of no use."""
-    return any(isfinite(result.test_accuracy) for result in _known(out).values())
-
-
-@dataclass
-class Count:
-    """Trials of one kind: how they ended, and what was wrong."""
-
-    ends: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-
-    def judge(self, name: str, first: Ended, again: Ended, sentences: Sequence[str], *, harmless: bool) -> None:
-        """Add a trial: the disturbed command, the one after it, and what was found amiss."""
-        found = [*sentences]
-        if first.status is None:
-            found.append(f"traceback: {first.said.splitlines()[-1]}")
-        elif not harmless and not any(word in first.said for word in ("error: ", "could not", "cannot")):
-            found.append(f"nothing said: {first}")
-        if first.status == 2 and "error: " not in first.said:
-            found.append("no error")
-        if again.status != 0:
-            found.append(f"the same command: {again.status}, {again.said[-300:]}")
-        said = any(word in first.said for word in ("could not", "cannot"))
-        self.ends["error" if first.status else "warning" if said else "nothing said"] += 1
-        self.wrong += [f"{name}: {sentence}" for sentence in found]
-
 
 Command = Callable[[Path], Ended]
 
@@ -253,7 +62,7 @@ def fail(place: Path, command: Command, call: tuple[str, int, str], right: Facts
     """Try one failure of a command, from an empty folder or one as it was before."""
     out = _fresh(place, before)
     seen: list[Kept] = []
-    _appended.clear()
+    appended.clear()
     failing = Failing(out, *call, before=lambda: seen.append(kept(out)))
     with failing.watching():
         first = command(out)
@@ -272,7 +81,7 @@ def lose_power(place: Path, command: Command, right: Facts, seed: int, only: Cal
     """Take the power away after each call that `only` chooses; each time go on from what the disk may hold."""
     place.mkdir()
     count, out = Count(), _fresh(place, None)
-    _appended.clear()
+    appended.clear()
     power = Power(place, lambda: kept(out), seed)
     with power.watching():
         done = command(out)
@@ -315,7 +124,7 @@ def campaign(place: Path, seed: int, only: Callable[[], bool]) -> dict[str, Coun
     assert train(done).status == 0
     right = facts(done)
     leave_as_killed(killed)
-    assert draw(done).status == 0
+    assert (first := draw(done)).status == 0, first.said
     drawn = facts(done)
     for name, command, before, wanted in (
         ("search", train, None, right),
@@ -323,33 +132,13 @@ def campaign(place: Path, seed: int, only: Callable[[], bool]) -> dict[str, Coun
         ("report", draw, done, drawn),
     ):
         calls = count_calls(place, command, before)
-        for kind in KINDS:
+        for kind in CALLS:
             count = counts[f"{name}: {kind}"] = Count()
             for n, error in product(range(calls[kind]), (*ERRORS, *[SHORT] * (kind == "write"))):
                 if only():
                     fail(place, command, (kind, n, error), wanted, count, before)
     counts["search: power"] = lose_power(place / "power", train, right, seed, only)
     return counts
-
-
-def leave_as_killed(out: Path) -> None:
-    """Leave a folder as a sweep does that is killed in its third run: with all that only a running one needs."""
-
-    class Killed(BaseException):
-        pass
-
-    def kill(store: Store, result: RunResult) -> None:
-        if len(_appended) == 2:
-            raise Killed
-        _append(store, result)
-
-    _appended.clear()
-    with mock.patch.object(Store, "append", kill), mock.patch.object(Folder, "clean", lambda *_, **__: None):
-        assert train(out).status is None
-    part = out / ".work" / f".{'0' * 32}.part"
-    part.write_bytes(b"of one that was killed in the middle of a write")
-    with (out / "runs.jsonl").open("ab") as file:
-        file.write(b'{"length": 12')
 
 
 if __name__ == "__main__":
