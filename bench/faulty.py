@@ -148,8 +148,9 @@ class Power(Watched):
                 self._known[path.stat().st_ino] = _Folder() if path.is_dir() else _File()
             elif kind == "fsync":
                 self._sync(args[0], path)
+            told = self._told()
             for loss in LOSSES:
-                self._add(f"{loss} lost after {kind} {len(self.states)} of {path.name}", loss)
+                self._add(told, f"{loss} lost after {kind} {len(self.states)} of {path.name}", loss)
         finally:
             self._busy = False
         return result
@@ -174,8 +175,8 @@ class Power(Watched):
             assert stat.S_ISDIR(facts.st_mode)
             known.synced = {one.name: self._known[one.stat().st_ino] for one in path.iterdir()}
 
-    def _add(self, name: str, loss: str) -> None:
-        state, told = self._lost(self.root, self._root, loss), self._told()
+    def _add(self, told: Any, name: str, loss: str) -> None:
+        state = self._lost(self.root, self._root, loss)
         if (key := repr((state, told))) not in self._seen:
             self._seen.add(key)
             self.states.append((name, state, told))
