@@ -2,6 +2,7 @@
 
     python -m bench.faults                     # each call with each error, and each loss of power
     python -m bench.faults --part 20 --seed 1  # one in twenty
+    python -m bench.faults --strace 40         # so many at random, in the system itself, of a search by processes
 
 A trial is right where the command then ends with a named error or says what it could not do, where all is still there
 that was kept before, and where the same command, undisturbed, ends in the weights, models and tables of a search that
@@ -9,12 +10,14 @@ nobody disturbed. The command is `python -m fastmlp.train`, in this process, and
 """
 
 import argparse
+import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -105,16 +108,56 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--part", type=int, default=1, metavar="N", help="try one in N (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of what is tried then (default: %(default)s)")
+    parser.add_argument("--strace", type=int, metavar="N", help="try N calls of processes by strace instead")
     args = parser.parse_args(argv)
     rng = random.Random(args.seed)  # noqa: S311
+    if args.strace:
+        with tempfile.TemporaryDirectory() as folder:
+            return show({"processes, by strace": by_strace(Path(folder), args.strace, rng)})
     with quick(), tempfile.TemporaryDirectory() as folder:
         counts = campaign(Path(folder), args.seed, lambda: rng.randrange(args.part) == 0)
+    return show(counts)
+
+
+def show(counts: Mapping[str, Count]) -> int:
+    """Print the table; return 1 where anything was wrong."""
     endings = ("error", "warning", "nothing said")
     lines = [(name, *(f"{one.ends[end]}" for end in endings), f"{len(one.wrong)}") for name, one in counts.items()]
     print(markdown(("what fails", "error", "warning", "nothing lost or said", "wrong"), lines))
     wrong = [sentence for one in counts.values() for sentence in one.wrong]
     print("\n".join(wrong), file=sys.stderr)
     return int(bool(wrong))
+
+
+# Calls that nobody but the sweep makes, and how many of each a process of it makes at most.
+_TRACED = {"fsync": 60, "rename": 30, "unlink": 30, "mkdir": 5}
+_PROCESSES = (
+    "--dataset", "embedded", "--layers", "3072,16,20", "--normalize", "image", "--epochs", "4", "--halving", "2",
+    "--seeds", "2", "--threads", "1", "--jobs", "2", "--matmul", "packed", "--grid", "lr=0.01,0.02", "--quiet",
+)  # fmt: skip
+_SAVING = "import sys; from fastmlp import cli, run; run.CHECKPOINT_SECONDS = 0; sys.exit(cli.main(sys.argv[1:]))"
+
+
+def by_strace(place: Path, tries: int, rng: random.Random) -> Count:
+    """Have the n-th call of each process of a sweep fail, or all from there on, in the system itself."""
+
+    def command(out: Path, *before: str) -> Ended:
+        words = [*before, sys.executable, "-c", _SAVING, *_PROCESSES, "--out", str(out)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        return Ended(None if "Traceback" in done.stderr else done.returncode, done.stderr)
+
+    count = Count()
+    assert command(place / "right").status == 0
+    right = facts(place / "right")
+    for i in range(tries):
+        call, error = rng.choice(list(_TRACED)), rng.choice(ERRORS[:-1])
+        spec = f"{call}:error={error}:when={rng.randint(1, _TRACED[call])}{rng.choice(('', '+'))}"
+        out = place / f"{i}"
+        first = command(out, "strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={spec}")
+        harmless = first.status == 0 and not differing(facts(out), right)
+        again = command(out)
+        count.judge(spec, first, again, differing(facts(out), right), harmless=harmless)
+    return count
 
 
 def campaign(place: Path, seed: int, only: Callable[[], bool]) -> dict[str, Count]:

@@ -19,10 +19,11 @@ from fastmlp.config import RunConfig
 from fastmlp.errors import OutputError
 from fastmlp.results import load_results
 from fastmlp.run import run_one
+from fastmlp.sweep import hold
 from fastmlp.sweep.board import Board
 from fastmlp.sweep.job import Job
 from fastmlp.sweep.job import run as run_job
-from fastmlp.sweep.loop import Quiet
+from fastmlp.sweep.loop import Quiet, Sweep
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds files behind descriptors in /proc")
 PART = 20  # of the calls of each kind, one in so many is tried here, other ones for each kind of error

@@ -49,7 +49,7 @@ def _leftovers(out: Path) -> Iterator[Path]:
 def remove_if_free(out: Path) -> Removed:
     """Remove a dead sweep's leftovers, unless a sweep holds the folder, or it cannot be changed."""
     try:
-        if (out / WORK / DATA).exists():
+        if any(path.is_file() for path in _leftovers(out)):
             with held(out):
                 return remove_leftovers(out)
     except (FastMLPError, OSError):
