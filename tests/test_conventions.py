@@ -112,7 +112,8 @@ WRITING += [r"\.tofile\(|FileHandler|mkstemp|NamedTemporary", r"""memmap\([^)\n]
 def test_files_are_written_in_one_place():
     found = {path for path in MODULES if re.search("|".join(WRITING), path.read_text(encoding="utf-8"))}
     writers = {path for path in MODULES if any(path.match(name) for name in WRITERS)}
-    assert sorted(map(module_name, found ^ writers)) == []
+    assert len(found) > 3
+    assert sorted(map(module_name, found - writers)) == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
