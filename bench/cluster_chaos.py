@@ -57,7 +57,7 @@ class Sweep:
         """Give the command."""
         there = ("--scheduler", f"tcp://127.0.0.1:{self.network.port}")
         self.network.to = self.peers.port
-        self.process = command(self.folder, (*self.runs, *there))
+        self.process = command(self.folder, (*self.runs, *there), self.folder.parent / "temporary", keeps=True)
 
     @property
     def status(self) -> int | None:
@@ -231,7 +231,7 @@ def run(out: Path, kinds: Sequence[str], rng: random.Random, runs: Sequence[str]
         print(f"error: --out {out} holds something already; choose an empty folder.", file=sys.stderr)
         return 2
     runs = [word for word in runs if word != "--quiet"]  # what is told of workers is looked for
-    undisturbed = command(out / "undisturbed", runs)
+    undisturbed = command(out / "undisturbed", runs, out / "temporary", keeps=True)
     status, right = undisturbed.wait(), hashes(out / "undisturbed")
     if status or any(is_ != "done" for _, is_, _ in right):
         print(f"error: nobody disturbed the sweep in {out / 'undisturbed'}, and it failed.", file=sys.stderr)

@@ -1,5 +1,6 @@
 """A training run on disk: one .npz, replaced in one step, that only the run which wrote it goes on from."""
 
+import errno
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fastmlp.checks import is_real
+from fastmlp.errors import OutputError, remedy
 from fastmlp.files import json_of, replacing
 from fastmlp.fit import History, State
 from fastmlp.npy import read_zip
@@ -25,10 +27,17 @@ def save(path: Path, run_id: str, state: State) -> None:
 def load(path: Path, run_id: str, like: np.ndarray | None = None) -> State | None:
     """Return the state that `save` wrote for this run; None where there is none, or a damaged one: begin anew.
 
-    like : the parameters of the network that is to go on from it; another's are taken for damaged
+    like : the parameters of the network that is to go on from it; another's are taken for damaged. OutputError where it
+    is there and cannot be read: a run that begins anew would replace it.
     """
     try:
         return _state(read_zip(path), run_id, like)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or error.errno in (None, errno.EINVAL):  # as damage leads to
+            return None
+        raise OutputError(
+            f"The checkpoint {path} could not be read ({error}). {remedy(error, 'remove it: its run then begins anew')}"
+        ) from error
     except Exception:  # a damaged file can raise nearly anything; all say the same
         return None
 

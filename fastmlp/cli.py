@@ -10,6 +10,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from fastmlp.data import Dataset, load_dataset
 from fastmlp.data.mapped import write_mapped
 from fastmlp.data.places import without_password
 from fastmlp.environment import environment
-from fastmlp.errors import ConfigError, DataError
+from fastmlp.errors import ConfigError, DataError, OutputError
 from fastmlp.log import Log, logger
 from fastmlp.matmul import measured, resolve
 from fastmlp.model import Model
@@ -31,7 +32,7 @@ from fastmlp.plan import Plan, candidates_of, make_plan, settings_of
 from fastmlp.plots.style import styled
 from fastmlp.precision import MATMULS
 from fastmlp.progress import Numbers, download_bar, make_progress
-from fastmlp.results import ENDED, check_folder
+from fastmlp.results import ENDED, RunResult, check_folder
 from fastmlp.sweep import file as sweep_file
 from fastmlp.sweep.choose import best_of, search
 from fastmlp.sweep.cluster import Cluster
@@ -46,29 +47,12 @@ from fastmlp.terminal import ERRORS, Compiling, print_table, refused, say
 from fastmlp.threads import blas_threads
 from fastmlp.workers import compile_by, executor_of
 
-# Options that do not say what a sweep is, only how and where it is worked on.
-_NOT_IN_FILE = (
-    "config",
-    "out",
-    "jobs",
-    "workers",
-    "scheduler",
-    "dry_run",
-    "check_precision",
-    "list",
-    "quiet",
-    "report",
-    "retry",
-    "mirror",
-    "log",
-    "clean",
-)
-
 
 def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int:
     """Run the command on `argv` (default: the process's arguments), `notes` said first; return its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
     with Log() as log:
+        args = None
         try:
             args = parse(argv)
             if args.list:
@@ -77,7 +61,10 @@ def main(argv: Sequence[str] | None = None, *, notes: Sequence[str] = ()) -> int
             logger.info(_again(argv))
             return _command(args, argv, Console(stderr=True, quiet=args.quiet), log, notes)
         except ERRORS as error:
-            return refused(error)
+            status = refused(error)
+            with suppress(OutputError):  # which was the error, or is second to it
+                log.begin(args.log if args else None)
+            return status
         except KeyboardInterrupt as error:
             say(Console(stderr=True), signals.told(signals.signum_of(error)) + _how_to_go_on(argv))
             return signals.status_of(error)
@@ -116,10 +103,10 @@ def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes
         say(console, note)
     start = load_model(args.init_from) if args.init_from else None
     plan = make_plan(args, dataset, start)
-    if args.out and not looking:
-        check_folder(args.out)
+    if not looking:
+        _begin_log(args, log)
     with opened(args.out, looking=looking) as folder:
-        for note in folder.notes:
+        for note in [*folder.notes, *folder.without_models(plan.configs, dataset.fingerprint)]:
             say(console, note)
         with compiling.here("Measuring packed and BLAS products"):
             plan, found = _resolved(args, plan, folder)
@@ -146,7 +133,6 @@ def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes
                 return 0
             if not libraries:
                 say(console, "No BLAS was found whose threads can be set: --threads has no effect.")
-            log.begin(args.log)
             failed = _run(args, console, compiling, folder, dataset, plan, began, start)
         say(console, f"runs.jsonl and what is made of it are in {args.out}." if args.out else
             "Nothing was written; --out DIR keeps the results.")  # fmt: skip
@@ -162,6 +148,15 @@ def _command(args: Namespace, argv: list[str], console: Console, log: Log, notes
             say(Console(stderr=True), f"error: {runs} failed; their lines above say why. "
                 f"Once that is mended: {again}")  # fmt: skip
         return 1 if failed else 0
+
+
+def _begin_log(args: Namespace, log: Log) -> None:
+    """Make --out, and begin --log: before it, so that one that cannot be written leaves no folder behind."""
+    if args.log and not (args.out and args.log.absolute().is_relative_to(args.out.absolute())):
+        log.begin(args.log)
+    if args.out:
+        check_folder(args.out)
+    log.begin(args.log)
 
 
 def _clean(args: Namespace, console: Console) -> int:
@@ -234,17 +229,33 @@ def _run(
     say(console, f"Machine: {machine(described)}. {where}.")
     derived = Derived(args.out, described) if args.out else None
     if args.out:
-        settings = {name: value for name, value in vars(args).items() if name not in _NOT_IN_FILE}
-        settings |= {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
-        sweep_file.write(args.out / sweep_file.SWEEP_FILE, _flat(settings), {"data set": dataset.name})
+        settings = sweep_file.settings(args) | {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
+        sweep_file.write(args.out / sweep_file.SWEEP_FILE, settings, {"data set": dataset.name})
 
     def keep(result: Any) -> None:
         folder.keep(result)
         if derived:
-            derived.now_and_then(lambda: folder.known_of(plan.configs, fingerprint))
+            derived.now_and_then(lambda: folder.known_of(plan.configs, fingerprint), lambda words: say(console, words))
 
-    fingerprint, best = dataset.fingerprint, None
+    fingerprint = dataset.fingerprint
     anew = not folder.known_of(plan.configs, fingerprint)
+
+    def end() -> list[RunResult]:
+        """Print the table of what has finished, and write it; OutputError where that fails."""
+        known = folder.known_of(plan.configs, fingerprint)
+        best = best_of(folder, candidates_of(plan.configs), fingerprint) if plan.search else None
+        left = len(plan.configs) - sum(result.status != "interrupted" for result in known)
+        if left:
+            say(console, f"{len(plan.configs) - left} of {len(plan.configs)} runs have finished.")
+        ended = [result for result in known if result.status in (*ENDED, "diverged")]
+        if ended:
+            wall = time.perf_counter() - began if anew else None
+            table = search_table(known, best, described, wall) if plan.search else results_table(ended, described, wall)
+            print_table(table)
+            if derived:
+                derived.write(known, table)
+        return known
+
     try:
         missing = folder.missing(plan.configs, fingerprint, args.retry, test=not plan.search)
         there = folder.known_of([config for config in plan.configs if config not in missing], fingerprint)
@@ -266,29 +277,10 @@ def _run(
                         search(sweep, folder, candidates_of(plan.configs), args.retry, args.halving)
                     else:
                         sweep.run(missing)
-    finally:
-        known = folder.known_of(plan.configs, fingerprint)
-        if plan.search:
-            best = best_of(folder, candidates_of(plan.configs), fingerprint)
-        ended = [result for result in known if result.status in (*ENDED, "diverged")]
-        left = len(plan.configs) - sum(result.status != "interrupted" for result in known)
-        if left:
-            say(console, f"{len(plan.configs) - left} of {len(plan.configs)} runs have finished.")
-        if ended:
-            wall = time.perf_counter() - began if anew else None
-            table = search_table(known, best, described, wall) if plan.search else results_table(ended, described, wall)
-            try:
-                if derived:
-                    derived.write(known, table)
-            finally:
-                print_table(table)
-    return sum(result.status == "failed" for result in known)
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return options as a sweep file has them: names that were given in several words are one list."""
-    lists = ("experiments", "normalize")
-    return {
-        name: [word for words in value for word in words] if name in lists and value else value
-        for name, value in settings.items()
-    }
+    except BaseException:
+        try:
+            end()
+        except OutputError as error:  # which must not take the place of what ends the sweep
+            say(Console(stderr=True), f"error: {error}")
+        raise
+    return sum(result.status == "failed" for result in end())

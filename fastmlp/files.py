@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastmlp.errors import DataError, OutputError, remedy
@@ -109,6 +110,27 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Replace `path` by this content in one step: a reader, or a crash, finds the old file or the new one."""
     with replacing(path) as part:
         part.file.write(content.encode() if isinstance(content, str) else content)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing; their names are on the disk when this returns."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in missing:
+        sync_folder(place.parent)
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Give a folder that is gone after the body; OutputError where none can be made."""
+    try:
+        made = TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"No temporary folder could be made ({error}). {remedy(error, 'name a folder by TMPDIR')}"
+        ) from error
+    with made as place:
+        yield Path(place)
 
 
 def sync_folder(folder: Path) -> None:

@@ -47,8 +47,11 @@ class Log:
         return self
 
     def begin(self, path: Path | None) -> None:
-        """Open the file, at its end, where there is to be one; OutputError where it cannot be written."""
-        if path is None:
+        """Open the file, at its end, where there is to be one; OutputError where it cannot be written.
+
+        Once it is open, this does nothing.
+        """
+        if path is None or self._file is not None:
             return
         try:
             if path.is_fifo():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastmlp.errors import ConfigError
+from fastmlp.errors import ConfigError, OutputError, remedy
 from fastmlp.files import is_inside, json_of, read_small, write_whole
 
 RECORD = ".report.json"
@@ -35,15 +35,20 @@ def check_not_poorer(folder: Path, why: str) -> None:
 def write_files(folder: Path, files: Mapping[str, str | bytes], *, with_data: bool) -> None:
     """Write files by their names in the folder, and remove those of the page before that are none of these.
 
-    One that was changed since stays. Raises OutputError where a file cannot be written.
+    One that was changed since stays. Raises OutputError where a file cannot be written, or removed.
     """
     before = _read(folder)["files"]
     for name, content in files.items():
         write_whole(folder / name, content)
     for name in set(before) - set(files):
         path = folder / name
-        if path.is_file() and _digest(path.read_bytes()) == before[name]:
-            path.unlink()
+        try:
+            if path.is_file() and _digest(path.read_bytes()) == before[name]:
+                path.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"{path}, of the page before, could not be removed ({error}). {remedy(error, 'remove it yourself')}"
+            ) from error
     made = {name: _digest(content.encode() if isinstance(content, str) else content) for name, content in files.items()}
     write_whole(folder / RECORD, json.dumps({"with_data": with_data, "files": made}, indent=1) + "\n")
 

@@ -45,7 +45,7 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
     if sweep.dataset is None:
         check_not_poorer(folder, sweep.why_no_data)
     for name in ("figures", "tables"):
-        check_folder(folder / name)
+        check_folder(folder / name, option="")
     with styled():
         sections = sections_of(paper, results)
     files: dict[str, str | bytes] = {}

@@ -11,8 +11,9 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from fastmlp.errors import ConfigError, DataError
+from fastmlp.files import temporary_folder
 from fastmlp.parser import Parser, place
-from fastmlp.results import RunResult, load_results
+from fastmlp.results import RunResult, check_folder, load_results
 from fastmlp.sweep.store import Store, newest
 from fastmlp.table import Table
 from fastmlp.tables import title
@@ -82,8 +83,9 @@ def _load() -> Command:
 def _reproduce(args: argparse.Namespace, console: "Console") -> int:
     from fastmlp.environment import environment
     from fastmlp.identity import run_id
-    from fastmlp.model_file import load_model
+    from fastmlp.model_file import load_model, save_model
     from fastmlp.run import compile_for, run_one
+    from fastmlp.sweep.job import MODELS, model_path
     from fastmlp.sweep.leftovers import remove_if_free
     from fastmlp.sweep.source import dataset_of
     from fastmlp.threads import blas_threads
@@ -111,10 +113,17 @@ def _reproduce(args: argparse.Namespace, console: "Console") -> int:
         def told(epoch: int, history: object) -> None:  # noqa: ARG001 - as run_one calls it
             status.update(plain(f"{title(config)}: epoch {epoch} of at most {config.epochs}, {before.epochs} before"))
 
-        with status:
-            now = run_one(config, dataset, on_epoch=told, start=start)
+        kept = model_path(args.folder / MODELS, before.run_id)
+        with status, temporary_folder("fastmlp-") as place:
+            file = None if isnan(before.test_accuracy) or kept.exists() else place / kept.name
+            now = run_one(config, dataset, on_epoch=told, start=start, model_file=file)
+            model = load_model(file) if file is not None and file.exists() else None
     print(compared(before, now).markdown(), end="")
     same = now.weights_sha256 == before.weights_sha256 and not isnan(now.test_accuracy)
+    if same and model is not None:
+        check_folder(kept.parent, option="")
+        save_model(kept, model)
+        say(console, f"Its model was missing, and is saved as {kept}.")
     say(console, "The same bits." if same else "The weights are others.")
     return 0 if same else 1
 

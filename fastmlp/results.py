@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 from fastmlp.checks import is_real, is_whole, shown
 from fastmlp.config import MOST, RunConfig
 from fastmlp.errors import ConfigError, DataError, OutputError
-from fastmlp.files import Part, json_of, read_small, write_whole
+from fastmlp.files import Part, json_of, make_folder, read_small, write_whole
 
 ENDED = ("done", "stopped")
 """Statuses of runs that came to an end, with weights that are worth a test."""
@@ -225,14 +225,15 @@ def _environment(found: Any) -> dict[str, Any]:
     return found
 
 
-def check_folder(folder: Path, *, make: bool = True) -> None:
+def check_folder(folder: Path, *, make: bool = True, option: str = "--out ") -> None:
     """Make `folder` where it is missing and try to write to it; OutputError where either fails.
 
     make : False where nothing is to be made: then the nearest folder above it that is there is tried
+    option : what stands before its name in the error
     """
     try:
         if make:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         there = next(place for place in (folder, *folder.parents) if place.exists())
         if there == folder and not folder.is_dir():
             raise FileExistsError
@@ -242,6 +243,6 @@ def check_folder(folder: Path, *, make: bool = True) -> None:
     except OSError as error:
         reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         raise OutputError(
-            f"--out {folder} cannot take results ({reason}). Allowed is a folder that can be made and written "
+            f"{option}{folder} cannot take results ({reason}). Allowed is a folder that can be made and written "
             "to; choose another."
         ) from error

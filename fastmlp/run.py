@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -16,7 +17,7 @@ from fastmlp.augment import AugmentedImages
 from fastmlp.augmentations import AUGMENTATIONS
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
-from fastmlp.errors import ConfigError
+from fastmlp.errors import ConfigError, OutputError
 from fastmlp.fit import FitResult, History, State, fit
 from fastmlp.identity import run_id
 from fastmlp.inputs import ImageInput
@@ -31,6 +32,10 @@ from fastmlp_kernels._compiling import when_compiling
 CHECKPOINT_SECONDS = 30.0
 
 
+def _warn(error: OutputError) -> None:
+    warnings.warn(f"{error} Training goes on.", RuntimeWarning, stacklevel=2)
+
+
 class _Part(NamedTuple):
     inputs: ImageInput | AugmentedImages
     labels: np.ndarray
@@ -43,6 +48,7 @@ def run_one(
     on_epoch: Callable[[int, History], bool | None] | None = None,
     on_batch: Callable[[int], bool | None] | None = None,
     kept: Path | None = None,
+    on_unsaved: Callable[[OutputError], None] = _warn,
     until: int | None = None,
     stop: Callable[[], bool] = lambda: False,
     test: bool = True,
@@ -53,6 +59,7 @@ def run_one(
 
     kept : file of the run's checkpoint: training goes on from there, and is saved there at most every 30 s; None:
         nothing is saved. Who keeps the result removes it
+    on_unsaved(error) : told where that cannot be written; the checkpoint before it stays, and training goes on
     until : epoch at whose end training is saved and interrupted; stop : looked at after each epoch, for the same
     test : whether to look at the test images, where training is done; if not, that end is saved too, for a later call
     start : (P,) the weights to begin with, those that `config.init_from` is the hash of
@@ -81,10 +88,17 @@ def run_one(
     def pause(state: State) -> bool:
         nonlocal saved
         pauses = stop() or (until is not None and len(state.history.train_loss) >= until)
-        if kept is not None and (pauses or time.perf_counter() - saved > CHECKPOINT_SECONDS):
-            checkpoint.save(kept, name, state)
+        if pauses or time.perf_counter() - saved > CHECKPOINT_SECONDS:
+            save(state)
             saved = time.perf_counter()
         return pauses
+
+    def save(state: State) -> None:
+        if kept is not None:
+            try:
+                checkpoint.save(kept, name, state)
+            except OutputError as error:  # the run can still come to its end
+                on_unsaved(error)
 
     fitted = fit(
         model,
@@ -110,8 +124,8 @@ def run_one(
             tested = model.evaluate(*test_part)
             if model_file is not None:
                 save_model(model_file, _model(config, dataset, model.parameters))
-        elif kept is not None:
-            checkpoint.save(kept, name, fitted.state)
+        else:
+            save(fitted.state)
     return _result(config, name, fitted, weights, tested)
 
 

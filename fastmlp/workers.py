@@ -4,7 +4,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastmlp.config import RunConfig
@@ -37,12 +37,17 @@ def executor_of(args: Namespace, plan: Plan, dataset: Dataset, work: Path, watch
     executor.shutdown()
 
 
+def _unmark(mark: Path) -> None:
+    with suppress(OSError):  # it is only shown
+        mark.unlink()
+
+
 def compile_by(executor: Executor, configs: Sequence[RunConfig], mark: Path, compiling: Compiling) -> None:
     """Have workers compile what these runs need, before the runs: what one has compiled the others load.
 
     mark : a file that a worker makes when it begins; one that only loads what is kept on disk does not
     """
-    mark.unlink(missing_ok=True)
+    _unmark(mark)
     futures = [submit(executor, compile_for, config, mark) for config in kinds(configs)]
     try:
         while wait(futures, LOOK_SECONDS).not_done:
@@ -50,7 +55,7 @@ def compile_by(executor: Executor, configs: Sequence[RunConfig], mark: Path, com
                 compiling.show(lambda: time.time() - mark.stat().st_mtime)
     finally:
         compiling.end()
-        mark.unlink(missing_ok=True)
+        _unmark(mark)
     for future in futures:
         if isinstance(error := future.exception(), FastMLPError):
             raise error

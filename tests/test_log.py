@@ -1,4 +1,4 @@
-"""A log says what stderr says, with the time, from the moment that training begins; and results have their dates."""
+"""A log says what stderr says, with the time, also what is refused before training; and results have their dates."""
 
 import re
 from dataclasses import replace
@@ -47,8 +47,15 @@ def test_what_ends_a_sweep_is_in_it(tmp_path, monkeypatch) -> None:
     assert lines(tmp_path / "log")[-1].startswith("Stopped by Ctrl-C.")
 
 
-def test_there_is_none_where_nothing_is_trained(tmp_path, capsys) -> None:
-    fails(capsys, *SMALL, "--log", str(tmp_path / "log"), "--layers", "3072-4-9")
+def test_what_is_refused_before_training_is_in_it(tmp_path, capsys) -> None:
+    log = tmp_path / "log"
+    said = fails(capsys, *SMALL, "--log", str(log), "--layers", "3072-4-9", "--out", str(tmp_path / "out"))
+    assert lines(log)[1:] == said.splitlines()
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_there_is_none_where_nothing_is_to_be_trained(tmp_path) -> None:
+    assert run(*SMALL, "--log", str(tmp_path / "log"), "--dry-run") == 0
     assert list(tmp_path.iterdir()) == []
 
 

@@ -99,7 +99,7 @@ def test_results_are_written_at_once_and_then_for_a_small_share_of_the_time(
     monkeypatch.setattr(derived, "write_results", slow)
     files = Derived(tmp_path, ENVIRONMENT)
     while clock.now < 150:
-        files.now_and_then(lambda: [len(written)])  # type: ignore[list-item]
+        files.now_and_then(lambda: [len(written)], pytest.fail)  # type: ignore[list-item]
         clock.now += 0.25
     assert [count for _, count in written] == list(range(len(written)))
     assert written[0][0] == 50
@@ -110,6 +110,6 @@ def test_results_are_written_at_once_and_then_for_a_small_share_of_the_time(
 
 def test_the_last_write_does_not_wait(tmp_path: Path) -> None:
     files = Derived(tmp_path, ENVIRONMENT)
-    files.now_and_then(lambda: [result()])
+    files.now_and_then(lambda: [result()], pytest.fail)
     files.write([result(), result(seed=1)], Table([], ["a"], [], words=1))
     assert len(load_results(tmp_path / "results.json")[1]) == 2

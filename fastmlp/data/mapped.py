@@ -14,7 +14,7 @@ import numpy as np
 
 from fastmlp.data.dataset import Dataset
 from fastmlp.errors import DataError, OutputError, remedy
-from fastmlp.files import json_of, opened, read_small, replacing, write_whole
+from fastmlp.files import json_of, make_folder, opened, read_small, replacing, write_whole
 from fastmlp.npy import mapped, read_header, read_zip
 
 _PARTS = ("train", "test")
@@ -31,7 +31,7 @@ def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
     facts: dict[str, Any] = {name: getattr(dataset, name) for name in ("name", "label_names", "source", "notice")}
     facts |= {"fingerprint": dataset.fingerprint, "digests": {}}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         (folder / _FACTS).unlink(missing_ok=True)  # written last: it says that the others are whole
         for part in _PARTS:
             images = np.ascontiguousarray(getattr(dataset, f"{part}_images"))

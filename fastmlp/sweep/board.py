@@ -5,17 +5,21 @@ moment blocks nobody; a row read while it is written shows a wrong number for a 
 """
 
 import time
+from errno import EIO
 from pathlib import Path
 from threading import get_ident
 
 import numpy as np
 
+from fastmlp.errors import OutputError, remedy
+from fastmlp.files import write_whole
 from fastmlp.fit import History
 from fastmlp_kernels._compiling import seconds_compiling_here
 
-# Columns: epochs done, images trained on in all and in this epoch, when it began, the last epoch's losses. What a run
-# compiles moves its beginning; while it compiles that is NaN.
-EPOCHS, IMAGES, IN_EPOCH, BEGAN, TRAIN_LOSS, VAL_LOSS, COLUMNS = range(7)
+# Columns: epochs done, images trained on in all and in this epoch, when it began, the last epoch's losses, and the
+# system's number of the error for which its checkpoint could not be written. What a run compiles moves its beginning;
+# while it compiles that is NaN.
+EPOCHS, IMAGES, IN_EPOCH, BEGAN, TRAIN_LOSS, VAL_LOSS, UNSAVED, COLUMNS = range(8)
 
 
 class Board:
@@ -26,15 +30,23 @@ class Board:
 
     @classmethod
     def create(cls, path: Path, slots: int) -> "Board":
-        """Make the file anew, for so many runs at once."""
-        path.unlink(missing_ok=True)  # a worker that outlived its sweep may still write to the old one
-        table = np.memmap(path, np.float64, "w+", shape=(slots + 1, COLUMNS))
-        return cls(table)
+        """Make the file anew, for so many runs at once; OutputError where it cannot be made.
+
+        A worker that outlived its sweep may still write to the old one. The new one is written, not only made long:
+        of what a full disk has no room for, a worker would die when it touches it.
+        """
+        write_whole(path, np.zeros((slots + 1, COLUMNS)).tobytes())
+        return cls.open(path)
 
     @classmethod
     def open(cls, path: Path) -> "Board":
-        """Map the file that the parent made."""
-        return cls(np.memmap(path, np.float64, "r+").reshape(-1, COLUMNS))
+        """Map the file that the parent made; OutputError where that cannot be."""
+        try:
+            return cls(np.memmap(path, np.float64, "r+").reshape(-1, COLUMNS))
+        except (OSError, ValueError) as error:  # ValueError: it is empty
+            raise OutputError(
+                f"{path} could not be mapped ({error}). {remedy(error, 'choose another folder')}"
+            ) from error
 
     def order_stop(self) -> None:
         """Ask all runs to end after the epoch they are in."""
@@ -56,7 +68,7 @@ class Reporter:
     def __init__(self, row: np.ndarray) -> None:
         self._row, self._thread = row, get_ident()
         row[:] = 0
-        row[TRAIN_LOSS:] = np.nan
+        row[[TRAIN_LOSS, VAL_LOSS]] = np.nan
         self._start, self._compiled = time.time(), seconds_compiling_here()
         self._begin()
 
@@ -80,3 +92,7 @@ class Reporter:
         self._row[IN_EPOCH] = 0
         self._row[EPOCHS] = epoch
         self._row[TRAIN_LOSS], self._row[VAL_LOSS] = history.train_loss[-1], history.val_loss[-1]
+
+    def on_unsaved(self, error: OutputError) -> None:
+        """Take note that a checkpoint could not be written."""
+        self._row[UNSAVED] = getattr(error.__cause__, "errno", None) or EIO

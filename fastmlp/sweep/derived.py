@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fastmlp.errors import OutputError
 from fastmlp.files import write_whole
 from fastmlp.results import RunResult, write_results
 from fastmlp.table import Table
@@ -19,13 +20,21 @@ class Derived:
 
     def __init__(self, folder: Path, environment: Mapping[str, Any]) -> None:
         self._folder, self._environment = folder, environment
-        self._next = 0.0
+        self._next, self._told = 0.0, False
 
-    def now_and_then(self, runs: Callable[[], Sequence[RunResult]]) -> None:
-        """Write results.json, unless that was done a moment ago; runs() returns those to write."""
+    def now_and_then(self, runs: Callable[[], Sequence[RunResult]], tell: Callable[[str], None]) -> None:
+        """Write results.json, unless that was done a moment ago; runs() returns those to write.
+
+        tell(sentence) : told once where it cannot be written; `runs.jsonl` has all that it would hold
+        """
         start = time.perf_counter()
         if start >= self._next:
-            write_results(self._folder / "results.json", self._environment, runs())
+            try:
+                write_results(self._folder / "results.json", self._environment, runs())
+            except OutputError as error:
+                if not self._told:
+                    tell(f"{error} The sweep goes on, and tries again.")
+                self._told = True
             end = time.perf_counter()
             self._next = end + (end - start) / _SHARE
 

@@ -11,7 +11,7 @@ The paths in it are from the folder that the file is in.
 
 import os
 import shlex
-from argparse import SUPPRESS, Action, ArgumentParser
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,33 @@ from fastmlp.text import visible
 SWEEP_FILE = "sweep.toml"
 PLACES = ("data_dir", "init_from")
 MOST_BYTES = 1 << 18  # of a sweep's file; the longest have some thousand
+# Options that do not say what a sweep is, only how and where it is worked on.
+_NOT_IN_FILE = (
+    "config",
+    "out",
+    "jobs",
+    "workers",
+    "scheduler",
+    "dry_run",
+    "check_precision",
+    "list",
+    "quiet",
+    "report",
+    "retry",
+    "mirror",
+    "log",
+    "clean",
+)
+
+
+def settings(args: Namespace) -> dict[str, Any]:
+    """Return the options that a file has: names that were given in several words are one list."""
+    lists = ("experiments", "normalize")
+    return {
+        name: [word for words in value for word in words] if name in lists and value else value
+        for name, value in vars(args).items()
+        if name not in _NOT_IN_FILE
+    }
 
 
 def read(path: Path, parser: ArgumentParser) -> list[str]:

@@ -1,7 +1,8 @@
 """A sweep's folder: what is there from before, what is still to run, and where each new result goes first."""
 
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
@@ -12,7 +13,7 @@ from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError
 from fastmlp.identity import run_id
 from fastmlp.results import ENDED, RunResult
-from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, MODELS
+from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, MODELS, model_path
 from fastmlp.sweep.leftovers import remove_leftovers, temporary
 from fastmlp.sweep.lock import WORK, held
 from fastmlp.sweep.store import Store, newest
@@ -43,13 +44,13 @@ class Folder:
         if self._store is not None:
             self._store.append(result)
         self.known[result.run_id] = result
-        untested = result.status in ENDED and not isfinite(result.test_accuracy)
-        if result.status != "interrupted" and not untested:
+        if not _goes_on(result):
             self.drop_checkpoint(result.run_id)
 
     def drop_checkpoint(self, name: str) -> None:
-        """Let a run begin anew the next time."""
-        (self.work / CHECKPOINTS / f"{name}.npz").unlink(missing_ok=True)
+        """Let a run begin anew the next time, if it runs again."""
+        with suppress(OSError):  # it would go on from there to the same bits
+            (self.work / CHECKPOINTS / f"{name}.npz").unlink()
 
     def known_of(self, configs: Iterable[RunConfig], fingerprint: str) -> list[RunResult]:
         """Return what is known of these runs, in their order."""
@@ -76,6 +77,20 @@ class Folder:
             to_run.append(config)
         return to_run
 
+    def without_models(self, configs: Iterable[RunConfig], fingerprint: str) -> list[str]:
+        """Return a sentence on the runs that were tested, but whose network is no longer there."""
+        if self.models is None:
+            return []
+        tested = [run.run_id for run in self.known_of(configs, fingerprint) if isfinite(run.test_accuracy)]
+        lacking = [name for name in tested if not model_path(self.models, name).exists()]
+        if not lacking:
+            return []
+        names, runs = ", ".join(lacking[:8]) + " ..." * (len(lacking) > 8), f"run{'s' * (len(lacking) > 1)}"
+        again = f"python -m fastmlp.reproduce {shlex.quote(str(self.out))} RUN_ID"
+        return [
+            f"{self.models} lacks the models of {len(lacking)} finished {runs}: {names}. To make one again: {again}"
+        ]
+
     def check_sweep(self, configs: Sequence[RunConfig], fingerprint: str) -> None:
         """Raise ConfigError where a run in the folder is none of these: the folder holds another sweep."""
         planned = {run_id(config, fingerprint) for config in configs}
@@ -83,16 +98,23 @@ class Folder:
             if name not in planned:
                 raise ConfigError(f"--out {self.out} holds another sweep: {_difference(result.config, configs)}")
 
-    def clean(self) -> None:
+    def clean(self, *, ended: bool = True) -> None:
         """Remove what only a running sweep needs: the mapped data, the board, and checkpoints that no run goes on from.
 
-        A run that was interrupted keeps its own.
+        A run that was interrupted keeps its own; one that is still to be tested too, unless the sweep has `ended`. What
+        cannot be removed now is by the next sweep.
         """
         rmtree(self.work / DATA, ignore_errors=True)
-        (self.work / BOARD).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.work / BOARD).unlink()
         for name, result in self.known.items():
-            if result.status != "interrupted":
+            if result.status != "interrupted" and (ended or not _goes_on(result)):
                 self.drop_checkpoint(name)
+
+
+def _goes_on(result: RunResult) -> bool:
+    """Whether a run may go on from its checkpoint: to its end, or to its test."""
+    return result.status == "interrupted" or (result.status in ENDED and not isfinite(result.test_accuracy))
 
 
 def _finished(result: RunResult, *, test: bool) -> bool:
@@ -137,5 +159,7 @@ def opened(out: Path | None, *, looking: bool = False) -> Iterator[Folder]:
         folder.notes[:0] = [*notes, f"Removed what it left: {removed}."] if removed.files else notes
         try:
             yield folder
-        finally:
-            folder.clean()
+        except BaseException:
+            folder.clean(ended=False)
+            raise
+        folder.clean()

@@ -137,6 +137,7 @@ def run(job: Job, stop: Callable[[], bool] = lambda: False) -> Outcome:
             on_epoch=reporter.on_epoch,
             on_batch=reporter.on_batch,
             kept=job.checkpoint,
+            on_unsaved=reporter.on_unsaved,
             until=job.until,
             stop=lambda: board.stops or stop(),
             test=job.test,

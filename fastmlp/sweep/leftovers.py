@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir
 from typing import NamedTuple
 
 from fastmlp.errors import FastMLPError
-from fastmlp.files import STALE_SECONDS, dead_parts
+from fastmlp.files import STALE_SECONDS, dead_parts, temporary_folder
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, COMPILING, DATA, MODELS
 from fastmlp.sweep.lock import OWNER, WORK, held
 
@@ -29,12 +29,14 @@ class Removed(NamedTuple):
 
 def remove_leftovers(out: Path) -> Removed:
     """Remove what only a running sweep of this folder needs; whoever calls holds its lock. Checkpoints stay."""
-    found = [path for path in _leftovers(out) if path.is_file()]
-    sizes = {path: path.stat().st_size for path in found}
-    for path in found:
-        path.unlink(missing_ok=True)
+    sizes = []
+    for path in list(_leftovers(out)):
+        with suppress(OSError):  # what cannot be removed is left to the next sweep
+            size = path.stat().st_size
+            path.unlink()
+            sizes.append(size)
     rmtree(out / WORK / DATA, ignore_errors=True)
-    return Removed(len(sizes), sum(sizes.values()))
+    return Removed(len(sizes), sum(sizes))
 
 
 def _leftovers(out: Path) -> Iterator[Path]:
@@ -60,8 +62,8 @@ def remove_if_free(out: Path) -> Removed:
 def temporary() -> Iterator[Path]:
     """Give a folder that is held and goes in the end; those that dead processes left go first."""
     remove_temporary()
-    with TemporaryDirectory(prefix=TEMPORARY) as place, held(Path(place)):
-        yield Path(place)
+    with temporary_folder(TEMPORARY) as place, held(place):
+        yield place
 
 
 def remove_temporary() -> Removed:

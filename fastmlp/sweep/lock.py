@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from fastmlp.checks import is_whole
 from fastmlp.errors import ConfigError, OutputError
-from fastmlp.files import json_of, read_small, write_whole
+from fastmlp.files import json_of, make_folder, read_small, write_whole
 
 WORK, OWNER = ".work", "owner.json"
 _MOST_BYTES = 1 << 16  # of the latter
@@ -56,7 +56,7 @@ def held(folder: Path) -> Iterator[list[str]]:
 
 def _acquire(work: Path, lock: FileLock, tries: int = 10) -> None:
     try:
-        work.mkdir(parents=True, exist_ok=True)
+        make_folder(work)
         with warnings.catch_warnings():
             # Without flock, newer versions of filelock warn and go on with a mere file, which outlives its process.
             warnings.simplefilter("error", UserWarning)

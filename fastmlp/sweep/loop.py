@@ -3,8 +3,9 @@
 Results never depend on how many runs work at once, nor on the order in which they end.
 """
 
+import os
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -17,11 +18,11 @@ from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.mapped import write_mapped
 from fastmlp.environment import environment
-from fastmlp.errors import ClusterError, OutputError, WorkerError
-from fastmlp.files import write_whole
+from fastmlp.errors import ClusterError, OutputError, WorkerError, remedy
+from fastmlp.files import make_folder, write_whole
 from fastmlp.results import RunResult, failed_result, now, write_results
 from fastmlp.signals import Requests, Stopped, handled
-from fastmlp.sweep.board import Board
+from fastmlp.sweep.board import UNSAVED, Board
 from fastmlp.sweep.deaths import WorkerDied
 from fastmlp.sweep.fits import check_fits
 from fastmlp.sweep.folder import opened
@@ -100,10 +101,15 @@ class Sweep:
     ) -> None:
         self._executor, self._jobs, self.fingerprint, self._work = executor, jobs, fingerprint, work
         self._keep, self._watcher, self._models, self._start = keep, watcher, models, start
-        if models is not None:
-            models.mkdir(parents=True, exist_ok=True)
-        (work / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        for folder in filter(None, (models, work / CHECKPOINTS)):
+            try:
+                make_folder(folder)
+            except OSError as error:
+                raise OutputError(
+                    f"{folder} could not be made ({error}). {remedy(error, 'choose another folder')}"
+                ) from error
         self._board = Board.create(work / BOARD, jobs)
+        self._unsaved = set[str]()
 
     def run(self, configs: Sequence[RunConfig], *, until: int | None = None, test: bool = True) -> list[RunResult]:
         """Run them all, each up to the epoch `until`; return their results in this order.
@@ -116,12 +122,16 @@ class Sweep:
         waiting = deque(Job(config, self.fingerprint, self._work, **every) for config in configs)
         order, results = [job.run_id for job in waiting], {}
         with _stop_on_signals() as stop:
-            for result, model in self._outcomes(waiting, stop):
-                if model and self._models is not None:
-                    write_whole(model_path(self._models, result.run_id), model)
-                self._keep(result)
-                results[result.run_id] = result
-                self._watcher.finish(result)
+            try:
+                for result, model in self._outcomes(waiting, stop):
+                    if model and self._models is not None:
+                        write_whole(model_path(self._models, result.run_id), model)
+                    self._keep(result)
+                    results[result.run_id] = result
+                    self._watcher.finish(result)
+            except BaseException:
+                self._board.order_stop()  # threads cannot be killed
+                raise
             if stop.asked:
                 raise Stopped(stop.signum)
         return [results[name] for name in order]
@@ -139,6 +149,7 @@ class Sweep:
                 job = running.pop(future)
                 if isinstance(error := future.exception(), OutputError | ClusterError | WorkerError):
                     raise error  # no fault of the run, which stays to be done
+                self._look_whether_saved([job])
                 free.append(job.slot)
                 if isinstance(error, BrokenExecutor):
                     deaths[job.run_id] += 1
@@ -148,6 +159,7 @@ class Sweep:
                         continue
                 result, model = _outcome(future, job)
                 yield Outcome(replace(result, started=began[job.run_id], finished=now()), model)
+            self._look_whether_saved(running.values())
             self._watcher.look(self._board, list(running.values()))
             if stop.asked == 1 and not self._board.stops:
                 self._board.order_stop()
@@ -156,6 +168,18 @@ class Sweep:
                 )
             if stop.asked > 1:
                 raise Stopped(stop.signum)
+
+    def _look_whether_saved(self, jobs: Iterable[Job]) -> None:
+        """Say of each run once that its checkpoint could not be written."""
+        for job in jobs:
+            number = int(self._board.slot(job.slot)[UNSAVED])
+            if number and job.run_id not in self._unsaved:
+                self._unsaved.add(job.run_id)
+                error = OSError(number, os.strerror(number))
+                self._watcher.tell(
+                    f"The checkpoint {job.checkpoint} could not be written ({error.strerror}). Its run goes on, but "
+                    f"would lose more than usual if it were stopped now. {remedy(error, 'look at the disk')}"
+                )
 
 
 def submit(executor: Executor, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
