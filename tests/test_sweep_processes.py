@@ -17,7 +17,7 @@ import pytest
 
 from fastmlp.errors import WorkerError
 from fastmlp.run import compile_for
-from fastmlp.sweep import run_sweep
+from fastmlp.sweep import processes, run_sweep
 from fastmlp.sweep.processes import Processes
 from test_sweep_loop import CONFIGS, NOISE, Inline
 
@@ -238,6 +238,17 @@ def test_what_cannot_be_sent_is_told_and_costs_no_process() -> None:
         assert isinstance(executor.submit(next, iter(())).exception(60), StopIteration)
         assert executor.submit(print, "not an answer").result(60) is None
         assert executor.submit(os.getpid).result(60) == pid
+
+
+def test_a_worker_whose_parent_is_gone_before_it_is_ready_says_nothing() -> None:
+    command = [sys.executable, "-c", processes._PROGRAM, "1", str(os.getpid()), *sys.path]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as worker:
+        assert worker.stdout is not None
+        assert worker.stderr is not None
+        worker.stdout.close()
+        assert worker.stderr.read() == b""
+    assert worker.returncode == 1
 
 
 def test_nothing_is_left_of_processes(tmp_path: Path) -> None:

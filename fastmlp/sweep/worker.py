@@ -33,6 +33,13 @@ def receive(pipe: IO[bytes]) -> Any:
 
 def main(threads: int, parent: int) -> None:
     """Set this process up, say that it is, and do what is asked until nobody asks any more."""
+    try:
+        _serve(threads, parent)
+    except BrokenPipeError:  # the parent is gone, and there is nobody to tell
+        os._exit(1)
+
+
+def _serve(threads: int, parent: int) -> None:
     calls, answers = _own_pipes()
     try:
         from fastmlp.sweep.processes import _begin
@@ -53,12 +60,16 @@ def main(threads: int, parent: int) -> None:
             send(answers, (False, _sendable(error)))
             continue
         try:
-            send(answers, (True, call[0](*call[1], **call[2])))
-        except BrokenPipeError:  # the parent is gone
-            return
+            answer = True, call[0](*call[1], **call[2])
         except BaseException as error:
+            answer = False, _sendable(error)
+        try:
+            send(answers, answer)
+        except BrokenPipeError:
+            raise
+        except BaseException as error:  # what cannot be pickled
             send(answers, (False, _sendable(error)))
-        del call  # a process that waits holds nothing
+        del call, answer  # a process that waits holds nothing
 
 
 def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
