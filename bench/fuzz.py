@@ -99,17 +99,17 @@ def damage(
 
 
 @cache
-def _own() -> tuple[Path, dict[str, Reader]]:
+def _own(work: Path) -> tuple[Path, dict[str, Reader]]:
     """Return the folder and the readers of this process."""
-    folder = Path(mkdtemp(prefix="fastmlp-fuzz-"))
+    folder = Path(mkdtemp(dir=work))
     (folder / "samples").mkdir()
     return folder, readers(folder / "samples", networks=True)
 
 
-def _task(about: str, numbers: Sequence[int], seed: int, out: Path) -> Counts:
+def _task(about: str, numbers: Sequence[int], seed: int, work: Path, out: Path) -> Counts:
     resource.setrlimit(resource.RLIMIT_DATA, (4 * MOST_BYTES, 4 * MOST_BYTES))
     faulthandler.dump_traceback_later(20 * MOST_SECONDS, exit=True)  # what hangs in C is ended so
-    folder, mine = _own()
+    folder, mine = _own(work)
     reader = mine[about]
 
     def keep(number: int, content: bytes) -> None:
@@ -151,14 +151,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         names = args.readers or list(readers(Path(folder)))
     each = -(-args.mutations // len(names))
     counts = {name: Counts() for name in names}
-    with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
-        parts = [range(first, min(first + _AT_ONCE, each)) for first in range(0, each, _AT_ONCE)]
-        tasks = [(name, pool.submit(_task, name, part, args.seed, args.out)) for part in parts for name in names]
-        for done, (name, task) in enumerate(tasks, 1):
+    parts = [range(first, min(first + _AT_ONCE, each)) for first in range(0, each, _AT_ONCE)]
+    with TemporaryDirectory() as work, ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
+        place = Path(work), args.out
+        tasks = [(name, part, pool.submit(_task, name, part, args.seed, *place)) for part in parts for name in names]
+        for done, (name, part, task) in enumerate(tasks, 1):
             try:
                 counts[name].add(task.result())
             except BrokenProcessPool as error:
-                counts[name].wrong.append(f"{name}: {error}; the file is in a folder {_own()[0].parent}/fastmlp-fuzz-*")
+                counts[name].wrong.append(f"{name}, one of {part.start} to {part.stop}: {error}")
                 break
             print(f"\r{done} of {len(tasks)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
