@@ -3,7 +3,9 @@
 A signal that the program is to ignore, as SIGHUP under `nohup`, stays ignored.
 """
 
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") 
 # `timeout` sends SIGTERM twice, to its child and to the group that the child is in; of a terminal that closes the shell
 # tells, and then the system.
 SAME_SECONDS = 1.0
+AGAIN_SECONDS = 0.05
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -75,17 +78,34 @@ def handled(handler: Handler) -> Iterator[None]:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Have each request to stop raise Stopped in the body, and again while that makes its way out."""
-    requests = Requests()
+    """Have each request to stop raise Stopped in the body, and again while that makes its way out.
+
+    Where it is lost, as in a function that C calls, it is raised once more a moment later.
+    """
+    requests, lost, tell = Requests(), list[int](), sys.unraisablehook
 
     def stop(signum: int, frame: FrameType | None) -> None:
         before = requests.asked
         requests(signum, frame)
-        if requests.asked > before:
+        if requests.asked > before or lost:
+            lost.clear()
             raise Stopped(signum)
 
-    with handled(stop):
-        yield
+    def again(found: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(found.exc_value, Stopped):
+            tell(found)
+            return
+        lost.append(found.exc_value.signum)
+        timer = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), found.exc_value.signum))
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = again
+    try:
+        with handled(stop):
+            yield
+    finally:
+        sys.unraisablehook = tell
 
 
 def told(signum: int) -> str:

@@ -1,19 +1,15 @@
-import base64
 import hashlib
-import io
-import os
 from dataclasses import replace
-from http.client import HTTPMessage
 from itertools import count
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
 
 from data_forms import miniature, spec
 from data_server import Handler, cut, fixed, proper, serving
-from fastmlp.data import Progress, load_dataset, web
+from fastmlp.data import Progress, load_dataset
 from fastmlp.data.download import download_file
 from fastmlp.errors import ConfigError, DownloadError
 
@@ -21,7 +17,6 @@ CONTENT = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(250)) * 40
 SPEC = spec("a.tar.gz", CONTENT, "md5")
 TOTAL = len(CONTENT)
 QUICK = (0.0, 0.0, 0.0)
-posix = pytest.mark.skipif(os.name != "posix", reason="links and owners are those of POSIX")
 
 
 @pytest.fixture(autouse=True)
@@ -240,184 +235,6 @@ def test_speed_and_time_left(tmp_path, told, monkeypatch):
 def test_only_web_addresses(tmp_path, told, url):
     with pytest.raises(ConfigError, match="must begin with https:// or http://"):
         get(tmp_path, url, told)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://[::1", "http://", "http:///x", "http://a b/", "http://a\x1b[2J/", "http://h:99999/", "http://h:0/",
-        "http://h:x/", "http://\xfc.org/", "http://\udcff/", "http://a..b/", "http://" + "a" * 300, "http://h/?q", "http://h/#f",
-        "http://h\\x/", "http://who:secret@/", "http://who:secret@h:99999", "ftp://who:secret@h/", "who:secret@h/",
-        "http:/who:secret@h/", "http://who:se cret@h/",
-    ],
-)  # fmt: skip
-def test_an_address_that_cannot_be_asked_is_refused_without_its_password(tmp_path, told, url):
-    with pytest.raises(ConfigError, match=r"^--mirror '.* Allowed is a web folder") as caught:
-        get(tmp_path, url, told)
-    assert "cret" not in str(caught.value)
-    assert str(caught.value).isprintable()
-    assert told == []
-
-
-def with_password(url: str) -> str:
-    return url.replace("//", "//who:s%65cret@")
-
-
-def test_a_password_goes_to_its_host_alone_and_is_never_told(tmp_path, told):
-    asked = []
-
-    def note(handler: Handler) -> None:
-        asked.append(handler.headers["Authorization"])
-        handler.send(503, b"")
-
-    def send_on(handler: Handler) -> None:
-        asked.append(handler.headers["Authorization"])
-        handler.send(302, b"", Location=f"{other.url}/a.tar.gz")
-
-    with (
-        serving(CONTENT, note) as other,
-        serving(CONTENT, note, send_on) as server,
-        pytest.raises(DownloadError) as caught,
-    ):
-        get(tmp_path, with_password(server.url), told, pauses=(0,))
-    basic = f"Basic {base64.b64encode(b'who:secret').decode()}"
-    assert asked == [basic, basic, None]
-    for said in (str(caught.value), notes(told)):
-        assert "secret" not in said
-        assert "s%65cret" not in said
-    assert server.url in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "to", ["ftp://h/x", "file:///etc/passwd", "data:,x", "http://[::1", "http://h:99999/", "gopher://who:secret@h"]
-)
-def test_an_answer_may_send_on_to_web_addresses_alone(tmp_path, told, to):
-    with serving(b"", fixed(302, Location=to)) as server, pytest.raises(DownloadError) as caught:
-        get(tmp_path, server.url, told)
-    assert "the host sends on to" in str(caught.value) or "is not allowed" in str(caught.value)
-    assert "secret" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_https_is_never_left_for_http():
-    redirects, request = web._Redirects(), web.request_for("https://h/x", 0)
-    assert redirects.redirect_request(request, io.BytesIO(), 302, "", HTTPMessage(), "https://other/x")
-    with pytest.raises(DownloadError, match="followed are redirections to https alone"):
-        redirects.redirect_request(request, io.BytesIO(), 302, "", HTTPMessage(), "http://h/x")
-
-
-def test_a_host_that_sends_on_for_ever_is_an_error(tmp_path, told):
-    def again(handler: Handler) -> None:
-        handler.send(302, b"", Location=handler.path)
-
-    with serving(b"", *[again] * 20) as server, pytest.raises(DownloadError, match="answers 302") as caught:
-        get(tmp_path, server.url, told)
-    assert "\n" not in str(caught.value)
-    assert len(server.ranges) <= 11
-
-
-def test_what_a_host_says_is_told_without_control_characters(tmp_path, told):
-    def rude(handler: Handler) -> None:
-        handler.send_response(404, "\x1b]0;title\x07 \x9b2J" + "x" * 1000)
-        handler.end_headers()
-
-    with serving(b"", rude) as server, pytest.raises(DownloadError, match="answers 404") as caught:
-        get(tmp_path, server.url, told)
-    assert str(caught.value).isprintable()
-    assert len(str(caught.value)) < 500
-
-
-@posix
-@pytest.mark.parametrize(
-    ("plant", "is_said"),
-    [
-        (lambda part, victim: part.symlink_to(victim), "is a symbolic link"),
-        (lambda part, victim: part.symlink_to(victim.with_name("nowhere")), "is a symbolic link"),
-        (lambda part, victim: part.hardlink_to(victim), "is a file that has other names too"),
-        (lambda part, victim: os.mkfifo(part), "is no file"),  # noqa: ARG005
-        (lambda part, victim: part.mkdir(), "Cannot write into"),  # noqa: ARG005
-    ],
-    ids=["a link", "a dangling link", "a hard link", "a FIFO", "a folder"],
-)
-def test_a_part_that_someone_planted_is_refused_and_leads_nowhere(tmp_path, told, plant, is_said):
-    victim, folder = tmp_path / "victim", tmp_path / "folder"
-    victim.write_bytes(b"kept")
-    folder.mkdir()
-    plant(folder / "a.tar.gz.part", victim)
-    with serving(CONTENT) as server, pytest.raises(DownloadError, match=is_said):
-        get(folder, server.url, told)
-    assert (server.ranges, victim.read_bytes()) == ([], b"kept")
-    assert {path.name for path in tmp_path.iterdir()} == {"victim", "folder"}
-
-
-@posix
-def test_another_users_part_is_refused(tmp_path, told, monkeypatch):
-    (tmp_path / "a.tar.gz.part").write_bytes(CONTENT)
-    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    with pytest.raises(DownloadError, match="is another user's, not the part of a download"):
-        get(tmp_path, "http://127.0.0.1:9", told)
-
-
-@posix
-def test_of_two_downloads_one_waits_and_asks_for_nothing(tmp_path, told):
-    waits, other = Event(), []
-
-    def second(progress: Progress) -> None:
-        other.append(progress.note)
-        if "waiting for its end" in progress.note:
-            waits.set()
-
-    def slow(handler: Handler) -> None:
-        thread.start()
-        assert waits.wait(60)
-        proper(handler)
-
-    with serving(CONTENT, slow) as server:
-        thread = Thread(target=lambda: download_file(SPEC, tmp_path, server.url, on_progress=second))
-        get(tmp_path, server.url, told)
-        thread.join()
-    assert len(server.ranges) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
-
-
-def test_a_folder_that_cannot_be_written_is_told_before_the_host_is_asked(tmp_path, told, monkeypatch):
-    def refuse(*_, **__):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(os, "open", refuse)
-    with serving(CONTENT) as server:
-        with pytest.raises(DownloadError, match=r"Cannot write into .*Permission denied\. Name another"):
-            get(tmp_path, server.url, told)
-        assert server.ranges == []
-
-
-def test_a_disk_that_fills_up_keeps_the_part(tmp_path, told, monkeypatch):
-    real = os.write
-
-    def full(descriptor: int, data: memoryview) -> int:
-        if os.fstat(descriptor).st_size > 100_000:
-            raise OSError(28, "No space left on device")
-        return real(descriptor, data[:7000])  # and short
-
-    monkeypatch.setattr(os, "write", full)
-    with serving(CONTENT) as server, pytest.raises(DownloadError, match="No space left on device"):
-        get(tmp_path, server.url, told)
-    monkeypatch.undo()
-    part = (tmp_path / "a.tar.gz.part").read_bytes()
-    assert part == CONTENT[: len(part)]
-    with serving(CONTENT) as server:
-        assert get(tmp_path, server.url, told).read_bytes() == CONTENT
-    assert server.ranges == [f"bytes={len(part)}-"]
-
-
-def test_the_name_is_given_once_all_is_on_the_disk(tmp_path, told, monkeypatch):
-    steps = []
-    fsync, replace_ = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (steps.append("sync"), fsync(descriptor)))
-    monkeypatch.setattr(os, "replace", lambda *names: (steps.append("name"), replace_(*names)))
-    with serving(CONTENT) as server:
-        get(tmp_path, server.url, told)
-    assert steps[:2] == ["sync", "name"]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path, told):

@@ -62,6 +62,24 @@ def test_a_signal_is_raised_named_and_returned(signum: int, name: str) -> None:
     assert [signal.getsignal(one) for one in signals.STOPS] == before
 
 
+def test_a_request_that_is_lost_where_c_calls_python_is_raised_again() -> None:
+    class Lost:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), TERM)
+            lost.append(True)
+
+    def lose() -> None:
+        Lost()
+        lost.append(False)
+        for _ in range(200):
+            time.sleep(0.05)
+
+    lost: list[bool] = []
+    with pytest.raises(Stopped), raised():
+        lose()
+    assert lost == [False]
+
+
 def test_what_is_ignored_stays_ignored() -> None:
     before = signal.signal(HUP, signal.SIG_IGN)  # as by nohup
     try:

@@ -36,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
-        with signals.raised():
-            options.run(options)
+        options.run(options)
     except ERRORS as error:
         return refused(error)
     except KeyboardInterrupt as error:
@@ -105,7 +104,8 @@ def _fetch(options: argparse.Namespace) -> None:
             if progress.note:
                 bar.console.print(plain(progress.note))
 
-        path = load.fetch(layout, options.data_dir, mirror=options.mirror, on_progress=show)
+        with signals.raised():  # all is loaded, in which it could be lost
+            path = load.fetch(layout, options.data_dir, mirror=options.mirror, on_progress=show)
     print(f"{TITLES[options.name]} is in {visible(str(path))}, checksum verified.")
 
 
