@@ -85,7 +85,7 @@ def lose_power(place: Path, command: Command, right: Facts, seed: int, only: Cal
     place.mkdir()
     count, out = Count(), _fresh(place, None)
     appended.clear()
-    power = Power(place, lambda: kept(out), seed)
+    power = Power(place, lambda: promised(out), seed)
     with power.watching():
         done = command(out)
     assert done.status == 0, done.said
