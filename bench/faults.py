@@ -89,12 +89,12 @@ def lose_power(place: Path, command: Command, right: Facts, seed: int, only: Cal
     with power.watching():
         done = command(out)
     assert done.status == 0, done.said
-    for name, tree, promised in power.states:
+    for name, tree, due in power.states:
         if not only():
             continue
         shutil.rmtree(place)
         lay_out(place, tree)
-        sentences = lost(promised, out)
+        sentences = lost(due, out)
         again = command(out)
         sentences += differing(facts(out), right)
         count.judge(name, done, again, sentences, harmless=True)
