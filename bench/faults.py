@@ -33,6 +33,7 @@ from bench.disturbed import (
     kept,
     leave_as_killed,
     lost,
+    promised,
     quick,
     train,
 )
