@@ -130,7 +130,7 @@ def show(counts: Mapping[str, Count]) -> int:
     return int(bool(wrong))
 
 
-# Calls that the sweep alone makes (its semaphores are unlinked too, by loky), and how many of each a process of it makes at most.
+# Calls that the sweep alone makes, and how many of each a process of it makes at most. loky unlinks semaphores too.
 _TRACED = {"fsync": 60, "rename": 30, "mkdir": 5}
 _PROCESSES = (
     "--dataset", "embedded", "--layers", "3072,16,20", "--normalize", "image", "--epochs", "4", "--halving", "2",
