@@ -178,6 +178,15 @@ def kept(out: Path) -> Kept:
     return Kept(tuple(appended), models, epochs)
 
 
+def promised(out: Path) -> Kept:
+    """Return what the results promise that the command was told of: their models, and checkpoints to go on from."""
+    now, last = kept(out), newest(appended)
+    tested = {f"{name}.npz" for name, result in last.items() if isfinite(result.test_accuracy)}
+    models = {name: data for name, data in now.models.items() if name in tested}
+    going_on = {name: one.epochs for name, one in last.items() if one.status == "interrupted"}
+    return Kept(now.results, models, going_on)
+
+
 def lost(before: Kept, out: Path) -> list[str]:
     """Say what is no longer there; a checkpoint may go once its run has its last result."""
     now, known = kept(out), _known(out)
