@@ -28,6 +28,8 @@ HANG_SECONDS = 30.0
 WORKERS = 2
 # In one command: a run whose worker dies three times is given up.
 MOST_HITS = 2
+# Of commands that nothing hit: what was hit before may need a moment.
+MOST_REFUSED = 3
 NOISE = (b"Traceback", b"distributed.", b"Task was destroyed", b"Exception ignored")
 
 
@@ -165,9 +167,10 @@ def disturbed(
     with Network() as network, Peers(out / "peers") as peers:
         peers.start(WORKERS)
         for number in count():
-            sweep, hit = Sweep(peers, network, rng, runs, out / f"{number}"), set[str]()
-            while sweep.status != 0:
+            sweep, hit, refused = Sweep(peers, network, rng, runs, out / f"{number}"), set[str](), 0
+            while sweep.status != 0 and refused < MOST_REFUSED:
                 sweep.begin()
+                before = len(left)
                 for _ in range(MOST_HITS):
                     moment = time.monotonic() + rng.uniform(0, LONGEST_SECONDS)
                     if not left or not sweep.wait(lambda moment=moment: time.monotonic() > moment):
@@ -179,9 +182,12 @@ def disturbed(
                 if not sweep.wait():
                     wrong.append(f"the command in {sweep.folder} hangs")
                     command_killed(sweep)[1]()
+                refused = refused + 1 if sweep.status == 2 and len(left) == before else 0
                 if sweep.status not in (0, 2, -signal.SIGKILL):
                     wrong.append(f"the command in {sweep.folder} ended with status {sweep.status}")
                     break
+            if refused:
+                wrong.append(f"the command in {sweep.folder} was refused, and nothing had hit it")
             wrong += [f"{noise.decode()!r} is in {sweep.folder}" for noise in NOISE if noise in sweep.output()]
             found = hashes(sweep.folder)
             wrong += [f"{sweep.folder}: {sentence}" for sentence in differences(found, right)]
