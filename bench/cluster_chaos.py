@@ -54,12 +54,14 @@ class Sweep:
     runs: Sequence[str]
     folder: Path
     process: Process | None = None
+    before: int = 0  # bytes of output of the commands before this one
 
     def begin(self) -> None:
         """Give the command."""
         there = ("--scheduler", f"tcp://127.0.0.1:{self.network.port}")
         self.network.to = self.peers.port
         self.process = command(self.folder, (*self.runs, *there))
+        self.before = len(self.output())
 
     @property
     def status(self) -> int | None:
@@ -70,44 +72,51 @@ class Sweep:
         """Return what all the commands of this folder said."""
         return (self.folder / "output.txt").read_bytes()
 
-    def wait(self, holds: Callable[[], bool] = lambda: False) -> bool:
-        """Wait for the command's end, or what holds before; return False once it hangs: no word and no result."""
-        files, size, since = [self.folder / "output.txt", self.folder / "runs.jsonl"], -1, 0.0
-        while self.status is None and not holds():
-            now = sum(file.stat().st_size for file in files if file.exists())
-            if now != size:
-                size, since = now, time.monotonic()
+    def wait(self, holds: Callable[[], bool] | None = None) -> bool:
+        """Wait for the command's end, or what holds before; return False once it hangs.
+
+        Where something may hold it must say or do something within 30 seconds: a result, or a batch of a run. Where it
+        can only end, it must within 30 seconds of when it began to look for the scheduler.
+        """
+        files = [self.folder / name for name in ("output.txt", "runs.jsonl", ".work/board")]
+        signs, since = list[bytes](), time.monotonic()
+        while self.status is None and not (holds and holds()):
+            if holds:
+                now = [file.read_bytes() for file in files if file.exists()]
+                signs, since = now, since if now == signs else time.monotonic()
+            elif b"Scheduler: " not in self.output()[self.before :]:
+                since = time.monotonic()
             if time.monotonic() - since > HANG_SECONDS:
                 return False
             time.sleep(LOOK_SECONDS)
         return True
 
 
-# A hit returns what tells that the command has found out, if not its end, and what mends it, if not what mends all.
-Hit = tuple[Callable[[], bool], Callable[[], object]]
-
-
 def _never() -> bool:
     return False
+
+
+# A hit returns what tells that the command has found out, if not its end, and what mends it, if not what mends all.
+Hit = tuple[Callable[[], bool] | None, Callable[[], object]]
 
 
 def scheduler_killed(sweep: Sweep) -> Hit:
     """Kill it (SIGKILL). Its workers find out by themselves."""
     sweep.peers.scheduler.kill()
-    return _never, sweep.peers.scheduler.wait
+    return None, sweep.peers.scheduler.wait
 
 
 def scheduler_terminated(sweep: Sweep) -> Hit:
     """Ask it to end (SIGTERM)."""
     sweep.peers.scheduler.terminate()
-    return _never, sweep.peers.scheduler.wait
+    return None, sweep.peers.scheduler.wait
 
 
 def scheduler_stopped(sweep: Sweep) -> Hit:
     """Stop its process, so that it stays connected and silent (SIGSTOP); half the time it goes on afterwards."""
     sweep.peers.scheduler.send_signal(signal.SIGSTOP)
     after = signal.SIGCONT if sweep.rng.random() < 0.5 else signal.SIGKILL
-    return _never, lambda: (sweep.peers.scheduler.send_signal(after), time.sleep(1.0))
+    return None, lambda: (sweep.peers.scheduler.send_signal(after), time.sleep(1.0))
 
 
 def worker_killed(sweep: Sweep) -> Hit:
@@ -137,19 +146,19 @@ def command_killed(sweep: Sweep) -> Hit:
     """Kill the command (SIGKILL). Its runs go on on the workers, unseen, while the next one begins."""
     assert sweep.process is not None
     sweep.process.kill()
-    return _never, sweep.process.wait
+    return None, sweep.process.wait
 
 
 def network_cut(sweep: Sweep) -> Hit:
     """End the command's connections, and refuse others."""
     sweep.network.cut()
-    return _never, sweep.network.mend
+    return None, sweep.network.mend
 
 
 def network_frozen(sweep: Sweep) -> Hit:
     """Let nothing through to the command nor from it, with its connections open."""
     sweep.network.freeze()
-    return _never, sweep.network.mend
+    return None, sweep.network.mend
 
 
 HITS: tuple[Callable[[Sweep], Hit], ...] = (
@@ -179,7 +188,7 @@ def disturbed(
                         hit.add(kind := left.pop(0))
                         wrong += _hit(sweep, kind, counts[kind])
                         tell(f"hit {len(kinds) - len(left)} of {len(kinds)}: {kind}")
-                if not sweep.wait():
+                if not sweep.wait(_never):
                     wrong.append(f"the command in {sweep.folder} hangs")
                     command_killed(sweep)[1]()
                 refused = refused + 1 if sweep.status == 2 and len(left) == before else 0
@@ -208,6 +217,8 @@ def _hit(sweep: Sweep, kind: str, counts: Count) -> list[str]:
     fine = sweep.wait(told)
     counts.tried += 1
     counts.seconds = max(counts.seconds, time.monotonic() - began)
+    if not fine:
+        command_killed(sweep)[1]()
     counts.survived += fine and sweep.status in (None, 0, 2, -signal.SIGKILL)
     mend()
     if sweep.peers.scheduler.poll() is not None:
