@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -55,6 +56,7 @@ class Sweep:
     folder: Path
     process: Process | None = None
     before: int = 0  # bytes of output of the commands before this one
+    since: float = 0.0  # when it last did something, or began to look for the scheduler
 
     def begin(self) -> None:
         """Give the command."""
@@ -79,17 +81,23 @@ class Sweep:
         can only end, it must within 30 seconds of when it began to look for the scheduler.
         """
         files = [self.folder / name for name in ("output.txt", "runs.jsonl", ".work/board")]
-        signs, since = list[bytes](), time.monotonic()
+        signs, self.since = list[bytes](), time.monotonic()
         while self.status is None and not (holds and holds()):
             if holds:
-                now = [file.read_bytes() for file in files if file.exists()]
-                signs, since = now, since if now == signs else time.monotonic()
+                now = [_content(file) for file in files]
+                signs, self.since = now, self.since if now == signs else time.monotonic()
             elif b"Scheduler: " not in self.output()[self.before :]:
-                since = time.monotonic()
-            if time.monotonic() - since > HANG_SECONDS:
+                self.since = time.monotonic()
+            if time.monotonic() - self.since > HANG_SECONDS:
                 return False
             time.sleep(LOOK_SECONDS)
         return True
+
+
+def _content(file: Path) -> bytes:
+    with suppress(FileNotFoundError):
+        return file.read_bytes()
+    return b""
 
 
 def _never() -> bool:
@@ -216,7 +224,7 @@ def _hit(sweep: Sweep, kind: str, counts: Count) -> list[str]:
     told, mend = KINDS[kind](sweep)
     fine = sweep.wait(told)
     counts.tried += 1
-    counts.seconds = max(counts.seconds, time.monotonic() - began)
+    counts.seconds = max(counts.seconds, time.monotonic() - (began if told else sweep.since))
     if not fine:
         command_killed(sweep)[1]()
     counts.survived += fine and sweep.status in (None, 0, 2, -signal.SIGKILL)
