@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -28,6 +29,8 @@ HANG_SECONDS = 30.0
 WORKERS = 2
 # In one command: a run whose worker dies three times is given up.
 MOST_HITS = 2
+# Of commands that nothing hit: what was hit before may need a moment.
+MOST_REFUSED = 3
 NOISE = (b"Traceback", b"distributed.", b"Task was destroyed", b"Exception ignored")
 
 
@@ -52,12 +55,15 @@ class Sweep:
     runs: Sequence[str]
     folder: Path
     process: Process | None = None
+    before: int = 0  # bytes of output of the commands before this one
+    since: float = 0.0  # when it last did something, or began to look for the scheduler
 
     def begin(self) -> None:
         """Give the command."""
         there = ("--scheduler", f"tcp://127.0.0.1:{self.network.port}")
         self.network.to = self.peers.port
         self.process = command(self.folder, (*self.runs, *there), self.folder.parent / "temporary", keeps=True)
+        self.before = len(self.output())
 
     @property
     def status(self) -> int | None:
@@ -68,44 +74,57 @@ class Sweep:
         """Return what all the commands of this folder said."""
         return (self.folder / "output.txt").read_bytes()
 
-    def wait(self, holds: Callable[[], bool] = lambda: False) -> bool:
-        """Wait for the command's end, or what holds before; return False once it hangs: no word and no result."""
-        files, size, since = [self.folder / "output.txt", self.folder / "runs.jsonl"], -1, 0.0
-        while self.status is None and not holds():
-            now = sum(file.stat().st_size for file in files if file.exists())
-            if now != size:
-                size, since = now, time.monotonic()
-            if time.monotonic() - since > HANG_SECONDS:
+    def wait(self, holds: Callable[[], bool] | None = None) -> bool:
+        """Wait for the command's end, or what holds before; return False once it hangs.
+
+        Where something may hold it must say or do something within 30 seconds: a result, or a batch of a run. Where it
+        can only end, it must within 30 seconds of when it began to look for the scheduler.
+        """
+        files = [self.folder / name for name in ("output.txt", "runs.jsonl", ".work/board")]
+        signs, self.since = list[bytes](), time.monotonic()
+        while self.status is None and not (holds and holds()):
+            if holds:
+                now = [_content(file) for file in files]
+                signs, self.since = now, self.since if now == signs else time.monotonic()
+            elif b"Scheduler: " not in self.output()[self.before :]:
+                self.since = time.monotonic()
+            if time.monotonic() - self.since > HANG_SECONDS:
                 return False
             time.sleep(LOOK_SECONDS)
         return True
 
 
-# A hit returns what tells that the command has found out, if not its end, and what mends it, if not what mends all.
-Hit = tuple[Callable[[], bool], Callable[[], object]]
+def _content(file: Path) -> bytes:
+    with suppress(FileNotFoundError):
+        return file.read_bytes()
+    return b""
 
 
 def _never() -> bool:
     return False
 
 
+# A hit returns what tells that the command has found out, if not its end, and what mends it, if not what mends all.
+Hit = tuple[Callable[[], bool] | None, Callable[[], object]]
+
+
 def scheduler_killed(sweep: Sweep) -> Hit:
     """Kill it (SIGKILL). Its workers find out by themselves."""
     sweep.peers.scheduler.kill()
-    return _never, sweep.peers.scheduler.wait
+    return None, sweep.peers.scheduler.wait
 
 
 def scheduler_terminated(sweep: Sweep) -> Hit:
     """Ask it to end (SIGTERM)."""
     sweep.peers.scheduler.terminate()
-    return _never, sweep.peers.scheduler.wait
+    return None, sweep.peers.scheduler.wait
 
 
 def scheduler_stopped(sweep: Sweep) -> Hit:
     """Stop its process, so that it stays connected and silent (SIGSTOP); half the time it goes on afterwards."""
     sweep.peers.scheduler.send_signal(signal.SIGSTOP)
     after = signal.SIGCONT if sweep.rng.random() < 0.5 else signal.SIGKILL
-    return _never, lambda: (sweep.peers.scheduler.send_signal(after), time.sleep(1.0))
+    return None, lambda: (sweep.peers.scheduler.send_signal(after), time.sleep(1.0))
 
 
 def worker_killed(sweep: Sweep) -> Hit:
@@ -135,19 +154,19 @@ def command_killed(sweep: Sweep) -> Hit:
     """Kill the command (SIGKILL). Its runs go on on the workers, unseen, while the next one begins."""
     assert sweep.process is not None
     sweep.process.kill()
-    return _never, sweep.process.wait
+    return None, sweep.process.wait
 
 
 def network_cut(sweep: Sweep) -> Hit:
     """End the command's connections, and refuse others."""
     sweep.network.cut()
-    return _never, sweep.network.mend
+    return None, sweep.network.mend
 
 
 def network_frozen(sweep: Sweep) -> Hit:
     """Let nothing through to the command nor from it, with its connections open."""
     sweep.network.freeze()
-    return _never, sweep.network.mend
+    return None, sweep.network.mend
 
 
 HITS: tuple[Callable[[Sweep], Hit], ...] = (
@@ -165,9 +184,10 @@ def disturbed(
     with Network() as network, Peers(out / "peers") as peers:
         peers.start(WORKERS)
         for number in count():
-            sweep, hit = Sweep(peers, network, rng, runs, out / f"{number}"), set[str]()
-            while sweep.status != 0:
+            sweep, hit, refused = Sweep(peers, network, rng, runs, out / f"{number}"), set[str](), 0
+            while sweep.status != 0 and refused < MOST_REFUSED:
                 sweep.begin()
+                before = len(left)
                 for _ in range(MOST_HITS):
                     moment = time.monotonic() + rng.uniform(0, LONGEST_SECONDS)
                     if not left or not sweep.wait(lambda moment=moment: time.monotonic() > moment):
@@ -176,12 +196,15 @@ def disturbed(
                         hit.add(kind := left.pop(0))
                         wrong += _hit(sweep, kind, counts[kind])
                         tell(f"hit {len(kinds) - len(left)} of {len(kinds)}: {kind}")
-                if not sweep.wait():
+                if not sweep.wait(_never):
                     wrong.append(f"the command in {sweep.folder} hangs")
                     command_killed(sweep)[1]()
+                refused = refused + 1 if sweep.status == 2 and len(left) == before else 0
                 if sweep.status not in (0, 2, -signal.SIGKILL):
                     wrong.append(f"the command in {sweep.folder} ended with status {sweep.status}")
                     break
+            if refused:
+                wrong.append(f"the command in {sweep.folder} was refused, and nothing had hit it")
             wrong += [f"{noise.decode()!r} is in {sweep.folder}" for noise in NOISE if noise in sweep.output()]
             found = hashes(sweep.folder)
             wrong += [f"{sweep.folder}: {sentence}" for sentence in differences(found, right)]
@@ -201,7 +224,9 @@ def _hit(sweep: Sweep, kind: str, counts: Count) -> list[str]:
     told, mend = KINDS[kind](sweep)
     fine = sweep.wait(told)
     counts.tried += 1
-    counts.seconds = max(counts.seconds, time.monotonic() - began)
+    counts.seconds = max(counts.seconds, time.monotonic() - (began if told else sweep.since))
+    if not fine:
+        command_killed(sweep)[1]()
     counts.survived += fine and sweep.status in (None, 0, 2, -signal.SIGKILL)
     mend()
     if sweep.peers.scheduler.poll() is not None:

@@ -33,31 +33,35 @@ def peers(tmp_path: Path) -> Iterator[Peers]:
         yield peers
 
 
-@pytest.mark.parametrize("hit", ["network frozen", "network cut", "scheduler stopped", "scheduler killed"])
 def test_a_scheduler_that_is_gone_or_silent_is_an_error_of_all_that_waits(
-    peers: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hit: str
+    peers: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Network() as network:
         network.to, address = peers.port, f"tcp://127.0.0.1:{network.port}"
-        hits: dict[str, Callable[[], object]] = {
-            "network frozen": network.freeze,
-            "network cut": network.cut,
-            "scheduler stopped": lambda: peers.scheduler.send_signal(signal.SIGSTOP),
-            "scheduler killed": peers.scheduler.kill,
-        }
-        with Cluster(address, NOISE, tmp_path, 1) as executor:
-            assert executor.submit(int, "7").result(SECONDS) == 7
-            futures = [executor.submit(time.sleep, SECONDS) for _ in range(3)]  # one under way, two wait
-            wait_until(futures[0].running, "a run under way")
-            for name, seconds in {"SILENT_SECONDS": 2.0, "CLOSE_SECONDS": 1.0, "CONNECT_SECONDS": 1}.items():
-                monkeypatch.setattr(scheduler_module, name, seconds)
-            hits[hit]()
-            errors = [future.exception(SECONDS) for future in futures]
-            errors += [executor.submit(int, "7").exception(SECONDS)]
-        assert [type(error) for error in errors] == [ClusterError] * 4
-        assert "the same command again, with --scheduler and the address of one that runs" in str(errors[0])
-        with pytest.raises(ConfigError, match="no scheduler answers there"):
-            Cluster(address, NOISE, tmp_path, 1)
+
+        def signals(number: int) -> Callable[[], object]:
+            return lambda: peers.scheduler.send_signal(number)
+
+        hits: list[tuple[Callable[[], object], Callable[[], object]]] = [
+            (network.freeze, network.mend),
+            (network.cut, network.mend),
+            (signals(signal.SIGSTOP), signals(signal.SIGCONT)),
+            (signals(signal.SIGKILL), peers.scheduler.wait),
+        ]
+        for hit, mend in hits:
+            with Cluster(address, NOISE, tmp_path, 1) as executor, monkeypatch.context() as patch:
+                futures = [executor.submit(time.sleep, 1) for _ in range(3)]  # one under way, two wait
+                wait_until(futures[0].running, "a run under way")
+                for name, seconds in {"SILENT_SECONDS": 2.0, "CLOSE_SECONDS": 0.5, "CONNECT_SECONDS": 1}.items():
+                    patch.setattr(scheduler_module, name, seconds)
+                hit()
+                errors = [future.exception(SECONDS) for future in futures]
+                errors += [executor.submit(int, "7").exception(SECONDS)]
+                assert [type(error) for error in errors] == [ClusterError] * 4
+                assert "the same command again, with --scheduler and the address of one that runs" in str(errors[0])
+                with pytest.raises(ConfigError, match="no scheduler answers there"):
+                    Cluster(address, NOISE, tmp_path, 1)
+            mend()
 
 
 def test_a_scheduler_that_dies_while_workers_are_set_up_is_an_error(

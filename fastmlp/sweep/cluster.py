@@ -28,6 +28,8 @@ LOOK_SECONDS = 0.2
 SET_UP_SECONDS = 10.0
 # dask's words for a run whose worker died.
 _LOST = ("KilledWorker", "CommClosedError")
+# Python's, for what it is sent that it has not.
+_OTHER_VERSION = ("ModuleNotFoundError", "ImportError", "AttributeError")
 
 
 @dataclass
@@ -162,7 +164,7 @@ class Cluster(Executor):
         except (OSError, CancelledError):  # it died meanwhile, or is not yet ready: the next look tells
             return
         except Exception as error:  # whatever another machine's installation raises: the others can go on
-            other = isinstance(error, ImportError | AttributeError)
+            other = any(name in repr(error) for name in _OTHER_VERSION)  # dask makes it an error that quotes it
             hint = f"; is fastmlp {__version__}, which the sweep has, installed there?" if other else ""
             self._refused[name] = f"worker {name.split()[0]}: {error}{hint}"
             self._tell(f"Not used: {self._refused[name]}.")
