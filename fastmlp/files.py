@@ -204,13 +204,9 @@ def read_small(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def json_of(content: bytes | str) -> Any:
-    """Return what a JSON text says; DataError for what is none, or is nested beyond reason, or has no UTF-8."""
+    """Return what a JSON text says; DataError for what is none, or is nested beyond reason."""
     try:
-        found = json.loads(content)
-        half = b"\\ud" in content.lower() if isinstance(content, bytes) else "\\ud" in content.lower()
-        if half:  # of a letter, maybe without its other half, which no file takes
-            json.dumps(found, ensure_ascii=False).encode()
-        return found
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"it is not JSON: {error}") from error
 

@@ -123,11 +123,3 @@ def test_nesting_beyond_reason_is_no_json_and_no_toml() -> None:
 )  # fmt: skip
 def test_names_out_of_files_stay_in_their_folder(name: str, inside: bool) -> None:
     assert is_inside(name) is inside
-
-
-@pytest.mark.parametrize("text", ['"\\ud800"', '{"\\uDC00": 1}', '["\\udc00\\ud800"]'])
-def test_half_a_letter_is_no_json_that_could_be_written(text: str) -> None:
-    for content in (text, text.encode()):
-        with pytest.raises(DataError, match="it is not JSON"):
-            json_of(content)
-    assert json_of('"\\ud83d\\ude00"') == "\N{GRINNING FACE}"
