@@ -100,7 +100,9 @@ def test_one_file_owns_numbas_options():
 
 # Who writes files: all others do by `files`. What each has of its own must stay: it adds a line, goes on with what a
 # download left, keeps kernels where no fastmlp may be.
-WRITERS = ["files.py", "sweep/store.py", "data/download.py", "_store.py", "log.py"]
+WRITERS = ["files.py", "sweep/store.py", "data/part.py", "_store.py", "log.py"]
+# Of what is no file on a disk.
+PIPES = r"os\.(?:fd)?open\((?:os\.devnull|os\.dup\(\d\)).*|open\(os\.devnull.*|archive\.open\(.*|ZipFile\(data.*"
 WRITING = [
     r"""open\([^)\n]*["'](?:[wax]b?\+?|rb?\+)["']""",
     r"\bO_(?:CREAT|WRONLY|RDWR)\b",
@@ -110,7 +112,8 @@ WRITING += [r"\.tofile\(|FileHandler|mkstemp|NamedTemporary", r"""memmap\([^)\n]
 
 
 def test_files_are_written_in_one_place():
-    found = {path for path in MODULES if re.search("|".join(WRITING), path.read_text(encoding="utf-8"))}
+    texts = {path: re.sub(PIPES, "", path.read_text(encoding="utf-8")) for path in MODULES}
+    found = {path for path, text in texts.items() if re.search("|".join(WRITING), text)}
     writers = {path for path in MODULES if any(path.match(name) for name in WRITERS)}
     assert len(found) > 3
     assert sorted(map(module_name, found - writers)) == []

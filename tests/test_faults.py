@@ -17,7 +17,7 @@ from bench.faulty import CALLS, ERRORS, Failing
 from fastmlp import checkpoint, cli, report, reproduce
 from fastmlp.config import RunConfig
 from fastmlp.data import load_dataset
-from fastmlp.errors import OutputError
+from fastmlp.errors import OutputError, WorkerError
 from fastmlp.results import load_results
 from fastmlp.run import run_one
 from fastmlp.sweep import hold
@@ -200,7 +200,7 @@ def test_a_sweep_that_ends_by_an_error_asks_its_threads_to_stop(tmp_path: Path) 
 
 def test_a_worker_that_cannot_read_the_sweeps_copy_of_the_data_fails_no_run(tmp_path: Path) -> None:
     Board.create(tmp_path / "board", 1)
-    with pytest.raises(OutputError, match=r"The same command again goes on\."):
+    with pytest.raises(WorkerError, match=r"Its runs stay to be done\."):
         run_job(Job(tiny_config(), "f" * 16, tmp_path))
 
 

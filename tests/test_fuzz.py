@@ -16,7 +16,7 @@ from bench import fuzz
 from bench.fuzz_mutations import Reader
 from bench.fuzz_readers import readers
 
-MUTATIONS = 600  # of each; python -m bench.fuzz goes on where these end
+MUTATIONS = 2_000
 
 
 @pytest.fixture(scope="module")

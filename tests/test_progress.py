@@ -41,7 +41,7 @@ def written(to: Console) -> str:
 def board(tmp_path: Path, epochs: int = 0, images: int = 0, seconds: float = 5.0) -> Board:
     made = Board.create(tmp_path / "board", 2)
     losses = [2.5 - 0.125 * epochs] * 2 if epochs else [math.nan] * 2
-    made.slot(1)[:] = [epochs, images, 0, NOW - seconds, *losses]
+    made.slot(1)[:] = [epochs, images, 0, NOW - seconds, *losses, 0]
     return made
 
 

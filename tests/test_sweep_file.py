@@ -17,6 +17,7 @@ WORDS = (
     "0.25",
     "0123456789abcdef",
     "tcp://host:8786",
+    "https://host/folder",
     "64,32,20",
     "lr=0.001,0.005",
     "relu",
