@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from fastmlp.errors import ConfigError, WorkerError
+from fastmlp.data.mapped import write_mapped
+from fastmlp.errors import ClusterError, ConfigError, OutputError, WorkerError
 from fastmlp.results import RunResult
 from fastmlp.sweep import job as job_module
 from fastmlp.sweep import run_sweep
 from fastmlp.sweep.board import Board
 from fastmlp.sweep.deaths import WorkerDied
 from fastmlp.sweep.job import Job, Outcome
+from fastmlp.sweep.leftovers import Removed
 from fastmlp.sweep.loop import Quiet, Sweep
 from fastmlp.sweep.store import Store
 from samples import config, dataset
@@ -221,3 +223,48 @@ def test_a_result_is_kept_before_anybody_is_told_of_it(tmp_path: Path) -> None:
     sweep = Sweep(Inline(), 1, NOISE.fingerprint, tmp_path, lambda result: kept.append(result.run_id), Told())
     results = sweep.run(CONFIGS)
     assert told == kept == [result.run_id for result in results]
+
+
+def test_a_sweep_whose_copy_of_the_images_was_zeroed_has_the_same_weights(
+    undisturbed: list[RunResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / ".work" / "data"
+    write_mapped(NOISE, data)
+    images = bytearray((data / "train_images.npy").read_bytes())
+    images[len(images) // 2 :] = bytes(len(images) - len(images) // 2)
+    (data / "train_images.npy").write_bytes(images)
+    monkeypatch.setattr("fastmlp.sweep.folder.remove_leftovers", lambda _: Removed(0, 0))  # as where it cannot
+    results = run_sweep(CONFIGS[:1], NOISE, executor=Inline(), out=tmp_path)
+    assert hashes(results) == hashes(undisturbed[:1])
+
+
+def test_what_is_done_beside_an_error_of_the_sweep_is_kept(undisturbed: list[RunResult], tmp_path: Path) -> None:
+    class Gone(Inline):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+            future = super().submit(fn, *args, **kwargs)
+            if len(self.jobs) == 2:
+                future = Future()
+                future.set_exception(ClusterError("gone"))
+            return future
+
+    with pytest.raises(ClusterError, match="gone"):
+        run_sweep(CONFIGS, NOISE, executor=Gone(), jobs=3, out=tmp_path)
+    kept, _ = Store(tmp_path / "runs.jsonl").load()
+    assert sorted(hashes(kept)) == sorted([hashes(undisturbed)[0], hashes(undisturbed)[2]])
+    assert hashes(run_sweep(CONFIGS, NOISE, executor=(rest := Inline()), out=tmp_path)) == hashes(undisturbed)
+    assert len(rest.jobs) == 1
+
+
+def test_results_that_cannot_be_written_hide_no_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("full")
+
+    class CtrlC(Inline):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":  # noqa: ARG002
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastmlp.sweep.loop.write_results", full)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(CONFIGS, NOISE, executor=CtrlC(), out=tmp_path)
+    with pytest.raises(OutputError, match="full"):
+        run_sweep(CONFIGS[:1], NOISE, executor=Inline(), out=tmp_path)

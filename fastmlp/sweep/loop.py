@@ -7,7 +7,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -145,10 +145,10 @@ class Sweep:
                 began.setdefault(job.run_id, now())
                 running[submit(self._executor, run, job)] = job
                 self._watcher.start(job)
-            for future in wait(running, LOOK_SECONDS, FIRST_COMPLETED).done:
-                job = running.pop(future)
-                if isinstance(error := future.exception(), OutputError | ClusterError | WorkerError):
-                    raise error  # no fault of the run, which stays to be done
+            for future in sorted(wait(running, LOOK_SECONDS, FIRST_COMPLETED).done, key=_ends_the_sweep):
+                job, error = running.pop(future), future.exception()
+                if error is not None and _ends_the_sweep(future):  # what else is done was kept before it
+                    raise error
                 self._look_whether_saved([job])
                 free.append(job.slot)
                 if isinstance(error, BrokenExecutor):
@@ -193,6 +193,11 @@ def submit(executor: Executor, function: Callable[..., Any], *arguments: Any) ->
             f"No worker takes a run any more ({type(error).__name__}: {error}). The runs that are left stay to be "
             "done: give the same command again, or another executor."
         ) from error
+
+
+def _ends_the_sweep(future: "Future[Outcome]") -> bool:
+    """Whether it has an error that is no fault of its run, which stays to be done."""
+    return isinstance(future.exception(), OutputError | ClusterError | WorkerError)
 
 
 def _outcome(future: "Future[Outcome]", job: Job) -> Outcome:
@@ -241,6 +246,11 @@ def run_sweep(
         fingerprint = dataset.fingerprint
         folder.check_sweep(configs, fingerprint)
         missing = folder.missing(configs, fingerprint, retry)
+
+        def write() -> None:
+            if out is not None:
+                write_results(out / "results.json", environment(dataset), folder.known_of(configs, fingerprint))
+
         try:
             if missing:
                 threads = max(config.threads for config in missing)
@@ -251,8 +261,9 @@ def run_sweep(
                 stack.enter_context(holding(write_mapped(dataset, folder.work / DATA)))
                 more = {"models": folder.models, "start": start}
                 Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet(), **more).run(missing)
-        finally:
-            if out is not None:
-                known = folder.known_of(configs, fingerprint)
-                write_results(out / "results.json", environment(dataset), known)
+        except BaseException:
+            with suppress(OutputError):  # which must not take the place of what ends the sweep
+                write()
+            raise
+        write()
         return folder.known_of(configs, fingerprint)
