@@ -251,9 +251,11 @@ def _run(
         if ended:
             wall = time.perf_counter() - began if anew else None
             table = search_table(known, best, described, wall) if plan.search else results_table(ended, described, wall)
-            print_table(table)
-            if derived:
-                derived.write(known, table)
+            try:
+                if derived:
+                    derived.write(known, table)
+            finally:  # neither may cost the other
+                print_table(table)
         return known
 
     try:

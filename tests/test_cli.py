@@ -13,11 +13,13 @@ from command import QUICK, embedded_made_once, fails, run, table_rows  # noqa: F
 from fastmlp import cli
 from fastmlp.config import RunConfig
 from fastmlp.data import load_dataset
+from fastmlp.errors import OutputError
 from fastmlp.experiments import EXPERIMENTS
 from fastmlp.identity import run_id
 from fastmlp.results import RunResult, load_results
 from fastmlp.sweep import job
 from fastmlp.sweep.folder import Folder
+from fastmlp.tables import Table
 from fastmlp.threads import blas_info, usable_cores
 
 pytestmark = pytest.mark.usefixtures("embedded_made_once")
@@ -225,3 +227,13 @@ def test_the_command_as_a_process(tmp_path: Path) -> None:
     refused = subprocess.run([*argv, "--lr", "0"], capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "error: lr is 0.0; allowed is a number above 0.\n"
+
+
+def test_a_table_that_nobody_reads_is_written_all_the_same(tmp_path: Path, monkeypatch, capsys) -> None:
+    def broken(_: Table) -> None:
+        raise OutputError("The standard output cannot be written.")
+
+    monkeypatch.setattr("fastmlp.cli.print_table", broken)
+    assert run("--experiments", "relu", "--normalize", "image", "--out", str(tmp_path)) == 2
+    assert "The standard output cannot be written." in capsys.readouterr().err
+    assert {"results.json", "table.md", "table.csv"} <= {path.name for path in tmp_path.iterdir()}
