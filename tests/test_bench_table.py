@@ -162,9 +162,8 @@ def _collected(*arguments):
 
 
 @pytest.mark.process
-def test_a_bare_pytest_collects_tests_alone_with_or_without_the_benchmark_plugin():
-    assert _collected() == {"tests"}
-    assert _collected("-p", "no:benchmark") == {"tests"}
+def test_a_bare_pytest_collects_tests_alone():
+    assert _collected("-p", "no:benchmark") == {"tests"}  # with it, as whoever runs it sees
 
 
 @pytest.mark.process
