@@ -120,6 +120,16 @@ def make_folder(folder: Path) -> None:
         sync_folder(place.parent)
 
 
+def check_no_links(folder: Path, *names: str) -> None:
+    """Raise OutputError where one of these in `folder` is a link: what is written there would be elsewhere."""
+    for path in (folder / name for name in names):
+        if path.is_symlink():
+            raise OutputError(
+                f"{path} is a symbolic link, and nothing is written through one in there. Remove it, or choose another "
+                "folder."
+            )
+
+
 @contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
     """Give a folder that is gone after the body; OutputError where none can be made."""
@@ -197,7 +207,8 @@ def _kind(mode: int) -> str:
 def read_small(path: Path, most: int = MOST_BYTES) -> bytes:
     """Return what a regular file holds; OSError where it cannot be read, DataError above `most` bytes."""
     with opened(path) as file:
-        content = file.read(most + 1)
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(min(max(size, 1 << 16), most) + 1)  # which takes so much memory, whatever there is to read
     if len(content) > most:
         raise DataError(f"it has more than {most:,} bytes")
     return content

@@ -10,6 +10,8 @@ from fastmlp.errors import ConfigError, OutputError, remedy
 from fastmlp.files import is_inside, json_of, read_small, write_whole
 
 RECORD = ".report.json"
+FOLDERS = ("figures", "tables")
+"""Where they all are."""
 # Of all pages that were made with the data, also by versions that kept no record.
 _WITH_DATA = "figures/confusion.svg"
 
@@ -17,10 +19,15 @@ _WITH_DATA = "figures/confusion.svg"
 def _read(folder: Path) -> dict[str, Any]:
     try:
         record = json_of(read_small(folder / RECORD))
-        files = {name: digest for name, digest in dict(record["files"]).items() if is_inside(name)}
+        files = {name: digest for name, digest in dict(record["files"]).items() if _may_be(name)}
         return {"with_data": bool(record["with_data"]), "files": files}
     except (OSError, ValueError, KeyError, TypeError):
         return {"with_data": (folder / _WITH_DATA).exists(), "files": {}}
+
+
+def _may_be(name: str) -> bool:
+    """Whether a page may have made a file of this name, whoever wrote the record."""
+    return is_inside(name) and name.count("/") == 1 and name.startswith(tuple(f"{folder}/" for folder in FOLDERS))
 
 
 def check_not_poorer(folder: Path, why: str) -> None:

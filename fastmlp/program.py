@@ -86,7 +86,11 @@ class _Raw(io.RawIOBase):
 
     def write(self, data: "Any") -> int:
         try:
-            return self._raw.write(data)
+            while (written := self._raw.write(data)) is None:  # one that is not to be waited for, and can take no more
+                import select
+
+                select.select([], [self], [])
+            return written
         except OSError as error:
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, self._raw.fileno())

@@ -32,8 +32,8 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
     Raises DataError, OutputError or MissingExtraError; MissingDataError where `data_dir` does not hold the data, and
     ConfigError where the page that is there would be replaced by one without the data.
     """
-    from fastmlp.files import write_whole
-    from fastmlp.made import check_not_poorer, write_files
+    from fastmlp.files import check_no_links, write_whole
+    from fastmlp.made import FOLDERS, check_not_poorer, write_files
     from fastmlp.page import page
     from fastmlp.plots.style import styled
     from fastmlp.results import check_folder
@@ -44,7 +44,8 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
     sweep, results = paper.sweep, results_of(paper.sweep)
     if sweep.dataset is None:
         check_not_poorer(folder, sweep.why_no_data)
-    for name in ("figures", "tables"):
+    check_no_links(folder, *FOLDERS)
+    for name in FOLDERS:
         check_folder(folder / name, option="")
     with styled():
         sections = sections_of(paper, results)

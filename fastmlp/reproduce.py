@@ -11,7 +11,7 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.files import temporary_folder
+from fastmlp.files import check_no_links, temporary_folder
 from fastmlp.parser import Parser, place
 from fastmlp.results import RunResult, check_folder, load_results
 from fastmlp.sweep.store import Store, newest
@@ -121,6 +121,7 @@ def _reproduce(args: argparse.Namespace, console: "Console") -> int:
     print(compared(before, now).markdown(), end="")
     same = now.weights_sha256 == before.weights_sha256 and not isnan(now.test_accuracy)
     if same and model is not None:
+        check_no_links(args.folder, MODELS)
         check_folder(kept.parent, option="")
         save_model(kept, model)
         say(console, f"Its model was missing, and is saved as {kept}.")

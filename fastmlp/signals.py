@@ -96,7 +96,7 @@ def raised() -> Iterator[None]:
             tell(found)
             return
         lost.append(found.exc_value.signum)
-        timer = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), found.exc_value.signum))
+        timer = threading.Timer(AGAIN_SECONDS, _send_to_self, (found.exc_value.signum,))
         timer.daemon = True
         timer.start()
 
@@ -106,6 +106,13 @@ def raised() -> Iterator[None]:
             yield
     finally:
         sys.unraisablehook = tell
+
+
+def _send_to_self(signum: int) -> None:
+    if os.name == "nt":  # where `os.kill` ends the process
+        signal.raise_signal(signum)
+    else:
+        os.kill(os.getpid(), signum)
 
 
 def told(signum: int) -> str:

@@ -110,3 +110,19 @@ def test_the_name_is_given_once_all_is_on_the_disk(tmp_path, told, monkeypatch):
     with serving(CONTENT) as server:
         get(tmp_path, server.url, told)
     assert steps[:2] == ["sync", "name"]
+
+
+@posix
+def test_a_part_that_takes_its_name_as_it_is_opened_is_made_anew(tmp_path, told, monkeypatch):
+    path, real = tmp_path / "a.tar.gz.part", os.open
+    path.write_bytes(b"x")
+
+    def renamed(name, flags, *mode):
+        if name == path and not flags & os.O_EXCL:
+            monkeypatch.undo()
+            path.unlink()
+        return real(name, flags, *mode)
+
+    monkeypatch.setattr(os, "open", renamed)
+    with serving(CONTENT) as server:
+        assert get(tmp_path, server.url, told).read_bytes() == CONTENT

@@ -100,3 +100,10 @@ def test_what_a_host_says_is_told_without_control_characters(tmp_path, told):
         get(tmp_path, server.url, told)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
+
+
+def test_a_proxy_that_is_no_address_is_told_without_its_password(tmp_path, told, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http:/who:secret@proxy:80")
+    with pytest.raises(DownloadError, match="the proxy that the environment names") as caught:
+        get(tmp_path, "http://h.invalid", told)
+    assert "cret" not in str(caught.value)

@@ -1,6 +1,8 @@
 """A page that is made again finds the data where they lay, is never poorer than before, and leaves no figures."""
 
+import hashlib
 import json
+import os
 import shutil
 import tomllib
 from collections.abc import Iterator
@@ -11,7 +13,8 @@ import pytest
 
 from fastmlp import cli, report, reproduce
 from fastmlp.data import Dataset, load, load_dataset
-from fastmlp.errors import MissingDataError
+from fastmlp.errors import MissingDataError, OutputError
+from fastmlp.made import RECORD, write_files
 from fastmlp.results import load_results
 from samples import dataset
 
@@ -170,3 +173,25 @@ def test_the_page_lists_runs_in_the_plans_order_and_loses_none(sweep) -> None:
     (sweep / "runs.jsonl").write_bytes(b"".join([*reversed(later), first]))  # as they might have ended
     assert report.main([str(sweep)]) == 0
     assert [run.seed for run in load_results(sweep / "results.json")[1]] == [0, 1, 2]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links may be refused")
+def test_no_page_is_written_through_a_link(sweep, tmp_path) -> None:
+    victim = tmp_path / "victim"
+    shutil.move(sweep / "figures", victim)
+    before = {path: path.stat().st_mtime_ns for path in victim.iterdir()}
+    (sweep / "figures").symlink_to(victim)
+    with pytest.raises(OutputError, match="figures is a symbolic link, and nothing is written"):
+        report.make_report(sweep)
+    assert {path: path.stat().st_mtime_ns for path in victim.iterdir()} == before
+
+
+def test_a_record_that_was_made_up_removes_nothing_but_figures_and_tables(tmp_path) -> None:
+    names = ["runs.jsonl", "models/a.npz", "figures/deep/a.svg", "figures/../b", "tables/a.md"]
+    digest = hashlib.sha256(b"kept").hexdigest()[:16]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"kept")
+    (tmp_path / RECORD).write_text(json.dumps({"with_data": False, "files": dict.fromkeys(names, digest)}))
+    write_files(tmp_path, {}, with_data=False)
+    assert [name for name in names if not (tmp_path / name).exists()] == ["tables/a.md"]

@@ -1,6 +1,7 @@
 """What a killed sweep leaves is removed by the next command there and by --clean, and never from a live one."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import pytest
 
 from command import embedded_made_once, fails, run  # noqa: F401 - a fixture is found by its name
 from fastmlp import report, reproduce
+from fastmlp.errors import OutputError
 from fastmlp.files import Part
 from fastmlp.results import load_results
 from fastmlp.sweep import leftovers
+from fastmlp.sweep.folder import opened
 from fastmlp.sweep.job import Job, holding
 from fastmlp.sweep.job import run as run_job
-from fastmlp.sweep.leftovers import TEMPORARY, remove_temporary
+from fastmlp.sweep.leftovers import TEMPORARY, remove_leftovers, remove_temporary
 from fastmlp.sweep.lock import held
 from samples import config, dataset
 
@@ -126,3 +129,43 @@ def test_a_worker_without_the_sweeps_folder_leaves_nothing_and_removes_what_a_de
     assert result.status == "done"
     assert model
     assert list(place.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links may be refused")
+def test_no_link_leads_what_is_removed_elsewhere(tmp_path, monkeypatch) -> None:
+    victim, out, theirs = tmp_path / "victim", tmp_path / "out", tmp_path / f"{TEMPORARY}x"
+    kept = [victim / "precious", victim / f".{'0' * 32}.part"]
+    for folder in (victim, out / ".work", theirs / ".work"):
+        folder.mkdir(parents=True)
+    for path in kept:
+        path.touch()
+    for place in (out / ".work" / "data", out / ".work" / "checkpoints", out / "models", out / "figures"):
+        place.symlink_to(victim)
+    (theirs / ".work" / "owner.json").touch()
+    (theirs / ".work" / "data").symlink_to(victim)
+    with pytest.raises(OutputError, match=r"data is a symbolic link, and nothing is written"), opened(out):
+        pass
+    remove_leftovers(out)
+    monkeypatch.setattr(leftovers, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    remove_temporary()
+    assert theirs.exists()
+    monkeypatch.undo()
+    shutil.rmtree(out / ".work")
+    (out / ".work").symlink_to(victim)
+    with pytest.raises(OutputError, match=r"\.work is a symbolic link"), opened(out):
+        pass
+    assert sorted(victim.iterdir()) == sorted(kept)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links may be refused")
+@pytest.mark.parametrize("name", ["checkpoints", "data", "models"])
+def test_no_sweep_writes_through_a_link_to_a_folder(tmp_path, name) -> None:
+    victim, out = tmp_path / "victim", tmp_path / "out"
+    place = out / name if name == "models" else out / ".work" / name
+    victim.mkdir()
+    place.parent.mkdir(parents=True)
+    place.symlink_to(victim)
+    with pytest.raises(OutputError, match=rf"{name} is a symbolic link, and nothing is written"), opened(out):
+        pass
+    assert list(victim.iterdir()) == []

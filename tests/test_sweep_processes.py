@@ -259,3 +259,25 @@ def test_nothing_is_left_of_processes(tmp_path: Path) -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid.result(), 0)
+
+
+def test_what_an_interpreter_prints_as_it_begins_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('hello ' * 20_000, flush=True)\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]]))
+    with Processes(1, 1) as executor:
+        assert executor.submit(abs, -1).result() == 1
+
+
+def test_an_answer_without_memory_for_it_is_never_the_next_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = processes.receive
+
+    def without_memory(pipe: Any) -> Any:  # noqa: ARG001 - as it is called
+        monkeypatch.setattr(processes, "receive", real)
+        raise MemoryError
+
+    with Processes(1, 1) as executor:
+        assert executor.submit(abs, -1).result() == 1
+        monkeypatch.setattr(processes, "receive", without_memory)
+        with pytest.raises(MemoryError):
+            executor.submit(abs, -2).result()
+        assert executor.submit(abs, -3).result() == 3

@@ -2,6 +2,7 @@ import errno
 import json
 import math
 import os
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -253,3 +254,20 @@ def test_the_last_line_of_a_run_counts_and_ids_keep_their_order() -> None:
     again = result(0.3, seed=1)
     assert list(newest([a, b, again]).items()) == [(a.run_id, again), (b.run_id, b)]
     assert newest([]) == {}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links may be refused")
+def test_nothing_is_added_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "runs.jsonl").symlink_to(tmp_path / "victim")
+    with pytest.raises(OutputError, match=r"could not be added to .*runs.jsonl .*a symbolic link"):
+        Store(tmp_path / "runs.jsonl").append(result())
+    assert not (tmp_path / "victim").exists()
+
+
+def test_damage_takes_its_own_size_in_memory_however_many_lines_it_has(tmp_path: Path) -> None:
+    (tmp_path / "runs.jsonl").write_bytes(b"a\n" * 100_000)
+    tracemalloc.start()
+    Store(tmp_path / "runs.jsonl").load(mend=False)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2_000_000

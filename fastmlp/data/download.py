@@ -159,6 +159,11 @@ class _Transfer:
                 self._refused(error.code, plain(error.reason))
         except DownloadError as error:  # of a redirection
             raise DownloadError(f"{self.shown}: {error} {_ELSEWHERE}") from error
+        except ValueError as error:  # not in words of its own: they have the proxy's password
+            raise DownloadError(
+                f"{self.shown} cannot be asked: the proxy that the environment names (http_proxy, https_proxy, "
+                "all_proxy) is no address that can be used."
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise _CutError(f"no connection ({plain(getattr(error, 'reason', None) or error)})") from error
         else:

@@ -47,13 +47,18 @@ class Part:
         self._close()
 
     def _open(self) -> int:
-        try:
-            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
-        except FileExistsError:
-            pass
-        if self.path.is_symlink():  # where the system cannot be told to follow none
-            raise self._odd("a symbolic link")
-        descriptor = os.open(self.path, os.O_RDWR | _FLAGS)
+        while True:
+            try:
+                return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
+            except FileExistsError:
+                pass
+            if self.path.is_symlink():  # where the system cannot be told to follow none
+                raise self._odd("a symbolic link")
+            try:
+                descriptor = os.open(self.path, os.O_RDWR | _FLAGS)
+                break
+            except FileNotFoundError:  # another process has just given it its name, or removed it
+                continue
         found = os.fstat(descriptor)
         try:
             if not stat.S_ISREG(found.st_mode):

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError
+from fastmlp.files import check_no_links
 from fastmlp.identity import run_id
 from fastmlp.results import ENDED, RunResult
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, MODELS, model_path
@@ -154,6 +155,7 @@ def opened(out: Path | None, *, looking: bool = False) -> Iterator[Folder]:
             yield Folder(place / WORK, None)
         return
     with held(out) as notes:
+        check_no_links(out, f"{WORK}/{DATA}", f"{WORK}/{CHECKPOINTS}", MODELS)
         removed = remove_leftovers(out)
         folder = Folder(out / WORK, out)
         folder.notes[:0] = [*notes, f"Removed what it left: {removed}."] if removed.files else notes

@@ -1,5 +1,7 @@
 """What a sweep that was killed leaves behind: the mapped copy of its data above all, and files half written."""
 
+import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,10 +43,15 @@ def remove_leftovers(out: Path) -> Removed:
 
 def _leftovers(out: Path) -> Iterator[Path]:
     work = out / WORK
-    yield from (work / DATA).glob("*")
+    if work.is_symlink():
+        return
+    if not (work / DATA).is_symlink():
+        yield from (work / DATA).glob("*")
     yield from (work / BOARD, work / COMPILING)
-    for folder in (out, work, work / CHECKPOINTS, out / MODELS, out / "figures", out / "tables"):
-        yield from dead_parts(folder)
+    yield from dead_parts(out)
+    for folder in (work, work / CHECKPOINTS, out / MODELS, out / "figures", out / "tables"):
+        if not folder.is_symlink():  # what is elsewhere is not this sweep's
+            yield from dead_parts(folder)
 
 
 def remove_if_free(out: Path) -> Removed:
@@ -71,12 +78,20 @@ def remove_temporary() -> Removed:
     files, size = 0, 0
     for folder in Path(gettempdir()).glob(f"{TEMPORARY}*"):
         try:
+            if not _is_own(folder):
+                continue
             # Either it has an owner, which is written once the lock is held, or its process died before it had one.
             if (folder / WORK / OWNER).exists() or time.time() - folder.stat().st_mtime > STALE_SECONDS:
                 with held(folder):
                     removed = remove_leftovers(folder)
                 rmtree(folder)
                 files, size = files + removed.files, size + removed.size
-        except (FastMLPError, OSError):  # it lives, or is another user's
+        except (FastMLPError, OSError):  # it lives
             continue
     return Removed(files, size)
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether it is a folder of this user's: in another's, links could be put in the place of what is removed."""
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and (os.name != "posix" or found.st_uid == os.geteuid())

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from fastmlp.checks import is_whole
 from fastmlp.errors import ConfigError, OutputError
-from fastmlp.files import json_of, make_folder, read_small, write_whole
+from fastmlp.files import check_no_links, json_of, make_folder, read_small, write_whole
 
 WORK, OWNER = ".work", "owner.json"
 _MOST_BYTES = 1 << 16  # of the latter
@@ -24,8 +24,9 @@ def held(folder: Path) -> Iterator[list[str]]:
     """Hold the lock of a sweep's folder, which is made where it is missing; gives sentences for the user.
 
     There is one where a sweep before this one was killed. Raises ConfigError where another sweep holds the lock, and
-    OutputError where the folder cannot be locked.
+    OutputError where the folder cannot be locked, or a link is in the place of its files.
     """
+    check_no_links(folder, WORK)
     work = folder / WORK
     lock, owner = FileLock(work / "lock"), work / OWNER
     try:

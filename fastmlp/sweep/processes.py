@@ -18,7 +18,7 @@ from typing import Any
 
 from fastmlp.errors import WorkerError
 from fastmlp.sweep.deaths import WorkerDied, memory_kills
-from fastmlp.sweep.worker import HELD, receive, send
+from fastmlp.sweep.worker import BEGINS, HELD, receive, send, skip_to_answers
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 # How often a worker looks whether its parent is there: an idle one waits for jobs for ever and would not notice.
@@ -28,13 +28,13 @@ END_SECONDS = 10.0
 # A failing import is told like any other error: the pipe is still there to tell it on.
 _PROGRAM = """
 import sys
-sys.path[:] = sys.argv[3:]
+sys.path[:] = sys.argv[4:]
 try:
     from fastmlp.sweep.worker import main
 except BaseException as error:
     import pickle
     text = pickle.dumps((False, f"{type(error).__name__}: {error}"))
-    sys.stdout.buffer.write(len(text).to_bytes(8, "little") + text)
+    sys.stdout.buffer.write(bytes.fromhex(sys.argv[3]) + len(text).to_bytes(8, "little") + text)
 else:
     main(int(sys.argv[1]), int(sys.argv[2]))
 """
@@ -119,6 +119,10 @@ class Processes(Executor):
             is_result, answer = receive(process.answers)
         except (OSError, EOFError):
             raise self._died(process, kills) from None
+        except MemoryError:  # in the midst of an answer, whose rest would be taken for the next one's
+            process.popen.kill()
+            self._died(process, kills)
+            raise
         finally:
             with self._lock:
                 if process in self._all:  # it has not died
@@ -141,6 +145,7 @@ class Processes(Executor):
             kills, process = memory_kills(), self._start()
             self._all.add(process)
         try:
+            skip_to_answers(process.answers)
             is_set_up, error = receive(process.answers)
         except EOFError:
             died = self._died(process, kills)
@@ -153,7 +158,7 @@ class Processes(Executor):
         raise _cannot_start(error)
 
     def _start(self) -> _Process:
-        command = [sys.executable, "-c", _PROGRAM, str(self._threads), str(os.getpid()), *sys.path]
+        command = [sys.executable, "-c", _PROGRAM, str(self._threads), str(os.getpid()), BEGINS.hex(), *sys.path]
         mask = getattr(signal, "pthread_sigmask", lambda *_: set())  # a process begins with its parent's
         before = mask(signal.SIG_BLOCK, HELD)
         try:

@@ -37,7 +37,9 @@ class Store:
         text = json.dumps(run.to_json(), separators=(",", ":"), allow_nan=False).encode()
         line = b'{"length": %d, "crc32": "%08x", "run": %b}\n' % (len(text), zlib.crc32(text), text)
         try:
-            with self.path.open("ab", buffering=0) as file:
+            if self.path.is_symlink():  # where the system cannot be told to follow none
+                raise OSError(errno.ELOOP, "it is a symbolic link, through which nothing is written")
+            with open(self.path, "ab", buffering=0, opener=_open) as file:
                 size = os.fstat(file.fileno()).st_size
                 try:
                     # One write, so that a kill finds all of the line or none, or at worst leaves a tail without an end.
@@ -75,15 +77,16 @@ class Store:
             ) from error
         runs: list[RunResult] = []
         whole: list[bytes] = []
-        damaged: list[bytes] = []
+        damaged, lines = bytearray(), 0  # not one by one: a million of them may be empty
         for line in io.BytesIO(data):
             before, run = self._read(line)
             if run is not None:
                 runs.append(run)
                 whole.append(line[len(before) :])
             if before:
-                damaged.append(before)
-        return runs, [self._set_aside(damaged, whole)] if damaged and mend else []
+                damaged += before
+                lines += 1
+        return runs, [self._set_aside(damaged, lines, whole)] if damaged and mend else []
 
     def _read(self, line: bytes) -> tuple[bytes, RunResult | None]:
         """Return what is damaged at the beginning of the line, up to all of it, and the run in the rest."""
@@ -107,19 +110,23 @@ class Store:
                 "another --out."
             ) from error
 
-    def _set_aside(self, damaged: list[bytes], whole: list[bytes]) -> str:
+    def _set_aside(self, damaged: bytearray, lines: int, whole: list[bytes]) -> str:
         """Write the damaged lines to a new file, replace this one by the whole lines, and say so."""
         aside = next(p for n in count(1) if not (p := self.path.with_name(f"{self.path.name}.damaged-{n}")).exists())
         try:
-            write_whole(aside, b"".join(damaged))  # before the only other copy goes
+            write_whole(aside, bytes(damaged))  # before the only other copy goes
         except OutputError as error:
             raise OutputError(f"{self.path} has damaged lines, which could not be set aside: {error}") from error
         write_whole(self.path, b"".join(whole))
-        lines = "1 damaged line" if len(damaged) == 1 else f"{len(damaged)} damaged lines"
+        told = "1 damaged line" if lines == 1 else f"{lines} damaged lines"
         return (
-            f"{self.path} had {lines} ({sum(map(len, damaged))} bytes), as a kill in the middle of a write leaves "
+            f"{self.path} had {told} ({len(damaged)} bytes), as a kill in the middle of a write leaves "
             f"them; now in {aside.name}."
         )
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def newest(runs: Iterable[RunResult]) -> dict[str, RunResult]:

@@ -14,6 +14,19 @@ from typing import IO, Any
 HELD = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 
 
+# What a process says first: before it, whatever else begins with an interpreter may have printed something.
+BEGINS = b"\0fastmlp answers\0"
+
+
+def skip_to_answers(pipe: IO[bytes]) -> None:
+    """Read up to where the answers begin; EOFError where they never do."""
+    read = b""
+    while read != BEGINS:
+        if not (byte := pipe.read(1)):
+            raise EOFError
+        read = (read + byte)[-len(BEGINS) :]
+
+
 def send(pipe: IO[bytes], value: Any) -> None:
     """Write a value that `receive` gives at the other end."""
     content = pickle.dumps(value)  # first: what cannot be sent must not be begun
@@ -41,6 +54,7 @@ def main(threads: int, parent: int) -> None:
 
 def _serve(threads: int, parent: int) -> None:
     calls, answers = _own_pipes()
+    answers.write(BEGINS)  # with the first of them
     try:
         from fastmlp.sweep.processes import _begin
 
