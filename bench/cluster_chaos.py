@@ -4,9 +4,10 @@
 
 The same command of `python -m fastmlp.train --scheduler` is given until it has been hit as often as asked for, and has
 ended by itself; a sweep that has all its runs before that is followed by the same one in a new folder. What a hit broke
-is mended after the command has ended, or has told of it. A hit is survived where that took 30 seconds at most, with
-exit status 2 where the scheduler could not be reached; at the end every run must be there once, done, with the hash of
-the weights of a sweep that nobody disturbed. Linux only.
+is mended after the command has ended, or has told of it. A hit is survived where that took 30 seconds at most (of a
+worker: where meanwhile no 30 seconds passed without a batch or a word), with exit status 2 where the scheduler could
+not be reached; at the end every run must be there once, done, with the hash of the weights of a sweep that nobody
+disturbed. Linux only.
 """
 
 import argparse
@@ -128,9 +129,12 @@ def scheduler_stopped(sweep: Sweep) -> Hit:
 
 
 def worker_killed(sweep: Sweep) -> Hit:
-    """Kill one of the workers (SIGKILL); another one joins."""
+    """Kill one of the workers (SIGKILL); another one joins.
+
+    One that the command did not yet use it does not tell of: then it is enough that a run ends on another.
+    """
     address, worker = sweep.rng.choice(list(sweep.peers.workers.items()))
-    told = _told(sweep, address)
+    told = _told(sweep, address, b"\nrun ")
     worker.kill()
     del sweep.peers.workers[address]
     return told, sweep.peers.worker
@@ -144,9 +148,10 @@ def worker_stopped(sweep: Sweep) -> Hit:
     return told, lambda: worker.send_signal(signal.SIGCONT)
 
 
-def _told(sweep: Sweep, address: str) -> Callable[[], bool]:
-    before = len(sweep.output())
+def _told(sweep: Sweep, address: str, *others: bytes) -> Callable[[], bool]:
+    before = max(0, len(sweep.output()) - 1)  # with the end of the line before
     words = [f"Worker {address} {how}".encode() for how in ("is gone", "no longer answers", "does not answer")]
+    words += others
     return lambda: any(word in sweep.output()[before:] for word in words)
 
 

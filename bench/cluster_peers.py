@@ -141,6 +141,20 @@ class Peers:
             self._worker()
         wait_until(lambda: self._said("Register worker") >= before + workers, "workers")
 
+    def restore(self, workers: int) -> None:
+        """Have so many workers: kill those that came later, start those that died, and the scheduler if need be."""
+        if not self.started or self.scheduler.poll() is not None:
+            self.start(workers)
+            return
+        alive = [address for address, process in self.workers.items() if process.poll() is None]
+        for address in [address for address in self.workers if address not in alive[:workers]]:
+            process = self.workers.pop(address)
+            process.kill()
+            process.wait(START_SECONDS)
+            wait_until(lambda address=address: self._has_lost(address), "a worker's end")
+        while len(self.workers) < workers:
+            self.worker()
+
     def worker(self, *options: str) -> Process:
         """Start a worker, without the nanny that would start it again; return it once the scheduler knows it."""
         before = self._said("Register worker")
@@ -157,6 +171,10 @@ class Peers:
 
     def _said(self, words: str) -> int:
         return self.log.read_text(errors="replace").count(words)
+
+    def _has_lost(self, address: str) -> bool:
+        lines = self.log.read_text(errors="replace").splitlines()
+        return any("Remove worker" in line and address in line for line in lines)
 
     def __enter__(self) -> Self:
         return self

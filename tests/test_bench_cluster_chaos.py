@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import cluster_chaos
-from bench.cluster_peers import Network
+from bench.cluster_peers import Network, Peers
 
 RUNS = (
     "--dataset", "embedded", "--layers", "3072,4,20", "--activation", "relu", "--epochs", "40", "--patience", "40",
@@ -22,13 +22,33 @@ def test_a_sweep_that_is_hit_ends_in_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cluster_chaos, "WORKERS", 1)
-    monkeypatch.setattr(cluster_chaos, "LONGEST_SECONDS", 4.0)
+    monkeypatch.setattr(cluster_chaos, "LONGEST_SECONDS", 2.0)
     kinds = ["command killed", "scheduler killed"]
     assert cluster_chaos.run(tmp_path / "out", kinds, random.Random(1), RUNS) == 0  # noqa: S311
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
     assert [(kind.strip("| "), tried, survived, lost) for kind, tried, survived, _, lost, _ in rows] == [
         (kind, "1", "1", "0") for kind in kinds
     ]
+
+
+def test_a_worker_that_was_killed_before_it_was_used_is_not_waited_for(tmp_path: Path) -> None:
+    class Worker:
+        killed = False
+
+        def kill(self) -> None:
+            self.killed = True
+
+    worker = Worker()
+    peers = Peers(tmp_path, workers={"tcp://127.0.0.1:1": worker})  # type: ignore[arg-type]
+    sweep = cluster_chaos.Sweep(peers, Network(), random.Random(1), RUNS, tmp_path)  # noqa: S311
+    output = tmp_path / "output.txt"
+    output.write_text("Runs: 2.\nrun 1/2: of before\n")
+    told, _ = cluster_chaos.worker_killed(sweep)
+    assert worker.killed
+    assert told is not None
+    assert not told()
+    output.write_text(output.read_text() + "run 2/2: on another one\n")
+    assert told()
 
 
 def test_a_network_leads_on_until_it_is_cut_or_frozen_and_after_it_is_mended() -> None:

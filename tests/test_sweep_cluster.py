@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,18 +31,24 @@ pytestmark = pytest.mark.process
 
 SECONDS = 60  # to wait for what takes a few, before a test fails
 NOISE = dataset()
-# Long enough that a worker can be killed in the middle of one, a few seconds for all.
+# Long enough that a worker can be killed in the middle of one, a second each.
 CONFIGS = [
-    config(dataset="embedded", layers=(3072, 4, 20), batch_size=64, epochs=2500, patience=2500, seed=seed)
-    for seed in range(4)
+    config(dataset="embedded", layers=(3072, 4, 20), batch_size=64, epochs=800, patience=800, seed=seed)
+    for seed in range(3)
 ]
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Peers]:
-    with Peers(tmp_path, [Path(__file__).parent]) as peers:
-        peers.start()
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+    with Peers(tmp_path_factory.mktemp("peers"), [Path(__file__).parent]) as peers:
         yield peers
+
+
+@pytest.fixture
+def cluster(shared: Peers) -> Peers:
+    """A scheduler and one worker, that of the test before where it lives yet."""
+    shared.restore(workers=1)
+    return shared
 
 
 class KillOne(Quiet):
@@ -62,12 +68,16 @@ class KillOne(Quiet):
 
 
 def test_a_worker_killed_while_it_works_changes_no_bit(cluster: Peers, tmp_path: Path) -> None:
-    here = run_sweep(CONFIGS, NOISE, jobs=2)
+    with ThreadPoolExecutor(1) as threads:
+        here = run_sweep(CONFIGS, NOISE, executor=threads, jobs=1)
     assert [result.status for result in here] == ["done"] * len(CONFIGS)
-    doomed, _ = cluster.worker(), cluster.worker()
+    [doomed] = cluster.workers.values()
+    cluster.worker()
     watcher = KillOne(doomed)
     with Cluster(cluster.address, NOISE, tmp_path, 1, watcher.tell) as executor:
         assert executor.slots == 2
+        # Both load the kernels before: one that has them would be done with all runs while the other loads.
+        run_sweep([replace(short, epochs=2) for short in CONFIGS[:2]], NOISE, executor=executor, jobs=2)
         there = run_sweep(CONFIGS, NOISE, executor=executor, jobs=2, out=tmp_path / "out", watcher=watcher)
         assert executor.slots == 1
     assert watcher.epochs
@@ -96,25 +106,21 @@ def sent_to(executor_of: Callable[[], Cluster], monkeypatch: pytest.MonkeyPatch)
 def test_data_are_sent_to_a_worker_without_them_alone_and_once(
     cluster: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.worker()
-    nowhere, drawn = tmp_path / "nowhere", load_dataset("embedded")
+    nowhere, drawn, noise = tmp_path / "nowhere", load_dataset("embedded"), dataset(images=100)
     # It draws the embedded set itself; what bears that name and is another set is not taken for it.
     assert sent_to(lambda: Cluster(cluster.address, drawn, nowhere, 1), monkeypatch) == (1, 0)
-    assert sent_to(lambda: Cluster(cluster.address, NOISE, nowhere, 1), monkeypatch) == (1, 1)
-    assert sent_to(lambda: Cluster(cluster.address, NOISE, nowhere, 1), monkeypatch) == (1, 0)
+    assert sent_to(lambda: Cluster(cluster.address, noise, nowhere, 1), monkeypatch) == (1, 1)
+    assert sent_to(lambda: Cluster(cluster.address, noise, nowhere, 1), monkeypatch) == (1, 0)
     quick = [replace(CONFIGS[0], epochs=2)]
-    with Cluster(cluster.address, NOISE, nowhere, 1) as executor:
-        [there] = run_sweep(quick, NOISE, executor=executor)
-    [here] = run_sweep(quick, NOISE, jobs=1)
+    with Cluster(cluster.address, noise, nowhere, 1) as executor, ThreadPoolExecutor(1) as threads:
+        [there] = run_sweep(quick, noise, executor=executor)
+        [here] = run_sweep(quick, noise, executor=threads)
     assert there.weights_sha256 == here.weights_sha256
 
 
 def test_a_worker_that_can_never_do_the_runs_is_refused_with_the_reason(
     cluster: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ConfigError, match=r"has no worker that can be used\. Start some with `dask worker tcp:"):
-        Cluster(cluster.address, NOISE, tmp_path, 1)
-    cluster.worker()
     with pytest.raises(ConfigError, match=r"it may use \d+ cores, a run takes 1000 threads"):
         Cluster(cluster.address, NOISE, tmp_path, 1000)
     monkeypatch.setattr(cluster_module, "TRAINING_VERSION", -1)  # here, not there
@@ -123,7 +129,6 @@ def test_a_worker_that_can_never_do_the_runs_is_refused_with_the_reason(
 
 
 def test_a_runs_own_error_comes_back_and_the_worker_stays(cluster: Peers, tmp_path: Path) -> None:
-    cluster.worker()
     with Cluster(cluster.address, NOISE, tmp_path, 1) as executor:
         assert isinstance(executor.submit(int, "x").exception(SECONDS), ValueError)
         assert executor.submit(int, "7").result(SECONDS) == 7
@@ -132,7 +137,6 @@ def test_a_runs_own_error_comes_back_and_the_worker_stays(cluster: Peers, tmp_pa
 
 
 def test_a_worker_that_compiles_is_told_of_once(cluster: Peers, tmp_path: Path) -> None:
-    cluster.worker()
     said = list[str]()
     with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
         for _ in range(2):
@@ -144,12 +148,14 @@ def test_a_worker_that_compiles_is_told_of_once(cluster: Peers, tmp_path: Path) 
     assert sentence.endswith("compiles the kernels for its machine, once; it takes some seconds.")
 
 
-def test_runs_wait_for_a_worker(cluster: Peers, tmp_path: Path) -> None:
-    first, said = cluster.worker(), list[str]()
+def test_runs_wait_for_a_worker_and_a_sweep_does_not_begin_without_one(cluster: Peers, tmp_path: Path) -> None:
+    [first], said = cluster.workers.values(), list[str]()
     with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
         first.kill()
         wait_until(lambda: "No worker is left" in " ".join(said), "the loss of the only worker")
         future = executor.submit(int, "7")
+        with pytest.raises(ConfigError, match=r"has no worker that can be used\. Start some with `dask worker tcp:"):
+            Cluster(cluster.address, NOISE, tmp_path, 1)
         cluster.worker()
         assert future.result(SECONDS) == 7
 
@@ -157,9 +163,9 @@ def test_runs_wait_for_a_worker(cluster: Peers, tmp_path: Path) -> None:
 def test_a_worker_that_hangs_is_given_up_and_used_again(
     cluster: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_module, "SILENT_SECONDS", 3.0)
+    monkeypatch.setattr(cluster_module, "SILENT_SECONDS", 2.0)
     monkeypatch.setattr(cluster_module, "SET_UP_SECONDS", 0.0)
-    hung, said = cluster.worker(), list[str]()
+    [hung], said = cluster.workers.values(), list[str]()
     hung.send_signal(signal.SIGSTOP)
     with pytest.raises(ConfigError, match=r"no worker that can be used: worker tcp://127\S+: it does not answer"):
         Cluster(cluster.address, NOISE, tmp_path, 1)
@@ -169,12 +175,14 @@ def test_a_worker_that_hangs_is_given_up_and_used_again(
         assert executor.submit(int, "7").result(SECONDS) == 7
         hung.send_signal(signal.SIGCONT)
         wait_until(lambda: executor.slots == 2, "the worker that goes on")
-        futures = [executor.submit(time.sleep, 5) for _ in range(2)]
+        futures = [executor.submit(time.sleep, 1) for _ in range(2)]
         wait_until(lambda: all(future.running() for future in futures), "runs under way")
         hung.send_signal(signal.SIGSTOP)
         errors = [error for future in futures if (error := future.exception(SECONDS))]
         assert [type(error) for error in errors] == [BrokenExecutor]
         assert said[-1].endswith("no longer answers.")
+    hung.kill()
+    hung.wait()
 
 
 @pytest.mark.parametrize(
@@ -189,7 +197,6 @@ def test_a_worker_of_another_version_that_joins_late_is_refused_and_the_others_g
 ) -> None:
     said = list[str]()
     (tmp_path / "odd.py").write_text(odd)
-    cluster.worker()
     with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
         cluster.worker("--preload", str(tmp_path / "odd.py"))
         wait_until(lambda: said, "the refusal")
@@ -201,12 +208,11 @@ def test_a_worker_of_another_version_that_joins_late_is_refused_and_the_others_g
 
 
 def test_the_command_runs_on_the_cluster(cluster: Peers, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cluster.worker()
     argv = ["--dataset", "embedded", "--experiments", "relu", "l2", "--normalize", "image", "--epochs", "2"]
     there = ["--scheduler", cluster.address, "--out", str(tmp_path / "there")]
     assert main([*argv, *there, "--matmul", "packed"]) == 0
     assert f"Scheduler: {cluster.address}" in capsys.readouterr().err
-    assert main([*argv, "--threads", "1", "--out", str(tmp_path / "here"), "--matmul", "packed"]) == 0
+    assert main([*argv, "--threads", "1", "--jobs", "1", "--out", str(tmp_path / "here"), "--matmul", "packed"]) == 0
     runs = [load_results(tmp_path / where / "results.json")[1] for where in ("here", "there")]
     assert len(runs[0]) == 2
     assert [(r.run_id, r.weights_sha256) for r in runs[0]] == [(r.run_id, r.weights_sha256) for r in runs[1]]

@@ -26,11 +26,17 @@ NOISE = dataset()
 SMALL = {"dataset": "embedded", "layers": (3072, 4, 20), "batch_size": 64}
 
 
-@pytest.fixture
-def peers(tmp_path: Path) -> Iterator[Peers]:
-    with Peers(tmp_path, [Path(__file__).parent]) as peers:
-        peers.start(workers=1)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+    with Peers(tmp_path_factory.mktemp("peers"), [Path(__file__).parent]) as peers:
         yield peers
+
+
+@pytest.fixture
+def peers(shared: Peers) -> Peers:
+    """A scheduler and a worker, those of the test before where it left them alive."""
+    shared.restore(workers=1)
+    return shared
 
 
 def test_a_scheduler_that_is_gone_or_silent_is_an_error_of_all_that_waits(
@@ -46,13 +52,12 @@ def test_a_scheduler_that_is_gone_or_silent_is_an_error_of_all_that_waits(
             (network.freeze, network.mend),
             (network.cut, network.mend),
             (signals(signal.SIGSTOP), signals(signal.SIGCONT)),
-            (signals(signal.SIGKILL), peers.scheduler.wait),
         ]
         for hit, mend in hits:
-            with Cluster(address, NOISE, tmp_path, 1) as executor, monkeypatch.context() as patch:
+            with monkeypatch.context() as patch, Cluster(address, NOISE, tmp_path, 1) as executor:
                 futures = [executor.submit(time.sleep, 1) for _ in range(3)]  # one under way, two wait
                 wait_until(futures[0].running, "a run under way")
-                for name, seconds in {"SILENT_SECONDS": 2.0, "CLOSE_SECONDS": 0.5, "CONNECT_SECONDS": 1}.items():
+                for name, seconds in {"SILENT_SECONDS": 1.0, "CLOSE_SECONDS": 0.5, "CONNECT_SECONDS": 0.5}.items():
                     patch.setattr(scheduler_module, name, seconds)
                 hit()
                 errors = [future.exception(SECONDS) for future in futures]
@@ -64,18 +69,20 @@ def test_a_scheduler_that_is_gone_or_silent_is_an_error_of_all_that_waits(
             mend()
 
 
-def test_a_scheduler_that_dies_while_workers_are_set_up_is_an_error(
+def test_a_scheduler_that_goes_while_workers_are_set_up_is_an_error(
     peers: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = Cluster._ask
+    with Network() as network:
+        network.to = peers.port
 
-    async def killing(self: Cluster, *asked: object) -> object:
-        peers.scheduler.kill()
-        return await ask(self, *asked)  # type: ignore[arg-type]
+        async def cutting(self: Cluster, *asked: object) -> object:
+            network.cut()
+            return await ask(self, *asked)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Cluster, "_ask", killing)
-    with pytest.raises(ClusterError, match="is gone"):
-        Cluster(peers.address, NOISE, tmp_path, 1)
+        monkeypatch.setattr(Cluster, "_ask", cutting)
+        with pytest.raises(ClusterError, match="is gone"):
+            Cluster(f"tcp://127.0.0.1:{network.port}", NOISE, tmp_path, 1)
 
 
 class KillScheduler(Quiet):
@@ -94,8 +101,10 @@ def test_a_scheduler_killed_while_it_works_loses_no_run(peers: Peers, tmp_path: 
     with ThreadPoolExecutor(1) as threads:
         here = run_sweep(configs, NOISE, executor=threads, jobs=1)
     out = tmp_path / "out"
-    with Cluster(peers.address, NOISE, tmp_path, 1) as executor, pytest.raises(ClusterError, match="is gone"):
-        run_sweep(configs, NOISE, executor=executor, jobs=2, out=out, watcher=KillScheduler(peers))
+    with Cluster(peers.address, NOISE, tmp_path, 1) as executor:
+        with pytest.raises(ClusterError, match="is gone"):
+            run_sweep(configs, NOISE, executor=executor, jobs=2, out=out, watcher=KillScheduler(peers))
+        assert isinstance(executor.submit(int, "7").exception(SECONDS), ClusterError)
     kept = (out / "runs.jsonl").read_text() if (out / "runs.jsonl").exists() else ""
     assert kept.count('"status": "done"') == kept.count("\n") < len(configs)
     peers.start(workers=1)
