@@ -10,14 +10,12 @@ import io
 import json
 import os
 import re
-import secrets
 import stat
 import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastmlp.errors import DataError, OutputError, remedy
@@ -60,7 +58,7 @@ class Part:
     """A new file beside the one that it will be: `file` to write to, `path` where it is until then."""
 
     def __init__(self, folder: Path, suffix: str = "") -> None:
-        self.path = folder / f".{secrets.token_hex(16)}.part{suffix}"
+        self.path = folder / f".{os.urandom(16).hex()}.part{suffix}"
         self._raw = _Raw(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o666))
         self.file = io.BufferedWriter(self._raw, 1 << 20)
         if fcntl is not None:
@@ -98,12 +96,17 @@ def replacing(path: Path, suffix: str = "", elsewhere: str = "choose another fol
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(f"{path} could not be written ({error}). {remedy(error, elsewhere)}") from error
+        raise OutputError(f"{path} could not be written ({_reason(error)}). {remedy(error, elsewhere)}") from error
     finally:
         if part is not None:
             part.close()
             with suppress(OSError):
                 part.path.unlink()
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system says, without the name of the part, which is nobody's."""
+    return str(error) if error.errno is None else f"[Errno {error.errno}] {error.strerror}"
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -133,6 +136,8 @@ def check_no_links(folder: Path, *names: str) -> None:
 @contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
     """Give a folder that is gone after the body; OutputError where none can be made."""
+    from tempfile import TemporaryDirectory  # it loads all that packs files
+
     try:
         made = TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
     except OSError as error:

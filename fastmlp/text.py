@@ -4,11 +4,8 @@ Whoever prints or writes need not know what a text holds. For figures see also `
 mathtext off.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +21,7 @@ _UNSEEN = (
 _ANY_UNSEEN, _UNSEEN_IN_CELL = re.compile(_UNSEEN), re.compile(rf"(\r\n|[\n\t])|{_UNSEEN}")
 # What Markdown takes for a mark of its own. An underscore within a word is none, nor is a bracket that no link follows.
 _MARKS = re.compile(
-    r"[`*$|~]|\\(?=[!-/:-@[-`{-~]|$)|(?<!\w)_++|_++(?![^\W_])|\](?=\s*[(\[:\]])|<|&(?=#?\w+;)",
+    r"[`*$|~]|\\(?=[!-/:-@[-`{-~]|$)|(?<!\w)_++|_++(?![^\W_])|\](?=[(\[:\]])|<|&(?=#?\w+;)",
 )
 # What spreadsheets take for a formula, in their full-width forms too, unless it is a number or stands alone.
 _FORMULA = re.compile(r"[\s']*[=+\-@\uff1d\uff0b\uff0d\uff20].", re.DOTALL)
@@ -67,6 +64,8 @@ def plain(text: str) -> "Text":
 
 def html_text(text: str) -> str:
     """Return a text for HTML, between tags and in quoted attributes."""
+    from html import escape
+
     return escape(visible(text))
 
 
@@ -85,6 +84,9 @@ def csv_line(cells: Iterable[Any]) -> str:
 
     As spreadsheets do it, where a quote in front says that what follows is text. Numbers stay numbers.
     """
+    import csv
+    import io
+
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(_cell(one) if isinstance(one, str) else one for one in cells)
     return line.getvalue()

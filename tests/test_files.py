@@ -60,7 +60,7 @@ def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path: Path) -> N
 def test_a_planted_link_is_not_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     victim, path = tmp_path / "victim", tmp_path / "file"
     victim.write_text("mine")
-    monkeypatch.setattr("secrets.token_hex", lambda count: "0" * 2 * count)  # as if it could be guessed
+    monkeypatch.setattr("os.urandom", bytes)  # as if it could be guessed
     (tmp_path / f".{'0' * 32}.part").symlink_to(victim)
     with pytest.raises(OutputError, match="File exists"):
         write_whole(path, "theirs")
@@ -123,3 +123,8 @@ def test_nesting_beyond_reason_is_no_json_and_no_toml() -> None:
 )  # fmt: skip
 def test_names_out_of_files_stay_in_their_folder(name: str, inside: bool) -> None:
     assert is_inside(name) is inside
+
+
+def test_what_is_said_of_a_failed_write_names_no_part(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"model.onnx could not be written \(.*No such file or directory\)\. Choose"):
+        write_whole(tmp_path / "gone" / "model.onnx", "")

@@ -94,3 +94,9 @@ def test_a_pipe_that_is_not_to_be_waited_for_gets_all_of_it(name: str, sent: str
     body = f"os.set_blocking(sys.{name}.fileno(), False); print('x' * 500_000, file=sys.{name})"
     done = run(body, sent, "| (sleep 0.3; cat)")
     assert (len(done.stdout), done.stderr) == (500_001, "")
+
+
+def test_help_loads_no_module_that_only_writing_needs() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "fastmlp.train", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not {"tempfile", "secrets", "csv", "html"} & set(done.stderr.split())

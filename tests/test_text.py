@@ -81,7 +81,7 @@ def test_markdown_can_be_read_again(text: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["aquatic_mammals", "a__b", "relu, lr 0.1", "x.npy [3]", "50 %", "R&D", "a-b (c)", "l2"]
+    "name", ["aquatic_mammals", "a__b", "relu, lr 0.1", "x.npy [3]", "a [1] (2).png", "50 %", "R&D", "a-b (c)", "l2"]
 )
 def test_ordinary_names_are_themselves_in_markdown(name: str) -> None:
     assert markdown_text(name) == name
