@@ -19,6 +19,8 @@ def data(paper: "Paper") -> Section:
         section.blocks.append(paper.missing_data("The images and their counts"))
         return section
     for kind in dict.fromkeys(run.config.labels for run in paper.sweep.runs):
+        if kind not in dataset.label_names:  # such a run is none of these data's
+            continue
         words = f"One training image of each class, drawn at random; {kind} labels."
         tiles = images.class_samples(dataset, kind)
         section.blocks.append(paper.show(f"classes-{kind}", f"One image of each {kind} class", words, tiles, []))

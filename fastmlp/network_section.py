@@ -30,6 +30,7 @@ def network(paper: "Paper") -> Section:
         return section
     try:
         model = load_model(model_path(paper.sweep.folder / MODELS, run.run_id))
+        _check_fits(paper, run, model)
     except DataError as error:
         section.blocks.append(paper.missing("The best network's figures", str(error)))
         return section
@@ -42,6 +43,17 @@ def network(paper: "Paper") -> Section:
         words = f"{words} of its own."
         section.blocks.append(paper.show("weights", "First-layer weights", words, tiles, [run]))
     return section
+
+
+def _check_fits(paper: "Paper", run: RunResult, model: Model) -> None:
+    """Raise DataError where the model is not of the run, or the run not of the data."""
+    dataset, layers = paper.sweep.dataset, run.config.layers
+    if model.layers != layers:
+        raise DataError(f"the model of run {run.run_id} is of another network")
+    if dataset is not None:
+        names = dataset.label_names.get(run.config.labels, ())
+        if (dataset.test_images.shape[1], len(names)) != (layers[0], layers[-1]):
+            raise DataError(f"run {run.run_id} has other inputs or classes than {dataset.name}")
 
 
 def _of_test_images(paper: "Paper", run: RunResult, model: Model) -> Iterator[str]:

@@ -103,8 +103,8 @@ class RunResult:
         epochs = {len(series) for series in data["history"].values()}
         if epochs != {data["epochs"]} or data["best_epoch"] > data["epochs"]:
             raise DataError("A run's history has not as many epochs as the run.")
-        values: dict[str, Any] = {name: math.nan if v is None else v for name, v in data.items()}
-        history = {name: [math.nan if v is None else v for v in series] for name, series in data["history"].items()}
+        values = {**data, **{name: _read(data[name]) for name in _FLOATS}}
+        history = {name: [_read(v) for v in series] for name, series in data["history"].items()}
         return cls(**(values | {"config": config, "history": history}))
 
 
@@ -140,6 +140,7 @@ def _is_history(value: Any) -> bool:
 _SHARE, _LOSS = _number(0, 1), _number(-math.inf, math.inf)
 _DATE = _matching(r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "empty, or a date as in 2026-01-31T08:00:00Z")
 _COUNT = _Rule(lambda v: isinstance(v, int) and is_whole(v, 0) and v <= MOST, "a whole number of at least 0")
+_FLOATS = ("test_accuracy", "test_loss", "val_accuracy", "seconds", "images_per_second")
 # All fields but those that the config has as well.
 _RULES = {
     "run_id": _matching("[0-9a-f]{16}", "16 hexadecimal digits"),  # files and places on a page are called so
@@ -180,6 +181,10 @@ def failed_result(config: RunConfig, run_id: str, error: str) -> RunResult:
         history={name: [] for name in SERIES},
         error=error,
     )
+
+
+def _read(value: float | None) -> float:
+    return math.nan if value is None else float(value)  # whole numbers too, which arrays have no room for from 2**64 on
 
 
 def _finite(value: float) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fastmlp.config import RunConfig
 from fastmlp.plots import counts, curves, images, search, times
 from fastmlp.plots.parallel import parallel_coordinates
 from fastmlp.plots.picture import drawn, gallery
@@ -163,3 +164,51 @@ def test_a_scale_of_times_has_plain_numbers_alone() -> None:
     ticks = figure.axes[0].xaxis.get_ticklabels(which="both")
     assert {text for tick in ticks if (text := tick.get_text())} >= {"0.5", "1", "2", "5", "10"}
     assert not any("10^" in tick.get_text() for tick in ticks)
+
+
+@pytest.mark.parametrize(
+    "losses", [[math.nan], [1.7e308, 1.7e308], [-1.7e308, 1.7e308], [5e-324, 1e-320], [3.0, -1e308], [0.0, 0.0]]
+)
+def test_losses_at_the_ends_of_float64_are_drawn_without_a_warning(losses: list[float]) -> None:
+    runs = [losing(losses, seed=seed, layers=(3072, 8, classes)) for seed, classes in enumerate((20, 20, 1))]
+    assert all(map(math.isfinite, curves.limits_of(runs, "loss").values()))
+    for figure in (curves.experiments_together(runs, "loss"), curves.run_curves(runs[0])):
+        figure.savefig(io.BytesIO(), format="svg")
+
+
+def test_long_names_and_very_many_layers_leave_room_for_the_panels() -> None:
+    runs = [losing([2.0, 1.0], experiment="a, b, " * 60)]
+    figure = curves.experiments_together(runs, "loss")
+    assert figure.axes[0].get_title().count("\n") < 10
+    figure.savefig(io.BytesIO())
+    runs = [result(lr=lr, layers=(3072, *hidden, 20)) for lr in (0.1, 0.2) for hidden in ([5] * 300, [5])]
+    configs = [run.config for run in runs]
+    for make in (search.heat_map, search.axis_effects, parallel_coordinates):
+        make(runs, configs).savefig(io.BytesIO())
+
+
+def test_panels_of_many_drawn_settings_are_those_that_were_met_in_order() -> None:
+    steps = {"lr": 0.01, "momentum": 1e-4, "weight_decay": 0.01, "batch_size": 1, "patience": 1, "epochs": 1}
+    configs = [
+        RunConfig(dataset="a", layers=(4, 2), **{name: i * step for name, step in steps.items()})  # type: ignore[arg-type]
+        for i in range(1000, 0, -1)  # a product of the values of all but two settings has 10^12 panels
+    ]
+    panels = search.panels_of(configs)[2]
+    assert len(panels) == 1000
+    assert [panel["epochs"] for panel in panels] == list(range(1, 1001))
+    assert not search.gridded(configs)
+
+
+def test_classes_without_images_and_the_largest_weights_are_drawn() -> None:
+    data = dataset()
+    labels = {kind: np.where(some == 3, 4, some) for kind, some in data.train_labels.items()}
+    test_labels = {kind: np.full_like(some, 1) for kind, some in data.test_labels.items()}
+    data = replace(data, train_labels=labels, test_labels=test_labels)
+    tiles = images.class_samples(data, "coarse")
+    assert [f"coarse {k}" for k in range(20) if k != 3] == tiles.texts
+    right = np.eye(20)[test_labels["coarse"]]
+    assert images.mistakes(data, "coarse", right).pictures == []
+    gallery("mistakes", "a", "b", images.mistakes(data, "coarse", right))
+    images.confusion(test_labels["coarse"], right.argmax(1), data.label_names["coarse"]).savefig(io.BytesIO())
+    weight = np.full((3072, 2), np.finfo(np.float32).max, np.float32)
+    assert images.first_weights(weight).pictures[0].min() == 255

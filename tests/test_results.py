@@ -172,3 +172,11 @@ def test_a_crafted_run_id_writes_nothing_outside_of_the_folder(tmp_path: Path) -
     with pytest.raises(DataError, match=r"run_id is '../../../../X'; allowed is 16 hexadecimal digits"):
         make_report(folder)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_whole_numbers_for_fractions_come_back_as_what_arrays_hold() -> None:
+    written = result().to_json()
+    history = written["history"] | {"val_loss": [10**300, 2, None]}
+    back = RunResult.from_json(written | {"test_loss": 10**300, "seconds": 3, "test_accuracy": 1, "history": history})
+    assert all(isinstance(v, float) for v in (back.test_loss, back.seconds, back.test_accuracy))
+    assert all(isinstance(v, float) for v in back.history["val_loss"])

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_PANELS, MOST_TOLD = 16, 3
+MOST_PANELS, MOST_TOLD, MOST_LINES = 16, 3, 8
+_HUGE = 1e300  # a loss that is still to be added to another
+_FLAT = 1e-12  # values that differ by less are drawn as one
 _SHOWN = (("loss", "cross-entropy in nats", 1.0), ("accuracy", "accuracy in %", 100.0))
 
 
@@ -27,8 +29,9 @@ def limits_of(runs: Sequence[RunResult], what: str) -> dict[int, float]:
     """
     limits = {}
     for classes in dict.fromkeys(run.config.layers[-1] for run in runs):
-        losses = [np.array(run.history["val_loss"]) for run in runs if run.config.layers[-1] == classes]
-        usual = [np.median(some[np.isfinite(some)]) for some in losses if np.isfinite(some).any()]
+        series = [run.history["val_loss"] for run in runs if run.config.layers[-1] == classes]
+        losses = [np.clip(np.array(one, np.float64), -_HUGE, _HUGE) for one in series]
+        usual = [np.nanmedian(some) for some in losses if not np.isnan(some).all()]
         better = np.quantile(usual, 0.25, method="lower") if usual else 0.0
         anchor = min(max(log(classes), float(better)), 5 * log(classes))
         limits[classes] = 2 * anchor if what == "loss" else inf
@@ -38,7 +41,7 @@ def limits_of(runs: Sequence[RunResult], what: str) -> dict[int, float]:
 def leaves(run: RunResult, name: str, limits: Mapping[int, float]) -> int | None:
     """Return the first epoch in which this series of the run is above its limit or not finite, None where none is."""
     limit = limits[run.config.layers[-1]]
-    return next((i for i, v in enumerate(run.history[name], 1) if not isfinite(v) or v > limit), None)
+    return next((i for i, v in enumerate(run.history[name], 1) if not isfinite(v) or abs(v) > limit), None)
 
 
 def about_cut(runs: Sequence[RunResult], what: str) -> str:
@@ -62,9 +65,11 @@ def run_curves(run: RunResult, narrow: bool = False) -> "Figure":
     for axes, (what, label, unit) in zip(both, _SHOWN, strict=True):
         parts = (("train", "training", BLUE), ("val", "validation", ORANGE))
         lines = [(run, f"{part}_{what}", colour, name) for part, name, colour in parts]
-        _lines([axes], [lines], unit, limits_of([run], what))
+        limits = limits_of([run], what)
+        _lines([axes], [lines], unit, limits)
         if run.best_epoch:
-            best = unit * run.history[f"val_{what}"][run.best_epoch - 1]
+            far = 9 * limits[run.config.layers[-1]]
+            best = unit * np.clip(run.history[f"val_{what}"][run.best_epoch - 1], -far, far)
             axes.axvline(run.best_epoch, color=INK, linewidth=0.8, linestyle=":")
             axes.plot([run.best_epoch], [best], "o:", color=INK, linewidth=0.8, markerfacecolor=ORANGE, markersize=6,
                 zorder=4, label=f"best epoch, {run.best_epoch}")  # fmt: skip
@@ -111,7 +116,10 @@ def experiments_together(runs: Sequence[RunResult], what: str, narrow: bool = Fa
         letters = int(width / columns / 0.075)  # inches that one takes, and the room between panels
         told = short(name, 120)
         parts = [told] if len(told) <= letters else told.split(", ")
-        axes.set_title("\n".join(line for part in parts for line in wrap(part, letters)), fontsize=SMALL)
+        told = [line for part in parts for line in wrap(part, letters)]
+        if len(told) > MOST_LINES:
+            told[MOST_LINES - 1 :] = ["…"]
+        axes.set_title("\n".join(told), fontsize=SMALL)
     handles = {text: line for panel in panels for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 if narrow else len(handles))
     figure.supxlabel("epoch", fontsize=9)
@@ -134,18 +142,20 @@ def _lines(
 
     runs = [(run, series) for some in lines for run, series, *_ in some]
     shown = [
-        v for run, series in runs for v in run.history[series] if isfinite(v) and v <= limits[run.config.layers[-1]]
+        v
+        for run, series in runs
+        for v in run.history[series]
+        if isfinite(v) and abs(v) <= limits[run.config.layers[-1]]
     ]
     least, most = (unit * end(shown or [0.0, 1.0]) for end in (min, max))
-    room = 0.05 * (most - least) or 0.05
+    room = 0.05 * (most - least) if most - least > _FLAT else 0.05
     epochs = max(run.epochs for run, _ in runs)
     aside = 0.04 * max(1, epochs - 1)
     for axes, some in zip(panels, lines, strict=False):
         told: set[str] = set()
         for run, series, colour, name in some:
-            values = np.minimum(
-                run.history[series], 9 * limits[run.config.layers[-1]]
-            )  # above the panel, but not by 1e35
+            far = 9 * limits[run.config.layers[-1]]
+            values = np.clip(run.history[series], -far, far)  # outside the panel, but not by 1e35
             marker = "." if len(values) < 3 else ""  # one epoch makes no line
             axes.plot(np.arange(1, len(values) + 1), unit * values, color=colour, marker=marker,
                 label=None if name in told else name, **options)  # fmt: skip

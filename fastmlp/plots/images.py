@@ -59,10 +59,12 @@ def _is_broken(text: str, letters: int) -> bool:
 
 
 def class_samples(dataset: Dataset, kind: str, seed: int = 0) -> Tiles:
-    """Show one training image of each class, taken at random."""
+    """Show one training image of each class that has one, taken at random."""
     rng, labels, names = np.random.default_rng(seed), dataset.train_labels[kind], dataset.label_names[kind]
-    picked = [int(rng.choice(np.flatnonzero(labels == k))) for k in range(len(names))]
-    texts = class_words(names)
+    there = [k for k in range(len(names)) if (labels == k).any()]
+    picked = [int(rng.choice(np.flatnonzero(labels == k))) for k in there]
+    words = class_words(names)
+    texts = [words[k] for k in there]
     return Tiles([as_picture(dataset.train_images[i]) for i in picked], texts, 10)
 
 
@@ -81,6 +83,7 @@ def first_weights(weight: NDArray[np.floating]) -> Tiles:
 
     Grey is zero; each unit has a scale of its own.
     """
+    weight = weight / (np.abs(weight).max() or 1.0)  # squares of the largest numbers are none
     largest = np.argsort(-np.linalg.norm(weight, axis=0), kind="stable")[:MOST_UNITS]
     scaled = [unit / (np.abs(unit).max() or 1.0) for unit in weight.T[largest]]
     pictures = [as_picture(np.round(127.5 + 127.5 * unit).astype(np.uint8)) for unit in scaled]

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastmlp.config import RunConfig
-from fastmlp.plots.style import BLUE, INK, MAP, NARROW, SMALL, WIDE, blank, colour_bar, new_figure
+from fastmlp.plots.style import BLUE, INK, MAP, NARROW, SMALL, WIDE, blank, colour_bar, new_figure, short
 from fastmlp.results import RunResult
 
 if TYPE_CHECKING:
@@ -32,9 +31,9 @@ def axes_of(configs: Sequence[RunConfig]) -> dict[str, list[Any]]:
 
 
 def text_of(value: Any) -> str:
-    """Return a setting's value as it is written on the command line."""
+    """Return a setting's value as it is written on the command line; of very many layers the first alone."""
     if isinstance(value, tuple):
-        return "-".join(map(str, value))
+        return short("-".join(map(str, value)), 32)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -68,8 +67,9 @@ def panels_of(configs: Sequence[RunConfig]) -> tuple[str, str, list[dict[str, An
     axes = axes_of(configs)
     down, across = sorted(axes, key=lambda name: -len(axes[name]))[:2]
     others = [name for name in axes if name not in (down, across)]
+    places = [{value: i for i, value in enumerate(axes[name])} for name in others]
     met = {tuple(getattr(c, name) for name in others) for c in configs}
-    panels = [panel for panel in product(*(axes[name] for name in others)) if panel in met]
+    panels = sorted(met, key=lambda panel: [place[v] for place, v in zip(places, panel, strict=True)])
     return down, across, [dict(zip(others, panel, strict=True)) for panel in panels]
 
 
