@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from bench.cluster_peers import Peers
     from kept import Tiny
 
 
@@ -47,3 +48,21 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     with tiny_kernels(tmp_path) as made:
         yield made
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture(scope="module")
+def shared_peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+    """Give what starts a dask scheduler and workers; it ends those that are left after the module."""
+    from pathlib import Path
+
+    from bench.cluster_peers import Peers
+
+    with Peers(tmp_path_factory.mktemp("peers"), [Path(__file__).parent]) as made:
+        yield made
+
+
+@pytest.fixture
+def peers(shared_peers: Peers) -> Peers:
+    """Give a scheduler and one worker, those of the test before where it left them alive."""
+    shared_peers.restore(workers=1)
+    return shared_peers

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -38,19 +38,6 @@ CONFIGS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with Peers(tmp_path_factory.mktemp("peers"), [Path(__file__).parent]) as peers:
-        yield peers
-
-
-@pytest.fixture
-def cluster(shared: Peers) -> Peers:
-    """A scheduler and one worker, that of the test before where it lives yet."""
-    shared.restore(workers=1)
-    return shared
-
-
 class KillOne(Quiet):
     """Kills a worker as soon as two runs have epochs behind them, each on its own worker."""
 
@@ -67,14 +54,14 @@ class KillOne(Quiet):
         self.said.append(sentence)
 
 
-def test_a_worker_killed_while_it_works_changes_no_bit(cluster: Peers, tmp_path: Path) -> None:
+def test_a_worker_killed_while_it_works_changes_no_bit(peers: Peers, tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as threads:
         here = run_sweep(CONFIGS, NOISE, executor=threads, jobs=1)
     assert [result.status for result in here] == ["done"] * len(CONFIGS)
-    [doomed] = cluster.workers.values()
-    cluster.worker()
+    [doomed] = peers.workers.values()
+    peers.worker()
     watcher = KillOne(doomed)
-    with Cluster(cluster.address, NOISE, tmp_path, 1, watcher.tell) as executor:
+    with Cluster(peers.address, NOISE, tmp_path, 1, watcher.tell) as executor:
         assert executor.slots == 2
         # Both load the kernels before: one that has them would be done with all runs while the other loads.
         run_sweep([replace(short, epochs=2) for short in CONFIGS[:2]], NOISE, executor=executor, jobs=2)
@@ -104,41 +91,41 @@ def sent_to(executor_of: Callable[[], Cluster], monkeypatch: pytest.MonkeyPatch)
 
 
 def test_data_are_sent_to_a_worker_without_them_alone_and_once(
-    cluster: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    peers: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nowhere, drawn, noise = tmp_path / "nowhere", load_dataset("embedded"), dataset(images=100)
     # It draws the embedded set itself; what bears that name and is another set is not taken for it.
-    assert sent_to(lambda: Cluster(cluster.address, drawn, nowhere, 1), monkeypatch) == (1, 0)
-    assert sent_to(lambda: Cluster(cluster.address, noise, nowhere, 1), monkeypatch) == (1, 1)
-    assert sent_to(lambda: Cluster(cluster.address, noise, nowhere, 1), monkeypatch) == (1, 0)
+    assert sent_to(lambda: Cluster(peers.address, drawn, nowhere, 1), monkeypatch) == (1, 0)
+    assert sent_to(lambda: Cluster(peers.address, noise, nowhere, 1), monkeypatch) == (1, 1)
+    assert sent_to(lambda: Cluster(peers.address, noise, nowhere, 1), monkeypatch) == (1, 0)
     quick = [replace(CONFIGS[0], epochs=2)]
-    with Cluster(cluster.address, noise, nowhere, 1) as executor, ThreadPoolExecutor(1) as threads:
+    with Cluster(peers.address, noise, nowhere, 1) as executor, ThreadPoolExecutor(1) as threads:
         [there] = run_sweep(quick, noise, executor=executor)
         [here] = run_sweep(quick, noise, executor=threads)
     assert there.weights_sha256 == here.weights_sha256
 
 
 def test_a_worker_that_can_never_do_the_runs_is_refused_with_the_reason(
-    cluster: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    peers: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match=r"it may use \d+ cores, a run takes 1000 threads"):
-        Cluster(cluster.address, NOISE, tmp_path, 1000)
+        Cluster(peers.address, NOISE, tmp_path, 1000)
     monkeypatch.setattr(cluster_module, "TRAINING_VERSION", -1)  # here, not there
     with pytest.raises(ConfigError, match="install the same"):
-        Cluster(cluster.address, NOISE, tmp_path, 1)
+        Cluster(peers.address, NOISE, tmp_path, 1)
 
 
-def test_a_runs_own_error_comes_back_and_the_worker_stays(cluster: Peers, tmp_path: Path) -> None:
-    with Cluster(cluster.address, NOISE, tmp_path, 1) as executor:
+def test_a_runs_own_error_comes_back_and_the_worker_stays(peers: Peers, tmp_path: Path) -> None:
+    with Cluster(peers.address, NOISE, tmp_path, 1) as executor:
         assert isinstance(executor.submit(int, "x").exception(SECONDS), ValueError)
         assert executor.submit(int, "7").result(SECONDS) == 7
         with pytest.raises(TypeError, match="by name are not taken: base"):
             executor.submit(int, "7", base=8)
 
 
-def test_a_worker_that_compiles_is_told_of_once(cluster: Peers, tmp_path: Path) -> None:
+def test_a_worker_that_compiles_is_told_of_once(peers: Peers, tmp_path: Path) -> None:
     said = list[str]()
-    with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
+    with Cluster(peers.address, NOISE, tmp_path, 1, said.append) as executor:
         for _ in range(2):
             executor.submit(compile_for_a_while, 0.0).result(SECONDS)
         wait_until(lambda: said, "the worker's word")
@@ -148,29 +135,29 @@ def test_a_worker_that_compiles_is_told_of_once(cluster: Peers, tmp_path: Path) 
     assert sentence.endswith("compiles the kernels for its machine, once; it takes some seconds.")
 
 
-def test_runs_wait_for_a_worker_and_a_sweep_does_not_begin_without_one(cluster: Peers, tmp_path: Path) -> None:
-    [first], said = cluster.workers.values(), list[str]()
-    with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
+def test_runs_wait_for_a_worker_and_a_sweep_does_not_begin_without_one(peers: Peers, tmp_path: Path) -> None:
+    [first], said = peers.workers.values(), list[str]()
+    with Cluster(peers.address, NOISE, tmp_path, 1, said.append) as executor:
         first.kill()
         wait_until(lambda: "No worker is left" in " ".join(said), "the loss of the only worker")
         future = executor.submit(int, "7")
         with pytest.raises(ConfigError, match=r"has no worker that can be used\. Start some with `dask worker tcp:"):
-            Cluster(cluster.address, NOISE, tmp_path, 1)
-        cluster.worker()
+            Cluster(peers.address, NOISE, tmp_path, 1)
+        peers.worker()
         assert future.result(SECONDS) == 7
 
 
 def test_a_worker_that_hangs_is_given_up_and_used_again(
-    cluster: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    peers: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_module, "SILENT_SECONDS", 2.0)
     monkeypatch.setattr(cluster_module, "SET_UP_SECONDS", 0.0)
-    [hung], said = cluster.workers.values(), list[str]()
+    [hung], said = peers.workers.values(), list[str]()
     hung.send_signal(signal.SIGSTOP)
     with pytest.raises(ConfigError, match=r"no worker that can be used: worker tcp://127\S+: it does not answer"):
-        Cluster(cluster.address, NOISE, tmp_path, 1)
-    cluster.worker()
-    with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
+        Cluster(peers.address, NOISE, tmp_path, 1)
+    peers.worker()
+    with Cluster(peers.address, NOISE, tmp_path, 1, said.append) as executor:
         assert executor.slots == 1  # the other one's
         assert executor.submit(int, "7").result(SECONDS) == 7
         hung.send_signal(signal.SIGCONT)
@@ -193,12 +180,12 @@ def test_a_worker_that_hangs_is_given_up_and_used_again(
     ],
 )
 def test_a_worker_of_another_version_that_joins_late_is_refused_and_the_others_go_on(
-    cluster: Peers, tmp_path: Path, odd: str, why: str
+    peers: Peers, tmp_path: Path, odd: str, why: str
 ) -> None:
     said = list[str]()
     (tmp_path / "odd.py").write_text(odd)
-    with Cluster(cluster.address, NOISE, tmp_path, 1, said.append) as executor:
-        cluster.worker("--preload", str(tmp_path / "odd.py"))
+    with Cluster(peers.address, NOISE, tmp_path, 1, said.append) as executor:
+        peers.worker("--preload", str(tmp_path / "odd.py"))
         wait_until(lambda: said, "the refusal")
         assert executor.submit(int, "7").result(SECONDS) == 7
         assert executor.slots == 1
@@ -207,11 +194,11 @@ def test_a_worker_of_another_version_that_joins_late_is_refused_and_the_others_g
     assert why in sentence
 
 
-def test_the_command_runs_on_the_cluster(cluster: Peers, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_runs_on_the_cluster(peers: Peers, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["--dataset", "embedded", "--experiments", "relu", "l2", "--normalize", "image", "--epochs", "2"]
-    there = ["--scheduler", cluster.address, "--out", str(tmp_path / "there")]
+    there = ["--scheduler", peers.address, "--out", str(tmp_path / "there")]
     assert main([*argv, *there, "--matmul", "packed"]) == 0
-    assert f"Scheduler: {cluster.address}" in capsys.readouterr().err
+    assert f"Scheduler: {peers.address}" in capsys.readouterr().err
     assert main([*argv, "--threads", "1", "--jobs", "1", "--out", str(tmp_path / "here"), "--matmul", "packed"]) == 0
     runs = [load_results(tmp_path / where / "results.json")[1] for where in ("here", "there")]
     assert len(runs[0]) == 2

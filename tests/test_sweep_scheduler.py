@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,19 +24,6 @@ pytestmark = pytest.mark.process
 SECONDS = 60  # to wait for what takes a few, before a test fails
 NOISE = dataset()
 SMALL = {"dataset": "embedded", "layers": (3072, 4, 20), "batch_size": 64}
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with Peers(tmp_path_factory.mktemp("peers"), [Path(__file__).parent]) as peers:
-        yield peers
-
-
-@pytest.fixture
-def peers(shared: Peers) -> Peers:
-    """A scheduler and a worker, those of the test before where it left them alive."""
-    shared.restore(workers=1)
-    return shared
 
 
 def test_a_scheduler_that_is_gone_or_silent_is_an_error_of_all_that_waits(

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -28,7 +27,8 @@ def held(folder: Path) -> Iterator[list[str]]:
     """
     check_no_links(folder, WORK)
     work = folder / WORK
-    lock, owner = FileLock(work / "lock"), work / OWNER
+    # Without flock it would else go on with a mere file, which outlives its process.
+    lock, owner = FileLock(work / "lock", fallback_to_soft=False), work / OWNER
     try:
         _acquire(work, lock)
     except Timeout as error:
@@ -36,7 +36,7 @@ def held(folder: Path) -> Iterator[list[str]]:
             f"--out {folder} is in use by the sweep of {_read(owner) or 'another process'}. Wait for its end, stop it, "
             "or choose another --out."
         ) from error
-    except (OSError, NotImplementedError, UserWarning) as error:
+    except OSError as error:
         raise OutputError(
             f"--out {folder} cannot be locked, so that two sweeps could write there at once ({error}). Allowed is a "
             "folder that can be written to, on a file system with locks (a local disk has them); choose another."
@@ -58,10 +58,7 @@ def held(folder: Path) -> Iterator[list[str]]:
 def _acquire(work: Path, lock: FileLock, tries: int = 10) -> None:
     try:
         make_folder(work)
-        with warnings.catch_warnings():
-            # Without flock, newer versions of filelock warn and go on with a mere file, which outlives its process.
-            warnings.simplefilter("error", UserWarning)
-            lock.acquire(timeout=0)
+        lock.acquire(timeout=0)
     except (FileNotFoundError, FileExistsError):  # the sweep before this one may just be removing its folder
         if tries == 1:
             raise
