@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -168,7 +169,7 @@ def test_the_same_process_cannot_hold_a_folder_twice(tmp_path: Path) -> None:
 def test_the_lock_is_free_after_an_error(tmp_path: Path, monkeypatch, error: type[BaseException]) -> None:
     kept = []  # a lock object that is collected is released without anybody asking for it
 
-    def make(path: Path, **options: bool) -> FileLock:
+    def make(path: Path, **options: Any) -> FileLock:
         kept.append(FileLock(path, **options))
         return kept[-1]
 
