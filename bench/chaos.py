@@ -24,7 +24,7 @@ from itertools import count
 from pathlib import Path
 
 from bench.readme import markdown
-from fastmlp.results import load_results
+from fastmlp.runs.results import load_results
 
 # Each run takes a few seconds on a core, so that most kills find one at work.
 RUNS = (

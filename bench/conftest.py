@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fastmlp.threads import usable_cores
+from fastmlp.nn.threads import usable_cores
 
 if TYPE_CHECKING:
     from bench.worker import Worker
@@ -72,8 +72,8 @@ def worker(threads: int) -> "Iterator[Callable[[str, str], Worker]]":
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     """Add what a table of timings has to say of the machine; leave out the machine's name."""
-    from fastmlp.environment import cpu_model
-    from fastmlp.threads import blas_info
+    from fastmlp.nn.threads import blas_info
+    from fastmlp.runs.environment import cpu_model
 
     machine_info["node"] = ""
     machine_info["fastmlp"] = {

@@ -15,10 +15,14 @@ from unittest import mock
 
 import numpy as np
 
-from fastmlp import checkpoint, cli, report, run, sections, workers
+from fastmlp.cli import sweep as cli
+from fastmlp.cli import workers
 from fastmlp.data import Dataset
 from fastmlp.errors import MissingDataError
-from fastmlp.results import ENDED, RunResult, load_results
+from fastmlp.report import __main__ as report
+from fastmlp.report import sections
+from fastmlp.runs import checkpoint, run
+from fastmlp.runs.results import ENDED, RunResult, load_results
 from fastmlp.sweep import derived
 from fastmlp.sweep.folder import Folder
 from fastmlp.sweep.store import Store, newest

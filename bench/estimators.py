@@ -27,8 +27,8 @@ from bench.readme import markdown, write_block
 from bench.rounds import peak_memory, reset_peak_memory
 from fastmlp import reference
 from fastmlp.data import NORMALIZATIONS, load_dataset
-from fastmlp.environment import cpu_model
-from fastmlp.threads import blas_threads, usable_cores
+from fastmlp.nn.threads import blas_threads, usable_cores
+from fastmlp.runs.environment import cpu_model
 
 BLOCK = "estimators"
 MOMENTUM, REPEATS = 0.9, 3

@@ -29,7 +29,7 @@ from bench.fuzz_mutations import Reader
 from bench.fuzz_readers import readers
 from bench.readme import markdown
 from fastmlp.errors import FastMLPError
-from fastmlp.threads import usable_cores
+from fastmlp.nn.threads import usable_cores
 
 MOST_SECONDS = 10.0
 MOST_BYTES = 1 << 30
@@ -79,7 +79,7 @@ def damage(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                warnings.filterwarnings("ignore", module=r"PIL\.")  # as `fastmlp.images` has it
+                warnings.filterwarnings("ignore", module=r"PIL\.")  # as `fastmlp.models.pictures` has it
                 reader.read(path)
             counts.valid += 1
         except FastMLPError as error:

@@ -24,17 +24,17 @@ import numpy as np
 
 from bench.fuzz_mutations import Reader, members, need, of_bytes, of_json, zipped
 from bench.fuzz_sweeps import FINGERPRINT, check_dataset, kept_by_sweeps, mapped, small_ones
-from fastmlp import checkpoint
 from fastmlp.config import RunConfig
 from fastmlp.data.archives import read_archive
 from fastmlp.data.cifar import LAYOUTS
 from fastmlp.data.decode import PIXELS, decode
 from fastmlp.data.layout import FileSpec, Layout
 from fastmlp.errors import DataError
-from fastmlp.fit import History, State
-from fastmlp.images import read_array, read_picture
-from fastmlp.model import Model
-from fastmlp.model_file import FORMATS, load_model, save_model
+from fastmlp.models.file import FORMATS, load_model, save_model
+from fastmlp.models.model import Model
+from fastmlp.models.pictures import read_array, read_picture
+from fastmlp.nn.fit import History, State
+from fastmlp.runs import checkpoint
 
 
 def readers(folder: Path, *, networks: bool = False) -> dict[str, Reader]:

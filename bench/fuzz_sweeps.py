@@ -12,20 +12,21 @@ import numpy as np
 import tomli_w
 
 from bench.fuzz_mutations import Maker, Reader, members, need, of_bytes, of_documents, of_json, zipped
-from fastmlp import made, matmul
+from fastmlp.cli.options import build_parser
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data import mapped as copies
 from fastmlp.errors import DataError
 from fastmlp.files import is_inside, json_of, read_small
-from fastmlp.identity import run_id
-from fastmlp.options import build_parser
-from fastmlp.results import STATUSES, RunResult, failed_result, load_results
-from fastmlp.sections import _measured
+from fastmlp.report import made
+from fastmlp.report.sections import _measured
+from fastmlp.report.tables import results_table, search_table
+from fastmlp.runs import autotune as matmul
+from fastmlp.runs.identity import run_id
+from fastmlp.runs.results import STATUSES, RunResult, failed_result, load_results
 from fastmlp.sweep import file, lock, source
 from fastmlp.sweep.derived import as_csv
 from fastmlp.sweep.store import Store
-from fastmlp.tables import results_table, search_table
 
 FINGERPRINT = "0123456789abcdef"
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench import peak
 from fastmlp.files import write_whole
-from fastmlp.results import RunResult, load_results
+from fastmlp.runs.results import RunResult, load_results
 
 
 def flop(run: RunResult, train: int, validation: int, test: int) -> tuple[int, int]:

@@ -23,8 +23,8 @@ from bench.cases import CASES, Case, make_case
 from bench.kernels_accuracy import accuracy_table
 from bench.measured import in_units
 from bench.readme import markdown, write_block
-from fastmlp.environment import cpu_model
-from fastmlp.threads import blas_threads
+from fastmlp.nn.threads import blas_threads
+from fastmlp.runs.environment import cpu_model
 
 PAGE = Path(__file__).parents[1] / "kernels" / "README.md"
 BLOCK = "kernels"

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastmlp_kernels._blocks import (
+from fastmlp_kernels._jit import kernel
+from fastmlp_kernels._team import Team, next_task
+from fastmlp_kernels._views import no_index
+from fastmlp_kernels.activations import CODES
+from fastmlp_kernels.gemm import PRECISIONS
+from fastmlp_kernels.gemm.blocks import (
     COLUMN_STRIDE,
     KC,
     MC,
@@ -21,13 +26,8 @@ from fastmlp_kernels._blocks import (
     store_rows,
     units_of,
 )
-from fastmlp_kernels._jit import kernel
-from fastmlp_kernels._pack import NR, pack_columns, pack_panels, pack_rows, per_unit
-from fastmlp_kernels._products import Source, Work, dense_forward, dense_update
-from fastmlp_kernels._team import Team, next_task
-from fastmlp_kernels._views import no_index
-from fastmlp_kernels.activations import CODES
-from fastmlp_kernels.gemm import PRECISIONS
+from fastmlp_kernels.gemm.pack import NR, pack_columns, pack_panels, pack_rows, per_unit
+from fastmlp_kernels.gemm.products import Source, Work, dense_forward, dense_update
 
 if TYPE_CHECKING:
     from bench.products import Operands

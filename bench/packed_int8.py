@@ -1,7 +1,7 @@
 """`bench.packed` for bytes: images as they are, times a right operand that is rounded column by column.
 
-The compiled bodies are the package's own; the product is normalised and scaled as in a training run (`_bytes`), so that
-it is that of the float32 operands but for the rounding.
+The compiled bodies are the package's own; the product is normalised and scaled as in a training run (`gemm.bytes`), so
+that it is that of the float32 operands but for the rounding.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,11 @@ import numpy as np
 
 from bench.packed import BLOCK
 from fastmlp_kernels._align import aligned_zeros
-from fastmlp_kernels._blocks import COLUMN_STRIDE, KC, MC, ROW_STRIDE, c_elements, padded
-from fastmlp_kernels._bytes import (
+from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._team import Team, barrier, next_task
+from fastmlp_kernels._views import no_index
+from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, KC, MC, ROW_STRIDE, c_elements, padded
+from fastmlp_kernels.gemm.bytes import (
     Quads,
     add_scaled,
     multiply_columns_of_bytes,
@@ -22,10 +25,9 @@ from fastmlp_kernels._bytes import (
     quads,
     turn_rows,
 )
-from fastmlp_kernels._columns import update_weights
-from fastmlp_kernels._jit import kernel, part
-from fastmlp_kernels._pack import NR, ZERO, Maybe, span
-from fastmlp_kernels._quads import (
+from fastmlp_kernels.gemm.columns import update_weights
+from fastmlp_kernels.gemm.pack import NR, ZERO, Maybe, span
+from fastmlp_kernels.gemm.quads import (
     QUAD,
     add_weighted_sums,
     copy_rows,
@@ -34,8 +36,6 @@ from fastmlp_kernels._quads import (
     set_steps,
     weave_columns,
 )
-from fastmlp_kernels._team import Team, barrier, next_task
-from fastmlp_kernels._views import no_index
 
 if TYPE_CHECKING:
     from bench.products import Operands

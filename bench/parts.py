@@ -1,6 +1,6 @@
 """A training step taken apart: each part of one network's step as a compiled call of its own, for a batch of images.
 
-The parts are the functions of `fastmlp.packed`, in the order of a step, for one hidden layer, one thread and images
+The parts are the functions of `fastmlp.nn.packed`, in the order of a step, for one hidden layer, one thread and images
 that are normalised as a whole. Two pairs that a step interleaves block by block run apart here: packing the images,
 into the one block that a step has for it, and multiplying that block, as often as a step does but always the same one.
 What comes of that is thrown away: `first_product` and `first_weights` do it again properly, outside the time that
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.packed.rows import (
+from fastmlp.nn.packed.rows import (
     _pack_delta,
     _pack_scaled_delta,
     _take_moments,
@@ -22,7 +22,7 @@ from fastmlp.packed.rows import (
     loss_of_rows,
     sum_blocks,
 )
-from fastmlp.packed.state import (
+from fastmlp.nn.packed.state import (
     DELTA,
     LAYER,
     PACKED,
@@ -38,8 +38,11 @@ from fastmlp.packed.state import (
     output_of,
     settings_for,
 )
-from fastmlp.packed.weights import biases_task, pack_weights, weights_task
-from fastmlp_kernels._blocks import (
+from fastmlp.nn.packed.weights import biases_task, pack_weights, weights_task
+from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._views import no_index, vector_at
+from fastmlp_kernels.activations import TANH, activation_backward, bias_activation
+from fastmlp_kernels.gemm.blocks import (
     COLUMN_STRIDE,
     KC,
     MC,
@@ -50,11 +53,8 @@ from fastmlp_kernels._blocks import (
     store_rows,
     units_of,
 )
-from fastmlp_kernels._columns import update_weights
-from fastmlp_kernels._jit import kernel, part
-from fastmlp_kernels._pack import NR, ONE, ZERO, Maybe, item, pack_columns, pack_rows, per_unit
-from fastmlp_kernels._views import no_index, vector_at
-from fastmlp_kernels.activations import TANH, activation_backward, bias_activation
+from fastmlp_kernels.gemm.columns import update_weights
+from fastmlp_kernels.gemm.pack import NR, ONE, ZERO, Maybe, item, pack_columns, pack_rows, per_unit
 
 
 class Batch(NamedTuple):

@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from bench.readme import README, markdown, write_block
-from fastmlp.results import RunResult, load_results
-from fastmlp.tables import duration, machine
+from fastmlp.report.tables import duration, machine
+from fastmlp.runs.results import RunResult, load_results
 
 
 def _accuracies(runs: Sequence[RunResult], experiment: str, norm: str) -> list[float]:

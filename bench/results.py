@@ -20,10 +20,10 @@ from bench.measured import plural
 from bench.readme import README, write_block
 from fastmlp import reference
 from fastmlp.data import NORMALIZATIONS, Dataset, load_dataset, split_indices
-from fastmlp.initializers import initial_weight, resolve
-from fastmlp.results import RunResult, load_results
-from fastmlp.tables import duration, results_table
-from fastmlp.threads import blas_threads
+from fastmlp.nn.initializers import initial_weight, resolve
+from fastmlp.nn.threads import blas_threads
+from fastmlp.report.tables import duration, results_table
+from fastmlp.runs.results import RunResult, load_results
 
 EPOCHS = 3
 

@@ -27,15 +27,15 @@ from rich.progress import track
 from fastmlp import reference
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
-from fastmlp.environment import environment
 from fastmlp.files import write_whole
-from fastmlp.initializers import initial_weight, resolve
-from fastmlp.results import RunResult, load_results
-from fastmlp.run import compile_for, run_one
-from fastmlp.sections import RIVALS
+from fastmlp.nn.initializers import initial_weight, resolve
+from fastmlp.nn.threads import blas_threads
+from fastmlp.report.sections import RIVALS
+from fastmlp.report.tables import machine
+from fastmlp.runs.environment import environment
+from fastmlp.runs.results import RunResult, load_results
+from fastmlp.runs.run import compile_for, run_one
 from fastmlp.sweep.source import dataset_of
-from fastmlp.tables import machine
-from fastmlp.threads import blas_threads
 
 Pair = tuple[np.ndarray, np.ndarray]
 Trainer = Callable[[RunConfig, Pair, Pair], Iterator[float]]  # yields the validation accuracy after each epoch

@@ -24,8 +24,8 @@ from bench.networks import LR, MOMENTUM, WEIGHT_DECAY, Data, Work, batches
 from bench.peak import measure, precisions
 from bench.readme import markdown, write_block
 from fastmlp import MLP, SGD, ImageInput
-from fastmlp.environment import cpu_model
-from fastmlp.packed.engine import Packed
+from fastmlp.nn.packed.engine import Packed
+from fastmlp.runs.environment import cpu_model
 from fastmlp_kernels._team import SYNC
 
 BLOCK = "roofline"

@@ -15,7 +15,7 @@ from bench.networks import LR, MOMENTUM, WEIGHT_DECAY, Data, Trainer, Work, batc
 from bench.products import MULTIPLIERS, Operands, Product
 from bench.trainers import TRAINERS
 from fastmlp import reference
-from fastmlp.threads import blas_info
+from fastmlp.nn.threads import blas_info
 
 ROUND_SECONDS = 0.03
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")

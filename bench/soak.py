@@ -28,7 +28,7 @@ from bench.readme import markdown
 from fastmlp import MLP, ImageInput
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS, Dataset
-from fastmlp.precision import MATMULS, PRECISIONS
+from fastmlp.nn.precision import MATMULS, PRECISIONS
 from fastmlp.sweep import run_sweep
 
 # What malloc may keep of what it was given back, in pages that are in use for something else too.

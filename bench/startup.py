@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from bench.readme import markdown, write_block
-from fastmlp.environment import cpu_model
+from fastmlp.runs.environment import cpu_model
 
 BLOCK = "startup"
 PROCESSES = 5

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.cases import CASES, SHAPES, Case, make_case
-from fastmlp.threads import blas_info, blas_threads
+from fastmlp.nn.threads import blas_info, blas_threads
 
 pytest.importorskip("pytest_benchmark", reason="timing needs the extra: pip install 'fastmlp[bench]'")
 

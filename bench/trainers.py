@@ -54,7 +54,7 @@ class FastMLPSteps(StepByStep, FastMLP):
     """The same network in a loop of one's own, a batch a call: what a call costs shows in small batches."""
 
     def __init__(self, data: Data, work: Work, threads: int) -> None:
-        from fastmlp.inputs import as_input
+        from fastmlp.nn.inputs import as_input
 
         super().__init__(data, work, threads)
         self.source, self.x = as_input(self.inputs), np.empty((work.batch, work.layers[0]), np.float32)

@@ -179,7 +179,7 @@ def cases() -> dict[str, Callable[[], Work]]:
 
 def _answer() -> None:
     """Make the case that each line of stdin names, and answer each "go" with the seconds of one call."""
-    from fastmlp.threads import blas_threads
+    from fastmlp.nn.threads import blas_threads
 
     made, work, times = cases(), None, 1
     with blas_threads(1):
@@ -265,7 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"{args.other} is not a checkout of this repository; give the folder of one")
     from bench.measured import in_units  # here: the processes are started on another tree's path
     from bench.readme import markdown
-    from fastmlp.environment import cpu_model
+    from fastmlp.runs.environment import cpu_model
 
     found = compare(args.other.resolve(), [name for name in cases() if args.only in name], args.rounds)
     lines = [[name, in_units(c.before), in_units(c.now), f"{c.ratio:.3f}"] for name, c in found.items()]

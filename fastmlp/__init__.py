@@ -12,25 +12,25 @@ from importlib import import_module
 TYPE_CHECKING = False  # its module would be the first thing that a command waits for
 if TYPE_CHECKING:
     from fastmlp.errors import FastMLPError as FastMLPError
-    from fastmlp.inputs import ImageInput as ImageInput
-    from fastmlp.layers import Dense as Dense
-    from fastmlp.model import Model as Model
-    from fastmlp.model_file import load_model as load_model
-    from fastmlp.model_file import save_model as save_model
-    from fastmlp.network import MLP as MLP
-    from fastmlp.optimizer import SGD as SGD
+    from fastmlp.models.file import load_model as load_model
+    from fastmlp.models.file import save_model as save_model
+    from fastmlp.models.model import Model as Model
+    from fastmlp.nn.inputs import ImageInput as ImageInput
+    from fastmlp.nn.layers import Dense as Dense
+    from fastmlp.nn.network import MLP as MLP
+    from fastmlp.nn.optimizer import SGD as SGD
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "MLP": "network",
-    "Dense": "layers",
+    "MLP": "nn.network",
+    "Dense": "nn.layers",
     "FastMLPError": "errors",
-    "ImageInput": "inputs",
-    "Model": "model",
-    "SGD": "optimizer",
-    "load_model": "model_file",
-    "save_model": "model_file",
+    "ImageInput": "nn.inputs",
+    "Model": "models.model",
+    "SGD": "nn.optimizer",
+    "load_model": "models.file",
+    "save_model": "models.file",
 }
 
 __all__ = ["MLP", "SGD", "Dense", "FastMLPError", "ImageInput", "Model", "__version__", "load_model", "save_model"]

@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, Self
 
-from fastmlp.activations import ACTIVATIONS
-from fastmlp.augmentations import AUGMENTATIONS
-from fastmlp.checks import check_rates, is_real, is_whole, shown
 from fastmlp.data.normalize import NORMALIZATIONS
-from fastmlp.decay import DECAY_PER
 from fastmlp.errors import ConfigError
-from fastmlp.initializers import INITIALIZERS
-from fastmlp.precision import MATMULS, PRECISIONS
-from fastmlp.schedule import SCHEDULES
-from fastmlp.stopping import STOPPING
+from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.augmentations import AUGMENTATIONS
+from fastmlp.nn.checks import check_rates, is_real, is_whole, shown
+from fastmlp.nn.decay import DECAY_PER
+from fastmlp.nn.initializers import INITIALIZERS
+from fastmlp.nn.precision import MATMULS, PRECISIONS
+from fastmlp.nn.schedule import SCHEDULES
+from fastmlp.nn.stopping import STOPPING
 
 LABELS = ("coarse", "fine")
 AUGMENTS = ("none", *AUGMENTATIONS)
@@ -108,10 +108,10 @@ class RunConfig:
 
     `dataset` is the name of the data set that was loaded, never "auto"; `layers` counts inputs, hidden units and
     classes; `matmul` and `threads` say how products are computed, and on how many threads: see
-    `fastmlp.MLP`. `schedule` and `augment` are keys of `fastmlp.schedule.SCHEDULES` and of
-    `fastmlp.augmentations.AUGMENTATIONS`, or "none"; `stopping`, by which rule `patience` ends a run, is one of
-    `fastmlp.stopping.STOPPING`. `weight_decay` is added to the gradient of the *mean* loss: as it is, so that it does
-    not depend on the batch's size, where `decay_per` is "update"; divided by the batch's rows where it is "batch".
+    `fastmlp.MLP`. `schedule` and `augment` are keys of `fastmlp.nn.schedule.SCHEDULES` and of
+    `fastmlp.nn.augmentations.AUGMENTATIONS`, or "none"; `stopping`, by which rule `patience` ends a run, is one of
+    `fastmlp.nn.stopping.STOPPING`. `weight_decay` is added to the gradient of the *mean* loss: as it is, so that it
+    does not depend on the batch's size, where `decay_per` is "update"; divided by the batch's rows where it is "batch".
     `init_from` is the SHA-256 of the weights that training starts from, empty where they are drawn.
     The defaults are the command's; `matmul` is then the first way that its precision has. Raises ConfigError for a
     value that is not allowed.
@@ -160,14 +160,14 @@ class RunConfig:
         return asdict(self) | {"layers": list(self.layers)}
 
     def to_sklearn(self, parameters: Any = None) -> Any:
-        """Return the same network as scikit-learn's `MLPClassifier`; see `fastmlp.translate.to_sklearn`."""
-        from fastmlp.translate import to_sklearn  # here, as it knows this class
+        """Return the same network as scikit-learn's `MLPClassifier`; see `fastmlp.models.translate.to_sklearn`."""
+        from fastmlp.models.translate import to_sklearn  # here, as it knows this class
 
         return to_sklearn(self, parameters)
 
     def to_torch(self, parameters: Any = None) -> tuple[Any, Any]:
-        """Return the same network in PyTorch, and its optimiser; see `fastmlp.translate.to_torch`."""
-        from fastmlp.translate import to_torch
+        """Return the same network in PyTorch, and its optimiser; see `fastmlp.models.translate.to_torch`."""
+        from fastmlp.models.translate import to_torch
 
         return to_torch(self, parameters)
 

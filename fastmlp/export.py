@@ -1,13 +1,13 @@
 """`python -m fastmlp.export`: a saved model as ONNX, checked against this package's answers, or in another format."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.begin()
 
 from collections.abc import Sequence
 
-from fastmlp.parser import Parser, place
+from fastmlp.cli.parser import Parser, place
 from fastmlp.terminal import Command, run_command
 
 _EXAMPLES = """examples:
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _load() -> Command:
-    from fastmlp.onnx_graph import export
+    from fastmlp.models.onnx import export
 
     return export
 
@@ -44,6 +44,6 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.end(main)

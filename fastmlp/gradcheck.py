@@ -13,7 +13,7 @@ which a unit switches between the points compared are left out of that compariso
 """
 
 if __name__ == "__main__":  # before all other imports, which take a while
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.begin()
 
@@ -21,9 +21,9 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fastmlp.activations import ACTIVATIONS
+from fastmlp.cli.parser import Parser, layers, whole
 from fastmlp.config import MOST
-from fastmlp.parser import Parser, layers, whole
+from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.terminal import Command, Compiling, run_command
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _load() -> Command:
-    from fastmlp.gradients import EPSILON, IMAGES, STEP, run_checks, to_table
+    from fastmlp.nn.gradients import EPSILON, IMAGES, STEP, run_checks, to_table
 
     def check(args: argparse.Namespace, console: "Console") -> int:
         compiling, failed = Compiling(console), 0
@@ -82,6 +82,6 @@ def _sizes(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.end(main)

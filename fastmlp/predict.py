@@ -1,14 +1,14 @@
 """`python -m fastmlp.predict`: what a saved model says of pictures, of arrays, or of a data set's test images."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.begin()
 
 from collections.abc import Sequence
 
+from fastmlp.cli.parser import Parser, place, whole
 from fastmlp.data import DATASET_NAMES
-from fastmlp.parser import Parser, place, whole
 from fastmlp.terminal import Command, run_command
 
 FORMATS = ("table", "json", "csv")
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _load() -> Command:
-    from fastmlp.predictor import predict
+    from fastmlp.models.predictor import predict
 
     return predict
 
@@ -52,6 +52,6 @@ def _parser() -> Parser:
 
 
 if __name__ == "__main__":
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.end(main)

@@ -1,7 +1,7 @@
 """`python -m fastmlp.reproduce DIR RUN_ID`: train a run of a sweep once more, and compare its weights and figures."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.begin()
 
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from math import isnan
 from typing import TYPE_CHECKING
 
+from fastmlp.cli.parser import Parser, place
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import check_no_links, temporary_folder
-from fastmlp.parser import Parser, place
-from fastmlp.results import RunResult, check_folder, load_results
+from fastmlp.report.tables import title
+from fastmlp.runs.results import RunResult, check_folder, load_results
 from fastmlp.sweep.store import Store, newest
 from fastmlp.table import Table
-from fastmlp.tables import title
 from fastmlp.terminal import Command, Compiling, run_command, say
 from fastmlp.text import plain
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _FIGURES = ("test_accuracy", "test_loss", "val_accuracy", "best_epoch", "epochs")
-# What may make other bits of the same config: the parts of `fastmlp.environment` that compute.
+# What may make other bits of the same config: the parts of `fastmlp.runs.environment` that compute.
 _COMPUTES = ("cpu", "fastmlp", "numpy", "numba", "llvmlite", "bfloat16", "int8")
 _EXAMPLES = """examples:
   python -m fastmlp.reproduce runs/all 7a720ad8d66dcbb5
@@ -75,20 +75,20 @@ def _parser() -> Parser:
 
 
 def _load() -> Command:
-    import fastmlp.run  # noqa: F401 - with the kernels
+    import fastmlp.runs.run  # noqa: F401 - with the kernels
 
     return _reproduce
 
 
 def _reproduce(args: argparse.Namespace, console: "Console") -> int:
-    from fastmlp.environment import environment
-    from fastmlp.identity import run_id
-    from fastmlp.model_file import load_model, save_model
-    from fastmlp.run import compile_for, run_one
+    from fastmlp.models.file import load_model, save_model
+    from fastmlp.nn.threads import blas_threads
+    from fastmlp.runs.environment import environment
+    from fastmlp.runs.identity import run_id
+    from fastmlp.runs.run import compile_for, run_one
     from fastmlp.sweep.job import MODELS, model_path
     from fastmlp.sweep.leftovers import remove_if_free
     from fastmlp.sweep.source import dataset_of
-    from fastmlp.threads import blas_threads
 
     runs, _ = Store(args.folder / "runs.jsonl").load(mend=False)
     if not runs:
@@ -130,6 +130,6 @@ def _reproduce(args: argparse.Namespace, console: "Console") -> int:
 
 
 if __name__ == "__main__":
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.end(main)

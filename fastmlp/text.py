@@ -1,7 +1,7 @@
 """Text of others - names of classes and experiments, errors, paths - as each medium takes it: one function a medium.
 
-Whoever prints or writes need not know what a text holds. For figures see also `fastmlp.plots.style`, which switches
-mathtext off.
+Whoever prints or writes need not know what a text holds. For figures see also `fastmlp.report.plots.style`, which
+switches mathtext off.
 """
 
 import re

@@ -1,7 +1,7 @@
 """`python -m fastmlp.train`: say what is asked for and choose the BLAS kernels, before numpy loads; then do it."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.begin()
 
@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from fastmlp import coretype
-from fastmlp.options import asked_for, parse
-from fastmlp.plan import settings_of
-from fastmlp.tables import experiments_table
+from fastmlp.cli.options import asked_for, parse
+from fastmlp.cli.plan import settings_of
+from fastmlp.report.tables import experiments_table
 from fastmlp.terminal import ERRORS, Command, print_table, refused, run_command
 
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     note = coretype.apply()
 
     def load() -> Command:
-        from fastmlp import cli  # loads numpy and the kernels
+        from fastmlp.cli import sweep as cli  # loads numpy and the kernels
 
         return lambda *_: cli.main(argv, notes=[note] if note else [])
 
@@ -37,6 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.end(main)

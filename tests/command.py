@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from fastmlp import cli
+from fastmlp.cli import sweep as cli
 
 # Threads, so that what a test puts in the place of a function is found; processes are tested by themselves.
 QUICK = [

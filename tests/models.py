@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastmlp.model import Model
+from fastmlp.models.model import Model
 
 KINDS = [
     ("image", "float32"),

@@ -6,9 +6,9 @@ import numpy as np
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
-from fastmlp.identity import run_id
-from fastmlp.precision import MATMULS
-from fastmlp.results import RunResult
+from fastmlp.nn.precision import MATMULS
+from fastmlp.runs.identity import run_id
+from fastmlp.runs.results import RunResult
 
 FIELDS: dict[str, Any] = {
     "experiment": "relu",

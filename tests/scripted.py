@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp import MLP, SGD
-from fastmlp.blas import Blas
+from fastmlp.nn.blas import Blas
 
 
 class ScriptedEngine(Blas):

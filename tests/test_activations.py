@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastmlp import FastMLPError, reference
-from fastmlp.activations import ACTIVATIONS, activation_named
+from fastmlp.nn.activations import ACTIVATIONS, activation_named
 
 
 def test_the_table_and_the_reference_have_the_same_names():

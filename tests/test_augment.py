@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, SGD, reference
-from fastmlp.augment import AugmentedImages
-from fastmlp.augmentations import AUGMENTATIONS, Augmentation
 from fastmlp.config import AUGMENTS
 from fastmlp.errors import DataError
-from fastmlp.inputs import EpochInput
+from fastmlp.nn.augment import AugmentedImages
+from fastmlp.nn.augmentations import AUGMENTATIONS, Augmentation
+from fastmlp.nn.inputs import EpochInput
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 3072), np.uint8)
 ROWS = np.random.default_rng(1).permutation(40)[:25]

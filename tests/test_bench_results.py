@@ -4,7 +4,7 @@ import pytest
 
 from bench import results
 from bench.readme import markers
-from fastmlp.results import write_results
+from fastmlp.runs.results import write_results
 from samples import ENVIRONMENT, dataset, result
 
 START, END = markers("results")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, SGD, reference
-from fastmlp.blas import Blas
-from fastmlp.inputs import ArrayInput
+from fastmlp.nn.blas import Blas
+from fastmlp.nn.inputs import ArrayInput
 
 SIZES = (6, 5, 4, 3)
 SETTINGS: dict[str, Any] = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import checkpoint
 from fastmlp.errors import OutputError
-from fastmlp.fit import FitResult, History, State, fit
-from fastmlp.inputs import ImageInput
-from fastmlp.network import MLP
-from fastmlp.optimizer import SGD
-from fastmlp.precision import MATMULS
+from fastmlp.nn.fit import FitResult, History, State, fit
+from fastmlp.nn.inputs import ImageInput
+from fastmlp.nn.network import MLP
+from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.precision import MATMULS
+from fastmlp.runs import checkpoint
 
 RUN = "0123456789abcdef"
 WAYS = [(precision, matmul) for precision, matmuls in MATMULS.items() for matmul in matmuls]

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from command import QUICK, embedded_made_once, fails, run, table_rows  # noqa: F401 - a fixture is found by its name
-from fastmlp import cli
+from fastmlp.cli import sweep as cli
 from fastmlp.config import RunConfig
 from fastmlp.data import load_dataset
 from fastmlp.errors import OutputError
-from fastmlp.experiments import EXPERIMENTS
-from fastmlp.identity import run_id
-from fastmlp.results import RunResult, load_results
+from fastmlp.nn.threads import blas_info, usable_cores
+from fastmlp.report.tables import Table
+from fastmlp.runs.experiments import EXPERIMENTS
+from fastmlp.runs.identity import run_id
+from fastmlp.runs.results import RunResult, load_results
 from fastmlp.sweep import job
 from fastmlp.sweep.folder import Folder
-from fastmlp.tables import Table
-from fastmlp.threads import blas_info, usable_cores
 
 pytestmark = pytest.mark.usefixtures("embedded_made_once")
 
@@ -233,7 +233,7 @@ def test_a_table_that_nobody_reads_is_written_all_the_same(tmp_path: Path, monke
     def broken(_: Table) -> None:
         raise OutputError("The standard output cannot be written.")
 
-    monkeypatch.setattr("fastmlp.cli.print_table", broken)
+    monkeypatch.setattr("fastmlp.cli.sweep.print_table", broken)
     assert run("--experiments", "relu", "--normalize", "image", "--out", str(tmp_path)) == 2
     assert "The standard output cannot be written." in capsys.readouterr().err
     assert {"results.json", "table.md", "table.csv"} <= {path.name for path in tmp_path.iterdir()}

@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from command import embedded_made_once, fails, run, table_rows  # noqa: F401 - a fixture is found by its name
-from fastmlp import cli, workers
-from fastmlp.results import load_results
+from fastmlp.cli import sweep as cli
+from fastmlp.cli import workers
+from fastmlp.runs.results import load_results
 from fastmlp.sweep import job
 from fastmlp.sweep.processes import Processes
 from fastmlp.terminal import Compiling
@@ -73,7 +74,7 @@ def test_a_dry_run_lists_the_runs_and_trains_none(tmp_path: Path, capsys, monkey
 def test_the_data_set_is_named_before_anything_is_measured(tmp_path: Path, capsys, monkeypatch) -> None:
     said = []
 
-    def resolve(configs: Any, before: Any) -> Any:  # noqa: ARG001 - as fastmlp.matmul has it
+    def resolve(configs: Any, before: Any) -> Any:  # noqa: ARG001 - as fastmlp.runs.autotune has it
         said.append(capsys.readouterr().err)
         return configs, ["Products: measured."]
 
@@ -92,7 +93,7 @@ def test_a_worker_that_compiles_before_the_runs_is_told_of(executor: Executor, t
     assert list(tmp_path.iterdir()) == []
 
 
-def compile_slowly(config: Any, mark: Path) -> None:  # noqa: ARG001 - as fastmlp.run has it
+def compile_slowly(config: Any, mark: Path) -> None:  # noqa: ARG001 - as fastmlp.runs.run has it
     mark.touch()
     time.sleep(1)
 

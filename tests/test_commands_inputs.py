@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from command import embedded_made_once  # noqa: F401 - a fixture is found by its name
-from fastmlp import cli, export, gradcheck, predict, report, reproduce, train
+from fastmlp import export, gradcheck, predict, reproduce, train
+from fastmlp.cli import sweep as cli
+from fastmlp.cli.log import Log
 from fastmlp.data import __main__ as data
 from fastmlp.errors import OutputError
-from fastmlp.log import Log
-from fastmlp.model_file import save_model
+from fastmlp.models.file import save_model
+from fastmlp.report import __main__ as report
 from fastmlp.terminal import in_words
 from models import small_model
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import matmul
 from fastmlp.config import RunConfig
 from fastmlp.data import __main__ as data
 from fastmlp.data import cache_dir
-from fastmlp.precision import MATMULS
+from fastmlp.nn.precision import MATMULS
+from fastmlp.runs import autotune as matmul
 from fastmlp.terminal import in_words
 from fastmlp_kernels import _store
 from fastmlp_kernels import cache as kernels_cache

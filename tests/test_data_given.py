@@ -109,11 +109,11 @@ def test_a_path_that_the_system_refuses_is_an_error() -> None:
 @pytest.mark.parametrize(("name", "refused"), [("cifar100", True), ("embedded", False), ("mine", False)])
 def test_a_cluster_worker_that_was_told_a_place_without_the_data_is_not_used(name, refused, tmp_path, monkeypatch):
     from fastmlp import __version__
-    from fastmlp.identity import TRAINING_VERSION
+    from fastmlp.runs.identity import TRAINING_VERSION
     from fastmlp.sweep import cluster_worker
 
     monkeypatch.setattr("threadpoolctl.threadpool_limits", lambda *_, **__: None)  # it would hold for other tests too
-    monkeypatch.setattr("fastmlp.threads.blas_info", list)
+    monkeypatch.setattr("fastmlp.nn.threads.blas_info", list)
     monkeypatch.setenv("FASTMLP_DATA_DIR", str(tmp_path / "typo"))
     wanted = cluster_worker.Wanted(name, "0" * 16, tmp_path / "work", 1, (__version__, TRAINING_VERSION))
     if refused:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastmlp import __version__, environment
-from fastmlp.threads import blas_info, blas_threads, usable_cores
+from fastmlp import __version__
+from fastmlp.nn.threads import blas_info, blas_threads, usable_cores
+from fastmlp.runs import environment
 from samples import dataset
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
-from fastmlp.experiments import CUSTOM, EXPERIMENTS, make_config, published, select
+from fastmlp.runs.experiments import CUSTOM, EXPERIMENTS, make_config, published, select
 from samples import config, dataset
 
 SETTINGS: dict[str, Any] = {

@@ -7,8 +7,10 @@ import numpy as np
 import onnx
 import pytest
 
-from fastmlp import export, onnx_graph, precision, save_model
+from fastmlp import export, save_model
 from fastmlp.errors import OutputError
+from fastmlp.models import onnx as onnx_graph
+from fastmlp.nn import precision
 from models import KINDS, rows_for, small_model
 
 

@@ -14,12 +14,15 @@ import pytest
 from bench import disturbed, faults
 from bench.disturbed import Count, Facts, Inline, appended, differing, facts, kept, lost, quick, train
 from bench.faulty import CALLS, ERRORS, Failing
-from fastmlp import checkpoint, cli, report, reproduce
+from fastmlp import reproduce
+from fastmlp.cli import sweep as cli
 from fastmlp.config import RunConfig
 from fastmlp.data import load_dataset
 from fastmlp.errors import OutputError, WorkerError
-from fastmlp.results import load_results
-from fastmlp.run import run_one
+from fastmlp.report import __main__ as report
+from fastmlp.runs import checkpoint
+from fastmlp.runs.results import load_results
+from fastmlp.runs.run import run_one
 from fastmlp.sweep import hold
 from fastmlp.sweep.board import Board
 from fastmlp.sweep.job import Job
@@ -180,7 +183,7 @@ def test_what_ends_a_sweep_is_told_beside_what_it_could_not_write(small, tmp_pat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli.Derived, "write", fail)
-    monkeypatch.setattr("fastmlp.sweep.choose.score", stop)
+    monkeypatch.setattr("fastmlp.sweep.search.score", stop)
     done = train(tmp_path)
     assert done.status == 130
     assert "Stopped by Ctrl-C. To go on: " in done.said

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import MLP, SGD, ImageInput, reference, slices
+from fastmlp import MLP, SGD, ImageInput, reference
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.fit import FitResult, fit
-from fastmlp.stopping import Rises
+from fastmlp.nn import slices
+from fastmlp.nn.fit import FitResult, fit
+from fastmlp.nn.stopping import Rises
 from scripted import Clock, Scripted
 
 NAN = math.nan

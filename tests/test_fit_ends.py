@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import MLP, SGD, slices
-from fastmlp.fit import FitResult, fit
-from fastmlp.kept import FAR
+from fastmlp import MLP, SGD
+from fastmlp.nn import slices
+from fastmlp.nn.fit import FitResult, fit
+from fastmlp.nn.kept import FAR
 from scripted import Scripted
 
 NAN = math.nan

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastmlp import SGD, fit
+from fastmlp import SGD
+from fastmlp.nn import fit
 from scripted import Clock, Scripted
 
 

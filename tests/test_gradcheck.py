@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from fastmlp import gradcheck, gradients, layers
-from fastmlp.activations import ACTIVATIONS
+from fastmlp import gradcheck
 from fastmlp.errors import ConfigError
-from fastmlp.network import MLP
+from fastmlp.nn import gradients, layers
+from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.network import MLP
 
 SMALL = ["--layers", "48,16,5"]
 

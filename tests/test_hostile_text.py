@@ -14,28 +14,29 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from rich.console import Console
 
-from fastmlp import predict, predictor, reproduce, terminal
+from fastmlp import predict, reproduce, terminal
+from fastmlp.cli.log import Log, logger
+from fastmlp.cli.progress import Bar, Lines, Numbers
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.tables import class_table
-from fastmlp.environment import environment
 from fastmlp.errors import ConfigError
-from fastmlp.log import Log, logger
-from fastmlp.model_file import load_model, save_model
-from fastmlp.page import page
-from fastmlp.plots import counts, curves, images, times
-from fastmlp.plots.picture import Picture, drawn
-from fastmlp.plots.style import styled
-from fastmlp.progress import Bar, Lines, Numbers
-from fastmlp.results import RunResult, failed_result, load_results
-from fastmlp.sections import Paper, Sweep, results_of, sections_of
+from fastmlp.models import predictor
+from fastmlp.models.file import load_model, save_model
+from fastmlp.report.page import page
+from fastmlp.report.plots import counts, curves, images, times
+from fastmlp.report.plots.picture import Picture, drawn
+from fastmlp.report.plots.style import styled
+from fastmlp.report.sections import Paper, Sweep, results_of, sections_of
+from fastmlp.report.tables import plan_table, results_table, search_table
+from fastmlp.runs.environment import environment
+from fastmlp.runs.results import RunResult, failed_result, load_results
 from fastmlp.sweep import run_sweep
 from fastmlp.sweep.board import Board
 from fastmlp.sweep.derived import Derived
 from fastmlp.sweep.file import write
 from fastmlp.sweep.job import Job
 from fastmlp.sweep.lock import held
-from fastmlp.tables import plan_table, results_table, search_table
 from fastmlp.terminal import Compiling, print_table, say
 from fastmlp.text import visible
 from hostile import HOSTILE, TOGETHER, check_csv, check_html, check_markdown, check_shown, check_svg
@@ -215,7 +216,7 @@ def test_the_page_of_a_sweep(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> N
     def undrawn(name: str, heading: str, caption: str, make: object) -> Picture:  # noqa: ARG001 - as `drawn` is called
         return Picture(name, heading, caption, "", b"", b"")
 
-    monkeypatch.setattr("fastmlp.sections.drawn", undrawn)
+    monkeypatch.setattr("fastmlp.report.sections.drawn", undrawn)
     told: list[str] = []
     with styled():
         paper = Paper(sweep, told.append)

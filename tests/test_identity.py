@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fastmlp import identity
 from fastmlp.config import RunConfig
-from fastmlp.identity import run_id
+from fastmlp.runs import identity
+from fastmlp.runs.identity import run_id
 from samples import FIELDS, config
 
 FINGERPRINT = "0123456789abcdef"

@@ -7,7 +7,7 @@ import pytest
 
 from fastmlp import MLP
 from fastmlp.errors import ConfigError
-from fastmlp.initializers import INITIALIZERS, initial_weight, resolve
+from fastmlp.nn.initializers import INITIALIZERS, initial_weight, resolve
 
 FAN_IN, FAN_OUT = 400, 150  # unlike, so that one taken for the other shows
 SPREAD = {

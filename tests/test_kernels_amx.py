@@ -8,9 +8,9 @@ import pytest
 
 from fastmlp_kernels import _target
 from fastmlp_kernels._align import LINE_BYTES, aligned_zeros
-from fastmlp_kernels._amx import SIDE, turn_panel, turned_stride
 from fastmlp_kernels._jit import kernel
-from fastmlp_kernels._pack import NR
+from fastmlp_kernels.gemm.pack import NR
+from fastmlp_kernels.gemm.tiles import SIDE, turn_panel, turned_stride
 from test_kernels_process import run_python
 from test_kernels_target import AVX2, AVX512, HOST
 
@@ -18,7 +18,8 @@ from test_kernels_target import AVX2, AVX512, HOST
 PRODUCTS = """
 import json, re, warnings
 import numpy as np
-from fastmlp_kernels import _products, _target, gemm, int8
+from fastmlp_kernels import _target, gemm, int8
+from fastmlp_kernels.gemm import products
 
 warnings.simplefilter("ignore")
 rng, exact = np.random.default_rng(0), True
@@ -35,7 +36,7 @@ for depth, dtype in ((65_793, np.int32), (65_794, np.float32), (200_000, np.floa
         gemm.matmul_int8(np.ascontiguousarray(a.T) if transposed else a, b, out, transpose_a=transposed)
         off = out - 255.0 * depth * np.array([-128, 127])
         exact &= bool((np.abs(off) <= (0 if dtype == np.int32 else 6e-8 * 8 * 32640 * depth)).all())
-code = "".join(_products.matmul_int8.inspect_asm(signature) for signature in _products.matmul_int8.signatures)
+code = "".join(products.matmul_int8.inspect_asm(signature) for signature in products.matmul_int8.signatures)
 print(json.dumps({
     "exact": bool(exact), "instructions": int8.INSTRUCTIONS,
     "code": sorted(set(re.findall(r"tdpbusd|tdpbsud|vpdpbusd", code))),
@@ -150,7 +151,7 @@ def train(precision, matmul):
 warnings.simplefilter("ignore")
 """
 WORK = {
-    "importing": ("import fastmlp.packed.run, fastmlp.environment, fastmlp.report", False),
+    "importing": ("import fastmlp.nn.packed.run, fastmlp.runs.environment, fastmlp.report", False),
     "training in float32": ("train('float32', 'packed')", False),
     "training over BLAS": ("train('float64', 'blas')", False),
     "a product in bfloat16": (
@@ -195,8 +196,9 @@ def test_where_tiles_are_refused_what_is_told_of_them_is_set_right():
 def test_the_code_kept_on_disk_is_another_one_where_tiles_are_refused(tmp_path):
     text = """
 from numba.core.registry import cpu_target
-from fastmlp_kernels import _products, _target
-print(_target.amx_int8(), _products.matmul_int8._cache._path("uint32", cpu_target.target_context).name)
+from fastmlp_kernels import _target
+from fastmlp_kernels.gemm import products
+print(_target.amx_int8(), products.matmul_int8._cache._path("uint32", cpu_target.target_context).name)
 """
     (there, entry), (left, other) = (run_python(w + text, NUMBA_CACHE_DIR=str(tmp_path)).split() for w in ("", REFUSE))
     assert left == "False"

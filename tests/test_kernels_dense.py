@@ -8,8 +8,8 @@ import pytest
 from arrays import assert_within, fenced, images, normal
 from fastmlp import reference
 from fastmlp_kernels import gemm, momentum_step
-from fastmlp_kernels._blocks import KC, MC
-from fastmlp_kernels._pack import NR
+from fastmlp_kernels.gemm.blocks import KC, MC
+from fastmlp_kernels.gemm.pack import NR
 from packing import PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
 
 # a machine without bfloat16 instructions says so once, in whichever test is the first

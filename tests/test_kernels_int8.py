@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from arrays import fenced
 from fastmlp_kernels import gemm
-from fastmlp_kernels._blocks import KC, MC
-from fastmlp_kernels._bytes import SPAN
 from fastmlp_kernels._jit import kernel
-from fastmlp_kernels._pack import NR
-from fastmlp_kernels._quads import EXACT_DEPTH, QUAD, pack_bytes, raise_peaks, round_panels, set_steps
 from fastmlp_kernels._target import TILE
+from fastmlp_kernels.gemm.blocks import KC, MC
+from fastmlp_kernels.gemm.bytes import SPAN
+from fastmlp_kernels.gemm.pack import NR
+from fastmlp_kernels.gemm.quads import EXACT_DEPTH, QUAD, pack_bytes, raise_peaks, round_panels, set_steps
 
 # a machine without these instructions says so once, in whichever test is the first
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit")

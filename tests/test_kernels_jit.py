@@ -20,7 +20,7 @@ KERNELS = [name for name in jit.__all__ if not name.endswith("1")]
 
 def test_names():
     public = {name for name in vars(fastmlp_kernels) if not name.startswith("_")}
-    modules = {path.stem for path in Path(jit.__file__).parent.glob("[a-z]*.py")}  # the imported ones are there too
+    modules = {path.stem for path in Path(jit.__file__).parent.glob("[a-z]*")}  # the imported ones are there too
     assert public - modules == set(fastmlp_kernels.__all__)
     assert {name for name in vars(jit) if not name.startswith("_")} == set(jit.__all__)
     assert {*KERNELS, "warmup"} == set(fastmlp_kernels.__all__)  # each checked function has its unchecked body

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from arrays import fenced, images, normal
-from fastmlp_kernels import _pack
 from fastmlp_kernels._jit import kernel
-from fastmlp_kernels._pack import NR
+from fastmlp_kernels.gemm import pack as _pack
+from fastmlp_kernels.gemm.pack import NR
 from packing import rounded, units
 
 UNTOUCHED = 77

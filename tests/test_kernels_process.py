@@ -74,8 +74,8 @@ def test_after_warmup_training_compiles_nothing_and_the_cache_serves_the_next_pr
 
 COMPILE_THEN_RUN = """
 import json
-from fastmlp.packed.run import run
-from fastmlp.run import compile_for, run_one
+from fastmlp.nn.packed.run import run
+from fastmlp.runs.run import compile_for, run_one
 from fastmlp_kernels import jit
 from samples import config, dataset
 
@@ -136,13 +136,13 @@ def test_the_cache_of_packed_steps_knows_of_every_file_that_they_are_made_of(tmp
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     path = os.pathsep.join([str(tmp_path), str(tmp_path / "kernels")])
     key = """
-from fastmlp.packed.run import run
+from fastmlp.nn.packed.run import run
 print(run._cache._path("types", run.targetctx).name)
 """
     environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": path}
     keys = [run_python(key, **environment), run_python(key, **environment)]
     assert keys[0] == keys[1]
-    for helper in ("fastmlp/packed/rows.py", "fastmlp/packed/run.py", "kernels/fastmlp_kernels/_micro.py"):
+    for helper in ("fastmlp/nn/packed/rows.py", "fastmlp/nn/packed/run.py", "kernels/fastmlp_kernels/gemm/micro.py"):
         with (tmp_path / helper).open("a", encoding="utf-8") as file:
             file.write("# changed\n")
         keys.append(run_python(key, **environment))

@@ -86,7 +86,8 @@ def test_cache_sizes_are_guessed_where_the_system_is_silent(fresh, tmp_path):
 PRODUCTS = """
 import json, re, warnings
 import numpy as np
-from fastmlp_kernels import _products, _target, gemm
+from fastmlp_kernels import _target, gemm
+from fastmlp_kernels.gemm import products
 from packing import PRECISIONS, U, exact, rounded
 
 rng = np.random.default_rng(0)
@@ -103,7 +104,7 @@ with warnings.catch_warnings(record=True) as caught:
                 gemm.matmul(left, right, out, transpose_a=transposed, transpose_b=transposed, precision=precision)
                 error = np.abs(out - want) / ((k + 2) * U * size)
                 worst[precision] = max(worst[precision], float(np.where(np.isnan(error), np.inf, error).max()))
-code = "".join(_products.matmul.inspect_asm(signature) for signature in _products.matmul.signatures)
+code = "".join(products.matmul.inspect_asm(signature) for signature in products.matmul.signatures)
 print(json.dumps({
     "worst": worst, "warnings": [f"{w.category.__name__}: {w.message}" for w in caught],
     "hardware": _target.BFLOAT16_IN_HARDWARE, "lanes": _target.TILE.lanes,

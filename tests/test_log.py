@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from command import embedded_made_once, fails, run, table_rows  # noqa: F401 - a fixture is found by its name
-from fastmlp.results import RunResult, load_results, now
+from fastmlp.report.tables import results_table
+from fastmlp.runs.results import RunResult, load_results, now
 from fastmlp.sweep.folder import opened
-from fastmlp.tables import results_table
 from samples import ENVIRONMENT, result
 
 pytestmark = pytest.mark.usefixtures("embedded_made_once")
@@ -42,7 +42,7 @@ def test_what_ends_a_sweep_is_in_it(tmp_path, monkeypatch) -> None:
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastmlp.cli.Sweep", stop)
+    monkeypatch.setattr("fastmlp.cli.sweep.Sweep", stop)
     assert run(*SMALL, "--log", str(tmp_path / "log")) == 130
     assert lines(tmp_path / "log")[-1].startswith("Stopped by Ctrl-C.")
 

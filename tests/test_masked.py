@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, SGD, ImageInput
-from fastmlp.augment import AugmentedImages
-from fastmlp.augmentations import AUGMENTATIONS
-from fastmlp.inputs import ArrayInput, checked_rows
-from fastmlp.model import Model
+from fastmlp.models.model import Model
+from fastmlp.nn.augment import AugmentedImages
+from fastmlp.nn.augmentations import AUGMENTATIONS
+from fastmlp.nn.inputs import ArrayInput, checked_rows
 
 X = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 Y = np.array([0, 1, 2, 0, 1, 2])

@@ -25,7 +25,7 @@ def parameters(model: MLP) -> list[np.ndarray]:
 @pytest.mark.parametrize("matmul", ["packed", "blas"])
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deep", "pickled"])
 def test_a_copy_is_equal_and_trains_by_itself(duplicate, matmul, threads, monkeypatch):
-    monkeypatch.setattr("fastmlp.threads.usable_cores", lambda: 2)
+    monkeypatch.setattr("fastmlp.nn.threads.usable_cores", lambda: 2)
     model = MLP([12, 5, 3], matmul=matmul, threads=threads)
     model.train_epoch(X, LABELS, SGD(), np.arange(50), 16)
     other = duplicate(model)
@@ -67,10 +67,10 @@ def test_a_network_copied_with_its_optimizer_goes_on_alike(matmul):
 IN_A_FORK = """
 import os, signal
 import numpy as np
-import fastmlp.threads
-fastmlp.threads.usable_cores = lambda: 2
+import fastmlp.nn.threads
+fastmlp.nn.threads.usable_cores = lambda: 2
 from fastmlp import MLP
-from fastmlp.packed import engine
+from fastmlp.nn.packed import engine
 
 engine.TEAM_FLOP = 0
 x, labels = np.ones((5, 4), np.float32), np.zeros(5, int)

@@ -7,7 +7,7 @@ import pytest
 
 from fastmlp import MLP, SGD
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.fit import fit
+from fastmlp.nn.fit import fit
 
 RNG = np.random.default_rng(4)
 X, LABELS = RNG.standard_normal((40, 6)).astype(np.float32), RNG.integers(0, 3, 40)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from fastmlp.data_section import data
-from fastmlp.model_file import save_model
-from fastmlp.network_section import network
-from fastmlp.results import RunResult
-from fastmlp.sections import Paper, Sweep
+from fastmlp.models.file import save_model
+from fastmlp.report.data_section import data
+from fastmlp.report.network_section import network
+from fastmlp.report.sections import Paper, Sweep
+from fastmlp.runs.results import RunResult
 from models import small_model
 from samples import ENVIRONMENT, dataset, result
 
@@ -40,7 +40,7 @@ def test_a_model_that_is_not_of_its_run_or_data_is_left_out_with_a_word(
 
 def test_labels_that_the_data_do_not_have_are_no_part_of_their_section(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
-    from fastmlp.plots.style import styled
+    from fastmlp.report.plots.style import styled
 
     paper, _ = paper_of(tmp_path, result(labels="fine"), (3072, 2, 20))
     with styled():

@@ -8,9 +8,9 @@ from importlib import import_module
 import pytest
 
 from command import embedded_made_once, fails, run  # noqa: F401 - a fixture is found by its name
-from fastmlp import cli
-from fastmlp.options import build_parser
-from fastmlp.parser import layers
+from fastmlp.cli import sweep as cli
+from fastmlp.cli.options import build_parser
+from fastmlp.cli.parser import layers
 from fastmlp_kernels import cache
 
 pytestmark = pytest.mark.usefixtures("embedded_made_once")
@@ -106,7 +106,7 @@ def test_no_file_of_options_ends_in_a_traceback(text, capsys, tmp_path) -> None:
 @pytest.mark.parametrize("text", ["3072-128-20", "3072,128,20"])
 def test_layers_have_either_separator_wherever_they_are_given(text) -> None:
     from fastmlp.gradcheck import _parser
-    from fastmlp.sweep.search import parse_axis
+    from fastmlp.sweep.space import parse_axis
 
     assert layers(text) == (3072, 128, 20)
     assert build_parser().parse_args(["--layers", text]).layers == (3072, 128, 20)
@@ -123,7 +123,7 @@ def test_layers_have_either_separator_wherever_they_are_given(text) -> None:
         ("export", ["m.npz", "m.onnx", "--data_dir", "x"], "Did you mean '--data-dir'?"),
         ("gradcheck", ["--activations", "relu"], "Did you mean '--activation'?"),
         ("gradcheck", ["--layers", "3072,20"], "is not inputs, hidden units"),
-        ("report", ["x", "--datadir", "y"], "Did you mean '--data-dir'?"),
+        ("report.__main__", ["x", "--datadir", "y"], "Did you mean '--data-dir'?"),
         ("reproduce", ["x", "y", "--init_from", "z"], "Did you mean '--init-from'?"),
         ("data.__main__", ["describe", "--label", "fine"], "Did you mean '--labels'?"),
         ("data.__main__", ["fetch", "--data-dri", "x", "cifar10"], "Did you mean '--data-dir'?"),

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fastmlp import SGD, ImageInput, reference
-from fastmlp.inputs import ArrayInput, Input
-from fastmlp.packed.engine import Packed
+from fastmlp.nn.inputs import ArrayInput, Input
+from fastmlp.nn.packed.engine import Packed
 from packing import rounded
 
 D, K, ROWS = 771, 7, 350

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import MLP, SGD, ImageInput, reference, slices
-from fastmlp.fit import FitResult, fit
-from fastmlp.inputs import ArrayInput, Input
-from fastmlp.packed import engine as engine_module
-from fastmlp.packed.engine import Packed
+from fastmlp import MLP, SGD, ImageInput, reference
+from fastmlp.nn import slices
+from fastmlp.nn.fit import FitResult, fit
+from fastmlp.nn.inputs import ArrayInput, Input
+from fastmlp.nn.packed import engine as engine_module
+from fastmlp.nn.packed.engine import Packed
 
 ROOT = Path(__file__).parents[1]
 SIZES = (150, 70, 37, 5)  # several panels of columns; with 400 rows, several blocks of those
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:Runtime
 @pytest.fixture(autouse=True)
 def any_threads_for_any_size(monkeypatch):
     """More threads than cores, and for networks that one thread would do for."""
-    monkeypatch.setattr("fastmlp.threads.usable_cores", lambda: 8)
+    monkeypatch.setattr("fastmlp.nn.threads.usable_cores", lambda: 8)
     monkeypatch.setattr(engine_module, "TEAM_FLOP", 0)
 
 
@@ -235,8 +236,8 @@ import signal
 from itertools import count
 import numpy as np
 from fastmlp import MLP, SGD, ImageInput
-from fastmlp.fit import fit
-from fastmlp.threads import usable_cores
+from fastmlp.nn.fit import fit
+from fastmlp.nn.threads import usable_cores
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have the tests' background job ignore it
 rng = np.random.default_rng(0)

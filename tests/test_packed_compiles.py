@@ -7,8 +7,8 @@ import pytest
 from numba import typeof
 
 from fastmlp import MLP, SGD, ImageInput, reference
-from fastmlp.inputs import ArrayInput
-from fastmlp.packed import engine
+from fastmlp.nn.inputs import ArrayInput
+from fastmlp.nn.packed import engine
 
 SIZES, ROWS = (30, 7, 5), 64
 RNG = np.random.default_rng(0)

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import MLP, SGD, ImageInput, precision, reference
+from fastmlp import MLP, SGD, ImageInput, reference
 from fastmlp.errors import ConfigError
-from fastmlp.precision import byte_layers
-from fastmlp_kernels._quads import EXACT_DEPTH
+from fastmlp.nn import precision
+from fastmlp.nn.precision import byte_layers
+from fastmlp_kernels.gemm.quads import EXACT_DEPTH
 
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit:RuntimeWarning")
 SETTINGS: dict[str, Any] = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}

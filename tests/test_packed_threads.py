@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, SGD, ImageInput
-from fastmlp.packed import engine as engine_module
+from fastmlp.nn.packed import engine as engine_module
 
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 
@@ -20,7 +20,7 @@ ODD = [((9, 32, 5), 10), ((99, 32, 32, 3), 100), ((300, 64, 7), 64), ((300, 33, 
 @pytest.fixture(autouse=True)
 def any_threads_for_any_size(monkeypatch):
     """More threads than cores, and for networks that one thread would do for."""
-    monkeypatch.setattr("fastmlp.threads.usable_cores", lambda: 8)
+    monkeypatch.setattr("fastmlp.nn.threads.usable_cores", lambda: 8)
     monkeypatch.setattr(engine_module, "TEAM_FLOP", 0)
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from fastmlp import page
-from fastmlp.experiments import EXPERIMENTS
-from fastmlp.figure_index import CURVES, figure_index
-from fastmlp.sections import Paper, Sweep
+from fastmlp.report import page
+from fastmlp.report.figure_index import CURVES, figure_index
+from fastmlp.report.sections import Paper, Sweep
+from fastmlp.runs.experiments import EXPERIMENTS
 from fastmlp.table import Table
 from samples import ENVIRONMENT, dataset, result
 

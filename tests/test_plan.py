@@ -5,11 +5,11 @@ from itertools import product
 
 import pytest
 
+from fastmlp.cli.options import build_parser
+from fastmlp.cli.plan import Plan, candidates_of, make_plan, settings_of
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
-from fastmlp.experiments import EXPERIMENTS
-from fastmlp.options import build_parser
-from fastmlp.plan import Plan, candidates_of, make_plan, settings_of
+from fastmlp.runs.experiments import EXPERIMENTS
 from samples import config, dataset
 
 DATA = dataset("cifar100", images=2)
@@ -19,7 +19,7 @@ ONE = ("--experiments", "relu", "--normalize", "image")
 @pytest.fixture(autouse=True)
 def cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine of four cores."""
-    for module in ("plan", "threads"):
+    for module in ("cli.plan", "nn.threads"):
         monkeypatch.setattr(f"fastmlp.{module}.usable_cores", lambda: 4)
 
 

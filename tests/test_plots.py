@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from fastmlp.config import RunConfig
-from fastmlp.plots import counts, curves, images, search, times
-from fastmlp.plots.parallel import parallel_coordinates
-from fastmlp.plots.picture import drawn, gallery
-from fastmlp.plots.style import NARROW, colour_of, new_figure, styled
-from fastmlp.results import RunResult
+from fastmlp.report.plots import counts, curves, images, search, times
+from fastmlp.report.plots.parallel import parallel_coordinates
+from fastmlp.report.plots.picture import drawn, gallery
+from fastmlp.report.plots.style import NARROW, colour_of, new_figure, styled
+from fastmlp.runs.results import RunResult
 from samples import dataset, result
 
 

@@ -9,7 +9,7 @@ from command import run, table_rows
 from fastmlp.config import RunConfig
 from fastmlp.data import load_dataset
 from fastmlp.errors import ConfigError
-from fastmlp.precision_check import gradient_errors
+from fastmlp.models.precision_check import gradient_errors
 
 pytestmark = [
     pytest.mark.usefixtures("embedded_made_once"),

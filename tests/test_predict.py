@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from fastmlp import images, load_model, predict, predictor, save_model
+from fastmlp import load_model, predict, save_model
 from fastmlp.data import load_dataset
 from fastmlp.errors import DataError
-from fastmlp.images import read_picture
+from fastmlp.models import pictures as images
+from fastmlp.models import predictor
+from fastmlp.models.pictures import read_picture
 from models import small_model
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fastmlp.data import Progress as Download
-from fastmlp.progress import (
+from fastmlp.cli.progress import (
     Bar,
     Lines,
     Numbers,
@@ -21,6 +20,7 @@ from fastmlp.progress import (
     say,
     status,
 )
+from fastmlp.data import Progress as Download
 from fastmlp.sweep.board import BEGAN, Board
 from fastmlp.sweep.job import Job
 from samples import config, result

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from fastmlp.options import build_parser
+from fastmlp.cli.options import build_parser
 
 pytestmark = pytest.mark.process
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from fastmlp import report
-from fastmlp.cli import main
-from fastmlp.results import load_results
+from fastmlp.cli.sweep import main
+from fastmlp.report import __main__ as report
+from fastmlp.runs.results import load_results
 from fastmlp.sweep.store import Store
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from fastmlp import cli, report, reproduce
+from fastmlp import reproduce
+from fastmlp.cli import sweep as cli
 from fastmlp.data import Dataset, load, load_dataset
 from fastmlp.errors import MissingDataError, OutputError
-from fastmlp.made import RECORD, write_files
-from fastmlp.results import load_results
+from fastmlp.report import __main__ as report
+from fastmlp.report.made import RECORD, write_files
+from fastmlp.runs.results import load_results
 from samples import dataset
 
 SMALL = [
@@ -49,7 +51,7 @@ def only_data_in(base: Path) -> Iterator[dict[str, Dataset]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(base)
-        for module in ("cli", "sweep.source"):
+        for module in ("cli.sweep", "sweep.source"):
             patch.setattr(f"fastmlp.{module}.load_dataset", load_from)
         patch.setattr(load, "fetch", None)
         yield held

@@ -3,8 +3,8 @@
 import pytest
 
 from fastmlp import reproduce
-from fastmlp.cli import main
-from fastmlp.results import load_results
+from fastmlp.cli.sweep import main
+from fastmlp.runs.results import load_results
 from fastmlp.sweep.store import Store
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import fastmlp.run as run_module
+import fastmlp.runs.run as run_module
 from compilations import compile_for_a_while
 from fastmlp.config import RunConfig
-from fastmlp.model_file import load_model
-from fastmlp.precision import MATMULS
-from fastmlp.results import RunResult
-from fastmlp.run import kinds, run_one
+from fastmlp.models.file import load_model
+from fastmlp.nn.precision import MATMULS
+from fastmlp.runs.results import RunResult
+from fastmlp.runs.run import kinds, run_one
 from samples import config, dataset
 
 DATA = dataset()
@@ -51,8 +51,8 @@ def test_the_same_config_gives_the_same_bits(normalize: str, precision: str, mat
 @any_precision
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_any_number_of_threads_gives_the_same_bits(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastmlp.threads.usable_cores", lambda: 2)
-    monkeypatch.setattr("fastmlp.packed.engine.TEAM_FLOP", 0)
+    monkeypatch.setattr("fastmlp.nn.threads.usable_cores", lambda: 2)
+    monkeypatch.setattr("fastmlp.nn.packed.engine.TEAM_FLOP", 0)
     one, two = (run_one(small(precision=precision, threads=n), DATA) for n in (1, 2))
     assert one.history == two.history
     assert (one.test_loss, one.test_accuracy) == (two.test_loss, two.test_accuracy)
@@ -130,7 +130,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_history() -> None:
 
 
 def test_hooks_are_called_as_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastmlp.slices.SLICE", 0.0)  # look up after each batch, however fast it was
+    monkeypatch.setattr("fastmlp.nn.slices.SLICE", 0.0)  # look up after each batch, however fast it was
     epochs, images = [], []
     run_one(
         small(epochs=2),

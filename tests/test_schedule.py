@@ -5,7 +5,7 @@ import pytest
 
 from fastmlp import MLP, SGD
 from fastmlp.errors import ConfigError
-from fastmlp.schedule import SCHEDULES
+from fastmlp.nn.schedule import SCHEDULES
 
 X = np.random.default_rng(0).standard_normal((40, 6)).astype(np.float32)
 LABELS = np.arange(40) % 3

@@ -9,9 +9,9 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
-from fastmlp import fit as fit_module
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.network import MLP
+from fastmlp.nn import fit as fit_module
+from fastmlp.nn.network import MLP
 from fastmlp.sklearn import FastMLPClassifier
 
 IRIS = load_iris(return_X_y=True)

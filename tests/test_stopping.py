@@ -7,8 +7,8 @@ import pytest
 
 from fastmlp import SGD
 from fastmlp.errors import ConfigError
-from fastmlp.fit import fit
-from fastmlp.stopping import STOPPING, Best, Rises
+from fastmlp.nn.fit import fit
+from fastmlp.nn.stopping import STOPPING, Best, Rises
 from scripted import Scripted
 
 DATA = np.ones((10, 4), np.float32), np.arange(10) % 3

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastmlp import load_model, report, reproduce
+from fastmlp import load_model, reproduce
+from fastmlp.cli.options import build_parser
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.options import build_parser
-from fastmlp.results import load_results
+from fastmlp.report import __main__ as report
+from fastmlp.runs.results import load_results
 from fastmlp.sweep import run_sweep
 from samples import FIELDS, config
 

@@ -14,10 +14,10 @@ import pytest
 
 from bench.cluster_peers import Peers, free_port, wait_until
 from compilations import compile_for_a_while
-from fastmlp.cli import main
+from fastmlp.cli.sweep import main
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.errors import ConfigError
-from fastmlp.results import load_results
+from fastmlp.runs.results import load_results
 from fastmlp.sweep import cluster as cluster_module
 from fastmlp.sweep import run_sweep
 from fastmlp.sweep import scheduler as scheduler_module
@@ -175,7 +175,7 @@ def test_a_worker_that_hangs_is_given_up_and_used_again(
 @pytest.mark.parametrize(
     ("odd", "why"),
     [
-        ("import fastmlp.identity; fastmlp.identity.TRAINING_VERSION = -1", "install the same"),
+        ("import fastmlp.runs.identity; fastmlp.runs.identity.TRAINING_VERSION = -1", "install the same"),
         ("import sys; sys.modules['fastmlp.sweep.cluster_worker'] = None", "which the sweep has, installed there?"),
     ],
 )

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fastmlp.results import RunResult, failed_result, load_results
+from fastmlp.runs.results import RunResult, failed_result, load_results
 from fastmlp.sweep import derived
 from fastmlp.sweep.derived import Derived, as_csv
 from fastmlp.table import Table

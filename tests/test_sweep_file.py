@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from fastmlp.cli.options import build_parser
 from fastmlp.errors import ConfigError, OutputError
-from fastmlp.options import build_parser
 from fastmlp.sweep.file import PLACES, read, write
 from fastmlp.sweep.source import kept_place
 

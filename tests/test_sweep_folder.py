@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastmlp.errors import ConfigError
-from fastmlp.results import RunResult
+from fastmlp.runs.results import RunResult
 from fastmlp.sweep.folder import Folder, opened
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA
 from fastmlp.sweep.store import Store

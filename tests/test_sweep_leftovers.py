@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from command import embedded_made_once, fails, run  # noqa: F401 - a fixture is found by its name
-from fastmlp import report, reproduce
+from fastmlp import reproduce
 from fastmlp.errors import OutputError
 from fastmlp.files import Part
-from fastmlp.results import load_results
+from fastmlp.report import __main__ as report
+from fastmlp.runs.results import load_results
 from fastmlp.sweep import leftovers
 from fastmlp.sweep.folder import opened
 from fastmlp.sweep.job import Job, holding
@@ -95,7 +96,7 @@ def test_a_sweep_that_is_stopped_leaves_nothing_itself(error, tmp_path, monkeypa
         assert (tmp_path / ".work" / "data").exists()
         raise error
 
-    monkeypatch.setattr("fastmlp.cli.Sweep", stop)
+    monkeypatch.setattr("fastmlp.cli.sweep.Sweep", stop)
     if error is KeyboardInterrupt:
         assert run(*SMALL, "--out", str(tmp_path)) == 130
     else:

@@ -10,7 +10,7 @@ import pytest
 
 from fastmlp.data.mapped import write_mapped
 from fastmlp.errors import ClusterError, ConfigError, OutputError, WorkerError
-from fastmlp.results import RunResult
+from fastmlp.runs.results import RunResult
 from fastmlp.sweep import job as job_module
 from fastmlp.sweep import run_sweep
 from fastmlp.sweep.board import Board

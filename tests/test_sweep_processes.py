@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from fastmlp.errors import WorkerError
-from fastmlp.run import compile_for
+from fastmlp.runs.run import compile_for
 from fastmlp.sweep import processes, run_sweep
 from fastmlp.sweep.processes import Processes
 from test_sweep_loop import CONFIGS, NOISE, Inline
@@ -35,7 +35,7 @@ def _workers_find_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def facts() -> dict[str, Any]:
     """Return what this process was set up with."""
-    from fastmlp.threads import blas_info
+    from fastmlp.nn.threads import blas_info
 
     return {
         "environment": dict(os.environ),

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from bench.chaos import workers_of
-from fastmlp import checkpoint
-from fastmlp.fit import State
+from fastmlp.nn.fit import State
+from fastmlp.runs import checkpoint
 from fastmlp.sweep import run_sweep
 from fastmlp.sweep.board import EPOCHS, Board
 from fastmlp.sweep.job import Job
@@ -88,7 +88,7 @@ def test_a_terminal_that_closes_ends_no_worker_and_resumed_runs_have_the_same_bi
         return state
 
     real_load = checkpoint.load
-    monkeypatch.setattr("fastmlp.checkpoint.load", load)
+    monkeypatch.setattr("fastmlp.runs.checkpoint.load", load)
     results = run_sweep(LONG, NOISE, executor=(rest := Inline()), out=out)
     assert hashes(results) == long_undisturbed
     done_before = {result.run_id for result in stopped if result.status == "done"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fastmlp.run import compile_for, run_one
+from fastmlp.runs.run import compile_for, run_one
 from fastmlp.sweep.size import out_of_memory, size_of
 from samples import config, dataset
 

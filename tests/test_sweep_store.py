@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastmlp.errors import DataError, OutputError
-from fastmlp.results import RunResult
+from fastmlp.runs.results import RunResult
 from fastmlp.sweep.store import Store, newest
 from samples import result
 

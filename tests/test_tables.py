@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fastmlp.experiments import EXPERIMENTS
-from fastmlp.initializers import resolve
-from fastmlp.results import RunResult
+from fastmlp.nn.initializers import resolve
+from fastmlp.report.tables import duration, experiments_table, machine, plan_table, results_table, search_table
+from fastmlp.runs.experiments import EXPERIMENTS
+from fastmlp.runs.results import RunResult
 from fastmlp.table import Table
-from fastmlp.tables import duration, experiments_table, machine, plan_table, results_table, search_table
 from samples import ENVIRONMENT, config, result
 
 

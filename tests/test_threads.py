@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from fastmlp import threads
 from fastmlp.errors import ConfigError
-from fastmlp.threads import blas_info, blas_threads, usable_cores
+from fastmlp.nn import threads
+from fastmlp.nn.threads import blas_info, blas_threads, usable_cores
 
 needs_blas = pytest.mark.skipif(not blas_info(), reason="threadpoolctl finds no BLAS in this numpy")
 needs_two_cores = pytest.mark.skipif(usable_cores() < 2, reason="one core: there is no other number of threads")

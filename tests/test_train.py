@@ -2,7 +2,8 @@ import os
 import subprocess
 import sys
 
-from fastmlp import cli, coretype, train
+from fastmlp import coretype, train
+from fastmlp.cli import sweep as cli
 
 
 def test_the_core_type_is_chosen_before_numpy_loads() -> None:

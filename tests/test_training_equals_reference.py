@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, SGD, ImageInput, reference
-from fastmlp.fit import fit
-from fastmlp.inputs import ArrayInput
-from fastmlp.packed.engine import Packed
+from fastmlp.nn.fit import fit
+from fastmlp.nn.inputs import ArrayInput
+from fastmlp.nn.packed.engine import Packed
 
 LR, MOMENTUM, WEIGHT_DECAY = 0.05, 0.9, 0.01
 SETTINGS: dict[str, Any] = {"lr": LR, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}

@@ -9,7 +9,7 @@ import pytest
 from fastmlp import MLP, SGD
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError, MissingExtraError
-from fastmlp.translate import to_sklearn, to_torch
+from fastmlp.models.translate import to_sklearn, to_torch
 
 CONFIG = RunConfig(
     experiment="custom", dataset="embedded", labels="fine", normalize="image", layers=(13, 9, 5), activation="tanh",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from command import embedded_made_once, fails, run  # noqa: F401 - a fixture is found by its name
-from fastmlp.results import load_results
+from fastmlp.runs.results import load_results
 
 pytestmark = pytest.mark.usefixtures("embedded_made_once")
 SMALL = ["--layers", "3072,4,20", "--normalize", "image"]
@@ -16,7 +16,7 @@ def test_a_kernel_that_cannot_be_compiled_is_the_runs_own_error(tmp_path: Path, 
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("in the compiler")
 
-    monkeypatch.setattr("fastmlp.workers.compile_for", fail)
+    monkeypatch.setattr("fastmlp.cli.workers.compile_for", fail)
     assert run(*SMALL, "--out", str(tmp_path / "well")) == 0  # the run compiles what it needs
     monkeypatch.setattr("fastmlp.sweep.job.run_one", fail)
     assert run(*SMALL, "--out", str(tmp_path / "fails")) == 1

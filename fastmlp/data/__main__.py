@@ -1,7 +1,7 @@
 """`python -m fastmlp.data`: fetch a data set, or describe one in tables."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.begin()
 
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastmlp import signals
+from fastmlp.cli.parser import Parser, mirror, place, whole
 from fastmlp.data import DATASET_NAMES, cache_dir
 from fastmlp.data.cifar import LAYOUTS, REPORT_IMAGE, TITLES
-from fastmlp.parser import Parser, mirror, place, whole
 from fastmlp.terminal import ERRORS, refused
 from fastmlp.text import plain, visible
 
@@ -130,6 +130,6 @@ def _describe(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    from fastmlp import program
+    from fastmlp.cli import program
 
     program.end(main)

@@ -19,7 +19,7 @@ from typing import Any
 from fastmlp import __version__
 from fastmlp.data import Dataset
 from fastmlp.errors import ClusterError, ConfigError
-from fastmlp.identity import TRAINING_VERSION
+from fastmlp.runs.identity import TRAINING_VERSION
 from fastmlp.sweep.cluster_worker import Wanted, call, set_up
 from fastmlp.sweep.scheduler import CLOSE_SECONDS, SILENT_SECONDS, START, Scheduler
 

@@ -12,7 +12,7 @@ from fastmlp.data import Dataset, load_dataset
 from fastmlp.data.cifar import TITLES
 from fastmlp.data.mapped import read_mapped
 from fastmlp.errors import ConfigError, FastMLPError
-from fastmlp.identity import TRAINING_VERSION
+from fastmlp.runs.identity import TRAINING_VERSION
 from fastmlp.sweep.job import DATA, hold, holds, run
 from fastmlp_kernels._compiling import when_compiling
 
@@ -37,7 +37,7 @@ async def set_up(wanted: Wanted, sent: Dataset | None) -> dict[str, Any]:
 def _set_up(wanted: Wanted, sent: Dataset | None) -> dict[str, Any]:
     from threadpoolctl import threadpool_limits
 
-    from fastmlp.threads import blas_info, usable_cores
+    from fastmlp.nn.threads import blas_info, usable_cores
 
     version = (__version__, TRAINING_VERSION)
     if version != wanted.version:

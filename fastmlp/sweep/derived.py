@@ -7,7 +7,7 @@ from typing import Any
 
 from fastmlp.errors import OutputError
 from fastmlp.files import write_whole
-from fastmlp.results import RunResult, write_results
+from fastmlp.runs.results import RunResult, write_results
 from fastmlp.table import Table
 from fastmlp.text import csv_line
 
@@ -16,7 +16,7 @@ _SHARE = 0.02
 
 
 class Derived:
-    """Writes them into `folder`; environment : that of `fastmlp.environment`."""
+    """Writes them into `folder`; environment : that of `fastmlp.runs.environment`."""
 
     def __init__(self, folder: Path, environment: Mapping[str, Any]) -> None:
         self._folder, self._environment = folder, environment

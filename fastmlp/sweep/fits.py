@@ -7,7 +7,7 @@ import numpy as np
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.model import CHANNELS
+from fastmlp.models.model import CHANNELS
 
 IMAGE = 3072  # values of the images that can be moved about, and that have moments over the whole data set
 

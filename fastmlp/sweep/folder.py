@@ -12,8 +12,8 @@ from typing import Any
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError
 from fastmlp.files import check_no_links
-from fastmlp.identity import run_id
-from fastmlp.results import ENDED, RunResult
+from fastmlp.runs.identity import run_id
+from fastmlp.runs.results import ENDED, RunResult
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, MODELS, model_path
 from fastmlp.sweep.leftovers import remove_leftovers, temporary
 from fastmlp.sweep.lock import WORK, held

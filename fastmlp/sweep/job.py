@@ -16,9 +16,9 @@ from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.mapped import read_mapped
 from fastmlp.errors import DataError, WorkerError
-from fastmlp.identity import run_id
-from fastmlp.results import RunResult
-from fastmlp.run import run_one
+from fastmlp.runs.identity import run_id
+from fastmlp.runs.results import RunResult
+from fastmlp.runs.run import run_one
 from fastmlp.sweep.board import Board, Reporter
 from fastmlp_kernels._compiling import when_compiling
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fastmlp.checks import is_whole
 from fastmlp.errors import ConfigError, OutputError
 from fastmlp.files import check_no_links, json_of, make_folder, read_small, write_whole
+from fastmlp.nn.checks import is_whole
 
 WORK, OWNER = ".work", "owner.json"
 _MOST_BYTES = 1 << 16  # of the latter

@@ -17,10 +17,11 @@ import numpy as np
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.mapped import write_mapped
-from fastmlp.environment import environment
 from fastmlp.errors import ClusterError, OutputError, WorkerError, remedy
 from fastmlp.files import make_folder, write_whole
-from fastmlp.results import RunResult, failed_result, now, write_results
+from fastmlp.nn.threads import usable_cores
+from fastmlp.runs.environment import environment
+from fastmlp.runs.results import RunResult, failed_result, now, write_results
 from fastmlp.signals import Requests, Stopped, handled
 from fastmlp.sweep.board import UNSAVED, Board
 from fastmlp.sweep.deaths import WorkerDied
@@ -29,7 +30,6 @@ from fastmlp.sweep.folder import opened
 from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, Job, Outcome, held_data, holding, model_path, run
 from fastmlp.sweep.processes import Processes
 from fastmlp.sweep.size import out_of_memory
-from fastmlp.threads import usable_cores
 
 # A run whose worker dies is started again so often: a worker can be killed for another's memory, or by its own run.
 MOST_RESTARTS = 2

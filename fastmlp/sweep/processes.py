@@ -87,7 +87,7 @@ def _begin(threads: int, parent: int) -> None:
 
     for signum in STOPS:  # terminals and batch systems send them to all; the parent decides what they mean
         signal.signal(signum, signal.SIG_IGN)
-    from fastmlp.threads import blas_info
+    from fastmlp.nn.threads import blas_info
 
     wrong = [library for library in blas_info() if library["num_threads"] > threads]
     if wrong:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
-from fastmlp.model import CHANNELS
+from fastmlp.models.model import CHANNELS
 
 TEST_BATCH = 1024  # rows that are tested at once, whatever the batch size
 
@@ -49,7 +49,7 @@ def size_of(config: RunConfig, dataset: Dataset) -> Size:
 
 
 def _packed(config: RunConfig, n: int, units: int) -> int:
-    from fastmlp_kernels._blocks import MC, a_elements, c_elements  # here: who looks at results needs no kernels
+    from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements  # here: who looks at results needs no kernels
 
     widest = max(config.layers[1:])
     members = config.threads * (a_elements() + c_elements(widest) + 2 * MC * widest) * 4

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fastmlp.errors import ConfigError, DataError, OutputError, remedy
 from fastmlp.files import json_of, read_small, sync_folder, write_whole
-from fastmlp.results import MOST_BYTES, RunResult
+from fastmlp.runs.results import MOST_BYTES, RunResult
 
 # The first group is what stands before a whole line without a newline between: a write that was cut off. Being greedy
 # it reaches to the last head, and no run's object holds one: there are no blanks after its colons, and its texts have

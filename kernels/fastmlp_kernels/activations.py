@@ -53,7 +53,7 @@ SCALARS = {
     "relu": (relu1, _times_relu_derivative1),
     "identity": (identity1, _times_identity_derivative1),
 }
-# What compiled code is told an activation by, so that it compiles once for all of them; no literals, see `_pack`.
+# What compiled code is told an activation by, so that it compiles once for all of them; no literals, see `gemm.pack`.
 CODES = {name: cast("int", np.int64(code)) for code, name in enumerate(SCALARS)}
 TANH, SIGMOID, RELU, IDENTITY = CODES.values()
 

@@ -12,8 +12,8 @@ from fastmlp_kernels._views import vector_at
 def velocity1(w, v, g, rate, keep, decay):
     """Return keep * v - rate * (g + decay * w): the new velocity of one parameter, which is also its step.
 
-    Both additions are fused, in vectors and in what is left over, as in `_micro.micro_update`: of a sum of two products
-    the compiler would choose which one to round first, here so and there so.
+    Both additions are fused, in vectors and in what is left over, as in `micro_update` of `gemm.micro`: of a sum of two
+    products the compiler would choose which one to round first, here so and there so.
     """
     return multiply_add1(-rate, multiply_add1(decay, w, g), keep * v)
 

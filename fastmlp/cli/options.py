@@ -1,0 +1,174 @@
+"""The options of `python -m fastmlp.train`. The choices are the keys of the tables that the names are looked up in.
+
+These tables load neither numpy nor numba, so that `--help`, a typing error and the command's first line come at once.
+"""
+
+from argparse import ArgumentParser, Namespace
+from itertools import chain
+
+from fastmlp import __version__
+from fastmlp.cli.parser import Parser, address, fingerprint, layers, mirror, names, number, place, whole
+from fastmlp.cli.plan import WORKERS
+from fastmlp.config import AUGMENTS, INITS, LABELS, RunConfig
+from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
+from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.decay import DECAY_PER
+from fastmlp.nn.precision import MATMULS, PRECISIONS
+from fastmlp.nn.schedule import SCHEDULES
+from fastmlp.nn.stopping import STOPPING
+from fastmlp.runs.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
+from fastmlp.runs.results import RETRIES
+from fastmlp.sweep import file as sweep_file
+from fastmlp.sweep.space import PRESETS
+
+_DESCRIPTION = """\
+Train the networks of the report's results table under both of its normalisations, and
+print the table: our test accuracies, on CIFAR-100 with the published figure beside each."""
+
+_EXAMPLES = """\
+examples:
+  python -m fastmlp.train --out runs/all --seeds 3                     the report's table; the same again goes on
+  python -m fastmlp.train --layers 3072,512,20 --activation relu --lr 0.01 --epochs 50
+  python -m fastmlp.train --grid lr=0.001,0.005,0.01 batch_size=256,1024 --halving --out runs/grid"""
+
+
+def parse(argv: list[str]) -> Namespace:
+    """Parse a preset's options first, then the sweep file's, then the command's own: the last one counts."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    words = [*sweep_file.read(args.config, parser), *argv] if args.config else argv
+    preset = PRESETS.get(parser.parse_args(words).preset)
+    parser.set_defaults(**(preset.defaults if preset else {}))
+    return parser.parse_args(words)
+
+
+def asked_for(args: Namespace) -> str:
+    """Return in a few words what the options ask for, as far as they tell it without the data."""
+    if args.clean:
+        return f"removing what killed sweeps left in {args.out}"
+    own = args.experiments is None and (args.layers or args.activation or args.labels or args.init_from)
+    chosen = ["custom"] if own else dict.fromkeys(chain.from_iterable(args.experiments or [["all"]]))
+    axes = args.grid or args.random or (PRESETS[args.preset].axes if args.preset in PRESETS else ())
+    over = f" over {' '.join(axes)}" if axes else ""
+    seeds = f", {args.seeds} seeds" if args.seeds > 1 else ""
+    return f"training {', '.join(chosen)}{over} on data set {args.dataset} in {args.precision}{seeds}"
+
+
+def build_parser() -> ArgumentParser:
+    """Return the parser. An option that overrides an experiment's own setting is None where it was not given."""
+    parser = Parser(
+        prog="python -m fastmlp.train", usage="%(prog)s [options]", description=_DESCRIPTION, epilog=_EXAMPLES
+    )
+    parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
+    _add_choice(parser)
+    _add_search(parser)
+    _add_network(parser)
+    _add_training(parser)
+    _add_work(parser)
+    _add_output(parser)
+    return parser
+
+
+def _add_choice(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("what to run").add_argument
+    known = names("experiment", [*EXPERIMENTS, "all", *BEST])
+    add("--experiments", nargs="+", type=known, metavar="NAME", help="by name, or all (default: all)")
+    add("--list", action="store_true", help="list the experiments and their published figures")
+    norms = names("normalisation", NORMALIZATIONS)
+    text = f"of {', '.join(NORMALIZATIONS)} (default: image channel)"
+    add("--normalize", nargs="+", type=norms, metavar="NAME", help=text)
+    text = "auto: CIFAR-100 if there, else embedded (the default)"
+    add("--dataset", choices=DATASET_NAMES, default="auto", help=text)
+    add("--data-dir", type=place, metavar="DIR", help="where the data lie (default: the user's cache)")
+    add("--mirror", type=mirror, metavar="URL", help="fetch from this address instead of the public host")
+    text = "refuse data of another one, as sweep.toml does (default: any)"
+    add("--fingerprint", type=fingerprint, default="any", metavar="HEX", help=text)
+    add("--seed", type=whole(0, 2**63 - 1), default=0, metavar="N", help="the first seed (default: %(default)s)")
+    add("--seeds", type=whole(), default=1, metavar="N", help="how many; several give mean and spread (default: 1)")
+
+
+def _add_search(parser: ArgumentParser) -> None:
+    text = "the best candidate on validation is then tested; an AXIS is a setting and its values, as in lr=0.001,0.01"
+    add = parser.add_argument_group("search", text).add_argument
+    add("--grid", nargs="+", metavar="AXIS", help="every combination; layers=3072-64-20")
+    text = "N draws; ranges are log-uniform: lr=1e-4..1e-1"
+    add("--random", nargs="+", metavar=("N", "AXIS"), help=text)
+    text = "at each rung, go on with the best 1/ETA alone (3)"
+    add("--halving", nargs="?", type=whole(2), const=3, metavar="ETA", help=text)
+    text = "report: its 16 runs; " + "; ".join(f"{n}: {p.description}" for n, p in PRESETS.items())
+    add("--preset", choices=["report", *PRESETS], default="report", help=f"{text} (default: report)")
+
+
+def _add_network(parser: ArgumentParser) -> None:
+    text = "these replace each chosen experiment's own; without --experiments they make one row, custom, out of l2"
+    add = parser.add_argument_group("network", text).add_argument
+    add("--layers", type=layers, metavar="N-N-...", help="inputs, hidden units, classes: 3072-256-20")
+    add("--activation", choices=list(ACTIVATIONS), help="of the hidden units")
+    add("--labels", choices=LABELS, help="which of CIFAR-100's: 20 coarse or 100 fine classes")
+
+
+def _add_training(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("training").add_argument
+    add("--lr", type=number, default=LR, metavar="X", help="learning rate (default: %(default)s)")
+    add("--batch-size", type=whole(), default=BATCH_SIZE, metavar="N", help="(default: %(default)s)")
+    add("--momentum", type=number, default=MOMENTUM, metavar="X", help="(default: %(default)s)")
+    add(
+        "--weight-decay",
+        type=number,
+        metavar="X",
+        help=f"(default: the experiment's, {WEIGHT_DECAY} or, for momentum, 0)",
+    )
+    text = "batch: divide it by the batch's rows, as scikit-learn does (default: the experiment's)"
+    add("--decay-per", choices=DECAY_PER, help=text)
+    add("--epochs", type=whole(), default=RunConfig.epochs, metavar="N", help="at most (default: %(default)s)")
+    text = "epochs to wait, counted by --stopping (default: %(default)s)"
+    add("--patience", type=whole(), default=RunConfig.patience, metavar="N", help=text)
+    text = "of rising loss, or since its best (default: %(default)s)"
+    add("--stopping", choices=list(STOPPING), default="rises", help=text)
+    text = "cosine: lr falls to 0 (default: %(default)s)"
+    add("--schedule", choices=list(SCHEDULES), default="constant", help=text)
+    text = "change training images at random (default: %(default)s)"
+    add("--augment", choices=AUGMENTS, default="none", help=text)
+    text = "initial weights (default: as the table says)"
+    add("--init", choices=INITS, help=text)
+    add("--init-from", type=place, metavar="MODEL", help="train on from DIR/models/RUN_ID.npz")
+    text = "bfloat16: products' operands, int8: the first layer's; else float32 (default: %(default)s)"
+    add("--precision", choices=PRECISIONS, default="float32", help=text)
+    text = "packed kernels, numpy's BLAS, or the faster (auto)"
+    add("--matmul", choices=("auto", *MATMULS["float32"]), default="auto", help=text)
+
+
+def _add_work(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("work").add_argument
+    add("--threads", type=whole(), metavar="N", help="threads a run (default: 1; of a single run: all)")
+    text = "at once; auto: as many as the cores take (default)"
+    add("--jobs", type=_jobs, default="auto", metavar="N", help=text)
+    text = "a killed process costs its run alone (the default)"
+    add("--workers", choices=WORKERS, default=WORKERS[0], help=text)
+    text = "run on a dask cluster instead: tcp://host:8786"
+    add("--scheduler", type=address, metavar="URL", help=text)
+    add("--dry-run", action="store_true", help="list the runs and the time that each takes at most")
+    text = "compare a batch's gradients with float64's, by layer"
+    add("--check-precision", action="store_true", help=text)
+
+
+def _add_output(parser: ArgumentParser) -> None:
+    add = parser.add_argument_group("output").add_argument
+    text = "keep runs and tables here; the same command goes on"
+    add("--out", type=place, metavar="DIR", help=text)
+    text = f"run these of DIR anew: {', '.join(RETRIES)}"
+    add("--retry", type=names("status", RETRIES), default=[], metavar="STATUS,...", help=text)
+    add(
+        "--config",
+        type=place,
+        metavar="FILE",
+        help="options from a TOML file, as DIR/sweep.toml is one",
+    )
+    add("--report", action="store_true", help="then draw it all on a page, DIR/report.html")
+    add("--log", type=place, metavar="FILE", help="add what is said to this file, with the time (UTC)")
+    add("--clean", action="store_true", help="remove what a killed sweep left in DIR, then end")
+    add("--quiet", action="store_true", help="print the table alone")
+
+
+def _jobs(text: str) -> int | str:
+    return text if text == "auto" else whole()(text)

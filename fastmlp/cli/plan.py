@@ -1,0 +1,216 @@
+"""From the command's options to the runs that they ask for."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from fastmlp.config import RunConfig, check_fields
+from fastmlp.errors import ConfigError
+from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.threads import check_threads, usable_cores
+from fastmlp.runs.experiments import CUSTOM, Experiment, make_config, select
+from fastmlp.sweep.halving import rungs
+from fastmlp.sweep.space import MOST_RUNS, PRESETS, grid, label, parse_axis, sample
+
+if TYPE_CHECKING:
+    from fastmlp.data import Dataset
+    from fastmlp.models.model import Model
+
+WORKERS = ("processes", "threads")
+_NETWORK = ("layers", "activation", "labels")
+_TRAINING = (
+    "lr",
+    "batch_size",
+    "momentum",
+    "weight_decay",
+    "decay_per",
+    "epochs",
+    "patience",
+    "stopping",
+    "schedule",
+    "augment",
+    "init",
+    "precision",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs, and how many of them work at once.
+
+    search : whether the best is to be found on validation, and only it tested; runs of one candidate share their
+        experiment's name, and differ in seed
+    left_out : what was not taken, in words
+    """
+
+    configs: list[RunConfig]
+    jobs: int
+    threads: int
+    search: bool
+    left_out: str
+
+
+def settings_of(args: Namespace) -> dict[str, Any]:
+    """Return the fields of RunConfig that options give; ConfigError for a value that one may not have."""
+    settings = {name: getattr(args, name) for name in (*_NETWORK, *_TRAINING) if getattr(args, name) is not None}
+    if args.matmul != "auto":
+        settings["matmul"] = args.matmul
+    check_fields(settings)
+    _check_together(args)
+    if args.threads is not None:
+        check_threads(args.threads)
+    if args.matmul not in ("auto", *MATMULS[args.precision]):
+        allowed = " or ".join(("auto", *MATMULS[args.precision]))
+        raise ConfigError(f"--matmul is {args.matmul}; allowed with --precision {args.precision} is {allowed}.")
+    return settings
+
+
+def _check_together(args: Namespace) -> None:
+    """Refuse options of which one would do nothing beside the others; ConfigError says which."""
+    for name in ("retry", "clean"):
+        if getattr(args, name) and args.out is None:
+            raise ConfigError(
+                f"--{name} is about the runs in the folder of --out, which is missing; give --out DIR too."
+            )
+    if args.clean and args.dry_run:
+        raise ConfigError("--clean removes files, and --dry-run changes nothing; give one of them.")
+    if args.mirror is not None and args.data_dir is not None:
+        raise ConfigError(
+            "--mirror says where to download from, and nothing is downloaded into --data-dir. Leave one of them away, "
+            "or fetch the data first: python -m fastmlp.data fetch NAME --data-dir DIR --mirror URL"
+        )
+    if args.mirror is not None and args.dataset in ("auto", "embedded"):
+        raise ConfigError(f"--mirror has no use where --dataset is {args.dataset}, which is not downloaded; name one.")
+    if args.init is not None and args.init_from is not None:
+        raise ConfigError("--init and --init-from are two beginnings; give one of them.")
+    if args.scheduler is not None and args.workers != WORKERS[0]:
+        raise ConfigError(
+            f"--workers {args.workers} are on this machine, and --scheduler has its own; give one of them."
+        )
+    for text in (*(args.grid or ()), *(args.random or ())[1:]):
+        parse_axis(text)
+
+
+def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None) -> Plan:
+    """Return the runs that the options ask for; start : the model that `--init-from` names.
+
+    Raises ConfigError where they do not fit each other or the data.
+    Seeds are outermost: a sweep that is interrupted has the whole table of its first seeds.
+    """
+    settings = _network_of(start) | settings_of(args) | {"threads": 1}
+    candidates = _candidates(args)
+    if args.experiments is None and any(name in settings for name in _NETWORK):
+        experiments, left_out = [CUSTOM], ""
+    else:
+        experiments, left_out = select(chain.from_iterable(args.experiments or [["all"]]), dataset)
+    norms = args.normalize or [["image", "channel"] if start is None else [start.normalize]]
+    count = args.seeds * len(experiments) * len(list(chain.from_iterable(norms))) * len(candidates or [{}])
+    if count > MOST_RUNS:
+        raise ConfigError(
+            f"These options make {count:,} runs; allowed are {MOST_RUNS:,}. Give fewer --seeds or values."
+        )
+    configs = [
+        make_config(experiment, dataset, normalize=normalize, seed=seed, settings=settings | candidate)
+        for seed in range(args.seed, args.seed + args.seeds)
+        for experiment in experiments
+        for normalize in dict.fromkeys(chain.from_iterable(norms))
+        for candidate in _named(candidates, experiment.name, alone=len(experiments) == 1)
+    ]
+    if start is not None:
+        _check_start(start, configs, experiments)
+    rows = _training_rows(configs[0], dataset)
+    if (largest := max(config.batch_size for config in configs)) > max(rows, RunConfig.batch_size):
+        raise ConfigError(
+            f"batch_size is {largest}, and {dataset.name} has {rows:,} images to train on; allowed is no more."
+        )
+    configs = list(dict.fromkeys(configs))  # an axis of normalize makes the same runs for each --normalize
+    threads = args.threads or (1 if len(configs) > 1 or args.scheduler else usable_cores())
+    configs = [replace(config, threads=threads) for config in configs]
+    return Plan(configs, _jobs(args, threads, len(configs)), threads, candidates is not None, left_out)
+
+
+def _training_rows(config: RunConfig, dataset: "Dataset") -> int:
+    images = len(dataset.train_images)
+    return images - round(config.validation_fraction * images)
+
+
+def _network_of(start: "Model | None") -> dict[str, Any]:
+    """Return the settings that a model to begin with gives; options that the command has count before them."""
+    if start is None:
+        return {}
+    settings = {"layers": start.layers, "activation": start.activation, "init_from": start.weights_sha256}
+    return settings | ({"labels": start.config.labels} if start.config is not None else {})
+
+
+def _check_start(start: "Model", configs: Sequence[RunConfig], experiments: Sequence[Experiment]) -> None:
+    for one in experiments:
+        if one is not CUSTOM and (one.hidden, one.activation) != (start.layers[1:-1], start.activation):
+            raise ConfigError(
+                f"--init-from has the network {'-'.join(map(str, start.layers))} {start.activation}, which is not that "
+                f"of --experiments {one.name}. Leave --experiments away, or choose another model."
+            )
+    for config in configs:
+        if (config.layers, config.activation) != (start.layers, start.activation):
+            given, there = (f"{'-'.join(map(str, net.layers))} {net.activation}" for net in (config, start))
+            raise ConfigError(
+                f"--init-from has the network {there}, and {given} is to be trained. Leave --layers, --activation and "
+                "--labels away, or choose another model."
+            )
+
+
+def _candidates(args: Namespace) -> list[dict[str, Any]] | None:
+    """Return the settings of each candidate of a search, None where there is none."""
+    asked = [f"--{name}" for name in ("grid", "random") if getattr(args, name)]
+    preset_axes = PRESETS[args.preset].axes if args.preset in PRESETS else ()
+    asked += [f"--preset {args.preset}"] if preset_axes else []
+    if len(asked) > 1:
+        raise ConfigError(f"{' and '.join(asked)} are two searches; give one of them.")
+    if args.halving is not None:
+        rungs(1, 1, args.halving)  # refuses what is no share
+    if args.grid:
+        return grid([parse_axis(text) for text in args.grid])
+    if args.random:
+        count, *axes = args.random
+        if not (count.isdecimal() and len(count) < 10) or not axes:
+            raise ConfigError(
+                f"--random is {' '.join(args.random)}; allowed is a number of draws and then axes, as in "
+                "--random 20 lr=1e-4..1e-1"
+            )
+        return sample([parse_axis(text) for text in axes], int(count), args.seed)
+    if preset_axes:
+        return grid([parse_axis(text) for text in preset_axes])
+    if args.halving is not None:
+        raise ConfigError(
+            "--halving needs candidates to choose from: add --grid, --random or a --preset that searches."
+        )
+    return None
+
+
+def _named(candidates: list[dict[str, Any]] | None, experiment: str, *, alone: bool) -> list[dict[str, Any]]:
+    if candidates is None:
+        return [{}]
+    prefix = "" if alone else f"{experiment}, "
+    return [{**candidate, "experiment": prefix + label(candidate)} for candidate in candidates]
+
+
+def _jobs(args: Namespace, threads: int, runs: int) -> int:
+    if args.scheduler:  # whose workers, not these cores, are the limit
+        return runs if args.jobs == "auto" else min(args.jobs, runs)
+    cores = usable_cores()
+    jobs = min(cores // threads if args.jobs == "auto" else args.jobs, runs)
+    if jobs * threads > cores:
+        raise ConfigError(
+            f"--jobs {jobs} of --threads {threads} are {jobs * threads} threads; allowed is no more than the "
+            f"{cores} cores that this process may use. Give --jobs {max(1, cores // threads)} or auto."
+        )
+    return max(1, jobs)
+
+
+def candidates_of(configs: Sequence[RunConfig]) -> list[list[RunConfig]]:
+    """Return the runs by candidate: those that differ in nothing but their seed."""
+    groups: dict[RunConfig, list[RunConfig]] = {}
+    for config in configs:
+        groups.setdefault(replace(config, seed=0), []).append(config)
+    return list(groups.values())

@@ -1,0 +1,269 @@
+"""Models on disk: `.npz`, a plain zip of numpy arrays and `facts.json`, or `.safetensors`. Neither can hold code.
+
+A file is read back and compared before it takes its name. One that is loaded is refused, before its arrays take any
+memory, unless its facts are known, its arrays are those that they call for, and its size bears them out.
+"""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib import format as numpy_format
+
+from fastmlp import __version__
+from fastmlp.config import RunConfig
+from fastmlp.errors import ConfigError, DataError, MissingExtraError
+from fastmlp.files import json_of, opened, replacing
+from fastmlp.models.model import CHANNELS, NORMALIZES, Model
+from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.precision import PRECISIONS
+from fastmlp.npy import members, read_member
+
+FORMAT, VERSION = "fastmlp model", 1
+_FACTS = "facts.json"
+_MOST_FACTS = 1 << 20  # bytes: a thousand class names and a config take a twentieth of it
+_DIGEST = "sha256"
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model makes the same file
+_PLAIN = ("layers", "activation", "precision", "normalize", "class_names", "fingerprint")  # fields that are facts
+
+
+_SHARED = ("layers", "activation", "precision", "normalize")  # with the config of its run
+
+
+class _Wanted(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * self.dtype.itemsize
+
+
+def save_model(path: str | Path, model: Model) -> None:
+    """Replace `path`, whose suffix chooses the format, by this model. OutputError where it cannot be written."""
+    path = Path(path)
+    write = _format(path).write
+    with replacing(path, path.suffix, "choose another place") as part:
+        part.file.write(write(model))
+        part.sync()
+        try:
+            same = _as_facts(load_model(part.path)) == _as_facts(model)
+        except DataError as error:
+            raise OSError(f"it cannot be read back: {error}") from error
+        if not same:
+            raise OSError("what was read back is not what was written")
+
+
+def load_model(path: str | Path) -> Model:
+    """Return the model that `save_model` wrote; DataError, with the reason, for any other file."""
+    path = Path(path)
+    read = _format(path).read
+    try:
+        with read(path) as (text, wanted_of):
+            if len(text) > _MOST_FACTS:
+                raise DataError(f"its facts take {len(text)} bytes")
+            facts = _checked(json_of(text))
+            arrays = wanted_of(_wanted(facts))
+        return _model(facts, arrays)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path} is not there. `python -m fastmlp.train --out DIR` saves models in DIR/models."
+        ) from error
+    except MissingExtraError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise DataError(
+            f"{path} is no model that this version can read ({error}). Allowed are files that fastmlp {__version__} "
+            "saved, whole."
+        ) from error
+
+
+def _as_facts(model: Model) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "fastmlp": __version__,
+        **{name: getattr(model, name) for name in _PLAIN},
+        "layers": list(model.layers),
+        "class_names": list(model.class_names),
+        "dtype": model.parameters.dtype.name,
+        "config": None if model.config is None else model.config.to_json(),
+        "moments": None if model.moments is None else np.asarray(model.moments, np.float64).tolist(),
+        "weights_sha256": model.weights_sha256,
+    }
+
+
+def _checked(facts: Any) -> dict[str, Any]:
+    """Return the facts where all of them are known and allowed; DataError names the first that is not."""
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise DataError(f"its facts do not say {FORMAT!r}")
+    if facts.get("version") != VERSION:
+        raise DataError(f"its format has version {facts.get('version')!r}, this one reads {VERSION}")
+    known = {"format", "version", "fastmlp", *_PLAIN, "dtype", "config", "moments", "weights_sha256"}
+    if set(facts) != known:
+        raise DataError(f"its facts have unknown or missing keys: {', '.join(sorted(set(facts) ^ known))}")
+
+    def need(name: str, *, holds: bool) -> None:
+        if not holds:
+            raise DataError(f"its {name} is {str(facts[name])[:80]}")
+
+    layers, names = facts["layers"], facts["class_names"]
+    whole = isinstance(layers, list) and len(layers) >= 2 and all(type(n) is int and n > 0 for n in layers)
+    need("layers", holds=whole)
+    need("activation", holds=facts["activation"] in ACTIVATIONS)
+    need("precision", holds=facts["precision"] in PRECISIONS)
+    need("dtype", holds=facts["dtype"] == ("float64" if facts["precision"] == "float64" else "float32"))
+    need("normalize", holds=facts["normalize"] in NORMALIZES)
+    own_names = isinstance(names, list) and len(names) in (0, layers[-1]) and all(isinstance(n, str) for n in names)
+    need("class_names", holds=own_names)
+    need("fingerprint", holds=isinstance(facts["fingerprint"], str))
+    has_moments = facts["moments"] is not None
+    need("moments", holds=has_moments == (facts["normalize"] == "dataset"))
+    if has_moments:
+        with np.errstate(over="ignore"):
+            moments = np.array(facts["moments"], facts["dtype"])
+        need("moments", holds=moments.shape == (2, 3) and bool(np.isfinite(moments).all()))
+    need("layers", holds=layers[0] % CHANNELS.get(facts["normalize"], 1) == 0)
+    return facts
+
+
+def _wanted(facts: Mapping[str, Any]) -> dict[str, _Wanted]:
+    """Return the arrays that these facts call for."""
+    dtype = np.dtype(facts["dtype"])
+    wanted = {}
+    for i, (d, h) in enumerate(pairwise(facts["layers"]), 1):
+        wanted |= {f"weight_{i}": _Wanted((d, h), dtype), f"bias_{i}": _Wanted((h,), dtype)}
+    return wanted
+
+
+def _model(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
+    parameters = np.concatenate([array.ravel() for array in arrays.values()])
+    if not np.isfinite(parameters).all():
+        raise DataError("its weights hold NaN or infinity")
+    values = {field.name: facts[field.name] for field in fields(Model) if field.name in _PLAIN}
+    values |= {"layers": tuple(facts["layers"]), "class_names": tuple(facts["class_names"])}
+    values["config"] = config = None if facts["config"] is None else RunConfig.from_json(facts["config"])
+    if config is not None and any(getattr(config, name) != values[name] for name in _SHARED):
+        raise DataError(f"its config is that of another model: {', '.join(_SHARED)} are not the same")
+    values["moments"] = None if facts["moments"] is None else np.array(facts["moments"], facts["dtype"])
+    model = Model(**values, parameters=parameters)
+    if model.weights_sha256 != facts["weights_sha256"]:
+        raise DataError("its weights are not those that its hash is of")
+    return model
+
+
+# What a format gives: the facts' text, and a function from the arrays that are wanted to those arrays.
+_Parts = tuple[bytes, Callable[[dict[str, _Wanted]], dict[str, np.ndarray]]]
+
+
+def _npz(model: Model) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(_FACTS, _ZIP_EPOCH), json.dumps(_as_facts(model), indent=1))
+        for name, array in _named_arrays(model).items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH), "w", force_zip64=True) as member:
+                numpy_format.write_array(member, array, version=(1, 0), allow_pickle=False)
+    return data.getvalue()
+
+
+@contextmanager
+def _read_npz(path: Path) -> Iterator[_Parts]:
+    with opened(path) as file, zipfile.ZipFile(file) as archive:
+        there = members(archive, os.fstat(file.fileno()).st_size)
+
+        def arrays(wanted: dict[str, _Wanted]) -> dict[str, np.ndarray]:
+            if set(there) != {_FACTS, *(f"{name}.npy" for name in wanted)}:
+                raise DataError(f"its arrays are not those of its layers: {', '.join(sorted(there)[:9])}")
+            return {name: _read_npy(archive, there[f"{name}.npy"], one) for name, one in wanted.items()}
+
+        with archive.open(_FACTS) as facts:
+            yield facts.read(_MOST_FACTS + 1), arrays
+
+
+def _read_npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, wanted: _Wanted) -> np.ndarray:
+    if info.file_size < wanted.nbytes:
+        raise DataError(f"{info.filename} is too small for its shape {wanted.shape}")
+    (shape, dtype, fortran_order, _), data = read_member(archive, info)
+    if (shape, dtype) != wanted or fortran_order:
+        raise DataError(f"{info.filename} is {dtype} of shape {shape}, expected {wanted.dtype} of {wanted.shape}")
+    return np.frombuffer(data, wanted.dtype).reshape(wanted.shape)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _safetensors(model: Model) -> bytes:
+    with _extra():
+        from safetensors.numpy import save
+    facts = json.dumps(_as_facts(model))
+    return save(_named_arrays(model), {FORMAT: facts, _DIGEST: _digest(facts.encode())})
+
+
+@contextmanager
+def _read_safetensors(path: Path) -> Iterator[_Parts]:
+    with _extra():
+        from safetensors import SafetensorError, safe_open
+    try:
+        with opened(path), safe_open(path, "numpy") as file:  # opened: it would wait for a FIFO
+
+            def arrays(wanted: dict[str, _Wanted]) -> dict[str, np.ndarray]:
+                letters = {"float32": "F32", "float64": "F64"}
+                there = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+                found = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in there.items()}
+                if found != {name: (one.shape, letters[one.dtype.name]) for name, one in wanted.items()}:
+                    raise DataError(f"its arrays are not those of its layers: {str(found)[:200]}")
+                return {name: file.get_tensor(name) for name in wanted}
+
+            said = file.metadata() or {}
+            facts = said.get(FORMAT, "null").encode()
+            digest = _digest(facts)
+            # Weights have a hash of their own; older versions left the facts without one.
+            if not set(said) <= {FORMAT, _DIGEST} or said.get(_DIGEST, digest) != digest:
+                raise DataError("its facts are not those that their hash is of")
+            yield facts, arrays
+    except SafetensorError as error:
+        raise DataError(str(error)) from error
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(
+            f"A .safetensors file needs the package safetensors ({error}): pip install 'fastmlp[safetensors]', or "
+            "choose .npz."
+        ) from error
+
+
+def _named_arrays(model: Model) -> dict[str, np.ndarray]:
+    return {
+        f"{kind}_{i}": np.ascontiguousarray(array)  # safetensors would write other arrays in the wrong order
+        for i, pair in enumerate(model.arrays(), 1)
+        for kind, array in zip(("weight", "bias"), pair, strict=True)
+    }
+
+
+class _Format(NamedTuple):
+    write: Callable[[Model], bytes]
+    read: Callable[[Path], Any]
+
+
+FORMATS = {".npz": _Format(_npz, _read_npz), ".safetensors": _Format(_safetensors, _read_safetensors)}
+
+
+def _format(path: Path) -> _Format:
+    if path.suffix not in FORMATS:
+        raise ConfigError(f"{path.name} is no name for a model; allowed are names that end in {' or '.join(FORMATS)}.")
+    return FORMATS[path.suffix]

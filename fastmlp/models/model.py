@@ -1,0 +1,145 @@
+"""A trained network with what it needs to predict alone: the normalisation of its inputs, the names of its classes."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.config import RunConfig
+from fastmlp.data import NORMALIZATIONS
+from fastmlp.errors import ConfigError, DataError
+from fastmlp.nn.activations import activation_named
+from fastmlp.nn.checks import check_name, is_whole
+from fastmlp.nn.inputs import ArrayInput, ImageInput, Input
+from fastmlp.nn.network import MLP
+from fastmlp.nn.precision import PRECISIONS
+from fastmlp_kernels import _check
+
+AS_THEY_ARE = "none"  # the normalisation of inputs that are no images
+NORMALIZES = (AS_THEY_ARE, *NORMALIZATIONS)
+CHANNELS = {"channel": 3, "dataset": 3}  # planes of which each has moments of its own; otherwise the whole image is one
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What `fastmlp.models.file` saves and loads.
+
+    layers, activation, precision : as of `fastmlp.MLP`
+    parameters : (P,) float32, or float64 for that precision: W1, b1, W2, b2, ..., each weight (D, H) row by row
+    normalize : key of `fastmlp.data.NORMALIZATIONS`: the inputs are uint8 images; "none": real numbers, as they are
+    moments : (2, 3), mean and 1/std by channel, for the normalisation "dataset" alone, whose figures are the training
+        images'
+    class_names : of the outputs, in their order; empty where they have none
+    config, fingerprint : of the run and of the data that it learnt from, None and "" where it was no run
+
+    Raises ConfigError for layers, names or parameters that do not fit.
+    """
+
+    layers: tuple[int, ...]
+    activation: str
+    precision: str
+    parameters: NDArray[np.floating]
+    normalize: str = AS_THEY_ARE
+    moments: NDArray[np.floating] | None = None
+    class_names: tuple[str, ...] = ()
+    config: RunConfig | None = None
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.layers, tuple) and len(self.layers) > 1 and all(is_whole(n, 1) for n in self.layers)):
+            raise ConfigError(f"layers are {self.layers!r}, expected a tuple of two or more sizes from 1 on")
+        activation_named(self.activation)
+        check_name("precision", self.precision, PRECISIONS)
+        check_name("normalize", self.normalize, NORMALIZES)
+        wanted, dtype = sum(d * h + h for d, h in pairwise(self.layers)), self.parameters.dtype
+        if self.parameters.shape != (wanted,) or dtype not in (np.float32, np.float64):
+            raise ConfigError(
+                f"parameters are {dtype} of shape {self.parameters.shape}, expected float32 or float64 of shape "
+                f"({wanted},), those of layers {self.layers}"
+            )
+
+    @classmethod
+    def of(cls, network: MLP, class_names: Sequence[str] = (), *, normalize: str = AS_THEY_ARE) -> Self:
+        """Return a model of a network as it is now; the weights are copied.
+
+        normalize : "none", "image" or "channel", whichever the training images were given with; `fastmlp.train` makes
+        models of the "dataset" kind. Raises ConfigError where the names are not one an output.
+        """
+        names = (class_names,) if isinstance(class_names, str) else tuple(class_names)
+        if len(names) not in (0, network.sizes[-1]) or not all(isinstance(name, str) for name in names):
+            raise ConfigError(
+                f"class_names are {len(names)}, expected {network.sizes[-1]} strings, one an output, or none"
+            )
+        if normalize not in NORMALIZES or normalize == "dataset":
+            raise ConfigError(f"normalize is {normalize!r}, allowed: none, image, channel")
+        sizes, activation = tuple(map(int, network.sizes)), network.layers[0].activation
+        return cls(sizes, activation, network.precision, network.parameters.copy(), normalize, None, names)
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights, as in a run's result."""
+        return hashlib.sha256(np.ascontiguousarray(self.parameters).data).hexdigest()
+
+    def names(self) -> tuple[str, ...]:
+        """Return the classes' names, or their numbers where they have none."""
+        return self.class_names or tuple(map(str, range(self.layers[-1])))
+
+    def arrays(self) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
+        """Return weight (D, H) and bias (H,) of each layer, views of the parameters."""
+        found, at = [], 0
+        for d, h in pairwise(self.layers):
+            weight, bias = self.parameters[at : at + d * h].reshape(d, h), self.parameters[at + d * h : at + d * h + h]
+            found.append((weight, bias))
+            at += d * h + h
+        return found
+
+    def network(self, *, precision: str | None = None, threads: int | None = None) -> MLP:
+        """Return a network of these weights, to train on or to predict with.
+
+        precision : the model's own where None; threads : all usable cores where None
+        """
+        precision = precision or self.precision
+        matmul = self.config.matmul if self.config is not None and precision == self.precision else None
+        network = MLP(self.layers, self.activation, precision=precision, matmul=matmul, threads=threads)
+        network.parameters[...] = self.parameters
+        return network
+
+    def inputs(self, x: np.ndarray, dtype: np.dtype) -> Input:
+        """Return rows x (M, D) as the network takes them; DataError where they do not fit.
+
+        Of an image model, x is uint8, the red, then the green, then the blue plane of each image.
+        """
+        _check.unmasked(x=x)
+        x = np.asarray(x)
+        if x.ndim != 2 or x.shape[1] != self.layers[0]:
+            raise DataError(f"inputs have shape {x.shape}, this model takes (M, {self.layers[0]})")
+        if self.normalize == AS_THEY_ARE:
+            return ArrayInput(x)
+        if x.dtype != np.uint8:
+            raise DataError(f"inputs are {x.dtype}, this model takes images: uint8, 0 to 255")
+        if self.moments is not None:
+            mean, inv_std = (np.tile(row.astype(dtype), (len(x), 1)) for row in self.moments)
+        else:
+            mean, inv_std = NORMALIZATIONS[self.normalize](x, np.arange(len(x)), x, dtype)
+        return ImageInput(x, mean, inv_std)
+
+    def predict_proba(
+        self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
+    ) -> NDArray[np.floating]:
+        """Return the probability of each class, (M, K), for rows x as `inputs` takes them.
+
+        For many calls take `network` and `inputs` yourself: this makes both anew.
+        """
+        network = self.network(precision=precision, threads=threads)
+        return network.predict_proba(self.inputs(x, network.dtype))
+
+    def predict_log_proba(
+        self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
+    ) -> NDArray[np.floating]:
+        """Return the logarithm of `predict_proba`, exact where a probability rounds to 0 or 1; the same arguments."""
+        network = self.network(precision=precision, threads=threads)
+        return network.predict_log_proba(self.inputs(x, network.dtype))

@@ -1,0 +1,208 @@
+"""A model as an ONNX graph, checked against this package's answers, as `python -m fastmlp.export` writes it."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+
+from fastmlp import __version__
+from fastmlp.data import load_dataset
+from fastmlp.errors import ConfigError, MissingExtraError, OutputError
+from fastmlp.files import replacing
+from fastmlp.models.file import FORMATS, load_model, save_model
+from fastmlp.models.model import AS_THEY_ARE, Model
+from fastmlp.nn.precision import byte_layers
+from fastmlp.terminal import Compiling, say
+
+CHECKED = 1000  # images
+OPSET, IR_VERSION = 18, 9  # of 2022: old enough for any runtime in use
+# The graph computes in the same precision, in another order: sums of a few thousand float32 products differ by some
+# 1e-6 of their size, and logits are of the size of ten. In bfloat16 such a difference can move a hidden value to the
+# neighbouring number, 2^-8 of it away; in int8, where bytes go from one layer to the next, to the next byte.
+TOLERANCES = {"float32": 1e-4, "float64": 1e-12, "bfloat16": 1e-2, "int8": 1e-4}
+BYTES_BETWEEN_LAYERS = 1e-2
+
+
+class Check(NamedTuple):
+    """How the graph did: rows, largest difference of a probability, share of rows with the same most probable class."""
+
+    rows: int
+    difference: float
+    agreement: float
+
+
+def to_onnx(model: Model) -> Any:
+    """Return the model as an `onnx.ModelProto`, with the normalisation inside the graph.
+
+    A bfloat16 or int8 network's operands are rounded in the graph as they are here. Raises MissingExtraError without
+    onnx.
+    """
+    try:
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+    except ImportError as error:
+        raise _missing(error) from error
+    dtype = model.parameters.dtype
+    element = TensorProto.DOUBLE if dtype == np.float64 else TensorProto.FLOAT
+    images, rounds = model.normalize != AS_THEY_ARE, model.precision == "bfloat16"
+    nodes: list[Any] = []
+    constants: dict[str, Any] = {}
+
+    def node(kind: str, *inputs: str, **attributes: Any) -> str:
+        out = f"{kind.lower()}_{len(nodes)}"
+        nodes.append(helper.make_node(kind, inputs, [out], **attributes))
+        return out
+
+    def constant(name: str, value: Any, kind: Any = dtype) -> str:
+        constants[name] = numpy_helper.from_array(np.asarray(value, kind), name)
+        return name
+
+    def rounded(x: str) -> str:
+        return node("Cast", node("Cast", x, to=TensorProto.BFLOAT16), to=element)
+
+    def in_bytes(x: str) -> str:
+        step = node("Div", node("ReduceMax", x, constant("units", [1], np.int64), keepdims=1), constant("most", 255))
+        some = node("Where", node("Equal", step, constant("none", 0)), constant("whole", 1), step)
+        return node("Mul", node("Round", node("Div", x, some)), some)
+
+    def normalized(x: str) -> str:
+        channels = 1 if model.normalize == "image" else 3
+        x = node("Reshape", x, constant("blocks", [-1, channels, model.layers[0] // channels], np.int64))
+        if model.moments is not None:
+            mean, inv_std = model.moments.reshape(2, 1, 3, 1)
+            x = node("Mul", node("Sub", x, constant("mean", mean)), constant("inv_std", inv_std))
+        else:
+            axes = constant("axes", [2], np.int64)
+            x = node("Sub", x, node("ReduceMean", x, axes, keepdims=1))
+            variance = node("ReduceMean", node("Mul", x, x), axes, keepdims=1)
+            even = node("Equal", variance, constant("zero", 0))  # pixels that are all the same become zero
+            x = node("Div", x, node("Where", even, constant("one", 1), node("Sqrt", variance)))
+        return node("Reshape", x, constant("rows", [-1, model.layers[0]], np.int64))
+
+    h = "inputs"
+    if images:
+        h = normalized(node("Cast", h, to=element))
+    activation = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu"}.get(model.activation)
+    layers = model.arrays()
+    of_bytes = _byte_layers(model)
+    for i, (weight, bias) in enumerate(layers, 1):
+        # Of images, the pixels themselves are what is multiplied, and bfloat16 holds these as they are.
+        if rounds and not (images and i == 1):
+            h = rounded(h)
+        if rounds:
+            weight = _bfloat16(weight)
+        elif i - 1 in of_bytes:
+            weight = _int8(weight)
+            if i > 1:
+                h = in_bytes(h)
+        weights = constant(f"weight_{i}", weight)
+        h = node("Gemm", h, weights, constant(f"bias_{i}", bias))
+        if i < len(layers) and activation:
+            h = node(activation, h)
+    nodes.append(helper.make_node("Softmax", [h], ["probabilities"], axis=-1))
+    given = helper.make_tensor_value_info("inputs", TensorProto.UINT8 if images else element, ["rows", model.layers[0]])
+    found = helper.make_tensor_value_info("probabilities", element, ["rows", model.layers[-1]])
+    graph = helper.make_graph(nodes, "fastmlp", [given], [found], list(constants.values()))
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    proto.producer_name, proto.producer_version = "fastmlp", __version__
+    config = {} if model.config is None else model.config.to_json()
+    about = {"classes": model.names(), "config": config, "weights_sha256": model.weights_sha256}
+    helper.set_model_props(proto, {name: json.dumps(value) for name, value in about.items()})
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def _byte_layers(model: Model) -> list[int]:
+    return byte_layers(model.layers, model.activation) if model.precision == "int8" else []
+
+
+def tolerance(model: Model) -> float:
+    """Return how far probabilities of the graph may lie from the model's."""
+    return BYTES_BETWEEN_LAYERS if len(_byte_layers(model)) > 1 else TOLERANCES[model.precision]
+
+
+def check(proto: Any, model: Model, x: np.ndarray) -> Check:
+    """Run the graph on rows x by onnxruntime, and compare with `model.predict_proba`."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise _missing(error) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    [found], ours = session.run(["probabilities"], {"inputs": x}), model.predict_proba(x)
+    theirs = np.asarray(found)
+    same = (theirs.argmax(axis=1) == ours.argmax(axis=1)).mean()
+    return Check(len(x), float(np.abs(theirs - ours).max()), float(same))
+
+
+def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
+    """Replace `path` by the model as ONNX, after a check on rows x.
+
+    Raises OutputError, and writes nothing, where it cannot be written or the difference is above `tolerance(model)`.
+    """
+    proto = to_onnx(model)
+    found = check(proto, model, x)
+    allowed = tolerance(model)
+    if not found.difference <= allowed:
+        raise OutputError(
+            f"{path} was not written: the probabilities of onnxruntime differ by {found.difference:.2g}; "
+            f"allowed is {allowed:g}. Try another version of onnxruntime, and please report it."
+        )
+    with replacing(path, elsewhere="choose another place") as part:
+        part.file.write(proto.SerializeToString())
+    return found
+
+
+def export(args: Namespace, console: Console) -> int:
+    """Write the model that the command's options name in the format that they ask for; return the exit status."""
+    model = load_model(args.model)
+    if args.data_dir is not None and args.out.suffix != ".onnx":
+        raise ConfigError("--data-dir has images for the check of an .onnx file; leave it away for other formats.")
+    if args.out.suffix in FORMATS:
+        save_model(args.out, model)
+        say(console, f"{args.out}: the same weights and facts, read back and compared.")
+    elif args.out.suffix == ".onnx":
+        x, source = _rows(model, args.data_dir)
+        with Compiling(console).here():
+            found = export_onnx(args.out, model, x)
+        say(
+            console,
+            f"{args.out}: onnxruntime on {found.rows:,} {source}: probabilities differ by at most "
+            f"{found.difference:.2g}, the most probable class is the same for {100 * found.agreement:.1f} %.",
+        )
+    else:
+        raise ConfigError(f"{args.out.name} ends in none of {', '.join(('.onnx', *FORMATS))}.")
+    return 0
+
+
+def _rows(model: Model, data_dir: Path | None) -> tuple[np.ndarray, str]:
+    """Return rows to check the graph on, and what they are."""
+    dataset = load_dataset("auto", data_dir)
+    if model.normalize != AS_THEY_ARE and dataset.test_images.shape[1] == model.layers[0]:
+        return dataset.test_images[:CHECKED], f"test images ({dataset.name})"
+    rng, shape = np.random.default_rng(0), (CHECKED, model.layers[0])
+    if model.normalize != AS_THEY_ARE:
+        return rng.integers(0, 256, shape, np.uint8), "random images"
+    return rng.standard_normal(shape).astype(model.parameters.dtype), "rows of random numbers"
+
+
+def _int8(weight: np.ndarray) -> np.ndarray:
+    """Return the weights as a product of bytes sees them: whole steps, 127 of which are the column's largest."""
+    steps = np.abs(weight).max(axis=0) / np.float32(127)
+    return np.rint(weight / np.where(steps, steps, 1)) * steps
+
+
+def _bfloat16(weight: np.ndarray) -> np.ndarray:
+    from fastmlp_kernels.bfloat16 import round_to_bfloat16
+
+    out = np.empty_like(weight)
+    round_to_bfloat16(np.ascontiguousarray(weight), out)
+    return out
+
+
+def _missing(error: ImportError) -> MissingExtraError:
+    return MissingExtraError(f"ONNX needs the packages onnx and onnxruntime ({error}): pip install 'fastmlp[onnx]'.")

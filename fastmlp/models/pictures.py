@@ -1,0 +1,160 @@
+"""Image files as the rows that a network takes: pictures of any size and kind, and arrays in .npy files."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.errors import DataError, MissingExtraError
+from fastmlp.files import opened
+from fastmlp.nn.threads import usable_cores
+from fastmlp.npy import mapped
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SIDE = 32  # pixels, of the images that CIFAR's networks know
+# Of a picture as it is decoded, which takes up to 16 bytes a pixel: a JPEG is at an eighth of its width, where it is
+# that large.
+MOST_PIXELS = 50_000_000
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+ARRAYS = (".npy",)
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")  # Pillow knows more, one of which starts another program
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one file: x (M, D), of which the first is row `first` there; or, if it cannot be used, why."""
+
+    source: str
+    x: np.ndarray
+    first: int = 0
+    wrong: str = ""
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """Return the files, and all pictures and arrays in the folders; DataError where one is not there."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*PICTURES, *ARRAYS) and p.is_file())
+            if not inside:
+                raise DataError(f"{path} holds no images; looked for are {', '.join((*PICTURES, *ARRAYS))}.")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise DataError(f"{path} is not there. Allowed are image files, .npy files and folders of them.")
+    return found
+
+
+def read_all(paths: Iterable[Path], features: int, *, pictures: bool, at_once: int = 1024) -> Iterator[Rows]:
+    """Yield the rows of all files in their order, at most `at_once` at a time, read by as many threads as cores.
+
+    features : D of the network; pictures : whether it takes images, uint8; if not, real numbers
+    """
+    # Of odd metadata, of colours, of sizes: what cannot be read is told, and by its name.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    cores = usable_cores()
+    with ThreadPoolExecutor(cores) as pool:
+
+        def one(path: Path) -> Rows | None:
+            return None if path.suffix.lower() in ARRAYS else _picture(path, features, pictures=pictures)
+
+        for some in _batches(paths, 8 * cores):
+            for path, rows in zip(some, pool.map(one, some), strict=True):
+                if rows is not None:
+                    yield rows
+                else:
+                    yield from _array(path, features, pictures=pictures, at_once=at_once)
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Return a picture as (3072,) uint8: the red, the green and the blue plane of its 32 x 32 centre square, scaled.
+
+    Turned as its EXIF data say; what is transparent becomes white. One of 32 x 32 pixels is taken as it is. Raises
+    DataError for what is no picture, or more than `MOST_PIXELS`, MissingExtraError without Pillow.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise MissingExtraError(f"Reading pictures needs Pillow ({error}): pip install 'fastmlp[images]'.") from error
+    try:
+        with opened(path) as file, Image.open(file, formats=_FORMATS) as image:
+            # JPEG decodes at a fraction of its size in a fraction of the time
+            image.draft("RGB", (4 * SIDE, 4 * SIDE))
+            if (pixels := image.width * image.height) > MOST_PIXELS:
+                raise DataError(f"it has {pixels:,} pixels, and {MOST_PIXELS:,} are allowed; make it smaller")
+            ImageOps.exif_transpose(image, in_place=True)
+            return _square(image)
+    except DataError:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise DataError(f"it cannot be read as a picture; allowed are {', '.join(_FORMATS)}") from error
+    except Exception as error:  # a damaged picture can raise nearly anything
+        raise DataError(f"it cannot be read as a picture ({error or type(error).__name__})") from error
+
+
+def _square(image: "Image.Image") -> NDArray[np.uint8]:
+    from PIL import Image, ImageOps
+
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
+    if image.size != (SIDE, SIDE):
+        image = ImageOps.fit(image, (SIDE, SIDE))
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)).reshape(-1)
+
+
+def read_array(path: Path, features: int, *, pictures: bool) -> np.ndarray:
+    """Return the rows (M, D) of a .npy file, mapped; uint8 (M, H, W, 3) and (H, W, 3) are pictures too.
+
+    DataError where it holds anything else.
+    """
+    try:
+        x = mapped(path, "r")
+    except (OSError, DataError) as error:
+        raise DataError(f"it is no .npy file that can be read ({error})") from error
+    if pictures and x.dtype == np.uint8 and x.shape[-1:] == (3,) and x.ndim in (3, 4):
+        x = x.reshape(-1, *x.shape[-3:])
+        if x.shape[1] * x.shape[2] * 3 == features:
+            return np.ascontiguousarray(x.transpose(0, 3, 1, 2)).reshape(len(x), -1)
+    if x.ndim != 2 or x.shape[1] != features or (x.dtype != np.uint8 if pictures else x.dtype.kind not in "fiub"):
+        kind = "uint8, with values (M, 32, 32, 3) or in planes " if pictures else "real numbers of shape "
+        raise DataError(f"it holds {x.dtype} of shape {x.shape}, this model takes {kind}(M, {features})")
+    return x
+
+
+def _picture(path: Path, features: int, *, pictures: bool) -> Rows:
+    try:
+        if not pictures or features != 3 * SIDE * SIDE:
+            raise DataError(f"it is no .npy file, and this model takes rows of {features} numbers, no pictures")
+        return Rows(str(path), read_picture(path)[None])
+    except MissingExtraError:
+        raise
+    except DataError as error:
+        return Rows(str(path), np.empty((0, features)), wrong=str(error))
+
+
+def _array(path: Path, features: int, *, pictures: bool, at_once: int) -> Iterator[Rows]:
+    try:
+        x = read_array(path, features, pictures=pictures)
+        for first in range(0, len(x), at_once):
+            yield Rows(str(path), np.array(x[first : first + at_once]), first)
+    except DataError as error:
+        yield Rows(str(path), np.empty((0, features)), wrong=str(error))
+
+
+def _batches(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
+    paths = iter(paths)
+    while some := list(islice(paths, size)):
+        yield some

@@ -1,0 +1,70 @@
+"""What a precision does to the gradients: those of one batch beside the same network's in float64."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from fastmlp.config import RunConfig
+from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
+from fastmlp.errors import ConfigError
+from fastmlp.models.model import Model
+from fastmlp.nn.inputs import ImageInput
+from fastmlp.nn.network import MLP
+from fastmlp.table import Table
+
+
+def _network(config: RunConfig, start: Model | None) -> MLP:
+    ways = {"init": config.init, "precision": config.precision, "matmul": config.matmul, "threads": config.threads}
+    model = MLP(config.layers, config.activation, rng=config.seed, **ways)
+    if start is not None:
+        model.parameters[...] = start.parameters
+    return model
+
+
+def _gradients(model: MLP, config: RunConfig, dataset: Dataset, train: np.ndarray, rows: np.ndarray) -> None:
+    images = dataset.train_images[rows]
+    inputs = ImageInput(images, *NORMALIZATIONS[config.normalize](dataset.train_images, train, images, model.dtype))
+    model.loss_and_gradients(inputs, dataset.train_labels[config.labels][rows])
+
+
+def _relative(got: np.ndarray, wanted: np.ndarray) -> float:
+    size = np.linalg.norm(wanted)
+    return float(np.linalg.norm(got - wanted) / size) if size else float(np.linalg.norm(got))
+
+
+def gradient_errors(config: RunConfig, dataset: Dataset, start: Model | None = None) -> list[tuple[float, float]]:
+    """Return, for each layer, how far its gradients by weights and by biases are from float64's, as a share of these.
+
+    The shares are of Euclidean norms, over the first batch of the run's training images, at weights of the run's seed
+    or at those of `start`. Rounding moves a hidden value across a ReLU's kink now and then, and that unit's whole
+    gradient with it: the share is of the gradient that training uses, so this counts.
+    """
+    if config.precision == "float64":
+        raise ConfigError("precision is float64, which the others are compared with; give --precision another one")
+    train, _ = split_indices(len(dataset.train_images), config.validation_fraction, np.random.default_rng(config.seed))
+    model, exact = _network(config, start), _network(replace(config, precision="float64", matmul="blas"), start)
+    exact.parameters[...] = model.parameters
+    for network in (model, exact):
+        _gradients(network, config, dataset, train, train[: config.batch_size])
+    layers = zip(model.layers, exact.layers, strict=True)
+    return [(_relative(a.dweight, b.dweight), _relative(a.dbias, b.dbias)) for a, b in layers]
+
+
+def precision_table(configs: Sequence[RunConfig], dataset: Dataset, start: Model | None = None) -> Table:
+    """Return one row for each layer of each run, of the first seed alone, with its gradients' relative errors."""
+    seed = min(config.seed for config in configs)
+    rows = []
+    for config in configs:
+        if config.seed == seed:
+            for i, errors in enumerate(gradient_errors(config, dataset, start), 1):
+                size = "-".join(map(str, config.layers[i - 1 : i + 1]))
+                figures = [f"{error:.1e}" for error in errors]
+                rows.append([config.experiment, config.normalize, config.precision, f"{i}: {size}", *figures])
+    told = (
+        f"Gradients of the first {configs[0].batch_size} training images at the "
+        f"{'given' if start else 'initial'} weights, seed {seed}; "
+        "Euclidean norm of the difference from float64, as a share of float64's."
+    )
+    columns = ["experiment", "normalisation", "precision", "layer", "weights", "biases"]
+    return Table([told], columns, rows, words=4)

@@ -1,0 +1,211 @@
+"""A network's products by numpy's BLAS, one layer and one kernel after the other."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from fastmlp.nn.inputs import Input
+from fastmlp.nn.layers import Dense
+from fastmlp.nn.optimizer import SGD
+from fastmlp_kernels import jit
+
+
+class Totals(NamedTuple):
+    """Sums over the rows that were worked on: of their losses in nats, of correct answers, and their number."""
+
+    loss: float
+    correct: int
+    rows: int
+
+
+class Engine(Protocol):
+    """How a network computes. Rows and labels were checked before."""
+
+    def train(
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        optimizer: SGD,
+        loss: float = 0.0,
+        weights: np.ndarray | None = None,
+    ) -> Totals:
+        """Take a step on each batch of the rows `order`; end after one whose loss is not finite, and return that loss.
+
+        loss : what to add the losses to, so that the total has the same bits in one call as in many
+        weights : of the rows of `inputs`, in the network's dtype, of mean 1; None: all count the same
+        """
+        ...
+
+    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
+        """Take a step on one batch x (N, D); return its mean loss before it and its correct answers."""
+        ...
+
+    def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """Fill each layer's dweight and dbias for one batch x (N, D); return its mean loss and correct answers."""
+        ...
+
+    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
+        """`gradients` of all rows of the inputs, as one batch."""
+        ...
+
+    def evaluate(
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        loss: float = 0.0,
+        weights: np.ndarray | None = None,
+    ) -> Totals:
+        """Go through the rows `order` without learning; loss and weights as for `train`."""
+        ...
+
+    def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (first row, logits (N, K) without their bias) batch by batch, in memory that the next one reuses."""
+        ...
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """The arrays of one batch of N rows: views of memory that all batch sizes share.
+
+    x (N, D) input; labels (N,) int64; h: the output of each layer, (N, H), the last one the logits (N, K), which the
+    loss turns into their gradient; delta: the gradient by the output of each hidden layer, (N, H)
+    """
+
+    x: np.ndarray
+    labels: np.ndarray
+    h: list[np.ndarray]
+    delta: list[np.ndarray]
+
+
+class Blas:
+    """The engine for float64, and for what BLAS measures faster.
+
+    parameters, gradient : flat, of which the layers' arrays are views: W1, b1, W2, b2, ...
+    """
+
+    def __init__(self, layers: list[Dense], parameters: np.ndarray, gradient: np.ndarray) -> None:
+        self._layers = layers
+        self._parameters, self._gradient = parameters, gradient
+        ends = list(accumulate(size for layer in layers for size in (layer.weight.size, layer.bias.size)))
+        starts = [0, *ends]
+        # weights and biases take turns, and biases do not decay
+        self._parts = [(slice(at, end), i % 2 == 0) for i, (at, end) in enumerate(zip(starts, ends, strict=False))]
+        self._memory = self._allocate(0)
+        self._views: dict[int, Buffers] = {}
+
+    def _allocate(self, n: int) -> Buffers:
+        first, dtype = self._layers[0].weight, self._layers[0].weight.dtype
+        units = [layer.bias.size for layer in self._layers]
+        return Buffers(
+            x=np.empty((n, len(first)), dtype),
+            labels=np.empty(n, np.int64),
+            h=[np.empty((n, size), dtype) for size in units],
+            delta=[np.empty((n, size), dtype) for size in units[:-1]],
+        )
+
+    def buffers(self, n: int) -> Buffers:
+        """Return the arrays for a batch of n rows; memory is allocated only when n exceeds all before it."""
+        if n > len(self._memory.x):
+            self._memory = self._allocate(n)
+            self._views.clear()
+        if n not in self._views:
+            full = self._memory
+            self._views[n] = Buffers(full.x[:n], full.labels[:n], [h[:n] for h in full.h], [d[:n] for d in full.delta])
+        return self._views[n]
+
+    def _forward(self, x: np.ndarray, buffers: Buffers) -> np.ndarray:
+        """Return the logits (N, K), without the output layer's bias: the loss adds it."""
+        for layer, h in zip(self._layers[:-1], buffers.h, strict=False):
+            layer.forward(x, h)
+            x = h
+        self._layers[-1].product(x, buffers.h[-1])
+        return buffers.h[-1]
+
+    def gradients(self, x: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, int]:
+        """Forward and backward over one batch; see `Engine`."""
+        layers, buffers = self._layers, self.buffers(len(x))
+        delta = self._forward(x, buffers)
+        loss, correct = jit.softmax_cross_entropy(delta, layers[-1].bias, labels, layers[-1].dbias, weights)
+        for i in range(len(layers) - 1, 0, -1):
+            layers[i].weight_gradient(buffers.h[i - 1], delta)
+            layers[i].input_gradient(delta, buffers.delta[i - 1])
+            delta = buffers.delta[i - 1]
+            layers[i - 1].activation_backward(delta, buffers.h[i - 1])
+        layers[0].weight_gradient(x, delta)
+        return loss, correct
+
+    def step(
+        self, x: np.ndarray, labels: np.ndarray, optimizer: SGD, weights: np.ndarray | None = None
+    ) -> tuple[float, int]:
+        """Take a step on one batch; see `Engine`."""
+        result = self.gradients(x, labels, weights)
+        optimizer.step(self._parameters, self._gradient, self._parts, len(x))
+        return result
+
+    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
+        """Forward and backward over all rows of the inputs; see `Engine`."""
+        x = self.buffers(len(inputs)).x
+        inputs.gather(np.arange(len(inputs)), x)
+        return self.gradients(x, labels)
+
+    def train(
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        optimizer: SGD,
+        loss: float = 0.0,
+        weights: np.ndarray | None = None,
+    ) -> Totals:
+        """Take a step on each batch; see `Engine`."""
+        total, correct = loss, 0
+        for start in range(0, len(order), batch_size):
+            index = order[start : start + batch_size]
+            buffers = self.buffers(len(index))
+            inputs.gather(index, buffers.x)
+            np.take(labels, index, out=buffers.labels, mode="clip")
+            mean, right = self.step(buffers.x, buffers.labels, optimizer, None if weights is None else weights[index])
+            total += mean * len(index)
+            correct += right
+            if not math.isfinite(mean):
+                return Totals(mean, correct, start + len(index))
+        return Totals(total, correct, len(order))
+
+    def evaluate(
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        loss: float = 0.0,
+        weights: np.ndarray | None = None,
+    ) -> Totals:
+        """Go through the rows; see `Engine`."""
+        correct = 0
+        for start, logits in self._logits(inputs, order, batch_size):
+            index = order[start : start + len(logits)]
+            part = None if weights is None else weights[index]
+            mean, right = jit.softmax_cross_entropy_eval(logits, self._layers[-1].bias, labels[index], part)
+            loss += mean * len(logits)
+            correct += right
+        return Totals(loss, correct, len(order))
+
+    def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield logits batch by batch; see `Engine`."""
+        return self._logits(inputs, np.arange(len(inputs)), batch_size)
+
+    def _logits(self, inputs: Input, order: np.ndarray, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
+        for start in range(0, len(order), batch_size):
+            index = order[start : start + batch_size]
+            buffers = self.buffers(len(index))
+            inputs.gather(index, buffers.x)
+            yield start, self._forward(buffers.x, buffers)

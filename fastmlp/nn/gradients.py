@@ -1,0 +1,181 @@
+"""The comparisons of `fastmlp.gradcheck`: backpropagated gradients with differences of the loss, in float64."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmlp.errors import ConfigError
+from fastmlp.nn.layers import Dense
+from fastmlp.nn.network import MLP
+from fastmlp.table import Table
+
+EPSILON = 1e-2  # the report's
+STEP = 5e-4  # along a random direction: truncation (~ step^4) and rounding (~ 1e-16 / step) are both near 1e-12
+TOLERANCE = 1e-8
+IMAGES = 64
+DIRECTIONS = 3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison of two gradients; `allowed` bounds their difference."""
+
+    name: str
+    numerical: float
+    backpropagated: float
+    allowed: float
+
+    @property
+    def difference(self) -> float:
+        """Return the absolute difference of the two."""
+        return abs(self.numerical - self.backpropagated)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is within its bound; a NaN never is."""
+        return self.difference <= self.allowed
+
+
+class Move(NamedTuple):
+    """One parameter array of the model, the gradient that backpropagation leaves for it, and where it is moved."""
+
+    parameter: np.ndarray
+    gradient: np.ndarray
+    direction: np.ndarray
+
+
+class Line:
+    """The loss along a straight line through the parameters, over images with no kink within `reach` of its start."""
+
+    def __init__(self, model: MLP, x: np.ndarray, labels: np.ndarray, moves: Sequence[Move], reach: float) -> None:
+        self.model, self.x, self.labels, self.moves = model, x, labels, moves
+        if model.layers[0].activation == "relu":
+            with self.moved(-reach):
+                before = self._switches()
+            with self.moved(reach):
+                clear = np.all(before == self._switches(), axis=1)
+            if not clear.any():
+                raise ConfigError("No image keeps clear of the kinks of so many ReLU units: name fewer units.")
+            self.x, self.labels = x[clear], labels[clear]
+
+    @contextmanager
+    def moved(self, t: float) -> Iterator[None]:
+        """Hold the parameters at distance `t` along the line."""
+        starts = [move.parameter.copy() for move in self.moves]
+        for move in self.moves:
+            move.parameter[...] += t * move.direction
+        try:
+            yield
+        finally:
+            for move, start in zip(self.moves, starts, strict=True):
+                move.parameter[...] = start
+
+    def _switches(self) -> np.ndarray:
+        h, on = self.x, []
+        for layer in self.model.layers[:-1]:
+            h = np.maximum(h @ layer.weight + layer.bias, 0)
+            on.append(h > 0)
+        return np.hstack(on)
+
+    def loss(self, t: float) -> float:
+        """Mean loss at distance `t`, by the forward pass alone."""
+        with self.moved(t):
+            return self.model.evaluate(self.x, self.labels)[0]
+
+    def central_difference(self, t: float) -> float:
+        """Slope at 0 from the losses at `t` and `-t`, with an error of order t^2."""
+        return (self.loss(t) - self.loss(-t)) / (2 * t)
+
+    def backpropagated(self) -> float:
+        """Slope at 0 from the gradients that the network computes."""
+        self.model.loss_and_gradients(self.x, self.labels)
+        return float(sum(np.vdot(move.gradient, move.direction) for move in self.moves))
+
+
+def check_weight(model: MLP, x: np.ndarray, labels: np.ndarray, name: str, move: Move) -> Check:
+    """Compare one weight's gradient with the central difference at EPSILON, within its O(EPSILON^2)."""
+    line = Line(model, x, labels, [move], EPSILON)
+    whole, half = line.central_difference(EPSILON), line.central_difference(EPSILON / 2)
+    error = 4 / 3 * abs(whole - half)  # C EPSILON^2, as whole - half is three quarters of it
+    rounding = 4 * np.spacing(line.loss(0)) / EPSILON
+    return Check(name, whole, line.backpropagated(), allowed=1.25 * error + rounding)  # 1.25: the terms after e^2
+
+
+def check_direction(model: MLP, x: np.ndarray, labels: np.ndarray, name: str, moves: Sequence[Move]) -> Check:
+    """Compare the slope along one direction with a fourth-order difference, to TOLERANCE relative."""
+    line = Line(model, x, labels, moves, 2 * STEP)
+    numerical = (4 * line.central_difference(STEP) - line.central_difference(2 * STEP)) / 3
+    slope = line.backpropagated()
+    # A direction can happen to lie almost level; then the slope that such a direction usually has is the measure.
+    usual = np.sqrt(sum(np.vdot(move.gradient**2, move.direction**2) for move in moves))
+    return Check(name, numerical, slope, allowed=TOLERANCE * max(abs(slope), usual))
+
+
+def single_weights(model: MLP, rng: np.random.Generator) -> Iterator[tuple[str, Move]]:
+    """Yield an output bias, a hidden bias, two hidden-to-output and two input-to-hidden weights, picked at random."""
+    first, last = model.layers[0], model.layers[-1]
+    for name, layer in (("output bias", last), ("hidden bias", first)):
+        unit = int(rng.integers(len(layer.bias)))
+        yield f"{name} {unit}", _one(layer.bias, layer.dbias, unit)
+    for source, target, layer in (("hidden", "output", last), ("input", "hidden", first)):
+        for flat in rng.choice(layer.weight.size, size=2, replace=False):
+            place = np.unravel_index(flat, layer.weight.shape)
+            yield f"{source} {place[0]} to {target} {place[1]}", _one(layer.weight, layer.dweight, place)
+
+
+def _one(parameter: np.ndarray, gradient: np.ndarray, place: int | tuple[np.intp, ...]) -> Move:
+    direction = np.zeros_like(parameter)
+    direction[place] = 1
+    return Move(parameter, gradient, direction)
+
+
+def random_moves(layer: Dense, rng: np.random.Generator) -> list[Move]:
+    """Move all of a layer's weights and biases so that each of its sums moves by about 1 a unit of distance."""
+    dweight = rng.standard_normal(layer.weight.shape) / np.sqrt(len(layer.weight))
+    dbias = rng.standard_normal(layer.bias.shape)
+    return [Move(layer.weight, layer.dweight, dweight), Move(layer.bias, layer.dbias, dbias)]
+
+
+def run_checks(layers: Sequence[int], activation: str, seed: int = 0) -> tuple[list[Check], list[Check]]:
+    """Check one freshly drawn network on random images.
+
+    Returns the six single weights and the random directions. Raises ConfigError for layers that make no network with
+    a hidden layer.
+    """
+    if len(layers) < 3:
+        raise ConfigError(f"layers is {list(layers)}; allowed are inputs, at least one hidden layer, and classes.")
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; allowed is a whole number of at least 0.")
+    rng = np.random.default_rng(seed)
+    model = MLP(list(layers), activation, precision="float64", rng=rng)
+    for layer in model.layers:
+        layer.bias[...] = 0.1 * rng.standard_normal(layer.bias.shape)
+    pixels = rng.integers(0, 256, (IMAGES, layers[0])).astype(np.float64)
+    x = (pixels - pixels.mean()) / pixels.std()
+    labels = rng.integers(0, layers[-1], IMAGES)
+    weights = [check_weight(model, x, labels, name, move) for name, move in single_weights(model, rng)]
+    parts = [(f"layer {i}", [layer]) for i, layer in enumerate(model.layers, start=1)]
+    directions = [
+        check_direction(model, x, labels, name, [move for layer in part for move in random_moves(layer, rng)])
+        for name, part in [*parts, ("all layers", model.layers)]
+        for _ in range(DIRECTIONS)
+    ]
+    return weights, directions
+
+
+def to_table(checks: Sequence[Check], heading: str, facts: Sequence[str] = ()) -> Table:
+    """Return the comparisons as a table."""
+    rows = [
+        [
+            check.name,
+            *(f"{figure:.9e}" for figure in (check.numerical, check.backpropagated)),
+            *(f"{figure:.1e}" for figure in (check.difference, check.allowed)),
+            "pass" if check.passed else "FAIL",
+        ]
+        for check in checks
+    ]
+    columns = [heading, "numerical", "backpropagated", "difference", "allowed", "verdict"]
+    return Table(facts, columns, rows, words=1, verdict=True)

@@ -1,0 +1,93 @@
+"""The fully connected layer: two matrix products and one fused kernel each way."""
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.errors import DataError
+from fastmlp.nn.activations import activation_named
+from fastmlp.nn.initializers import initial_weight, resolve
+from fastmlp_kernels import _check
+
+
+def _copy_into(array: np.ndarray, name: str, values: npt.ArrayLike) -> None:
+    _check.unmasked(**{name: values})
+    values = np.asarray(values)
+    if values.shape != array.shape:
+        raise DataError(f"{name} is given with shape {values.shape}, this layer's has {array.shape}")
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"{name} is given as {values.dtype}, expected real numbers")
+    with np.errstate(over="ignore"):
+        own = values.astype(array.dtype)
+    if not np.isfinite(own).all():
+        raise DataError(f"{name} is given with NaN, infinity, or a number that {array.dtype} cannot hold")
+    array[...] = own
+
+
+class Dense:
+    """act(x W + b): parameters and their gradients. It owns no activations: the caller passes the buffers.
+
+    weight : (D, H), bias : (H,), dweight and dbias of the same shapes; C-contiguous, float32 or float64. What is
+    assigned to weight or bias is copied into them; DataError where its shape is another, or where it holds no numbers
+    that are finite in the layer's dtype.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        activation: str,
+        *,
+        rng: np.random.Generator,
+        init: str = "auto",
+        dtype: np.dtype | type = np.float32,
+    ) -> None:
+        self.activation = activation
+        self._act = activation_named(activation)
+        weight = initial_weight(resolve(init, activation), inputs, units, np.dtype(dtype), rng)
+        self._weight, self._bias = weight, np.zeros(units, dtype)
+        self.dweight, self.dbias = np.zeros_like(weight), np.zeros(units, dtype)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """The weights W (D, H)."""
+        return self._weight
+
+    @weight.setter
+    def weight(self, values: npt.ArrayLike) -> None:
+        _copy_into(self._weight, "weight", values)
+
+    @property
+    def bias(self) -> np.ndarray:
+        """The bias b (H,)."""
+        return self._bias
+
+    @bias.setter
+    def bias(self, values: npt.ArrayLike) -> None:
+        _copy_into(self._bias, "bias", values)
+
+    def live_in(self, parameters: np.ndarray, gradient: np.ndarray) -> None:
+        """Make the layer's arrays views of flat ones (D H + H,), weight before bias, and take the values there."""
+        size = self._weight.size
+        self._weight, self._bias = parameters[:size].reshape(self._weight.shape), parameters[size:]
+        self.dweight, self.dbias = gradient[:size].reshape(self._weight.shape), gradient[size:]
+
+    def product(self, x: np.ndarray, z: np.ndarray) -> None:
+        """Z (N, H) <- x W, without the bias."""
+        np.matmul(x, self.weight, out=z)
+
+    def forward(self, x: np.ndarray, h: np.ndarray) -> None:
+        """H (N, H) <- act(x W + b) for x (N, D)."""
+        self.product(x, h)
+        self._act.forward(h, self.bias)
+
+    def activation_backward(self, delta: np.ndarray, h: np.ndarray) -> None:
+        """In place: delta (N, H), the gradient by the output h, becomes that by x W + b; fills dbias."""
+        self._act.backward(delta, h, self.dbias)
+
+    def weight_gradient(self, x: np.ndarray, delta: np.ndarray) -> None:
+        """Fill dweight <- x^T delta."""
+        np.matmul(x.T, delta, out=self.dweight)
+
+    def input_gradient(self, delta: np.ndarray, dx: np.ndarray) -> None:
+        """Dx (N, D) <- delta W^T."""
+        np.matmul(delta, self.weight.T, out=dx)

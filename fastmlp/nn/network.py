@@ -1,0 +1,299 @@
+"""The multi-layer perceptron: a stack of Dense layers under softmax cross-entropy."""
+
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastmlp.errors import ConfigError, DataError
+from fastmlp.nn.activations import activation_named
+from fastmlp.nn.blas import Blas, Engine, Totals
+from fastmlp.nn.checks import check_count, check_name, generator, is_whole
+from fastmlp.nn.inputs import ArrayInput, Input, as_input, checked_labels, checked_rows, checked_weights
+from fastmlp.nn.layers import Dense
+from fastmlp.nn.optimizer import SGD, check_optimizer
+from fastmlp.nn.precision import MATMULS, PRECISIONS
+from fastmlp.nn.slices import Slices
+from fastmlp.nn.threads import check_threads, usable_cores
+from fastmlp_kernels import _check, jit
+from fastmlp_kernels._align import aligned_zeros
+
+if TYPE_CHECKING:
+    from fastmlp.nn.fit import FitResult, History, Validation
+
+
+class MLP:
+    """A multi-layer perceptron with softmax output.
+
+    layers : sizes from input to output, such as [3072, 128, 20]: two weight layers
+    activation : of the hidden layers, a key of `fastmlp.nn.activations.ACTIVATIONS`
+    init : "auto" (He for ReLU, LeCun otherwise) or a key of `fastmlp.nn.initializers.INITIALIZERS`
+    precision : "float32", "float64", "bfloat16": both operands of every product rounded to bfloat16, all the rest in
+        float32 (weights, sums, activations, loss, update), or "int8": the first layer's products are of uint8 pixels
+        as they are and of operands rounded to 8 bits, and those of wide layers above wide ReLU layers (see
+        `precision.byte_layers`), all the rest float32; for an `ImageInput` alone
+    matmul : "packed", whole steps in this package's compiled code, or "blas", numpy's products; float64 is always
+        "blas", bfloat16 and int8 "packed". None: "packed" where there is the choice; `runs.autotune` measures it
+    threads : of a packed network; all usable cores where None. BLAS takes its own, see `fastmlp.nn.threads`
+    rng : generator or seed for the initial weights
+
+    The trained parameters are in `.layers[i].weight` (D, H) and `.bias` (H,), views of the flat array `.parameters`:
+    W1, b1, W2, b2, ...; their gradients in `.dweight`, `.dbias` and `.gradient`. Raises ConfigError for settings that
+    do not fit. Not safe for use from two threads at once: calls share one set of buffers. `.history` is that of the
+    last `fit`, up to where it came.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int],
+        activation: str = "tanh",
+        *,
+        init: str = "auto",
+        precision: str = "float32",
+        matmul: str | None = None,
+        threads: int | None = None,
+        rng: np.random.Generator | int = 0,
+    ) -> None:
+        sizes = tuple(layers) if np.iterable(layers) else ()
+        if len(sizes) < 2 or not all(is_whole(size, 1) for size in sizes):
+            raise ConfigError(f"layers are {layers!r}, expected two or more positive sizes such as [3072, 128, 20]")
+        check_name("precision", precision, PRECISIONS)
+        ways, dtype = MATMULS[precision], np.float64 if precision == "float64" else np.float32
+        if matmul not in (None, *ways):
+            raise ConfigError(f"matmul is {matmul!r}, allowed for {precision}: {', '.join(ways)}")
+        activation_named(activation)  # also where no hidden layer will look it up
+        self.threads = usable_cores() if threads is None else threads
+        check_threads(self.threads)
+        rng, hidden = generator(rng), len(sizes) - 2
+        self.sizes, self.precision, self.matmul, self.dtype = sizes, precision, matmul or ways[0], np.dtype(dtype)
+        self.layers = [
+            Dense(d, h, activation if i < hidden else "identity", rng=rng, init=init, dtype=dtype)
+            for i, (d, h) in enumerate(pairwise(sizes))
+        ]
+        own = [array.ravel() for layer in self.layers for array in (layer.weight, layer.bias)]
+        self.parameters, self.gradient = (aligned_zeros(sum(array.size for array in own), dtype) for _ in range(2))
+        np.concatenate(own, out=self.parameters)
+        self._began_with: np.ndarray | None = None  # what `fit` begins anew from
+        self._was_given = False  # whether these were assigned, rather than drawn
+        self._left = self._digest()  # of the weights as they were drawn, or as the last `fit` left them
+        self.history: History | None = None
+        self._slices = Slices()
+        self._engine = self._make_engine()
+
+    def _digest(self) -> int:
+        return zlib.crc32(self.parameters.data)
+
+    def _make_engine(self) -> Engine:
+        at = 0
+        for layer in self.layers:
+            end = at + layer.weight.size + layer.bias.size
+            layer.live_in(self.parameters[at:end], self.gradient[at:end])
+            at = end
+        if self.matmul == "blas":
+            return Blas(self.layers, self.parameters, self.gradient)
+        from fastmlp.nn.packed.engine import Packed  # here: half a second that BLAS networks do not need
+
+        activation = self.layers[0].activation
+        return Packed(self.sizes, activation, self.parameters, self.gradient, self.precision, self.threads)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the engine: threads cannot be copied or pickled, and a copy's layers are no views any more."""
+        return {name: value for name, value in self.__dict__.items() if name != "_engine"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name in ("parameters", "gradient"):  # joblib may hand them over as read-only memory maps
+            setattr(self, name, np.require(state[name], requirements=["W", "ENSUREARRAY"]))
+        self._engine = self._make_engine()
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of weights and biases."""
+        return self.parameters.size
+
+    def _checked_batch(self, x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        _check.unmasked(x=x)
+        x = np.asarray(x)
+        if x.ndim != 2 or x.shape[1] != self.sizes[0] or len(x) == 0:
+            raise DataError(f"batch has shape {x.shape}, expected (N, {self.sizes[0]}) with N above 0")
+        if x.dtype != self.dtype:
+            raise DataError(f"batch has dtype {x.dtype}, this network computes in {self.dtype}: use .astype")
+        return np.ascontiguousarray(x), checked_labels(labels, len(x), self.sizes[-1])
+
+    def loss_and_gradients(self, x: Input | np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """Forward and backward over one batch; leaves the gradients in each layer's `dweight` and `dbias`.
+
+        x : (N, D) of the network's dtype, or an `ImageInput`; labels : (N,) integers in [0, K)
+        Returns (mean cross-entropy in nats, number of correct answers). Raises DataError where they do not fit.
+        """
+        if isinstance(x, Input):
+            return self._engine.input_gradients(*self._checked_rows(x, labels)[:2])
+        return self._engine.gradients(*self._checked_batch(x, labels))
+
+    def train_step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
+        """One step of the optimiser on one batch; arguments and result as for `loss_and_gradients`.
+
+        The loss is that before the step.
+        """
+        check_optimizer(optimizer, self.dtype)
+        return self._engine.step(*self._checked_batch(x, labels), optimizer)
+
+    def train_epoch(
+        self, x: Input | np.ndarray, labels: np.ndarray, optimizer: SGD, order: np.ndarray, batch_size: int = 1024
+    ) -> tuple[float, float]:
+        """Take a step on each batch of the rows `order`, the last one smaller: the fast way for a loop of one's own.
+
+        x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K); order : integers in [0, M)
+        Returns (mean loss in nats, accuracy as a fraction), each batch before its step. A batch whose loss is not
+        finite is the last one. Raises DataError or ConfigError where the arguments do not fit.
+        """
+        inputs, labels, _ = self._checked_rows(x, labels)
+        check_count("batch_size", batch_size)
+        check_optimizer(optimizer, self.dtype)
+        order = checked_rows("order", order, len(inputs))
+        return self._train_epoch(inputs, labels, order, batch_size, optimizer)
+
+    def _train_epoch(
+        self,
+        inputs: Input,
+        labels: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        optimizer: SGD,
+        on_batch: Callable[[int], None] | None = None,
+        weights: np.ndarray | None = None,
+    ) -> tuple[float, float]:
+        """`train_epoch` of arguments that were checked; on_batch(rows done) several times."""
+
+        def train(rows: np.ndarray, loss: float) -> Totals:
+            return self._engine.train(inputs, labels, rows, batch_size, optimizer, loss, weights)
+
+        totals = Totals(0.0, 0, 0)
+        for totals in self._slices.run("train", train, order, batch_size):
+            if not math.isfinite(totals.loss):
+                break
+            if on_batch is not None:
+                on_batch(totals.rows)
+        return totals.loss / totals.rows, totals.correct / totals.rows
+
+    def fit(
+        self,
+        x: "Input | np.ndarray",
+        labels: np.ndarray,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+        validation: "Validation | None" = None,
+        optimizer: SGD | None = None,
+        epochs: int = 100,
+        batch_size: int = 1024,
+        patience: int = 5,
+        stopping: str = "rises",
+        schedule: str = "constant",
+        warm_start: bool = False,
+        rng: np.random.Generator | int = 0,
+        on_epoch: "Callable[[int, History], bool | None] | None" = None,
+    ) -> "FitResult":
+        """Train with mini-batches; see `fastmlp.nn.fit.fit` for the arguments. The optimiser is `SGD()` by default.
+
+        warm_start : whether to train on from the weights that are there
+
+        Without it, a further call begins anew: from the weights that the first call began with, whatever these became.
+        Weights that were assigned, or trained by other means, since they were drawn or since the last call, are not
+        thrown away: this call begins with them, and those after it anew from them. The velocity begins at zero in each
+        call. With a validation set, weights that were not just drawn are kept where no epoch has a lower loss.
+        """
+        from fastmlp.nn.fit import fit  # here, as fit knows the network
+
+        given = self._digest() != self._left
+        goes_on = warm_start and self._began_with is not None
+        if given or self._began_with is None:
+            self._began_with, self._was_given = self.parameters.copy(), given
+        options: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "patience": patience}
+        options |= {"stopping": stopping, "schedule": schedule, "on_epoch": on_epoch, "rng": rng}
+        options |= {"sample_weight": sample_weight, "validation": validation}
+        options |= {"start": None if goes_on else self._began_with, "keep_start": goes_on or self._was_given}
+        try:
+            return fit(self, x, labels, optimizer=SGD() if optimizer is None else optimizer, **options)
+        finally:
+            self._left = self._digest()
+
+    def _checked_rows(
+        self, x: Input | np.ndarray, labels: np.ndarray, weights: npt.ArrayLike | None = None
+    ) -> tuple[Input, np.ndarray, np.ndarray | None]:
+        inputs = self._checked_input(x)
+        if weights is not None:
+            weights = checked_weights(weights, len(inputs), self.dtype)
+        return inputs, checked_labels(labels, len(inputs), self.sizes[-1]), weights
+
+    def _checked_input(self, x: Input | np.ndarray) -> Input:
+        inputs = as_input(x)
+        if isinstance(inputs, ArrayInput):
+            inputs.check_fits(self.dtype)
+        if len(inputs) == 0:
+            raise DataError("inputs have no rows, expected at least one")
+        if inputs.features != self.sizes[0]:
+            raise DataError(f"inputs have {inputs.features} features, this network takes {self.sizes[0]}")
+        return inputs
+
+    def evaluate(
+        self,
+        x: Input | np.ndarray,
+        labels: np.ndarray,
+        batch_size: int = 1024,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> tuple[float, float]:
+        """Mean cross-entropy in nats and accuracy as a fraction, over all rows of x.
+
+        x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K)
+        sample_weight : (M,) numbers from 0 on: the loss is the weighted mean; the accuracy is not weighted
+        """
+        inputs, labels, weights = self._checked_rows(x, labels, sample_weight)
+        check_count("batch_size", batch_size)
+        totals = self._evaluate(inputs, labels, np.arange(len(inputs)), batch_size, weights)
+        return totals.loss / totals.rows, totals.correct / totals.rows
+
+    def _evaluate(
+        self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, weights: np.ndarray | None
+    ) -> Totals:
+        def evaluate(rows: np.ndarray, loss: float) -> Totals:
+            return self._engine.evaluate(inputs, labels, rows, batch_size, loss, weights)
+
+        *_, totals = self._slices.run("evaluate", evaluate, order, batch_size)
+        return totals
+
+    def predict_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
+        """Probability of each class, (M, K), for x an (M, D) array or an `ImageInput`; DataError where it overflows."""
+        return self._of_logits(x, batch_size, jit.softmax)
+
+    def predict_log_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
+        """Logarithm of `predict_proba`, of the logits themselves: exact where a probability rounds to 0 or 1."""
+        return self._of_logits(x, batch_size, jit.log_softmax)
+
+    def predict(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
+        """Most probable class of each row, (M,) int64."""
+        return self.predict_proba(x, batch_size).argmax(axis=1)
+
+    def _of_logits(
+        self, x: Input | np.ndarray, batch_size: int, kernel: Callable[[np.ndarray, np.ndarray], None]
+    ) -> np.ndarray:
+        """Return what a kernel (logits, out) makes of each row's logits, (M, K); DataError unless it is finite."""
+        inputs = self._checked_input(x)
+        check_count("batch_size", batch_size)
+        out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
+            for start, logits in self._engine.logits(inputs, batch_size):
+                logits += self.layers[-1].bias
+                kernel(logits, out[start : start + len(logits)])
+            finite = math.isfinite(out.sum(dtype=np.float64)) or np.isfinite(out).all()
+        if not finite:
+            row = int(np.argmin(np.isfinite(out).all(axis=1)))
+            raise DataError(
+                f"the outputs of row {row} overflow {self.dtype}: scale inputs as those that the network learnt from "
+                "were, to about 1 each; where its weights are not finite themselves, train it anew with a lower lr"
+            )
+        return out

@@ -1,0 +1,36 @@
+"""Cuts long compiled work into short calls, between which Python can look at Ctrl-C and at a progress bar."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from fastmlp.nn.blas import Totals
+
+# Seconds between looks at Ctrl-C and the progress bar: short for a person, long against a call's own cost.
+SLICE = 0.1
+
+
+class Slices:
+    """Cuts long work into calls of about SLICE seconds: compiled code cannot be interrupted.
+
+    Where the cuts are does not show in the totals. How many batches a call may take is learnt from the calls before.
+    """
+
+    def __init__(self) -> None:
+        self._batches: dict[tuple[str, int], int] = {}  # by kind of work and batch size
+
+    def run(
+        self, kind: str, work: Callable[[np.ndarray, float], Totals], order: np.ndarray, batch_size: int
+    ) -> Iterator[Totals]:
+        """Call work(rows, loss so far) on successive parts of `order`; yield the totals after each."""
+        done, batches = Totals(0.0, 0, 0), self._batches.get((kind, batch_size), 1)
+        while done.rows < len(order):
+            start = time.perf_counter()
+            part = work(order[done.rows : done.rows + batches * batch_size], done.loss)
+            seconds = time.perf_counter() - start
+            done = Totals(part.loss, done.correct + part.correct, done.rows + part.rows)
+            yield done
+            worked = -(-part.rows // batch_size)  # fewer than allowed at the end
+            batches = min(2 * batches, 1 + int(worked * SLICE / seconds)) if seconds > 0 else 2 * batches
+            self._batches[kind, batch_size] = batches

@@ -1,0 +1,168 @@
+"""Learning curves: of one run, and of all runs of an experiment together."""
+
+from collections.abc import Mapping, Sequence
+from math import inf, isfinite, log
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.report.plots.style import BLUE, INK, NARROW, ORANGE, SMALL, WIDE, blank, colour_of, new_figure, short
+from fastmlp.report.tables import title
+from fastmlp.runs.results import RunResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_PANELS, MOST_TOLD, MOST_LINES = 16, 3, 8
+_HUGE = 1e300  # a loss that is still to be added to another
+_FLAT = 1e-12  # values that differ by less are drawn as one
+_SHOWN = (("loss", "cross-entropy in nats", 1.0), ("accuracy", "accuracy in %", 100.0))
+
+
+def limits_of(runs: Sequence[RunResult], what: str) -> dict[int, float]:
+    """Return, by number of classes, the value above which curves are cut off, so that none presses the others flat.
+
+    Of the loss it is twice that of guessing or, where most runs are above that, twice that of their better quarter, but
+    no more than ten times that of guessing.
+    """
+    limits = {}
+    for classes in dict.fromkeys(run.config.layers[-1] for run in runs):
+        series = [run.history["val_loss"] for run in runs if run.config.layers[-1] == classes]
+        losses = [np.clip(np.array(one, np.float64), -_HUGE, _HUGE) for one in series]
+        usual = [np.nanmedian(some) for some in losses if not np.isnan(some).all()]
+        better = np.quantile(usual, 0.25, method="lower") if usual else 0.0
+        anchor = min(max(log(classes), float(better)), 5 * log(classes))
+        limits[classes] = 2 * anchor if what == "loss" else inf
+    return limits
+
+
+def leaves(run: RunResult, name: str, limits: Mapping[int, float]) -> int | None:
+    """Return the first epoch in which this series of the run is above its limit or not finite, None where none is."""
+    limit = limits[run.config.layers[-1]]
+    return next((i for i, v in enumerate(run.history[name], 1) if not isfinite(v) or abs(v) > limit), None)
+
+
+def about_cut(runs: Sequence[RunResult], what: str) -> str:
+    """Return in words which of these runs' validation curves leave their figure; nothing where none does."""
+    limits = limits_of(runs, what)
+    gone = [run for run in runs if leaves(run, f"val_{what}", limits)]
+    if not gone:
+        return ""
+    ends = " or ".join(dict.fromkeys(f"{limits[run.config.layers[-1]]:.1f}" for run in gone))
+    above = f"above {ends} nats or " if what == "loss" else ""
+    told = "; ".join(title(run.config) for run in gone[:MOST_TOLD])
+    more = f"; and {len(gone) - MOST_TOLD} more" if len(gone) > MOST_TOLD else ""
+    where = f"Where the {what} is {above}no longer a number, a curve leaves the figure, with a triangle"
+    return f" {where}: {len(gone)} of {len(runs)} do, {told}{more}."
+
+
+def run_curves(run: RunResult, narrow: bool = False) -> "Figure":
+    """Draw loss and accuracy of a run, on its training and validation images, with its best epoch and its end."""
+    shape, size = ((2, 1), (NARROW, 5.4)) if narrow else ((1, 2), (WIDE, 3.5))
+    figure, both = new_figure(*shape, width=size[0], height=size[1])
+    for axes, (what, label, unit) in zip(both, _SHOWN, strict=True):
+        parts = (("train", "training", BLUE), ("val", "validation", ORANGE))
+        lines = [(run, f"{part}_{what}", colour, name) for part, name, colour in parts]
+        limits = limits_of([run], what)
+        _lines([axes], [lines], unit, limits)
+        if run.best_epoch:
+            far = 9 * limits[run.config.layers[-1]]
+            best = unit * np.clip(run.history[f"val_{what}"][run.best_epoch - 1], -far, far)
+            axes.axvline(run.best_epoch, color=INK, linewidth=0.8, linestyle=":")
+            axes.plot([run.best_epoch], [best], "o:", color=INK, linewidth=0.8, markerfacecolor=ORANGE, markersize=6,
+                zorder=4, label=f"best epoch, {run.best_epoch}")  # fmt: skip
+        stopped = run.status == "done" and run.epochs < run.config.epochs
+        end = {"done": "stopped early" if stopped else "last epoch"}.get(run.status, run.status)
+        axes.axvline(run.epochs, color=INK, linewidth=1.2, label=f"{end}, {run.epochs}")
+        axes.set(xlabel="epoch", ylabel=label)
+    # Above both panels, as there is no place within them that no curve can take.
+    handles, labels = both[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2 if narrow else 4)
+    return figure
+
+
+def experiments_together(runs: Sequence[RunResult], what: str, narrow: bool = False) -> "Figure":
+    """Draw the validation loss or accuracy of all runs, a panel an experiment and a colour a normalisation.
+
+    Panels of as many classes have one scale. what : "loss" or "accuracy"; of a large search all are in one panel
+    """
+    label, unit = next((text, unit) for name, text, unit in _SHOWN if name == what)
+    names = list(dict.fromkeys(run.experiment for run in runs))
+    if together := len(names) > MOST_PANELS:
+        names = [f"{len(names)} candidates, {len(runs)} runs"]
+    columns = min(2 if narrow else 4, len(names))
+    rows = -(-len(names) // columns)
+    if narrow:
+        width, height = NARROW, 0.9 + (3.0 if columns == 1 else 1.9) * rows
+    else:
+        width, height = max(5.0, WIDE / 4 * columns), 0.8 + (3.0 if columns == 1 else 2.1) * rows
+    figure, panels = new_figure(rows, columns, width=width, height=height)
+    for panel in panels[len(names) :]:
+        blank(panel)
+    lines = [
+        [(run, f"val_{what}", colour_of(run.normalize), run.normalize)
+            for run in runs if together or run.experiment == name] for name in names
+    ]  # fmt: skip
+    limits = limits_of(runs, what)
+    classes = [some[0][0].config.layers[-1] for some in lines]
+    for count in dict.fromkeys(classes):
+        here = [i for i, one in enumerate(classes) if one == count]
+        _lines([panels[i] for i in here], [lines[i] for i in here], unit, limits, linewidth=1.1)
+    for i, axes in enumerate(panels[: len(names)]):
+        axes.tick_params(labelleft=i % columns == 0 or classes[i] != classes[i - 1])
+    for axes, name in zip(panels, names, strict=False):
+        letters = int(width / columns / 0.075)  # inches that one takes, and the room between panels
+        told = short(name, 120)
+        parts = [told] if len(told) <= letters else told.split(", ")
+        told = [line for part in parts for line in wrap(part, letters)]
+        if len(told) > MOST_LINES:
+            told[MOST_LINES - 1 :] = ["…"]
+        axes.set_title("\n".join(told), fontsize=SMALL)
+    handles = {text: line for panel in panels for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 if narrow else len(handles))
+    figure.supxlabel("epoch", fontsize=9)
+    figure.supylabel(f"validation {label}", fontsize=9)
+    return figure
+
+
+def _lines(
+    panels: "Sequence[Axes]",
+    lines: Sequence[Sequence[tuple[RunResult, str, str, str]]],
+    unit: float,
+    limits: Mapping[int, float],
+    **options: Any,
+) -> None:
+    """Draw runs' series into panels of one scale: of each line its run, its series, its colour and its name.
+
+    A line that passes its limit leaves through the top; a triangle marks where it does so, or is no longer a number.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    runs = [(run, series) for some in lines for run, series, *_ in some]
+    shown = [
+        v
+        for run, series in runs
+        for v in run.history[series]
+        if isfinite(v) and abs(v) <= limits[run.config.layers[-1]]
+    ]
+    least, most = (unit * end(shown or [0.0, 1.0]) for end in (min, max))
+    room = 0.05 * (most - least) if most - least > _FLAT else 0.05
+    epochs = max(run.epochs for run, _ in runs)
+    aside = 0.04 * max(1, epochs - 1)
+    for axes, some in zip(panels, lines, strict=False):
+        told: set[str] = set()
+        for run, series, colour, name in some:
+            far = 9 * limits[run.config.layers[-1]]
+            values = np.clip(run.history[series], -far, far)  # outside the panel, but not by 1e35
+            marker = "." if len(values) < 3 else ""  # one epoch makes no line
+            axes.plot(np.arange(1, len(values) + 1), unit * values, color=colour, marker=marker,
+                label=None if name in told else name, **options)  # fmt: skip
+            told.add(name)
+            if gone := leaves(run, series, limits):
+                up = series.endswith("loss")
+                axes.plot([gone], [float(up)], "^" if up else "v", color=colour, markersize=6, clip_on=False,
+                    transform=axes.get_xaxis_transform())  # fmt: skip
+        axes.set(xlim=(1 - aside, max(2, epochs) + aside), ylim=(least - room, most + room))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))

@@ -1,0 +1,129 @@
+"""Pictures of images: one of each class, the mistakes, and a network's first weights; and its confusion matrix."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.data import Dataset
+from fastmlp.report.plots.style import MAP, NARROW, SMALL, WIDE, class_words, colour_bar, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_UNITS, MOST_MISTAKES, MOST_NAMES = 64, 20, 30
+
+
+def as_picture(row: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the planes (3 * S * S,) of an image as (S, S, 3)."""
+    side = int((len(row) // 3) ** 0.5)
+    return row.reshape(3, side, side).transpose(1, 2, 0)
+
+
+@dataclass
+class Tiles:
+    """Pictures (S, S, 3) of uint8, each with a text over it."""
+
+    pictures: list[NDArray[np.uint8]]
+    texts: list[str]
+    columns: int
+
+    def figure(self) -> "Figure":
+        """Draw them in rows of so many columns."""
+        from matplotlib.figure import Figure
+
+        columns = max(1, min(self.columns, len(self.pictures)))
+        side, rows = WIDE / columns, max(1, -(-len(self.pictures) // columns))
+        letters = int(side / 0.066)  # inches that a letter takes
+        told = ["\n".join(wrap(text, letters, break_long_words=_is_broken(text, letters))) for text in self.texts]
+        lines = max((1 + text.count("\n") for text in told if text), default=0)
+        words = 0.135 * lines + 0.05
+        height = rows * (side + words)
+        figure = Figure(figsize=(WIDE, height))  # placed by hand: the solver of layouts takes seconds for so many axes
+        for i, (picture, text) in enumerate(zip(self.pictures, told, strict=True)):
+            row, column = divmod(i, columns)
+            bottom = height - (row + 1) * (side + words)
+            axes = figure.add_axes((column / columns, bottom / height, 0.94 / columns, 0.94 * side / height))
+            axes.set_axis_off()
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_title(text, fontsize=7, pad=2, linespacing=1.1)
+        return figure
+
+
+def _is_broken(text: str, letters: int) -> bool:
+    """Whether a word in it is so long that it would reach into the next picture; one a little too long may stay."""
+    return any(len(word) > 1.4 * letters for word in text.split())
+
+
+def class_samples(dataset: Dataset, kind: str, seed: int = 0) -> Tiles:
+    """Show one training image of each class that has one, taken at random."""
+    rng, labels, names = np.random.default_rng(seed), dataset.train_labels[kind], dataset.label_names[kind]
+    there = [k for k in range(len(names)) if (labels == k).any()]
+    picked = [int(rng.choice(np.flatnonzero(labels == k))) for k in there]
+    words = class_words(names)
+    texts = [words[k] for k in there]
+    return Tiles([as_picture(dataset.train_images[i]) for i in picked], texts, 10)
+
+
+def mistakes(dataset: Dataset, kind: str, probabilities: NDArray[np.floating]) -> Tiles:
+    """Show the test images of which the network was most certain, wrongly."""
+    labels, names = dataset.test_labels[kind], class_words(dataset.label_names[kind])
+    said = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(said != labels)
+    worst = wrong[np.argsort(-probabilities[wrong, said[wrong]], kind="stable")][:MOST_MISTAKES]
+    texts = [f"{100 * probabilities[i, said[i]]:.0f} % {names[said[i]]}, is {names[labels[i]]}" for i in worst]
+    return Tiles([as_picture(dataset.test_images[i]) for i in worst], texts, 5)
+
+
+def first_weights(weight: NDArray[np.floating]) -> Tiles:
+    """Show the weights (3072, H) that each unit of the first layer has for the pixels, those with the largest first.
+
+    Grey is zero; each unit has a scale of its own.
+    """
+    weight = weight / (np.abs(weight).max() or 1.0)  # squares of the largest numbers are none
+    largest = np.argsort(-np.linalg.norm(weight, axis=0), kind="stable")[:MOST_UNITS]
+    scaled = [unit / (np.abs(unit).max() or 1.0) for unit in weight.T[largest]]
+    pictures = [as_picture(np.round(127.5 + 127.5 * unit).astype(np.uint8)) for unit in scaled]
+    return Tiles(pictures, [""] * len(pictures), 16)
+
+
+def confusion(
+    labels: NDArray[np.integer], said: NDArray[np.integer], names: Sequence[str], narrow: bool = False
+) -> "Figure":
+    """Draw how many images of each class (down) were taken for which class (across), in % of the class.
+
+    narrow : in colours alone, and the classes across, in the same order, without names
+    """
+    classes = len(names)
+    counts = np.zeros((classes, classes))
+    np.add.at(counts, (labels, said), 1)
+    shares = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    if narrow:
+        figure, [axes] = new_figure(width=NARROW, height=1.4 + 0.13 * classes)
+    else:
+        figure, [axes] = new_figure(width=WIDE, height=2.3 + 0.235 * min(classes, MOST_NAMES))
+    axes.grid(visible=False)
+    image = axes.imshow(shares, cmap=MAP, vmin=0, aspect="auto")
+    texts = class_words(names)
+    if classes <= MOST_NAMES:
+        axes.set_yticks(
+            range(classes), [f"{i}. {text}" if narrow else text for i, text in enumerate(texts, 1)], fontsize=SMALL
+        )
+    if narrow:
+        every = range(4, classes, 5)
+        axes.set_xticks(every, [str(i + 1) for i in every], fontsize=SMALL)
+    elif classes <= MOST_NAMES:
+        axes.set_xticks(range(classes), texts, rotation=90, fontsize=SMALL)
+        for (i, j), share in np.ndenumerate(shares):
+            if share >= 0.5:
+                colour = "#111111" if share > 0.55 * shares.max() else "#ffffff"
+                axes.text(j, i, f"{share:.0f}", ha="center", va="center", fontsize=SMALL, color=colour)
+    axes.set(xlabel="taken for", ylabel="" if narrow else "class")
+    if narrow:
+        colour_bar(figure, image, "% of the class", ax=axes, location="bottom")
+    else:
+        colour_bar(figure, image, "% of the class's test images", ax=axes)
+    return figure

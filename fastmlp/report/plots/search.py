@@ -1,0 +1,173 @@
+"""Figures of a search: the grid as a heat map, and what each setting does."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.config import RunConfig
+from fastmlp.report.plots.style import BLUE, INK, MAP, NARROW, SMALL, WIDE, blank, colour_bar, new_figure, short
+from fastmlp.runs.results import RunResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_PANELS = 6
+MOST_VALUES = 8  # of a setting that have places side by side; more of them, if numbers, lie on a scale
+# Not settings that one searches over, or only the names of them.
+_NOT_AXES = ("experiment", "dataset", "seed", "matmul", "threads", "init_from")
+
+
+def axes_of(configs: Sequence[RunConfig]) -> dict[str, list[Any]]:
+    """Return the settings in which these runs differ, each with its values in order."""
+    found: dict[str, list[Any]] = {}
+    for name in (field.name for field in fields(RunConfig) if field.name not in _NOT_AXES):
+        values = {getattr(config, name) for config in configs}
+        if len(values) > 1:
+            found[name] = sorted(values, key=lambda v: (isinstance(v, str), v))
+    return found
+
+
+def text_of(value: Any) -> str:
+    """Return a setting's value as it is written on the command line; of very many layers the first alone."""
+    if isinstance(value, tuple):
+        return short("-".join(map(str, value)), 32)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where a setting's values lie on an axis from 0 to 1; apart : whether they stand there side by side.
+
+    ticks : places and their words
+    """
+
+    place: Callable[[Any], float]
+    ticks: list[tuple[float, str]]
+    apart: bool
+
+
+def scale_of(values: Sequence[Any]) -> Scale:
+    """Return the scale of these values: side by side if they are few or no numbers, else even or logarithmic."""
+    if len(values) <= MOST_VALUES or not all(isinstance(value, int | float) for value in values):
+        places = {value: i / max(1, len(values) - 1) for i, value in enumerate(values)}
+        return Scale(places.__getitem__, [(place, text_of(value)) for value, place in places.items()], True)
+    low, high = min(values), max(values)
+    even = low <= 0 or high < 10 * low
+    ends = (low, high) if even else (np.log(low), np.log(high))
+    at = np.linspace(*ends, 4)
+    ticks = [((v - ends[0]) / (ends[1] - ends[0]), f"{v if even else np.exp(v):.2g}") for v in at]
+    return Scale(lambda v: float(((v if even else np.log(v)) - ends[0]) / (ends[1] - ends[0])), ticks, False)
+
+
+def panels_of(configs: Sequence[RunConfig]) -> tuple[str, str, list[dict[str, Any]]]:
+    """Return the settings down and across a heat map, and of each of its panels the values of the others."""
+    axes = axes_of(configs)
+    down, across = sorted(axes, key=lambda name: -len(axes[name]))[:2]
+    others = [name for name in axes if name not in (down, across)]
+    places = [{value: i for i, value in enumerate(axes[name])} for name in others]
+    met = {tuple(getattr(c, name) for name in others) for c in configs}
+    panels = sorted(met, key=lambda panel: [place[v] for place, v in zip(places, panel, strict=True)])
+    return down, across, [dict(zip(others, panel, strict=True)) for panel in panels]
+
+
+def gridded(configs: Sequence[RunConfig]) -> bool:
+    """Whether these runs fill a map over two settings, as a grid does and values drawn at random do not."""
+    if not searched(configs):
+        return False
+    axes, (down, across, panels) = axes_of(configs), panels_of(configs)
+    cells = {tuple(getattr(config, name) for name in axes) for config in configs}
+    return 2 * len(cells) >= len(axes[down]) * len(axes[across]) * len(panels)
+
+
+def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bool = False) -> "Figure":
+    """Draw the mean validation accuracy for each pair of values, a panel for each of the further ones.
+
+    configs : all runs that are planned; a cell without a finished run has a dash
+    """
+    axes, (down, across, panels) = axes_of(configs), panels_of(configs)
+    panels = panels[:MOST_PANELS]
+    side = max(1.6, 0.5 * len(axes[across]))
+    columns = max(1, min(len(panels), int(((NARROW if narrow else WIDE) - 1.4) / side)))
+    rows = -(-len(panels) // columns)
+    width = NARROW if narrow else min(WIDE, 1.8 + columns * max(2.2, side))
+    height = (1.5 if narrow else 0.7) + rows * (0.6 + 0.4 * len(axes[down]))
+    figure, places = new_figure(rows, columns, width=width, height=height, sharey=True)
+    for place in places[len(panels) :]:
+        blank(place)
+    means = [[[_mean(runs, {down: d, across: a, **panel}) for a in axes[across]] for d in axes[down]]
+        for panel in panels]  # fmt: skip
+    grid = 100 * np.array(means)
+    finite = grid[np.isfinite(grid)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0, 1)
+    written = len(axes[across]) * columns <= 2.6 * width  # an accuracy takes 0.35 inches
+    image = None
+    for i, (place, panel, cells) in enumerate(zip(places, panels, grid, strict=False)):
+        place.grid(visible=False)
+        image = place.imshow(cells, cmap=MAP, vmin=low, vmax=high, aspect="auto")
+        texts = [text_of(v) for v in axes[across]]
+        crowded = sum(len(text) + 1 for text in texts) > 15 * (width - 1.4) / columns
+        place.set_xticks(range(len(texts)), texts, rotation=90 if crowded else 0)
+        place.set_yticks(range(len(axes[down])), [text_of(v) for v in axes[down]])
+        place.set_xlabel(across)
+        if i % columns == 0:
+            place.set_ylabel(down)
+        place.set_title("\n".join(f"{n} {text_of(v)}" for n, v in panel.items()), fontsize=SMALL)
+        for (row, column), value in np.ndenumerate(cells):
+            told = "-" if not np.isfinite(value) else f"{value:.1f}" if written else ""
+            light = np.isfinite(value) and value - low > 0.55 * (high - low)
+            colour = ("#111111" if light else "#ffffff") if np.isfinite(value) else INK
+            place.text(column, row, told, ha="center", va="center", fontsize=SMALL, color=colour)
+    if image is not None:
+        where: dict[str, Any] = {"location": "bottom"} if narrow else {"shrink": 0.9}
+        colour_bar(figure, image, "validation accuracy in %", ax=places, **where)
+    return figure
+
+
+def _mean(runs: Sequence[RunResult], values: dict[str, Any]) -> float:
+    found = [r.val_accuracy for r in runs if all(getattr(r.config, name) == v for name, v in values.items())]
+    return fmean(found) if found else np.nan
+
+
+def axis_effects(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bool = False) -> "Figure":
+    """Draw the validation accuracy of all runs by the value of each setting, and the mean of each value.
+
+    configs : all runs; a value without a run that has an accuracy is marked
+    """
+    axes = axes_of(configs)
+    columns = min(2 if narrow else 4, len(axes))
+    rows = -(-len(axes) // columns)
+    width = NARROW if narrow else min(WIDE, 1.2 + 2.2 * columns)
+    figure, places = new_figure(rows, columns, width=width, height=0.5 + 2.4 * rows, sharey=True)
+    for place in places[len(axes) :]:
+        blank(place)
+    marks = {}
+    for i, (place, (name, values)) in enumerate(zip(places, axes.items(), strict=False)):
+        scale = scale_of(values)
+        half = 0.25 / max(1, len(values) - 1)
+        for value in values:
+            at, found = scale.place(value), [100 * r.val_accuracy for r in runs if getattr(r.config, name) == value]
+            if found:
+                [marks["a run"]] = place.plot([at] * len(found), found, "o", color=BLUE, alpha=0.7, markersize=4)
+            else:
+                [marks["value without an accuracy"]] = place.plot([at], [0.04], "x", color=INK, markersize=5,
+                    transform=place.get_xaxis_transform())  # fmt: skip
+            if found and scale.apart:
+                [marks["mean of a value's runs"]] = place.plot([at - half, at + half], [fmean(found)] * 2, color=INK,
+                    linewidth=2)  # fmt: skip
+        crowded = sum(len(text) + 2 for _, text in scale.ticks) > 15 * (width - 0.8) / columns
+        slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+        place.set_xticks(*zip(*scale.ticks, strict=True), fontsize=SMALL, **slanted)
+        place.set_xlabel(name)
+        place.set_xlim(-0.1 - half, 1.1 + half)
+        if i % columns == 0:
+            place.set_ylabel("validation accuracy in %")
+    figure.legend(marks.values(), marks.keys(), loc="outside upper center", ncols=1 if narrow else len(marks))
+    return figure
+
+
+def searched(configs: Sequence[RunConfig]) -> bool:
+    """Whether there are two settings to draw a map over."""
+    return len(axes_of(configs)) >= 2

@@ -1,0 +1,93 @@
+"""What the runs reached: accuracy against time, and beside the published figures."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastmlp.report.plots.style import COLOURS, INK, NARROW, WIDE, colour_of, new_figure, short
+from fastmlp.runs.experiments import published
+from fastmlp.runs.results import RunResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MARKS = "osD^vP*X"
+
+
+def accuracy_and_time(runs: Sequence[RunResult], part: str, narrow: bool = False) -> "Figure":
+    """Draw each run's accuracy over its seconds: a colour a normalisation, a mark an experiment, if these are few.
+
+    part : "test" or "validation"
+    """
+    figure, [axes] = new_figure(width=NARROW if narrow else WIDE, height=4.4 if narrow else 3.8)
+    names, norms = (list(dict.fromkeys(getattr(run, field) for run in runs)) for field in ("experiment", "normalize"))
+    marks = dict(zip(names, _MARKS, strict=False)) if len(names) <= len(_MARKS) else {}
+    for run in runs:
+        colour, mark = colour_of(run.normalize), marks.get(run.experiment, "o")
+        accuracy = run.test_accuracy if part == "test" else run.val_accuracy
+        axes.plot([run.seconds], [100 * accuracy], mark, color=colour, markersize=5.5, alpha=0.85)
+    for norm in norms:
+        axes.plot([], [], "o", color=colour_of(norm), label=norm)
+    for name, mark in marks.items():
+        axes.plot([], [], mark, color=INK, label=short(name, 42 if narrow else 60), fillstyle="none")
+    _over_time(axes, [run.seconds for run in runs], part)
+    _legend(figure, axes, narrow)
+    return figure
+
+
+def rivals(measured: Sequence[Mapping[str, Any]], narrow: bool = False) -> "Figure":
+    """Draw the validation accuracy of one network over the time that each program took for its epochs.
+
+    measured : of each its `name` and, an epoch each, `seconds` since the start and `val_accuracy`
+    """
+    figure, [axes] = new_figure(width=NARROW if narrow else WIDE, height=4.4 if narrow else 3.8)
+    for one, colour, mark in zip(measured, COLOURS, _MARKS, strict=False):
+        accuracy = 100 * np.array(one["val_accuracy"])
+        told = short(one["name"], 42 if narrow else 60)
+        axes.plot(one["seconds"], accuracy, f"{mark}-", color=colour, label=told, markersize=3.5, linewidth=1.2)
+    _over_time(axes, [one["seconds"][-1] for one in measured], "validation")
+    _legend(figure, axes, narrow)
+    return figure
+
+
+def _over_time(axes: "Axes", ends: Sequence[float], part: str) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    if max(ends) > 10 * min(ends):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set(xlabel="training and validation in seconds", ylabel=f"{part} accuracy in %")
+
+
+def _legend(figure: "Figure", axes: "Axes", narrow: bool) -> None:
+    if narrow:
+        handles, labels = axes.get_legend_handles_labels()
+        columns = 2 if max(map(len, labels)) < 18 else 1
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    else:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def beside(runs: Sequence[RunResult], narrow: bool = False) -> "Figure":
+    """Draw each run's test accuracy beside the published one of its network and normalisation."""
+    told = [run for run in runs if published(run.config) is not None]
+    names, norms = (list(dict.fromkeys(getattr(run, field) for run in told)) for field in ("experiment", "normalize"))
+    figure, [axes] = new_figure(width=NARROW if narrow else WIDE, height=(1.6 if narrow else 1.2) + 0.32 * len(names))
+    for run in told:
+        i, j = names.index(run.experiment), norms.index(run.normalize)
+        height, colour = i + 0.24 * (j - (len(norms) - 1) / 2), colour_of(run.normalize)
+        figure_there = published(run.config)
+        if figure_there is not None:
+            axes.plot([100 * figure_there], [height], "|", color=colour, markersize=11, markeredgewidth=2.5)
+        axes.plot([100 * run.test_accuracy], [height], "o", color=colour, markersize=5, alpha=0.8)
+    for norm in norms:
+        axes.plot([], [], "o", color=colour_of(norm), label=norm)
+        axes.plot([], [], "|", color=colour_of(norm), markersize=11, markeredgewidth=2.5, label=f"{norm}, report")
+    axes.set_yticks(range(len(names)), [short(name, 32) for name in names])
+    axes.set(xlabel="test accuracy in %", ylim=(len(names) - 0.5, -0.5))
+    _legend(figure, axes, narrow)
+    return figure

@@ -1,0 +1,141 @@
+"""Which way to multiply matrices is faster on this machine: packed or BLAS. Measured once a network, and remembered.
+
+The answer goes into each run's config, so that a run's bits never depend on a measurement that it repeats.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import version
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastmlp import __version__
+from fastmlp.config import RunConfig
+from fastmlp.data import cache_dir
+from fastmlp.errors import OutputError
+from fastmlp.files import json_of, read_small, write_whole
+from fastmlp.nn.inputs import ImageInput
+from fastmlp.nn.network import MLP
+from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.threads import blas_info, blas_threads
+from fastmlp.runs.environment import cpu_model
+
+# BLAS must be faster by more than the noise of a short measurement: the two give different bits.
+MARGIN = 1.05
+_ROUNDS = 3
+_REST = 0.5
+
+
+def _network_key(config: RunConfig) -> str:
+    sizes = "-".join(map(str, config.layers))
+    precision = "" if config.precision == "float32" else f", {config.precision}"
+    return f"{sizes}, batch {config.batch_size}, threads {config.threads}{precision}"
+
+
+def _machine_key() -> str:
+    libraries = [f"{name} {version(name)}" for name in ("numpy", "numba")]
+    blas = [str(library.get("architecture")) for library in blas_info()[:1]]
+    return ", ".join([cpu_model(), f"fastmlp {__version__}", *libraries, *blas])
+
+
+def _remembered(path: Path | None) -> dict[str, dict[str, dict[str, float]]]:
+    """Return what the file has of seconds, by machine, network and way; what is none is left out."""
+    if path is None:
+        return {}
+    try:
+        table = json_of(read_small(path))
+    except (OSError, ValueError):
+        return {}
+    of_machines = {key: one for key, one in table.items() if isinstance(one, dict)} if isinstance(table, dict) else {}
+    return {
+        machine: {
+            network: known
+            for network, known in one.items()
+            if isinstance(known, dict) and _is_measurement(known, known)
+        }
+        for machine, one in of_machines.items()
+    }
+
+
+def measure(config: RunConfig) -> dict[str, float]:
+    """Return the seconds of a training step of this network by each way, the best of some, packed first.
+
+    BLAS's threads spin for a while after their work, and would take half of the cores from what comes next.
+    """
+    rng, n = np.random.default_rng(0), 2 * config.batch_size
+    pixels = rng.integers(0, 256, (n, config.layers[0]), np.uint8)
+    moments = np.full((n, 1), 128, np.float32), np.full((n, 1), 1 / 74, np.float32)
+    inputs, labels = ImageInput(pixels, *moments), rng.integers(0, config.layers[-1], n)
+    options: dict[str, Any] = {"precision": config.precision, "threads": config.threads}
+    seconds = {}
+    with blas_threads(config.threads):
+        for way in MATMULS[config.precision]:
+            model, optimizer, times = MLP(config.layers, config.activation, matmul=way, **options), SGD(), []
+            for _ in range(1 + _ROUNDS):
+                start = time.perf_counter()
+                model.train_epoch(inputs, labels, optimizer, np.arange(n), config.batch_size)
+                times.append((time.perf_counter() - start) / 2)
+            seconds[way] = min(times[1:])  # the first compiles
+    time.sleep(_REST)
+    return seconds
+
+
+def measured(config: RunConfig) -> dict[str, float]:
+    """Return the seconds of a training step by each way, for this network, batch, precision and number of threads.
+
+    What was measured is kept in the user's cache for this CPU and these versions; where there is none, and where its
+    file cannot be read or written, that costs no more than a new measurement.
+    """
+    cache, machine, network = cache_dir(), _machine_key(), _network_key(config)
+    path = cache / "matmul.json" if cache else None
+    table = _remembered(path)
+    of_machine = table.get(machine, {})
+    known = of_machine.get(network, {})
+    if not _is_measurement(known, MATMULS[config.precision]):
+        known = measure(config)
+        table[machine] = of_machine | {network: known}
+        if path is not None:
+            with suppress(OSError, OutputError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, json.dumps(table, indent=1) + "\n")
+    return known
+
+
+def choose(config: RunConfig) -> tuple[str, dict[str, float]]:
+    """Return the faster way for such a run, and the seconds a step that say so."""
+    seconds = measured(config)
+    first, *others = MATMULS[config.precision]
+    best = min(others, key=lambda way: seconds[way], default=first)
+    return (best if seconds[best] * MARGIN < seconds[first] else first), seconds
+
+
+def _is_measurement(known: Mapping[str, Any], ways: Iterable[str]) -> bool:
+    return all(isinstance(known.get(way), float) and 0 < known[way] < inf for way in ways)
+
+
+def resolve(configs: Sequence[RunConfig], before: Iterable[RunConfig] = ()) -> tuple[list[RunConfig], list[str]]:
+    """Return the configs with the faster way in each, and what was found, a sentence a network.
+
+    Networks that are among those of `before` are computed as they were: a sweep that goes on keeps its runs' bits.
+    """
+    ways = {_network_key(config): config.matmul for config in before}
+    chosen: dict[str, tuple[str, dict[str, float]]] = {}
+    for config in configs:
+        key = _network_key(config)
+        if key not in ways:
+            chosen[key] = choose(config)
+            ways[key] = chosen[key][0]
+    notes = [
+        f"Products: {way} for {network} (a step takes "
+        + ", ".join(f"{1000 * seconds[name]:.2f} ms {name}" for name in seconds)
+        + ")."
+        for network, (way, seconds) in chosen.items()
+    ]
+    return [replace(config, matmul=ways[_network_key(config)]) for config in configs], notes

@@ -1,0 +1,62 @@
+"""A training run on disk: one .npz, replaced in one step, that only the run which wrote it goes on from."""
+
+import errno
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from fastmlp.errors import OutputError, remedy
+from fastmlp.files import json_of, replacing
+from fastmlp.nn.checks import is_real
+from fastmlp.nn.fit import History, State
+from fastmlp.npy import read_zip
+
+_ARRAYS = ("parameters", "velocity", "best")
+
+
+def save(path: Path, run_id: str, state: State) -> None:
+    """Replace `path` by this state; it is on the disk, whole, when this returns. OutputError where it cannot be."""
+    facts = {"run_id": run_id, "generator": state.generator, "seconds": state.seconds, "began": state.began}
+    facts |= {"history": asdict(state.history)}
+    with replacing(path) as part:
+        np.savez(part.file, facts=json.dumps(facts), **{name: getattr(state, name) for name in _ARRAYS})
+
+
+def load(path: Path, run_id: str, like: np.ndarray | None = None) -> State | None:
+    """Return the state that `save` wrote for this run; None where there is none, or a damaged one: begin anew.
+
+    like : the parameters of the network that is to go on from it; another's are taken for damaged. OutputError where it
+    is there and cannot be read: a run that begins anew would replace it.
+    """
+    try:
+        return _state(read_zip(path), run_id, like)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or error.errno in (None, errno.EINVAL):  # as damage leads to
+            return None
+        raise OutputError(
+            f"The checkpoint {path} could not be read ({error}). {remedy(error, 'remove it: its run then begins anew')}"
+        ) from error
+    except Exception:  # a damaged file can raise nearly anything; all say the same
+        return None
+
+
+def _state(parts: dict[str, np.ndarray], run_id: str, like: np.ndarray | None) -> State | None:
+    facts = json_of(str(parts.pop("facts")))
+    if facts["run_id"] != run_id or set(parts) != set(_ARRAYS):
+        return None
+    wanted = parts["parameters"] if like is None else like
+    fits = wanted.ndim == 1 and wanted.dtype in (np.float32, np.float64)
+    for array in parts.values():
+        fits = fits and (array.shape, array.dtype) == (wanted.shape, wanted.dtype) and bool(np.isfinite(array).all())
+    history, began = History(**facts["history"]), facts["began"]
+    series = list(vars(history).values())
+    fits = fits and len(history.train_loss) > 0 and all(map(is_real, [n for one in series for n in one]))
+    fits = fits and {len(one) for one in series} <= {len(history.train_loss), 0}
+    fits = fits and is_real(facts["seconds"]) and facts["seconds"] >= 0
+    if not fits or not (began is None or (len(began) == 2 and all(map(is_real, began)))):
+        return None
+    np.random.default_rng().bit_generator.state = facts["generator"]  # raises where it is none
+    own = {name: facts[name] for name in ("generator", "seconds")}
+    return State(history, **parts, **own, began=None if began is None else tuple(began))

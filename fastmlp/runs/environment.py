@@ -1,0 +1,63 @@
+"""What a result was made with: the machine, the libraries and the data. Names no host and no folder."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fastmlp import __version__
+from fastmlp.data import Dataset
+from fastmlp.nn.threads import blas_info, usable_cores
+from fastmlp_kernels import int8
+from fastmlp_kernels.bfloat16 import BFLOAT16_IN_HARDWARE
+
+
+def environment(dataset: Dataset) -> dict[str, Any]:
+    """Return the environment of this process as values that JSON knows.
+
+    `blas` is what is in use at the time of the call (call it with the threads held), None where none was found;
+    its `kernels` are the ones that OpenBLAS chose for this CPU.
+    """
+    return {
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
+        "usable_cores": usable_cores(),
+        "os": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "fastmlp": __version__,
+        **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
+        "bfloat16": "in hardware" if BFLOAT16_IN_HARDWARE else "in float32 arithmetic",
+        "int8": f"in hardware ({int8.INSTRUCTIONS})" if int8.INSTRUCTIONS else "in 32-bit integer arithmetic",
+        "blas": _blas(),
+        "dataset": {
+            "name": dataset.name,
+            "source": dataset.source,
+            "fingerprint": dataset.fingerprint,
+            "train_images": len(dataset.train_images),
+            "test_images": len(dataset.test_images),
+        },
+    }
+
+
+def _blas() -> dict[str, Any] | None:
+    libraries = blas_info()
+    if not libraries:
+        return None
+    first = libraries[0]  # numpy's own: it is the only one that this package loads
+    return {
+        "name": first["internal_api"],
+        "version": first["version"],
+        "kernels": first.get("architecture"),
+        "threads": first["num_threads"],
+    }
+
+
+def cpu_model() -> str:
+    """Return the CPU's name as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()

@@ -1,0 +1,253 @@
+"""The result of a run, and `results.json`: every finished run with the environment that it ran in."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from fastmlp.config import MOST, RunConfig
+from fastmlp.errors import ConfigError, DataError, OutputError
+from fastmlp.files import Part, json_of, make_folder, read_small, write_whole
+from fastmlp.nn.checks import is_real, is_whole, shown
+
+ENDED = ("done", "stopped")
+"""Statuses of runs that came to an end, with weights that are worth a test."""
+RETRIES = ("failed", "diverged", "interrupted")
+"""Statuses of runs that may be begun anew."""
+STATUSES = (*ENDED, *RETRIES, "pruned")
+SERIES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
+"""What a history has of each epoch."""
+
+MOST_BYTES = 1 << 30  # of a file of results: a hundred thousand runs take a third of it
+_YOUNGER = ("started", "finished")  # than the first results that are still to be read
+MOST_SECONDS = 1e10  # three hundred years
+
+
+def now() -> str:
+    """Return the date and time, UTC, as in 2026-01-31T08:00:00Z."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What one run gave. Accuracies are fractions, losses means over the images, `seconds` the time in training.
+
+    `run_id` is that of `fastmlp.runs.identity`, `weights_sha256` the hash of the kept weights: W1, b1, W2, b2, ... as
+    they lie in memory. `best_epoch` counts from 1 and is the epoch whose weights were kept and tested, 0 where
+    these are those that the run began with; `seconds` includes the validation after each epoch, but not the compilation
+    of kernels. `history` holds the lists train_loss, val_loss, train_accuracy and val_accuracy, one value an epoch.
+
+    `status` is "done"; "stopped" where a callback ended training; "diverged" where the loss was no longer finite, or
+    far above that of the first epoch, with the history up to there; "interrupted" where it can go on from its
+    checkpoint; "pruned" where a search gave it up; "failed" where `error` says why. The figures of the test are NaN
+    where the test images were not looked at: in all but the first two, and in searches.
+
+    `started` and `finished` are dates as `now` gives them, empty in results of older versions; a run that went on after
+    an interruption started when it first did.
+    """
+
+    run_id: str
+    experiment: str
+    normalize: str
+    seed: int
+    status: str
+    dataset: str
+    precision: str
+    config: RunConfig
+    test_accuracy: float
+    test_loss: float
+    val_accuracy: float
+    best_epoch: int
+    epochs: int
+    seconds: float
+    images_per_second: float
+    history: dict[str, list[float]]
+    weights_sha256: str = ""
+    error: str = ""
+    started: str = ""
+    finished: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as values that JSON knows; NaN and infinities, which it does not, become None."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {
+            "config": self.config.to_json(),
+            "history": {name: [_finite(v) for v in series] for name, series in self.history.items()},
+            **{name: _finite(v) for name, v in values.items() if isinstance(v, float)},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the result that `to_json` gave, with NaN for None.
+
+        DataError for a key unknown or missing, and for a value that no run has; ConfigError for such a config.
+        """
+        if not isinstance(data, Mapping):
+            raise DataError(f"A run's result is a {type(data).__name__}, expected an object.")
+        known = {field.name for field in fields(cls)}
+        data = {**dict.fromkeys(_YOUNGER, ""), **data}
+        if set(data) != known:
+            odd = ", ".join(sorted(set(data) ^ known))
+            raise DataError(f"A run's result has the keys {', '.join(sorted(known))}; unknown or missing: {odd}.")
+        config = RunConfig.from_json(data["config"])
+        for name, (holds, allowed) in _RULES.items():
+            if not holds(data[name]):
+                raise DataError(f"A run's {name} is {shown(data[name])[:80]}; allowed is {allowed}.")
+        for name in ("experiment", "normalize", "seed", "dataset", "precision"):
+            if data[name] != getattr(config, name):
+                raise DataError(f"A run's {name} is {shown(data[name])[:80]}, and another one in its config.")
+        epochs = {len(series) for series in data["history"].values()}
+        if epochs != {data["epochs"]} or data["best_epoch"] > data["epochs"]:
+            raise DataError("A run's history has not as many epochs as the run.")
+        values = {**data, **{name: _read(data[name]) for name in _FLOATS}}
+        history = {name: [_read(v) for v in series] for name, series in data["history"].items()}
+        return cls(**(values | {"config": config, "history": history}))
+
+
+class _Rule(NamedTuple):
+    holds: Callable[[Any], bool]
+    allowed: str
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _matching(pattern: str, allowed: str) -> _Rule:
+    return _Rule(lambda v: isinstance(v, str) and re.fullmatch(pattern, v) is not None, allowed)
+
+
+def _number(least: float, most: float, *, or_null: bool = True) -> _Rule:
+    def holds(value: Any) -> bool:
+        number = isinstance(value, int | float) and is_real(value) and least <= value <= most
+        return number or (or_null and value is None)
+
+    return _Rule(holds, f"{'null or ' * or_null}a number from {least:g} to {most:g}")
+
+
+def _is_history(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and set(value) == set(SERIES)
+        and all(isinstance(series, list) and all(map(_LOSS.holds, series)) for series in value.values())
+    )
+
+
+_SHARE, _LOSS = _number(0, 1), _number(-math.inf, math.inf)
+_DATE = _matching(r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "empty, or a date as in 2026-01-31T08:00:00Z")
+_COUNT = _Rule(lambda v: isinstance(v, int) and is_whole(v, 0) and v <= MOST, "a whole number of at least 0")
+_FLOATS = ("test_accuracy", "test_loss", "val_accuracy", "seconds", "images_per_second")
+# All fields but those that the config has as well.
+_RULES = {
+    "run_id": _matching("[0-9a-f]{16}", "16 hexadecimal digits"),  # files and places on a page are called so
+    "status": _Rule(lambda v: _is_text(v) and v in STATUSES, " or ".join(STATUSES)),
+    "test_accuracy": _SHARE,
+    "test_loss": _LOSS,
+    "val_accuracy": _SHARE,
+    "best_epoch": _COUNT,
+    "epochs": _COUNT,
+    "seconds": _number(0, MOST_SECONDS, or_null=False),
+    "images_per_second": _number(0, math.inf),
+    "history": _Rule(_is_history, f"lists of numbers called {', '.join(SERIES)}"),
+    "weights_sha256": _matching("|[0-9a-f]{64}", "empty, or a SHA-256 of weights"),
+    "error": _Rule(_is_text, "a text"),
+    "started": _DATE,
+    "finished": _DATE,
+}
+
+
+def failed_result(config: RunConfig, run_id: str, error: str) -> RunResult:
+    """Return the result of a run that came to nothing."""
+    return RunResult(
+        run_id=run_id,
+        experiment=config.experiment,
+        normalize=config.normalize,
+        seed=config.seed,
+        status="failed",
+        dataset=config.dataset,
+        precision=config.precision,
+        config=config,
+        test_accuracy=math.nan,
+        test_loss=math.nan,
+        val_accuracy=math.nan,
+        best_epoch=0,
+        epochs=0,
+        seconds=0.0,
+        images_per_second=0.0,
+        history={name: [] for name in SERIES},
+        error=error,
+    )
+
+
+def _read(value: float | None) -> float:
+    return math.nan if value is None else float(value)  # whole numbers too, which arrays have no room for from 2**64 on
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def write_results(path: Path, environment: Mapping[str, Any], runs: Sequence[RunResult]) -> None:
+    """Replace `path` by a `results.json` of these runs, one line a run."""
+    lines = ",\n".join(json.dumps(run.to_json(), allow_nan=False) for run in runs)
+    write_whole(path, f'{{"environment": {json.dumps(environment, allow_nan=False)},\n"runs": [\n{lines}\n]}}\n')
+
+
+def load_results(path: Path) -> tuple[dict[str, Any], list[RunResult]]:
+    """Return the environment and the runs of a `results.json`; DataError where it is not one."""
+    try:
+        document = json_of(read_small(path, MOST_BYTES))
+        if not isinstance(document, dict) or not isinstance(document.get("runs"), list):
+            raise DataError("it has no runs")
+        return _environment(document.get("environment")), [RunResult.from_json(run) for run in document["runs"]]
+    except (OSError, DataError, ConfigError) as error:
+        raise DataError(
+            f"{path} is not a results file of this version ({error}). Allowed is a results.json as "
+            "`python -m fastmlp.train --out DIR` writes it; run that again."
+        ) from error
+
+
+def _environment(found: Any) -> dict[str, Any]:
+    """Return what `fastmlp.runs.environment` gave, where it has all that tables tell of it; DataError otherwise."""
+    wanted = {
+        (): dict.fromkeys(("cpu", "os", "python", "fastmlp", "numpy", "numba"), str)
+        | {"cores": int | None, "usable_cores": int, "blas": dict | None, "dataset": dict},
+        ("dataset",): dict.fromkeys(("name", "source", "fingerprint"), str)
+        | dict.fromkeys(("train_images", "test_images"), int),
+        ("blas",): {"name": str, "version": str | None, "kernels": str | None},
+    }
+    for place, kinds in wanted.items():
+        part = found[place[0]] if place else found
+        if part is None and place == ("blas",):
+            continue
+        for name, kind in kinds.items():
+            if not isinstance(part, dict) or not isinstance(part.get(name), kind) or name not in part:
+                raise DataError(f"its environment has no {'.'.join((*place, name))} of {kind}")
+    return found
+
+
+def check_folder(folder: Path, *, make: bool = True, option: str = "--out ") -> None:
+    """Make `folder` where it is missing and try to write to it; OutputError where either fails.
+
+    make : False where nothing is to be made: then the nearest folder above it that is there is tried
+    option : what stands before its name in the error
+    """
+    try:
+        if make:
+            make_folder(folder)
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        if there == folder and not folder.is_dir():
+            raise FileExistsError
+        probe = Part(there)
+        probe.close()
+        probe.path.unlink()
+    except OSError as error:
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise OutputError(
+            f"{option}{folder} cannot take results ({reason}). Allowed is a folder that can be made and written "
+            "to; choose another."
+        ) from error

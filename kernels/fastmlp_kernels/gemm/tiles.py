@@ -1,0 +1,261 @@
+"""Products of 8-bit integers in Intel's tile registers (AMX), of 16 rows of 64 bytes, eight times as fast as VNNI.
+
+One instruction multiplies a tile of A, 16 rows by 16 quads, by a tile of B, 16 quads by 16 columns, and adds to a tile
+of C, 16 by 16 sums of 32 bits; the quads are those of `quads`. Four tiles of C are under way at once, and each tile of
+A and of B that is loaded serves two products.
+
+B has to lie quad by quad with columns side by side, and A row by row: packed panels and packed images do. Columns of
+images that are woven into quads (`quads.weave_columns`) lie as a B, not as an A: so the product X^T E is formed as
+(E^T X)^T, from E turned, and turned back as it leaves the tiles.
+
+A thread sets up the tiles' shapes before it uses them and clears them afterwards, or else the system would have to
+save 8 KiB of them whenever another thread gets the core.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from fastmlp_kernels._jit import part
+from fastmlp_kernels._llvm import (
+    I8,
+    I32,
+    I64,
+    Builder,
+    Value,
+    call,
+    element_pointer,
+    intrinsic,
+    load,
+    store,
+    vector,
+)
+from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, ROW_STRIDE
+from fastmlp_kernels.gemm.pack import NR
+
+SIDE = 16  # rows of a tile, its quads or columns
+BLOCK = 2 * SIDE  # of C under way at once
+SUMS, ROWS, COLUMNS = (0, 1, 2, 3), (4, 5), (6, 7)  # the eight registers
+# Quads that a pass goes through, so that a block of A and one of B stay together in the L1 cache.
+DEEP = 192
+
+# palette 1; at byte 16 each tile's bytes in a row, two bytes a tile; at byte 48 its rows
+_SHAPES = bytes([1] + [0] * 15 + [4 * SIDE, 0] * 8 + [0] * 16 + [SIDE] * 8 + [0] * 8)
+
+
+def tiles(builder: Builder, name: str, *arguments: Value) -> None:
+    """Emit an instruction for tiles; those among the arguments are the registers' numbers."""
+    call(builder, f"llvm.x86.{name}", ir.VoidType(), *arguments)
+
+
+def _bytes_at(builder: Builder, first: Value, offset: Value) -> Value:
+    return builder.bitcast(builder.gep(first, [offset]), I8.as_pointer())
+
+
+@intrinsic
+def begin_tiles(typingctx: Any) -> Any:
+    """Set up the tiles of this thread."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        shapes = cgutils.global_constant(builder, "amx_shapes", ir.Constant(ir.ArrayType(I8, 64), bytearray(_SHAPES)))
+        tiles(builder, "ldtilecfg", builder.bitcast(shapes, I8.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def end_tiles(typingctx: Any) -> Any:
+    """Clear the tiles of this thread."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        tiles(builder, "tilerelease")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _multiply(builder: Builder, product: str, a: Value, ars: Value, b: Value, bks: Value, steps: Value) -> None:
+    """Add A B to the tiles of C, for `steps` times 16 quads; ars, bks : quads from row to row."""
+    row, column = builder.mul(ars, I64(4)), builder.mul(bks, I64(4))
+    with cgutils.for_range(builder, steps) as loop:
+        k = builder.mul(loop.index, I64(SIDE))
+        b_first = builder.gep(b, [builder.mul(k, bks)])
+        for j, tile in enumerate(COLUMNS):
+            tiles(builder, "tileloadd64", I8(tile), _bytes_at(builder, b_first, I64(SIDE * j)), column)
+        for i, tile in enumerate(ROWS):
+            at = builder.add(builder.mul(ars, I64(SIDE * i)), k)
+            tiles(builder, "tileloadd64", I8(tile), _bytes_at(builder, a, at), row)
+            for j, other in enumerate(COLUMNS):
+                tiles(builder, product, I8(SUMS[2 * i + j]), I8(tile), I8(other))
+
+
+def _turn(builder: Builder, rows: list[Value]) -> list[Value]:
+    """Return the columns of a square of vectors: halves of pairs change places, then quarters, and so on."""
+    lanes = len(rows)
+    for half in (1 << bit for bit in range(lanes.bit_length() - 1)):
+        for i in range(lanes):
+            if not i & half:
+                low, high = rows[i], rows[i + half]
+                first = [lane if not lane & half else lanes + lane - half for lane in range(lanes)]
+                second = [lanes + lane if lane & half else lane + half for lane in range(lanes)]
+                for at, order in ((i, first), (i + half, second)):
+                    rows[at] = builder.shuffle_vector(low, high, ir.Constant(vector(I32, lanes), order))
+    return rows
+
+
+@intrinsic
+def turn_square(typingctx: Any, x: Any, xo: Any, xs: Any, out: Any, to: Any, stride: Any) -> Any:
+    """Out[to + i * stride + j] <- x[xo + j * xs + i] for i and j up to 16; elements of 4 bytes."""
+    i = types.intp
+    signature = types.void(x, i, i, out, i, i)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, target = (element_pointer(context, builder, signature.args[n], args[n], args[n + 1]) for n in (0, 3))
+        rows = [
+            load(builder, builder.gep(source, [builder.mul(args[2], I64(n))]), vector(I32, SIDE), 4)
+            for n in range(SIDE)
+        ]
+        for n, row in enumerate(_turn(builder, rows)):
+            store(builder, row, builder.gep(target, [builder.mul(args[5], I64(n))]), 4)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _place(builder: Builder, c: Value, cs: Value, i: int, j: int) -> Value:
+    """Return where row 16 i and column 16 j of a block of C lie; cs : elements from row to row."""
+    return builder.gep(c, [builder.add(builder.mul(cs, I64(SIDE * i)), I64(SIDE * j))])
+
+
+def _move_sums(builder: Builder, move: str, c: Value, cs: Value) -> None:
+    """Load the tiles of C, or store them."""
+    for tile in SUMS:
+        place = builder.bitcast(_place(builder, c, cs, tile // 2, tile % 2), I8.as_pointer())
+        tiles(builder, move, I8(tile), place, builder.mul(cs, I64(4)))
+
+
+def _store_turned(builder: Builder, c: Value, cs: Value, add: Value) -> None:
+    """Store the tiles of C turned, or add them to what is there."""
+    kind = vector(I32, SIDE)
+    square = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(I32, SIDE * SIDE)), I32.as_pointer())
+    for tile in SUMS:
+        tiles(builder, "tilestored64", I8(tile), _bytes_at(builder, square, I64(0)), I64(4 * SIDE))
+        turned = _turn(builder, [load(builder, builder.gep(square, [I64(SIDE * n)]), kind, 4) for n in range(SIDE)])
+        at = _place(builder, c, cs, tile % 2, tile // 2)
+        targets = [builder.gep(at, [builder.mul(cs, I64(n))]) for n in range(SIDE)]
+        with builder.if_else(add) as (resume, begin):
+            with resume:
+                for row, target in zip(turned, targets, strict=True):
+                    store(builder, builder.add(row, load(builder, target, kind, 4)), target, 4)
+            with begin:
+                for row, target in zip(turned, targets, strict=True):
+                    store(builder, row, target, 4)
+
+
+def _block_kernel(product: str, *, turned: bool) -> Any:
+    @intrinsic
+    def kernel(
+        typingctx: Any,
+        a: Any,
+        ao: Any,
+        ars: Any,
+        b: Any,
+        bo: Any,
+        bks: Any,
+        c: Any,
+        co: Any,
+        cs: Any,
+        steps: Any,
+        add: Any,
+    ) -> Any:
+        i = types.intp
+        signature = types.void(a, i, i, b, i, i, c, i, i, i, types.boolean)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kinds = signature.args
+            a, b, c = (element_pointer(context, builder, kinds[n], args[n], args[n + 1]) for n in (0, 3, 6))
+            cs, steps, add = args[8:]
+            for tile in SUMS:
+                tiles(builder, "tilezero", I8(tile))
+            if not turned:
+                with builder.if_then(add):
+                    _move_sums(builder, "tileloadd64", c, cs)
+            _multiply(builder, product, a, args[2], b, args[5], steps)
+            if turned:
+                _store_turned(builder, c, cs, add)
+            else:
+                _move_sums(builder, "tilestored64", c, cs)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return kernel
+
+
+# C <- A B of one block, or C + A B where `add`: unsigned bytes in A, signed ones in B. The arguments are, for each
+# operand, an array, the offset where its part begins, and its stride from row to row, B's from quad to quad; then how
+# many times 16 quads the inner dimension has, and `add`.
+_kernel = _block_kernel("tdpbusd", turned=False)
+# C <- (A B)^T, or C + (A B)^T: signed bytes in A, unsigned ones in B.
+_turned_kernel = _block_kernel("tdpbsud", turned=True)
+
+
+@part
+def multiply_tiles(
+    a: np.ndarray, rows: int, b: np.ndarray, at: int, panel: int, c: np.ndarray, columns: int, depth: int, add: bool
+) -> None:
+    """`macro_kernel` for packed images and panels of bytes; depth : a multiple of 16 quads. C gets whole blocks."""
+    width = (columns + NR - 1) // NR * NR
+    begin_tiles()
+    for k in range(0, depth, DEEP):
+        steps = min(DEEP, depth - k) // SIDE
+        for i in range(0, rows, BLOCK):
+            for j in range(0, columns, NR):
+                first = at + j // NR * panel + k * NR
+                _kernel(
+                    a, i * ROW_STRIDE + k, ROW_STRIDE, b, first, NR, c, i * width + j, width, steps, add or k > 0
+                )  # fmt: skip
+    end_tiles()
+
+
+@part
+def multiply_turned_tiles(
+    e: np.ndarray,
+    at: int,
+    stride: int,
+    x: np.ndarray,
+    rows: int,
+    c: np.ndarray,
+    columns: int,
+    depth: int,
+    add: bool,
+) -> None:
+    """C (rows, columns padded to nr) <- X^T E, or C + X^T E, whole blocks of it; depth : a multiple of 16 quads.
+
+    e : E turned, column j from e[at + j * stride] on; x : woven columns of X, a quad each COLUMN_STRIDE
+    """
+    width = (columns + NR - 1) // NR * NR
+    begin_tiles()
+    for i in range(0, rows, BLOCK):
+        for j in range(0, columns, NR):
+            _turned_kernel(
+                e, at + j * stride, stride, x, i, COLUMN_STRIDE, c, i * width + j, width, depth // SIDE, add
+            )  # fmt: skip
+    end_tiles()
+
+
+def turned_stride(units: int) -> int:
+    """Return quads from one column to the next of a turned operand: an odd number of cache lines, see `blocks`."""
+    return (units + SIDE - 1) // SIDE // 2 * 2 * SIDE + SIDE
+
+
+@part
+def turn_panel(packed: np.ndarray, at: int, units: int, turned: np.ndarray, to: int, stride: int) -> None:
+    """Turn a panel from packed[at] on: each of its columns becomes a row, from turned[to] on; whole 16 quads only."""
+    for k in range(0, units // SIDE * SIDE, SIDE):
+        for j in range(0, NR, SIDE):
+            turn_square(packed, at + k * NR + j, NR, turned, to + j * stride + k, stride)
