@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fastmlp.cli.parser import Parser, place
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import check_no_links, temporary_folder
-from fastmlp.report.tables import title
+from fastmlp.report.words import title
 from fastmlp.runs.results import RunResult, check_folder, load_results
 from fastmlp.sweep.store import Store, newest
 from fastmlp.table import Table

@@ -15,12 +15,12 @@ from fastmlp.cli.progress import (
     cost,
     download_bar,
     make_progress,
-    outcome,
     overall,
     say,
     status,
 )
 from fastmlp.data import Progress as Download
+from fastmlp.report.words import outcome
 from fastmlp.sweep.board import BEGAN, Board
 from fastmlp.sweep.job import Job
 from samples import config, result

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from fastmlp.errors import ConfigError
-from fastmlp.nn.blas import Totals
+from fastmlp.nn.engine import Totals
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input, Source
 from fastmlp.nn.optimizer import SGD
 from fastmlp.nn.packed.rounded_arrays import floats, rounded_errors, rounded_inputs, rounded_weights
@@ -211,12 +211,12 @@ class Packed:
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
-        """Take a step on each batch; see `fastmlp.nn.blas.Engine`."""
+        """Take a step on each batch; see `fastmlp.nn.engine.Engine`."""
         parts = self._parts(inputs, labels, order, batch_size, weights)
         return self._sum(TRAIN, parts, self._rates(optimizer), loss)
 
     def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
-        """Take a step on one batch; see `fastmlp.nn.blas.Engine`."""
+        """Take a step on one batch; see `fastmlp.nn.engine.Engine`."""
         totals = self._run(TRAIN, Data(x, None, None, np.arange(len(x)), labels, EQUAL, len(x)), self._rates(optimizer))
         return totals.loss / len(x), totals.correct
 
@@ -237,11 +237,11 @@ class Packed:
         return Totals(loss, correct, rows)
 
     def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Forward and backward over one batch; see `fastmlp.nn.blas.Engine`."""
+        """Forward and backward over one batch; see `fastmlp.nn.engine.Engine`."""
         return self._gradients(Data(x, None, None, np.arange(len(x)), labels, EQUAL, len(x)))
 
     def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
-        """Forward and backward over all rows of the inputs; see `fastmlp.nn.blas.Engine`."""
+        """Forward and backward over all rows of the inputs; see `fastmlp.nn.engine.Engine`."""
         ((_, data),) = self._parts(inputs, labels, np.arange(len(inputs)), len(inputs))
         return self._gradients(data)
 
@@ -258,11 +258,11 @@ class Packed:
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
-        """Go through the rows; see `fastmlp.nn.blas.Engine`."""
+        """Go through the rows; see `fastmlp.nn.engine.Engine`."""
         return self._sum(EVALUATE, self._parts(inputs, labels, order, batch_size, weights), loss=loss)
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield logits batch by batch; see `fastmlp.nn.blas.Engine`."""
+        """Yield logits batch by batch; see `fastmlp.nn.engine.Engine`."""
         labels = np.zeros(len(inputs), np.int64)
         for start in range(0, len(inputs), batch_size):
             order = np.arange(start, min(start + batch_size, len(inputs)))
