@@ -123,6 +123,8 @@ class Space(NamedTuple):
     """Work arrays for one batch of at most N rows.
 
     outputs : flat, (N, H) of each layer, the last one logits and then their gradient
+    kept : what each hidden layer's activation keeps for the way back, where in it the layer's output is in outputs:
+        outputs itself, where that is all
     deltas : packed gradients by the sums of each layer, `panel` elements a panel
     center, scale : (C, N) moments of the batch's images, or None
     dbias : (blocks of rows, all units); correction : (blocks of rows, C, H of the first layer), or None
@@ -134,6 +136,7 @@ class Space(NamedTuple):
     """
 
     outputs: np.ndarray
+    kept: np.ndarray
     deltas: np.ndarray
     panel: int
     center: Maybe

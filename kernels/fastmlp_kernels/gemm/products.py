@@ -211,7 +211,7 @@ def dense_forward(
     for task in tasks(member, (rows + step - 1) // step):
         block = _block(task, step, rows)
         multiply_rows(x, index, center, scale, block, work.packed, ZERO, NR, work.sums, own_a, own_c, out)
-        bias_activation(rows_at(out, block), bias, activation)
+        bias_activation(rows_at(out, block), bias, rows_at(out, block), activation)
 
 
 @kernel
