@@ -46,7 +46,7 @@ def _round(x: np.ndarray, out: np.ndarray) -> None:
 
 
 def round_to_bfloat16(x: np.ndarray, out: np.ndarray) -> None:
-    """Out <- x, each element rounded to the nearest bfloat16, ties to the even one; still float32.
+    """out <- x, each element rounded to the nearest bfloat16, ties to the even one; still float32.
 
     x : float32, any shape, C-contiguous
     out : float32 of the same shape, overwritten; its elements have 16 zero bits at the end
