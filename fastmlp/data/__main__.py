@@ -104,7 +104,7 @@ def _fetch(options: argparse.Namespace) -> None:
             if progress.note:
                 bar.console.print(plain(progress.note))
 
-        with signals.raised():  # all is loaded, in which it could be lost
+        with signals.raised():  # all modules are loaded: none is left in whose import the exception could be lost
             path = load.fetch(layout, options.data_dir, mirror=options.mirror, on_progress=show)
     print(f"{TITLES[options.name]} is in {visible(str(path))}, checksum verified.")
 
