@@ -39,7 +39,7 @@ def download_file(
     those of `spec`, which must state its size. Of several processes that fetch it into one folder, one does and the
     others wait for it.
 
-    pauses : seconds to wait after the first, second, ... attempt in a row that brought nothing; after one more, it fails
+    pauses : seconds to wait after the first, second, ... attempt in a row that brought nothing; one more ends it
     timeout : seconds of silence after which a connection counts as lost
 
     Raises DownloadError, naming the cause and what to do; ConfigError for an address that is no web folder.

@@ -1,4 +1,4 @@
-"""`python -m fastmlp.report DIR`: a sweep's figures and tables on one page, at any time, from what is in its folder."""
+"""`python -m fastmlp.report DIR`: write a sweep's figures and tables, and one page of them, from the sweep's folder."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
     from fastmlp.cli import program
@@ -24,13 +24,13 @@ _EXAMPLES = """examples:
 
 
 def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str], None] = lambda _: None) -> Path:
-    """Write `report.html`, `figures/` and the tables into a sweep's folder; return the page's path.
+    """Write `report.html`, `figures/` and `tables/` into a sweep's folder; return the page's path.
 
-    data_dir : where its data lie; otherwise they are looked for where they lay, and in the cache
-    tell(sentence) : told of what is left out
+    data_dir : folder of the sweep's data; None: where they lay when it ran, or the cache
+    tell(sentence) : called for each part of the page that is left out
 
     Raises DataError, OutputError or MissingExtraError; MissingDataError where `data_dir` does not hold the data, and
-    ConfigError where the page that is there would be replaced by one without the data.
+    ConfigError where a page made without the data would replace one made with them.
     """
     from fastmlp.files import check_no_links, write_whole
     from fastmlp.report.made import FOLDERS, check_not_poorer, write_files
