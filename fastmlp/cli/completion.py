@@ -7,7 +7,7 @@ from fastmlp.cli.parser import Parser, all_actions, known_words, place
 from fastmlp.cli.shell import Call, Door, Work
 from fastmlp.errors import MissingExtraError
 
-SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
+SHELLS = ("bash", "zsh", "fish", "tcsh")
 _EXAMPLES = """examples:
   %(prog)s bash > ~/.local/share/bash-completion/completions/fastmlp
   %(prog)s zsh > ~/.zfunc/_fastmlp              where ~/.zfunc is in fpath before compinit
