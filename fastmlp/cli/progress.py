@@ -86,16 +86,24 @@ class Lines(Silent):
 
 
 class Bar(Lines):
-    """Keep a line for each running job and one for all at the foot of a terminal, finished runs above them."""
+    """Keep a line for each running job and one for all at the foot of a terminal, finished runs above them.
+
+    They are there from the first run on: what goes before, as compilation, has lines of its own.
+    """
 
     def __enter__(self) -> Self:
         self._began = time.time()
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
-        self._live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._live.stop()
+
+    def start(self, job: Job) -> None:  # noqa: ARG002 - as it is called
+        """Begin a run."""
+        if not self._live.is_started:
+            self._began = time.time()
+            self._live.start()
 
     def look(self, board: Board, running: Sequence[Job]) -> None:
         """Draw anew."""
