@@ -1,4 +1,4 @@
-"""`python -m fastmlp.report DIR`: a sweep's figures and tables on one page, at any time, from what is in its folder."""
+"""`python -m fastmlp.report DIR`: write a sweep's figures and tables, and one page of them, from the sweep's folder."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
     from fastmlp.cli import program
