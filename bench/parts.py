@@ -128,7 +128,7 @@ def first_product(network: Network, space: Space, rates: Rates, batch: Batch) ->
 @kernel
 def activate(network: Network, space: Space, rates: Rates, batch: Batch) -> None:
     out = output_of(network.layers, space.outputs, 0, batch.rows.size)
-    bias_activation(out, bias_of(network.layers, network.parameters, 0), TANH)
+    bias_activation(out, bias_of(network.layers, network.parameters, 0), out, TANH)
 
 
 @kernel

@@ -67,6 +67,10 @@ ACTIVATIONS = {
 }
 
 
+# Those whose backward is of (delta, z + bias), as their slope is no function of the output.
+KEEP_INPUT: set[str] = set()
+
+
 def softmax(x: Array) -> Array:
     """exp(x) / sum exp(x) along the last axis; the row's largest is subtracted first, which changes nothing."""
     e = np.exp(x - x.max(axis=-1, keepdims=True))
@@ -153,6 +157,7 @@ class Network:
         self.weight_velocities = [np.zeros_like(w) for w in self.weights]
         self.bias_velocities = [np.zeros_like(b) for b in self.biases]
         self.activate, self.backward = ACTIVATIONS[activation]
+        self.keeps_input = activation in KEEP_INPUT
 
     def forward(self, x: Array) -> list[Array]:
         """Return x, the output of every hidden layer, and the logits before their bias."""
@@ -167,7 +172,10 @@ class Network:
         loss, correct, delta, dbias = softmax_cross_entropy(logits, self.biases[-1], labels)
         dweights, dbiases = [outputs[-1].T @ delta], [dbias]
         for layer in range(len(self.weights) - 1, 0, -1):
-            delta, dbias = self.backward(delta @ self.weights[layer].T, outputs[layer])
+            below = outputs[layer]
+            if self.keeps_input:
+                below = outputs[layer - 1] @ self.weights[layer - 1] + self.biases[layer - 1]
+            delta, dbias = self.backward(delta @ self.weights[layer].T, below)
             dweights.insert(0, outputs[layer - 1].T @ delta)
             dbiases.insert(0, dbias)
         return loss, correct, dweights, dbiases

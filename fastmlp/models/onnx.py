@@ -14,6 +14,7 @@ from fastmlp.errors import ConfigError, MissingExtraError, OutputError
 from fastmlp.files import replacing
 from fastmlp.models.file import FORMATS, load_model, save_model
 from fastmlp.models.model import AS_THEY_ARE, Model
+from fastmlp.nn.activations import activation_named
 from fastmlp.nn.precision import byte_layers
 from fastmlp.terminal import Compiling, say
 
@@ -34,6 +35,28 @@ class Check(NamedTuple):
     agreement: float
 
 
+class Graph:
+    """An ONNX graph under way: its nodes, and its constants by name. Values are known by their names."""
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self.dtype, self.nodes, self.constants = dtype, list[Any](), dict[str, Any]()
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add an operator; return the name of its output."""
+        from onnx import helper
+
+        out = f"{kind.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [out], **attributes))
+        return out
+
+    def constant(self, name: str, value: Any, kind: Any = None) -> str:
+        """Add a constant, of the graph's dtype where none is given; return its name."""
+        from onnx import numpy_helper
+
+        self.constants[name] = numpy_helper.from_array(np.asarray(value, kind or self.dtype), name)
+        return name
+
+
 def to_onnx(model: Model) -> Any:
     """Return the model as an `onnx.ModelProto`, with the normalisation inside the graph.
 
@@ -42,23 +65,13 @@ def to_onnx(model: Model) -> Any:
     """
     try:
         import onnx
-        from onnx import TensorProto, helper, numpy_helper
+        from onnx import TensorProto, helper
     except ImportError as error:
         raise _missing(error) from error
-    dtype = model.parameters.dtype
-    element = TensorProto.DOUBLE if dtype == np.float64 else TensorProto.FLOAT
+    element = TensorProto.DOUBLE if model.parameters.dtype == np.float64 else TensorProto.FLOAT
     images, rounds = model.normalize != AS_THEY_ARE, model.precision == "bfloat16"
-    nodes: list[Any] = []
-    constants: dict[str, Any] = {}
-
-    def node(kind: str, *inputs: str, **attributes: Any) -> str:
-        out = f"{kind.lower()}_{len(nodes)}"
-        nodes.append(helper.make_node(kind, inputs, [out], **attributes))
-        return out
-
-    def constant(name: str, value: Any, kind: Any = dtype) -> str:
-        constants[name] = numpy_helper.from_array(np.asarray(value, kind), name)
-        return name
+    graph = Graph(model.parameters.dtype)
+    node, constant = graph.node, graph.constant
 
     def rounded(x: str) -> str:
         return node("Cast", node("Cast", x, to=TensorProto.BFLOAT16), to=element)
@@ -85,7 +98,7 @@ def to_onnx(model: Model) -> Any:
     h = "inputs"
     if images:
         h = normalized(node("Cast", h, to=element))
-    activation = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu"}.get(model.activation)
+    activation = activation_named(model.activation)
     layers = model.arrays()
     of_bytes = _byte_layers(model)
     for i, (weight, bias) in enumerate(layers, 1):
@@ -100,13 +113,13 @@ def to_onnx(model: Model) -> Any:
                 h = in_bytes(h)
         weights = constant(f"weight_{i}", weight)
         h = node("Gemm", h, weights, constant(f"bias_{i}", bias))
-        if i < len(layers) and activation:
-            h = node(activation, h)
-    nodes.append(helper.make_node("Softmax", [h], ["probabilities"], axis=-1))
+        if i < len(layers):
+            h = activation.onnx(graph, h)
+    graph.nodes.append(helper.make_node("Softmax", [h], ["probabilities"], axis=-1))
     given = helper.make_tensor_value_info("inputs", TensorProto.UINT8 if images else element, ["rows", model.layers[0]])
     found = helper.make_tensor_value_info("probabilities", element, ["rows", model.layers[-1]])
-    graph = helper.make_graph(nodes, "fastmlp", [given], [found], list(constants.values()))
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    whole = helper.make_graph(graph.nodes, "fastmlp", [given], [found], list(graph.constants.values()))
+    proto = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     proto.producer_name, proto.producer_version = "fastmlp", __version__
     config = {} if model.config is None else model.config.to_json()
     about = {"classes": model.names(), "config": config, "weights_sha256": model.weights_sha256}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.errors import ConfigError
+from fastmlp.nn.activations import activation_named
 from fastmlp.nn.layers import Dense
 from fastmlp.nn.network import MLP
 from fastmlp.table import Table
@@ -52,13 +53,15 @@ class Line:
 
     def __init__(self, model: MLP, x: np.ndarray, labels: np.ndarray, moves: Sequence[Move], reach: float) -> None:
         self.model, self.x, self.labels, self.moves = model, x, labels, moves
-        if model.layers[0].activation == "relu":
+        self._kinks = activation_named(model.layers[0].activation).kinks
+        if self._kinks:
             with self.moved(-reach):
                 before = self._switches()
             with self.moved(reach):
                 clear = np.all(before == self._switches(), axis=1)
             if not clear.any():
-                raise ConfigError("No image keeps clear of the kinks of so many ReLU units: name fewer units.")
+                units = f"{model.layers[0].activation} units"
+                raise ConfigError(f"No image keeps clear of the kinks of so many {units}: name fewer units.")
             self.x, self.labels = x[clear], labels[clear]
 
     @contextmanager
@@ -74,11 +77,14 @@ class Line:
                 move.parameter[...] = start
 
     def _switches(self) -> np.ndarray:
-        h, on = self.x, []
+        """Return on which side of each kink each hidden unit's input lies: (N, units times kinks) booleans."""
+        x, sides = self.x, []
         for layer in self.model.layers[:-1]:
-            h = np.maximum(h @ layer.weight + layer.bias, 0)
-            on.append(h > 0)
-        return np.hstack(on)
+            z, h = x @ layer.weight + layer.bias, np.empty((len(x), layer.bias.size))
+            sides += [z > kink for kink in self._kinks]
+            layer.forward(x, h)
+            x = h
+        return np.hstack(sides)
 
     def loss(self, t: float) -> float:
         """Mean loss at distance `t`, by the forward pass alone."""

@@ -75,14 +75,25 @@ class Dense:
         """Z (N, H) <- x W, without the bias."""
         np.matmul(x, self.weight, out=z)
 
-    def forward(self, x: np.ndarray, h: np.ndarray) -> None:
-        """H (N, H) <- act(x W + b) for x (N, D)."""
-        self.product(x, h)
-        self._act.forward(h, self.bias)
+    def forward(self, x: np.ndarray, h: np.ndarray, kept: np.ndarray | None = None) -> None:
+        """H (N, H) <- act(x W + b) for x (N, D).
 
-    def activation_backward(self, delta: np.ndarray, h: np.ndarray) -> None:
-        """In place: delta (N, H), the gradient by the output h, becomes that by x W + b; fills dbias."""
-        self._act.backward(delta, h, self.dbias)
+        kept : (N, H) for x W + b, where the activation keeps its input for the way back
+        """
+        self.product(x, h)
+        self._act.forward(h, self.bias, kept)
+
+    def activation_backward(self, delta: np.ndarray, kept: np.ndarray) -> None:
+        """In place: delta (N, H), the gradient by the output h, becomes that by x W + b; fills dbias.
+
+        kept : x W + b where the activation keeps its input, else h
+        """
+        self._act.backward(delta, kept, self.dbias)
+
+    @property
+    def keeps_input(self) -> bool:
+        """Whether its activation keeps its input for the way back, in an array of its own."""
+        return self._act.keeps_input
 
     def weight_gradient(self, x: np.ndarray, delta: np.ndarray) -> None:
         """Fill dweight <- x^T delta."""

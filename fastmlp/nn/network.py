@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.nn.activations import activation_named
-from fastmlp.nn.blas import Blas, Engine, Totals
+from fastmlp.nn.blas import Blas
 from fastmlp.nn.checks import check_count, check_name, generator, is_whole
+from fastmlp.nn.engine import Engine, Totals
 from fastmlp.nn.inputs import ArrayInput, Input, as_input, checked_labels, checked_rows, checked_weights
 from fastmlp.nn.layers import Dense
 from fastmlp.nn.optimizer import SGD, check_optimizer

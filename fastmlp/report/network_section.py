@@ -12,7 +12,7 @@ from fastmlp.models.model import Model
 from fastmlp.nn.gradients import EPSILON, IMAGES, STEP, run_checks, to_table
 from fastmlp.report.page import Section, text
 from fastmlp.report.plots import images
-from fastmlp.report.tables import title
+from fastmlp.report.words import title
 from fastmlp.runs.results import RunResult
 from fastmlp.sweep.job import MODELS, model_path
 

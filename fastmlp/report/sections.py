@@ -7,7 +7,6 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.cli.progress import outcome
 from fastmlp.data import Dataset
 from fastmlp.errors import DataError, FastMLPError
 from fastmlp.files import json_of, read_small
@@ -19,7 +18,8 @@ from fastmlp.report.page import Section, code, figure, folded, table, text
 from fastmlp.report.plots import curves, images, search, times
 from fastmlp.report.plots.parallel import parallel_coordinates
 from fastmlp.report.plots.picture import Picture, drawn, gallery
-from fastmlp.report.tables import machine, results_table, search_table, title
+from fastmlp.report.tables import results_table, search_table
+from fastmlp.report.words import machine, outcome, title
 from fastmlp.runs.environment import environment as described
 from fastmlp.runs.experiments import published
 from fastmlp.runs.results import ENDED, MOST_SECONDS, RunResult, load_results

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastmlp.config import RunConfig
 from fastmlp.nn.initializers import resolve
+from fastmlp.report.words import duration, machine
 from fastmlp.runs.experiments import CUSTOM, EXPERIMENTS, Experiment, published
 from fastmlp.runs.results import ENDED, RunResult
 from fastmlp.sweep.space import apart
@@ -15,11 +16,6 @@ from fastmlp.text import Marked
 
 _NOTHING = "-"
 _MOST_VALUES = 8  # of a setting that a line can list
-
-
-def title(config: RunConfig) -> str:
-    """Return the name of a run among those of a sweep: experiment, normalisation, seed."""
-    return f"{config.experiment}, {config.normalize}, seed {config.seed}"
 
 
 def experiments_table() -> Table:
@@ -230,23 +226,3 @@ def _about_published(runs: Sequence[RunResult]) -> list[str]:
     if all(published(run.config) for run in runs):
         return []
     return ["The report's figure is left out where the report did not run these settings."]
-
-
-def machine(environment: Mapping[str, Any]) -> str:
-    """Return an environment's machine and libraries in one line."""
-    blas = environment["blas"]
-    libraries = ", ".join(f"{name} {environment[name]}" for name in ("numpy", "numba", "fastmlp"))
-    return (
-        f"{environment['cpu']}, {environment['usable_cores']} of {environment['cores']} cores, {environment['os']}, "
-        f"Python {environment['python']}, {libraries}, "
-        + (f"{blas['name']} {blas['version']} ({blas['kernels']} kernels)" if blas else "no BLAS found")
-    )
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in words: "1 h 5 min", "2 min 10 s" or "3.4 s"."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

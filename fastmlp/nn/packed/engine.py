@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 
 from fastmlp.errors import ConfigError
-from fastmlp.nn.blas import Totals
+from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.engine import Totals
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input, Source
 from fastmlp.nn.optimizer import SGD
 from fastmlp.nn.packed.rounded_arrays import floats, rounded_errors, rounded_inputs, rounded_weights
@@ -28,7 +29,6 @@ from fastmlp.nn.packed.state import (
 from fastmlp.nn.precision import byte_layers
 from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._team import Team
-from fastmlp_kernels.activations import CODES
 from fastmlp_kernels.bfloat16 import warn_where_slow
 from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements, padded
 from fastmlp_kernels.gemm.pack import NR
@@ -60,7 +60,7 @@ class Packed:
     ) -> None:
         self._sizes = tuple(int(size) for size in sizes)
         self._team, self._alone = Team(threads), Team(1)
-        self._activation = CODES[activation]
+        self._activation = ACTIVATIONS[activation]
         if precision == "bfloat16":
             warn_where_slow()
         if precision == "int8":
@@ -115,9 +115,10 @@ class Packed:
             if i in self._rounded:
                 continue
             deltas += padded(h, NR) // NR * panel * (channels if raw and i == 0 else 1)
-        blocks = max(-(-n // MC), BLOCKS)
+        blocks, outputs = max(-(-n // MC), BLOCKS), floats(n * sum(units))
         return Space(
-            outputs=floats(n * sum(units)),
+            outputs=outputs,
+            kept=floats(outputs.size) if self._activation.keeps_input else outputs,
             deltas=aligned_zeros(deltas, self._dtype),
             panel=panel,
             center=floats(channels, n) if image else None,
@@ -160,7 +161,7 @@ class Packed:
         rates = rates or Rates(0.0, 0.0, 0.0, False, self._gradient)  # of the same types, and not read
         flop = 6 * self._parameters.size * min(data.batch, data.order.size)
         team = self._team if flop >= TEAM_FLOP else self._alone
-        return Totals(*team.run(run, work, network, data.read_only(), space, rates, self._activation))
+        return Totals(*team.run(run, work, network, data.read_only(), space, rates, self._activation.code))
 
     def _data(
         self,
@@ -211,12 +212,12 @@ class Packed:
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
-        """Take a step on each batch; see `fastmlp.nn.blas.Engine`."""
+        """Take a step on each batch; see `fastmlp.nn.engine.Engine`."""
         parts = self._parts(inputs, labels, order, batch_size, weights)
         return self._sum(TRAIN, parts, self._rates(optimizer), loss)
 
     def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
-        """Take a step on one batch; see `fastmlp.nn.blas.Engine`."""
+        """Take a step on one batch; see `fastmlp.nn.engine.Engine`."""
         totals = self._run(TRAIN, Data(x, None, None, np.arange(len(x)), labels, EQUAL, len(x)), self._rates(optimizer))
         return totals.loss / len(x), totals.correct
 
@@ -237,11 +238,11 @@ class Packed:
         return Totals(loss, correct, rows)
 
     def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Forward and backward over one batch; see `fastmlp.nn.blas.Engine`."""
+        """Forward and backward over one batch; see `fastmlp.nn.engine.Engine`."""
         return self._gradients(Data(x, None, None, np.arange(len(x)), labels, EQUAL, len(x)))
 
     def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
-        """Forward and backward over all rows of the inputs; see `fastmlp.nn.blas.Engine`."""
+        """Forward and backward over all rows of the inputs; see `fastmlp.nn.engine.Engine`."""
         ((_, data),) = self._parts(inputs, labels, np.arange(len(inputs)), len(inputs))
         return self._gradients(data)
 
@@ -258,11 +259,11 @@ class Packed:
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
-        """Go through the rows; see `fastmlp.nn.blas.Engine`."""
+        """Go through the rows; see `fastmlp.nn.engine.Engine`."""
         return self._sum(EVALUATE, self._parts(inputs, labels, order, batch_size, weights), loss=loss)
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield logits batch by batch; see `fastmlp.nn.blas.Engine`."""
+        """Yield logits batch by batch; see `fastmlp.nn.engine.Engine`."""
         labels = np.zeros(len(inputs), np.int64)
         for start in range(0, len(inputs), batch_size):
             order = np.arange(start, min(start + batch_size, len(inputs)))

@@ -105,7 +105,8 @@ def forward_rows(
     else:
         multiply_rounded(network.rounded, layers, ZERO, data.x, index, space, member, rows, out)
     for i in range(1, last + 1):
-        bias_activation(rows_at(out, rows), bias_of(layers, network.parameters, i - 1), activation)
+        kept = rows_at(output_of(layers, space.kept, i - 1, n), rows)
+        bias_activation(rows_at(out, rows), bias_of(layers, network.parameters, i - 1), kept, activation)
         following = output_of(layers, space.outputs, i, n)
         if is_rounded(network.rounded, layers, i):
             round_inputs(space.inputs, layers, i, out, rows)
@@ -169,8 +170,8 @@ def backward_rows(
             c,
             lower,
         )
-        below = rows_at(output_of(layers, space.outputs, i - 1, n), rows)
-        activation_backward(lower, below, bias_part(layers, space.dbias, i - 1, block), activation)
+        kept = rows_at(output_of(layers, space.kept, i - 1, n), rows)
+        activation_backward(lower, kept, bias_part(layers, space.dbias, i - 1, block), activation)
         delta = lower
     if space.errors is not None:
         keep_errors(space.errors, layers, ZERO, n, delta, rows, space.scale, block)

@@ -21,6 +21,10 @@ from fastmlp_kernels.gemm.pack import NR, Maybe, per_unit
 # Columns of `Network.layers`: sizes, and where the layer's part begins. OUTPUT counts units, DELTA and the packed ones
 # elements, as do QUADS and ERRORS in `RoundedWeights.packed` and `RoundedErrors.packed` where ROUNDED is 1.
 INPUTS, UNITS, WEIGHT, BIAS, OUTPUT, PACKED, TURNED, DELTA, ROUNDED, QUADS, ERRORS = range(11)
+# The phases of a run, for `Team.seconds`: the weights are packed at its beginning; then, in each step, blocks of rows
+# go through the layers and back, and blocks of weights get their gradients and are updated.
+PHASES = ("pack", "round weights", "rows", "round errors", "weights")
+PACK, ROUND_WEIGHTS, ROWS, ROUND_ERRORS, WEIGHTS = range(len(PHASES))
 # Columns of `Network.tasks`: rows FIRST to below LAST of a layer's weights, which lie in one of its channels.
 LAYER, CHANNEL, FIRST, LAST = range(4)
 
@@ -119,6 +123,8 @@ class Space(NamedTuple):
     """Work arrays for one batch of at most N rows.
 
     outputs : flat, (N, H) of each layer, the last one logits and then their gradient
+    kept : what each hidden layer's activation keeps for the way back, where in it the layer's output is in outputs:
+        outputs itself, where that is all
     deltas : packed gradients by the sums of each layer, `panel` elements a panel
     center, scale : (C, N) moments of the batch's images, or None
     dbias : (blocks of rows, all units); correction : (blocks of rows, C, H of the first layer), or None
@@ -130,6 +136,7 @@ class Space(NamedTuple):
     """
 
     outputs: np.ndarray
+    kept: np.ndarray
     deltas: np.ndarray
     panel: int
     center: Maybe

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.report.plots.style import BLUE, INK, NARROW, ORANGE, SMALL, WIDE, blank, colour_of, new_figure, short
-from fastmlp.report.tables import title
+from fastmlp.report.words import title
 from fastmlp.runs.results import RunResult
 
 if TYPE_CHECKING:
