@@ -22,11 +22,6 @@ class Progress:
     note: str = ""
     """Something to tell the user, such as a lost connection; empty for plain progress."""
 
-    @property
-    def seconds_left(self) -> float:
-        """Time left at this speed; infinite while nothing arrives."""
-        return (self.total - self.done) / self.bytes_per_second if self.bytes_per_second else float("inf")
-
 
 OnProgress = Callable[[Progress], None]
 
