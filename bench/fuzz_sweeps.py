@@ -18,8 +18,8 @@ from fastmlp.data import Dataset
 from fastmlp.data import mapped as copies
 from fastmlp.errors import DataError
 from fastmlp.files import is_inside, json_of, read_small
-from fastmlp.report import made
-from fastmlp.report.sections import _measured
+from fastmlp.report import record as records
+from fastmlp.report.rivals import checked
 from fastmlp.report.tables import results_table, search_table
 from fastmlp.runs import autotune as matmul
 from fastmlp.runs.identity import run_id
@@ -124,13 +124,13 @@ def small_ones() -> list[Reader]:
             raise DataError("measure anew")
 
     def read_record(path: Path) -> None:
-        record = made._read(path.parent)
+        record = records.read(path.parent)
         need(holds=all(map(is_inside, record["files"])) and isinstance(record["with_data"], bool), what=record)
         if not record["files"]:
             raise DataError("no record")
 
     def read_rivals(path: Path) -> None:
-        for one in _measured(json_of(read_small(path)))["rivals"]:
+        for one in checked(json_of(read_small(path)))["rivals"]:
             need(holds=len(one["seconds"]) == len(one["val_accuracy"]) > 0, what=one)
             np.array(one["val_accuracy"], np.float64)
 
