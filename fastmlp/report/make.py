@@ -19,13 +19,13 @@ from fastmlp.terminal import Compiling, say
 
 
 def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str], None] = lambda _: None) -> Path:
-    """Write `report.html`, `figures/` and the tables into a sweep's folder; return the page's path.
+    """Write `report.html`, `figures/` and `tables/` into a sweep's folder; return the page's path.
 
-    data_dir : where its data lie; otherwise they are looked for where they lay, and in the cache
-    tell(sentence) : told of what is left out
+    data_dir : folder of the sweep's data; None: where they lay when it ran, or the cache
+    tell(sentence) : called for each part of the page that is left out
 
     Raises DataError, OutputError or MissingExtraError; MissingDataError where `data_dir` does not hold the data, and
-    ConfigError where the page that is there would be replaced by one without the data.
+    ConfigError where a page made without the data would replace one made with them.
     """
     paper = Paper(read(folder, data_dir), tell)
     sweep, results = paper.sweep, results_of(paper.sweep)
@@ -51,7 +51,7 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
 
 
 def report(args: Namespace, console: Console) -> int:
-    """Do what the options of `python -m fastmlp.report` ask for, and return its exit status."""
+    """Run `python -m fastmlp.report` with these options; return its exit status."""
     if not args.folder.is_dir():
         raise ConfigError(f"{args.folder} is no folder; give the one that --out of a sweep named.")
     if (removed := remove_if_free(args.folder)).files:
