@@ -23,7 +23,7 @@ LEARNT = 1e-4
 
 
 class Rows(NamedTuple):
-    """Checked rows X (M, D) float32 or float64, labels y (M,), of any dtype or encoded, weights (M,) float64 above 0."""
+    """Checked rows X (M, D) float32 or float64, labels y (M,), as given or encoded, weights (M,) float64 above 0."""
 
     X: np.ndarray
     y: np.ndarray
