@@ -10,7 +10,6 @@ a new process each time, and in fewer rounds.
 """
 
 import argparse
-import os
 import resource
 import subprocess
 import sys

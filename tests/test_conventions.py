@@ -1,5 +1,6 @@
 """Rules that hold for the whole project: what an import costs, and what a file may hold."""
 
+import ast
 import inspect
 import os
 import re
@@ -56,6 +57,34 @@ def test_one_file_owns_numbas_options():
         text = path.read_text(encoding="utf-8")
         if path.name != "_jit.py":
             assert not re.search(r"\bnjit\b|fastmath=|error_model=|cache=True", text), path.name
+
+
+def private(name):
+    return name.startswith("_") and not name.endswith("__")
+
+
+def private_names(path):
+    """Return the private names that a file defines, and those that it takes from objects not its own or imports."""
+    defined, taken = set(), set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            defined.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            (defined if own and isinstance(node.ctx, ast.Store) else taken).add(node.attr)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastmlp."):
+            taken |= {alias.name for alias in node.names}
+    return set(filter(private, defined)), set(filter(private, taken))
+
+
+def test_no_module_touches_what_is_private_to_another():
+    names = {path: private_names(path) for path in MODULES if PACKAGE in path.parents}
+    everywhere = set.union(*(defined for defined, _ in names.values()))
+    assert len(everywhere) > 100
+    for path, (defined, taken) in names.items():
+        assert taken & everywhere - defined == set(), path  # other libraries' names are nowhere defined
 
 
 # Who writes files: all others do by `files`. What each has of its own must stay: it adds a line, goes on with what a

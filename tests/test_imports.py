@@ -18,16 +18,9 @@ FLOORS = ("kernels", "nn", "config", "models", "runs", "sweep", "report", "cli",
 EVERYWHERE = {"errors", "files", "npy", "signals", "table", "terminal", "text"}
 # Imports that the rule would refuse, each inside a function, so that nothing is loaded before it is called.
 EXCEPTIONS = {
-    (
-        "fastmlp.config",
-        "fastmlp.models.translate",
-    ): "its methods hand it over, and users know them",
-    (
-        "fastmlp.data.normalize",
-        "fastmlp_kernels",
-    ): "the moments of images are a kernel; the rest of data is numpy",
+    ("fastmlp.config", "fastmlp.models.translate"): "its methods hand it over, and users know them",
+    ("fastmlp.data.normalize", "fastmlp_kernels"): "the moments of images are a kernel; the rest of data is numpy",
     ("fastmlp.terminal", "fastmlp_kernels._compiling"): "any command may be the first to compile, and says so",
-    ("fastmlp.cli.sweep", "fastmlp.report.__main__"): "a page is drawn by its own command, and by --report",
 }
 
 

@@ -16,6 +16,7 @@ from fastmlp.data import Dataset, load, load_dataset
 from fastmlp.errors import MissingDataError, OutputError
 from fastmlp.report import __main__ as report
 from fastmlp.report.made import RECORD, write_files
+from fastmlp.report.make import make_report
 from fastmlp.runs.results import load_results
 from samples import dataset
 
@@ -183,7 +184,7 @@ def test_no_page_is_written_through_a_link(sweep, tmp_path) -> None:
     before = {path: path.stat().st_mtime_ns for path in victim.iterdir()}
     (sweep / "figures").symlink_to(victim)
     with pytest.raises(OutputError, match="figures is a symbolic link, and nothing is written"):
-        report.make_report(sweep)
+        make_report(sweep)
     assert {path: path.stat().st_mtime_ns for path in victim.iterdir()} == before
 
 

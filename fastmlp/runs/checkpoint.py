@@ -10,7 +10,7 @@ import numpy as np
 from fastmlp.errors import OutputError, remedy
 from fastmlp.files import json_of, replacing
 from fastmlp.nn.checks import is_real
-from fastmlp.nn.fit import History, State
+from fastmlp.nn.history import History, State
 from fastmlp.npy import read_zip
 
 _ARRAYS = ("parameters", "velocity", "best")

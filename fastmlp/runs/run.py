@@ -19,7 +19,8 @@ from fastmlp.models.file import save_model
 from fastmlp.models.model import Model
 from fastmlp.nn.augment import AugmentedImages
 from fastmlp.nn.augmentations import AUGMENTATIONS
-from fastmlp.nn.fit import FitResult, History, State, fit
+from fastmlp.nn.fit import fit
+from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.inputs import ImageInput
 from fastmlp.nn.network import MLP
 from fastmlp.nn.optimizer import SGD

@@ -80,7 +80,7 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _begin(threads: int, parent: int) -> None:
+def begin_worker(threads: int, parent: int) -> None:
     """Set up a new worker, in its process, and check that the limits of its threads hold."""
     _end_with(parent)
     from fastmlp.signals import STOPS
