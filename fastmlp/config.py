@@ -1,4 +1,4 @@
-"""Everything that decides a run, in one frozen record that goes to and from JSON."""
+"""The config of a run: all settings that decide it, in a frozen record that goes to and from JSON."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -85,7 +85,7 @@ _WRITTEN_ALWAYS = (
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
-    """Return the sizes in a text like `3072-256-20` or `3072,256,20`; ConfigError where that is none."""
+    """Return the layers' sizes in a text such as `3072-256-20` or `3072,256,20`; ConfigError for any other."""
     try:
         return tuple(int(part) for part in re.split("[-,]", text))
     except ValueError:
@@ -96,7 +96,7 @@ def parse_layers(text: str) -> tuple[int, ...]:
 
 
 def check_fields(values: Mapping[str, Any]) -> None:
-    """Raise ConfigError for the first of these values that the field of RunConfig of its name may not have."""
+    """Raise ConfigError for the first of these values, by field of RunConfig, that its field may not have."""
     for name, value in values.items():
         if not _RULES[name].holds(value):
             raise ConfigError(f"{name} is {shown(value)}; allowed is {_RULES[name].allowed}.")

@@ -142,7 +142,7 @@ def download_bar(console: Console) -> Iterator[Callable[[Download], None]]:
 
 
 def status(config: RunConfig, row: np.ndarray, now: float) -> str:
-    """Return the line of a running job, from its row of the board; `now` is the time."""
+    """Return the line of a running job, from its row (7,) float64 of the board; now : in seconds since 1970."""
     if isnan(row[BEGAN]):
         return f"{title(config)}: compiling the kernels for its machine"
     done = int(row[EPOCHS])

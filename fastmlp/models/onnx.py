@@ -1,4 +1,4 @@
-"""A model as an ONNX graph, checked against this package's answers, as `python -m fastmlp.export` writes it."""
+"""Models as ONNX graphs, checked against this package's output, as `python -m fastmlp.export` writes them."""
 
 import json
 from argparse import Namespace
@@ -28,7 +28,7 @@ BYTES_BETWEEN_LAYERS = 1e-2
 
 
 class Check(NamedTuple):
-    """How the graph did: rows, largest difference of a probability, share of rows with the same most probable class."""
+    """A graph against its model: rows, largest difference of a probability, share of rows with the same top class."""
 
     rows: int
     difference: float
@@ -36,7 +36,7 @@ class Check(NamedTuple):
 
 
 class Graph:
-    """An ONNX graph under way: its nodes, and its constants by name. Values are known by their names."""
+    """An ONNX graph in the making: its nodes and its constants, all known by the names of their values."""
 
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype, self.nodes, self.constants = dtype, list[Any](), dict[str, Any]()
@@ -133,12 +133,12 @@ def _byte_layers(model: Model) -> list[int]:
 
 
 def tolerance(model: Model) -> float:
-    """Return how far probabilities of the graph may lie from the model's."""
+    """Return the largest allowed difference of the graph's probabilities from the model's."""
     return BYTES_BETWEEN_LAYERS if len(_byte_layers(model)) > 1 else TOLERANCES[model.precision]
 
 
 def check(proto: Any, model: Model, x: np.ndarray) -> Check:
-    """Run the graph on rows x by onnxruntime, and compare with `model.predict_proba`."""
+    """Run the graph on rows x (M, D) by onnxruntime, and compare with `Model.predict_proba`."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -153,7 +153,7 @@ def check(proto: Any, model: Model, x: np.ndarray) -> Check:
 
 
 def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
-    """Replace `path` by the model as ONNX, after a check on rows x.
+    """Write a model as ONNX to `path` in one step, after a check on rows x (M, D) as `Model.inputs` takes them.
 
     Raises OutputError, and writes nothing, where it cannot be written or the difference is above `tolerance(model)`.
     """
@@ -171,7 +171,7 @@ def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
 
 
 def export(args: Namespace, console: Console) -> int:
-    """Write the model that the command's options name in the format that they ask for; return the exit status."""
+    """Run `python -m fastmlp.export` with these options; return its exit status."""
     model = load_model(args.model)
     if args.data_dir is not None and args.out.suffix != ".onnx":
         raise ConfigError("--data-dir has images for the check of an .onnx file; leave it away for other formats.")
@@ -193,7 +193,7 @@ def export(args: Namespace, console: Console) -> int:
 
 
 def _rows(model: Model, data_dir: Path | None) -> tuple[np.ndarray, str]:
-    """Return rows to check the graph on, and what they are."""
+    """Return rows (M, D) to check the graph on, and their source in words."""
     dataset = load_dataset("auto", data_dir)
     if model.normalize != AS_THEY_ARE and dataset.test_images.shape[1] == model.layers[0]:
         return dataset.test_images[:CHECKED], f"test images ({dataset.name})"
@@ -204,7 +204,7 @@ def _rows(model: Model, data_dir: Path | None) -> tuple[np.ndarray, str]:
 
 
 def _int8(weight: np.ndarray) -> np.ndarray:
-    """Return the weights as a product of bytes sees them: whole steps, 127 of which are the column's largest."""
+    """Return the weights (D, H) rounded as in int8 products: to multiples of a 127th of the column's largest."""
     steps = np.abs(weight).max(axis=0) / np.float32(127)
     return np.rint(weight / np.where(steps, steps, 1)) * steps
 

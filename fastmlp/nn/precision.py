@@ -13,9 +13,10 @@ WIDE = 256
 
 
 def byte_layers(sizes: Sequence[int], activation: str) -> list[int]:
-    """Return which layers of a network multiply bytes in int8, the first one being 0.
+    """Return the numbers, from 0, of the layers whose products an int8 network forms of 8-bit integers.
 
-    The first, whose inputs are pixels; and those between wide layers of an activation whose outputs go on as bytes.
+    They are the first, whose inputs are pixels, and those between wide layers of an activation with outputs >= 0, which
+    are rounded to bytes.
     """
     hidden = range(1, len(sizes) - 1) if ACTIVATIONS[activation].as_bytes else ()
     return [0, *(i for i in hidden if min(sizes[i], sizes[i + 1]) >= WIDE)]

@@ -54,7 +54,7 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
 
 
 def report(args: Namespace, console: Console) -> int:
-    """Do what the options of `python -m fastmlp.report` ask for, and return its exit status."""
+    """Run `python -m fastmlp.report` with these options; return its exit status."""
     if not args.folder.is_dir():
         raise ConfigError(f"{args.folder} is no folder; give the one that --out of a sweep named.")
     if (removed := remove_if_free(args.folder)).files:

@@ -18,7 +18,7 @@ MOST_UNITS, MOST_MISTAKES, MOST_NAMES = 64, 20, 30
 
 
 def as_picture(row: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image's colour planes (3 * S * S,) uint8 as a picture (S, S, 3)."""
+    """Return a row (3 * S * S,) uint8 of an image's colour planes as a picture (S, S, 3)."""
     side = int((len(row) // 3) ** 0.5)
     return row.reshape(3, side, side).transpose(1, 2, 0)
 
