@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -16,40 +17,43 @@ MEMBERS = (1, 2, 3, 5)  # more than this machine may have cores: then they must 
 
 
 @kernel
-def take_tasks(member, members, sync, tasks, times, taker):  # noqa: ARG001 - how a team calls
-    """Count how often each task was taken, and note by whom."""
-    task = _team.next_task(sync)
-    while task < tasks:
-        times[member, task] += 1
-        taker[task] = member
-        task = _team.next_task(sync)
-    return task
+def take_tasks(member, phases, count, times, taker):
+    """Count how often each task of each phase was taken, and note by whom; return the phases that were gone through."""
+    for phase in range(phases):
+        for task in _team.tasks(member, count + phase):
+            times[member.number, task] += 1
+            taker[task] = member.number
+        if not _team.meet(member, phase):
+            return phase
+    return phases
 
 
 @kernel
-def meet(member, members, sync, seen, wrong):
+def meet(member, seen, wrong):
     """At each turn write the turn in one's own place; behind the barrier all places must hold it."""
-    for turn in range(1, seen.size // members):
-        seen[member * (seen.size // members)] = turn
-        if not _team.barrier(sync, members, 2 * turn - 1):
+    turns = seen.size // member.count
+    for turn in range(1, turns):
+        seen[member.number * turns] = turn
+        if not _team.meet(member, 0):
             return False
-        for other in range(members):
-            if seen[other * (seen.size // members)] != turn:
-                wrong[member] += 1
-        if not _team.barrier(sync, members, 2 * turn):  # no one goes on while another still looks
+        for other in range(member.count):
+            if seen[other * turns] != turn:
+                wrong[member.number] += 1
+        if not _team.meet(member, 1):  # no one goes on while another still looks
             return False
     return True
 
 
 @pytest.mark.parametrize("members", MEMBERS)
-def test_every_member_is_called_with_its_number_and_a_fresh_sync(members):
+def test_every_member_is_called_with_its_number_and_fresh_counters(members):
     calls = []
 
-    def call(member, count, sync, first, second):
-        calls.append((member, count, threading.get_ident()))
-        assert not sync.any()
+    def call(member, first, second):
+        calls.append((member.number, member.count, threading.get_ident()))
+        assert not member.shared.any()
+        assert np.count_nonzero(member.own) == 1  # when it began
         assert (first, second) == ("a", 2)
-        return f"member {member}"
+        return f"member {member.number}"
 
     with closing(Team(members)) as team:
         for _ in range(3):
@@ -60,15 +64,33 @@ def test_every_member_is_called_with_its_number_and_a_fresh_sync(members):
 
 
 @pytest.mark.parametrize("members", MEMBERS)
-def test_each_task_is_taken_once(members):
-    tasks = 20_000
+def test_each_task_of_each_phase_is_taken_once(members):
+    phases, count = 3, 20_000
     with closing(Team(members)) as team:
         for _ in range(3):
-            times, taker = np.zeros((members, tasks), np.int64), np.full(tasks, -1)
-            last = team.run(take_tasks, tasks, times, taker)
-            np.testing.assert_array_equal(times.sum(axis=0), np.ones(tasks))
-            assert tasks <= last < tasks + members  # what is asked for once too often has a number of its own
+            times, taker = np.zeros((members, count + phases - 1), np.int64), np.full(count + phases - 1, -1)
+            assert team.run(take_tasks, phases, count, times, taker) == phases
+            np.testing.assert_array_equal(times.sum(axis=0), [*[phases] * count, 2, 1])
             assert taker.min() >= 0
+
+
+@pytest.mark.parametrize("members", MEMBERS)
+def test_a_run_tells_the_time_of_each_phase_of_each_member(members):
+    phases, count = 3, 20_000
+    with closing(Team(members)) as team:
+        times, taker = np.zeros((members, count + phases - 1), np.int64), np.zeros(count + phases - 1, np.int64)
+        team.run(take_tasks, phases, count, times, taker)  # compiles
+        began = perf_counter()
+        team.run(take_tasks, phases, count, times, taker)
+        took, seconds = perf_counter() - began, team.seconds()
+    assert seconds.shape == (members, _team.PHASES, 2)
+    assert (seconds >= 0).all()
+    assert not seconds[:, phases:].any()
+    assert (seconds.sum(axis=(1, 2)) <= took).all()
+    if _team._CLOCK is not None:
+        assert (seconds[:, :phases, 0] > 0).all()
+    if members == 1:
+        assert not seconds[:, :, 1].any()  # no one to wait for
 
 
 @pytest.mark.parametrize("members", MEMBERS)
@@ -110,8 +132,8 @@ from fastmlp_kernels import _team
 from fastmlp_kernels._jit import kernel
 
 @kernel
-def wait(sync, members, count):
-    return _team.barrier(sync, members, count)
+def wait(member):
+    return _team.meet(member, 0)
 
 @kernel
 def fail(member):
@@ -120,11 +142,11 @@ def fail(member):
 
 passed = []
 
-def work(member, members, sync, failing, error):
-    wait(sync, members, 1)
-    if member in failing:
-        error(member)
-    passed.append((member, wait(sync, members, 2)))
+def work(member, failing, error):
+    wait(member)
+    if member.number in failing:
+        error(member.number)
+    passed.append((member.number, wait(member)))
     return "done"
 
 def python(member):
@@ -172,9 +194,9 @@ def test_work_of_a_refused_thread_is_never_done_later(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refuse)
             with pytest.raises(RuntimeError, match="new thread"):
-                team.run(take_tasks, 100, times, taker)
+                team.run(take_tasks, 1, 100, times, taker)
         own = np.zeros_like(times)
-        team.run(take_tasks, 100, own, taker)
-        team.run(take_tasks, 100, own, taker)
+        team.run(take_tasks, 1, 100, own, taker)
+        team.run(take_tasks, 1, 100, own, taker)
     assert not times.any()
     assert own.sum() == 200

@@ -19,6 +19,7 @@ from fastmlp.nn.fit import FitResult, fit
 from fastmlp.nn.inputs import ArrayInput, Input
 from fastmlp.nn.packed import engine as engine_module
 from fastmlp.nn.packed.engine import Packed
+from fastmlp_kernels._team import Member
 
 ROOT = Path(__file__).parents[1]
 SIZES = (150, 70, 37, 5)  # several panels of columns; with 400 rows, several blocks of those
@@ -205,9 +206,9 @@ def test_an_error_in_one_thread_is_raised_and_stops_none(failing, monkeypatch):
     model, _ = make(threads=3)
     wanted, run = model.evaluate(array(), LABELS), engine_module.run
 
-    def broken(member: int, *rest: Any) -> Any:
-        if member == failing:
-            raise ZeroDivisionError(f"in thread {member}")
+    def broken(member: Member, *rest: Any) -> Any:
+        if member.number == failing:
+            raise ZeroDivisionError(f"in thread {member.number}")
         return run(member, *rest)
 
     monkeypatch.setattr(engine_module, "run", broken)

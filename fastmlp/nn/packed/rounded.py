@@ -16,6 +16,8 @@ from fastmlp.nn.packed.state import (
     LAST,
     LAYER,
     QUADS,
+    ROUND_ERRORS,
+    ROUND_WEIGHTS,
     UNITS,
     Data,
     Network,
@@ -29,7 +31,7 @@ from fastmlp.nn.packed.state import (
 )
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._sums import sum_apart
-from fastmlp_kernels._team import barrier, next_task
+from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import as_int32, as_uint32, copy, fill, row_at, rows_at, vector_at
 from fastmlp_kernels.gemm.blocks import MC, units_of
 from fastmlp_kernels.gemm.bytes import multiply_images, multiply_woven_columns, turn_rows
@@ -71,25 +73,21 @@ def _round_task(rounded: Maybe, network: Network, channels: int, steps: np.ndarr
 
 
 @part
-def round_weights(
-    rounded: Maybe, network: Network, channels: int, member: int, members: int, sync: np.ndarray, taken: int, met: int
-) -> tuple[int, int, bool]:
-    """Round the weights that are to be; return (tasks taken, barriers met, whether all came)."""
+def round_weights(rounded: Maybe, network: Network, channels: int, member: Member) -> bool:
+    """Round the weights that are to be; False where a member failed."""
     if rounded is None:
-        return taken, met, True
-    layers, steps, tasks = network.layers, row_at(rounded.steps, member), network.tasks.shape[0]
+        return True
+    layers, steps = network.layers, row_at(rounded.steps, member.number)
     top = as_int32(row_at(steps, 0))
     fill(top, 0)
-    for task in range(tasks):
+    for task in range(network.tasks.shape[0]):
         own = of_layer(layers, top, network.tasks[task, LAYER])
         for j in range(own.size):
             own[j] = max(own[j], rounded.peaks[task, j])
     set_steps(top, row_at(steps, 0), row_at(steps, 1))
-    task = next_task(sync) - taken
-    while task < tasks:
+    for task in tasks(member, network.tasks.shape[0]):
         _round_task(rounded, network, channels, steps, task)
-        task = next_task(sync) - taken
-    return taken + tasks + members, met + 1, barrier(sync, members, met + 1)
+    return meet(member, ROUND_WEIGHTS)
 
 
 @part
@@ -193,22 +191,11 @@ def _round_errors_task(
 
 
 @part
-def round_errors(
-    errors: Maybe,
-    layers: np.ndarray,
-    n: int,
-    blocks: int,
-    space: Space,
-    member: int,
-    members: int,
-    sync: np.ndarray,
-    taken: int,
-    met: int,
-) -> tuple[int, int, bool]:
-    """Round the gradients by the layers' sums, kept from so many blocks; return as `round_weights` does."""
+def round_errors(errors: Maybe, layers: np.ndarray, n: int, blocks: int, space: Space, member: Member) -> bool:
+    """Round the gradients by the layers' sums, kept from so many blocks of rows; False where a member failed."""
     if errors is None:
-        return taken, met, True
-    steps = row_at(errors.steps, member)
+        return True
+    steps = row_at(errors.steps, member.number)
     for channel in range(steps.shape[0]):
         own_steps = row_at(steps, channel)
         top = as_int32(row_at(own_steps, 0))
@@ -218,17 +205,14 @@ def round_errors(
                 top[j] = max(top[j], errors.peaks[block, channel, j])
         set_steps(top, row_at(own_steps, 0), row_at(own_steps, 1))
     parts = (n + MC - 1) // MC
-    tasks = layers.shape[0] * parts
-    task = next_task(sync) - taken
-    while task < tasks:
+    for task in tasks(member, layers.shape[0] * parts):
         i = task // parts
         if i == 0:
             _round_errors_task(errors, layers, ZERO, n, space.center, space.scale, steps, task)
         elif is_rounded(errors, layers, i):
             own = space.inputs
             _round_errors_task(errors, layers, i, n, own.center, row_at(own.scale, i), steps, task % parts)
-        task = next_task(sync) - taken
-    return taken + tasks + members, met + 1, barrier(sync, members, met + 1)
+    return meet(member, ROUND_ERRORS)
 
 
 @part

@@ -7,14 +7,22 @@ taken in the order of the tasks, so that the result does not depend on the numbe
 
 import math
 
-import numpy as np
-
 from fastmlp.nn.packed.rounded import round_errors, round_weights
 from fastmlp.nn.packed.rows import backward_rows, forward_rows, loss_of_rows, sum_blocks
-from fastmlp.nn.packed.state import Data, Network, Rates, Space, block_rows, channels_of
+from fastmlp.nn.packed.state import (
+    PACK,
+    ROWS,
+    WEIGHTS,
+    Data,
+    Network,
+    Rates,
+    Space,
+    block_rows,
+    channels_of,
+)
 from fastmlp.nn.packed.weights import biases_task, pack_weights, weights_task
 from fastmlp_kernels._jit import kernel
-from fastmlp_kernels._team import barrier, next_task
+from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import row_at, vector_at
 from fastmlp_kernels.gemm.pack import item
 
@@ -24,9 +32,7 @@ FORWARD, EVALUATE, GRADIENT, TRAIN = range(4)
 
 @kernel
 def run(
-    member: int,
-    members: int,
-    sync: np.ndarray,
+    member: Member,
     work: int,
     network: Network,
     data: Data,
@@ -39,18 +45,10 @@ def run(
     Training ends after the first batch whose loss is not finite. Member 0's answer is the answer.
     """
     channels = channels_of(space.center)
-    tasks = network.tasks.shape[0]
-    taken, met = 0, 0  # tasks and barriers before this phase; each member asks once too often in each phase
-    task = next_task(sync)
-    while task < tasks:
-        pack_weights(network, channels, data.batch, row_at(space.a, member), task)
-        task = next_task(sync)
-    taken += tasks + members
-    met += 1
-    if not barrier(sync, members, met):
-        return math.nan, 0, 0
-    taken, met, all_came = round_weights(network.rounded, network, channels, member, members, sync, taken, met)
-    if not all_came:
+    weight_tasks = network.tasks.shape[0]
+    for task in tasks(member, weight_tasks):
+        pack_weights(network, channels, data.batch, row_at(space.a, member.number), task)
+    if not (meet(member, PACK) and round_weights(network.rounded, network, channels, member)):
         return math.nan, 0, 0
 
     total, correct = data.loss, 0
@@ -60,19 +58,15 @@ def run(
         weights = vector_at(data.weights, min(start, data.weights.size), min(n, data.weights.size))
         step = block_rows(n)
         blocks = (n + step - 1) // step
-        sum_blocks(network.block_sums, item(space.sums, member))
-        block = next_task(sync) - taken
-        while block < blocks:
+        sum_blocks(network.block_sums, item(space.sums, member.number))
+        for block in tasks(member, blocks):
             rows = (block * step, min((block + 1) * step, n))
-            forward_rows(network, data, index, space, member, rows, activation)
+            forward_rows(network, data, index, space, member.number, rows, activation)
             if work > FORWARD:
                 loss_of_rows(network, labels, weights, space, rows, block)
             if work > EVALUATE:
-                backward_rows(network, n, space, member, rows, block, activation)
-            block = next_task(sync) - taken
-        taken += blocks + members
-        met += 1
-        if not barrier(sync, members, met):
+                backward_rows(network, n, space, member.number, rows, block, activation)
+        if not meet(member, ROWS):
             return math.nan, 0, 0
 
         loss = 0.0
@@ -81,26 +75,18 @@ def run(
             correct += space.correct[block]
         total += loss * n
         if work > EVALUATE:
-            taken, met, all_came = round_errors(
-                space.errors, network.layers, n, blocks, space, member, members, sync, taken, met
-            )
-            if not all_came:
+            if not round_errors(space.errors, network.layers, n, blocks, space, member):
                 return math.nan, 0, 0
-            task = next_task(sync) - taken
-            while task < tasks:
-                weights_task(network, data, index, space, rates, member, blocks, task, work == TRAIN)
-                task = next_task(sync) - taken
-            if task == tasks:
-                biases_task(network, space, rates, blocks, work == TRAIN)
-                task = next_task(sync) - taken
-            taken += tasks + 1 + members
-        met += 1
-        if not barrier(sync, members, met):
+            for task in tasks(member, weight_tasks + 1):
+                if task < weight_tasks:
+                    weights_task(network, data, index, space, rates, member.number, blocks, task, work == TRAIN)
+                else:
+                    biases_task(network, space, rates, blocks, work == TRAIN)
+        if not meet(member, WEIGHTS):  # also where there is none: no member may begin the next batch before
             return math.nan, 0, 0
         if work == TRAIN:
             if not math.isfinite(loss):
                 return loss, correct, start + n
-            taken, met, all_came = round_weights(network.rounded, network, channels, member, members, sync, taken, met)
-            if not all_came:
+            if not round_weights(network.rounded, network, channels, member):
                 return math.nan, 0, 0
     return total, correct, data.order.size

@@ -21,6 +21,10 @@ from fastmlp_kernels.gemm.pack import NR, Maybe, per_unit
 # Columns of `Network.layers`: sizes, and where the layer's part begins. OUTPUT counts units, DELTA and the packed ones
 # elements, as do QUADS and ERRORS in `RoundedWeights.packed` and `RoundedErrors.packed` where ROUNDED is 1.
 INPUTS, UNITS, WEIGHT, BIAS, OUTPUT, PACKED, TURNED, DELTA, ROUNDED, QUADS, ERRORS = range(11)
+# The phases of a run, for `Team.seconds`: the weights are packed at its beginning; then, in each step, blocks of rows
+# go through the layers and back, and blocks of weights get their gradients and are updated.
+PHASES = ("pack", "round weights", "rows", "round errors", "weights")
+PACK, ROUND_WEIGHTS, ROWS, ROUND_ERRORS, WEIGHTS = range(len(PHASES))
 # Columns of `Network.tasks`: rows FIRST to below LAST of a layer's weights, which lie in one of its channels.
 LAYER, CHANNEL, FIRST, LAST = range(4)
 

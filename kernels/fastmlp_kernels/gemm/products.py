@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp_kernels._jit import kernel, part
-from fastmlp_kernels._team import barrier, next_task
+from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import no_index, row_at, rows_at, vector_at
 from fastmlp_kernels.activations import bias_activation
 from fastmlp_kernels.gemm.blocks import (
@@ -24,6 +24,9 @@ from fastmlp_kernels.gemm.bytes import Quads, add_scaled, multiply_columns_of_by
 from fastmlp_kernels.gemm.columns import begin_columns, end_columns, update_columns
 from fastmlp_kernels.gemm.pack import NR, ONE, ZERO, Maybe, add_column_sums, item, pack_columns, pack_panels_transposed
 from fastmlp_kernels.gemm.quads import QUAD, copy_rows, pack_bytes, weave_columns
+
+# The phase that is followed by another one.
+PACK = 0
 
 
 class Source(NamedTuple):
@@ -106,9 +109,7 @@ def _channel_at(sums: Maybe, channel: int, panel: int) -> int:
 
 @kernel
 def matmul(
-    member: int,
-    members: int,
-    sync: np.ndarray,
+    member: Member,
     a: np.ndarray,
     b: np.ndarray,
     transposed: tuple[bool, bool],
@@ -119,20 +120,16 @@ def matmul(
     """Out <- A B, with A, B or both as the transposes of a and b; `step` rows a task."""
     rows, columns = out.shape
     depth = a.shape[0] if transposed[0] else a.shape[1]
-    own_a, own_c = row_at(work.a, member), row_at(work.c, member)
+    own_a, own_c = row_at(work.a, member.number), row_at(work.c, member.number)
     panels = _panels(columns)
-    task = next_task(sync)
-    while task < panels:
+    for task in tasks(member, panels):
         if transposed[1]:
             pack_panels_transposed(b, _panel(task, columns), own_a, work.packed, ZERO, units_of(depth, work.packed))
         else:
             _pack_weights(b, ONE, task, work.packed, None)
-        task = next_task(sync)
-    if not barrier(sync, members, 1):
+    if not meet(member, PACK):
         return
-    taken = panels + members  # each member asked once too often
-    task = next_task(sync) - taken
-    while task * step < rows:
+    for task in tasks(member, (rows + step - 1) // step):
         block = _block(task, step, rows)
         if transposed[0]:
             panel = units_of(depth, work.packed) * NR
@@ -143,14 +140,11 @@ def matmul(
             store_rows(own_c, block, out)
         else:
             multiply_rows(a, no_index(), None, None, block, work.packed, ZERO, NR, None, own_a, own_c, out)
-        task = next_task(sync) - taken
 
 
 @kernel
 def matmul_int8(
-    member: int,
-    members: int,
-    sync: np.ndarray,
+    member: Member,
     a: np.ndarray,
     b: np.ndarray,
     transposed: bool,
@@ -165,19 +159,15 @@ def matmul_int8(
     right : room for b; work : the work arrays a and c, as in `Work`
     """
     (rows, columns), depth = out.shape, b.shape[0]
-    own_a, own_c = row_at(work[0], member), row_at(work[1], member)
+    own_a, own_c = row_at(work[0], member.number), row_at(work[1], member.number)
     panels = _panels(columns)
-    task = next_task(sync)
-    while task < panels:
+    for task in tasks(member, panels):
         panel = _panel(task, columns)
         pack_bytes(b, panel, right.packed, task * right.panel)
         turn_rows(right, task * right.panel, ZERO, right.panel // NR, panel[1] - panel[0])
-        task = next_task(sync)
-    if not barrier(sync, members, 1):
+    if not meet(member, PACK):
         return
-    taken = panels + members
-    task = next_task(sync) - taken
-    while task * step < rows:
+    for task in tasks(member, (rows + step - 1) // step):
         block = _block(task, step, rows)
         for k in range(0, depth, KC * QUAD):
             inner = (k, min(k + KC * QUAD, depth))
@@ -196,14 +186,11 @@ def matmul_int8(
                     add_scaled(own_c, block, None, None, None, None, True, out)
                 else:
                     store_rows(own_c, block, out)
-        task = next_task(sync) - taken
 
 
 @kernel
 def dense_forward(
-    member: int,
-    members: int,
-    sync: np.ndarray,
+    member: Member,
     source: Source,
     weight: np.ndarray,
     bias: np.ndarray,
@@ -216,27 +203,20 @@ def dense_forward(
     x, index, center, scale = source
     rows, columns = out.shape
     panels = _panels(columns)
-    task = next_task(sync)
-    while task < panels:
+    for task in tasks(member, panels):
         _pack_weights(weight, _channels(center), task, work.packed, work.sums)
-        task = next_task(sync)
-    if not barrier(sync, members, 1):
+    if not meet(member, PACK):
         return
-    taken = panels + members
-    own_a, own_c = row_at(work.a, member), row_at(work.c, member)
-    task = next_task(sync) - taken
-    while task * step < rows:
+    own_a, own_c = row_at(work.a, member.number), row_at(work.c, member.number)
+    for task in tasks(member, (rows + step - 1) // step):
         block = _block(task, step, rows)
         multiply_rows(x, index, center, scale, block, work.packed, ZERO, NR, work.sums, own_a, own_c, out)
         bias_activation(rows_at(out, block), bias, rows_at(out, block), activation)
-        task = next_task(sync) - taken
 
 
 @kernel
 def dense_update(
-    member: int,
-    members: int,
-    sync: np.ndarray,
+    member: Member,
     source: Source,
     delta: np.ndarray,
     weight: np.ndarray,
@@ -249,22 +229,17 @@ def dense_update(
     x, index, center, scale = source
     (n, h), channels = delta.shape, _channels(center)
     panels, panel = _panels(h), units_of(n, work.packed) * NR
-    task = next_task(sync)
-    while task < panels:
+    for task in tasks(member, panels):
         _pack_delta(delta, center, scale, task, work.packed, work.sums)
-        task = next_task(sync)
-    if not barrier(sync, members, 1):
+    if not meet(member, PACK):
         return
-    taken = panels + members
-    own_a, own_c = row_at(work.a, member), row_at(work.c, member)
+    own_a, own_c = row_at(work.a, member.number), row_at(work.c, member.number)
     depth = weight.shape[0] // channels
     blocks = (depth + step - 1) // step  # a block lies in one channel
-    task = next_task(sync) - taken
-    while task < channels * blocks:
+    for task in tasks(member, channels * blocks):
         channel, (first, last) = task // blocks, _block(task % blocks, step, depth)
         rows = (channel * depth + first, channel * depth + last)
         at = _channel_at(work.sums, channel, panel)
         m, s = item(center, channel), item(scale, channel)
         product = begin_columns(x, index, m, s, rows, n, work.packed, at, panel, h, own_a, own_c)
         update_columns(product, rows, item(work.sums, channel), weight, velocity, rates, own_a, own_c)
-        task = next_task(sync) - taken
