@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmlp.nn.inputs import Input
 from fastmlp.nn.layers import Dense
-from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.optimizer import Optimizer
 from fastmlp_kernels import jit
 
 
@@ -31,7 +31,7 @@ class Engine(Protocol):
         labels: np.ndarray,
         order: np.ndarray,
         batch_size: int,
-        optimizer: SGD,
+        optimizer: Optimizer,
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
@@ -42,7 +42,7 @@ class Engine(Protocol):
         """
         ...
 
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
+    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """Take a step on one batch x (N, D); return its mean loss before it and its correct answers."""
         ...
 
@@ -149,7 +149,7 @@ class Blas:
         return loss, correct
 
     def step(
-        self, x: np.ndarray, labels: np.ndarray, optimizer: SGD, weights: np.ndarray | None = None
+        self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer, weights: np.ndarray | None = None
     ) -> tuple[float, int]:
         """Take a step on one batch; see `Engine`."""
         result = self.gradients(x, labels, weights)
@@ -168,7 +168,7 @@ class Blas:
         labels: np.ndarray,
         order: np.ndarray,
         batch_size: int,
-        optimizer: SGD,
+        optimizer: Optimizer,
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:

@@ -15,7 +15,7 @@ from fastmlp.nn.checks import check_count, check_function, check_name, generator
 from fastmlp.nn.inputs import EpochInput, Input
 from fastmlp.nn.kept import Checked, Keeper
 from fastmlp.nn.network import MLP
-from fastmlp.nn.optimizer import SGD, check_optimizer
+from fastmlp.nn.optimizer import Optimizer, check_optimizer
 from fastmlp.nn.schedule import SCHEDULES
 from fastmlp.nn.stopping import STOPPING
 from fastmlp_kernels._compiling import seconds_compiling_here
@@ -83,15 +83,16 @@ class FitResult:
 class State:
     """Where training stands after an epoch: all that it needs to go on to the same bits.
 
-    parameters, velocity : flat, of the network and of its optimiser; best : the parameters at the lowest loss so far,
-        of validation, or without it of training, see `fastmlp.nn.kept.Keeper`
+    parameters : flat, of the network; slots : (slots, P) state of its optimiser
+    best : the parameters at the lowest loss so far, of validation, or without it of training, see
+        `fastmlp.nn.kept.Keeper`
     generator : state of the shuffling's bit generator; seconds : so far, as in FitResult
     began : validation loss and accuracy of the weights that training began with, where these may be kept
     """
 
     history: History
     parameters: np.ndarray
-    velocity: np.ndarray
+    slots: np.ndarray
     best: np.ndarray
     generator: Mapping[str, Any]
     seconds: float
@@ -115,7 +116,7 @@ def fit(
     *,
     sample_weight: npt.ArrayLike | None = None,
     validation: Validation | None = None,
-    optimizer: SGD,
+    optimizer: Optimizer,
     epochs: int = 100,
     batch_size: int = 1024,
     patience: int = 5,
@@ -213,10 +214,10 @@ def fit(
                 status = "stopped"
                 break
     except _StopTraining:
-        status, state.velocity[...] = "stopped", 0
+        status, state.slots[...] = "stopped", 0
     except BaseException:
         keeper.leave()
-        state.velocity[...] = 0
+        state.slots[...] = 0
         raise
     best = keeper.epoch if held is not None else epoch
     if status in ("done", "stopped"):
@@ -225,7 +226,7 @@ def fit(
             status = "diverged"
     if status == "diverged":
         best = keeper.leave_best()
-        state.velocity[...] = 0
+        state.slots[...] = 0
     seconds = before + _now() - began
     return FitResult(history, best, epoch, status, seconds, epoch * len(train.inputs) / seconds, state)
 
@@ -245,7 +246,7 @@ def _now() -> float:
 
 
 @contextmanager
-def _at_rate(optimizer: SGD, lr: float) -> Iterator[None]:
+def _at_rate(optimizer: Optimizer, lr: float) -> Iterator[None]:
     before, optimizer.lr = optimizer.lr, lr
     try:
         yield
@@ -253,21 +254,21 @@ def _at_rate(optimizer: SGD, lr: float) -> Iterator[None]:
         optimizer.lr = before
 
 
-def _first_state(model: MLP, optimizer: SGD, rng: np.random.Generator, start: np.ndarray | None = None) -> State:
+def _first_state(model: MLP, optimizer: Optimizer, rng: np.random.Generator, start: np.ndarray | None = None) -> State:
     parameters = model.parameters
-    velocity = optimizer.velocity_of(parameters)
-    velocity[...] = 0
+    slots = optimizer.state_of(parameters)
+    slots[...] = 0
     if start is not None:
         np.copyto(parameters, start)
-    return State(History(), parameters, velocity, parameters.copy(), rng.bit_generator.state, 0.0)
+    return State(History(), parameters, slots, parameters.copy(), rng.bit_generator.state, 0.0)
 
 
-def _resumed(model: MLP, optimizer: SGD, rng: np.random.Generator, state: State) -> State:
+def _resumed(model: MLP, optimizer: Optimizer, rng: np.random.Generator, state: State) -> State:
     """Set network, optimiser and generator to a state; return it with their arrays."""
     if not isinstance(state, State):
         raise ConfigError(f"resume is {state!r}, allowed is the state of a paused run, `FitResult.state`")
-    parameters, velocity = model.parameters, optimizer.velocity_of(model.parameters)  # the state's own, if it is live
-    own = {"parameters": parameters, "velocity": velocity, "best": np.empty_like(parameters)}
+    parameters, slots = model.parameters, optimizer.state_of(model.parameters)  # the state's own, if it is live
+    own = {"parameters": parameters, "slots": slots, "best": np.empty_like(parameters)}
     for name, mine in own.items():
         given = getattr(state, name)
         if (given.shape, given.dtype) != (mine.shape, mine.dtype):
