@@ -33,7 +33,7 @@ from fastmlp.errors import DataError
 from fastmlp.models.file import FORMATS, load_model, save_model
 from fastmlp.models.model import Model
 from fastmlp.models.pictures import read_array, read_picture
-from fastmlp.nn.fit import History, State
+from fastmlp.nn.history import History, State
 from fastmlp.runs import checkpoint
 
 

@@ -6,13 +6,12 @@ Nothing here loads numpy or numba before it must: a command says its first line 
 import errno
 import logging
 import os
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fastmlp import __version__, signals
-from fastmlp.errors import ConfigError, FastMLPError, remedy
+from fastmlp import __version__
+from fastmlp.errors import FastMLPError, remedy
 from fastmlp.text import plain, visible
 
 if TYPE_CHECKING:
@@ -174,34 +173,3 @@ def refused(error: Exception) -> int:
         return BROKEN_PIPE
     say(Console(stderr=True), f"error: {in_words(error)}")
     return 2
-
-
-Command = Callable[[Namespace, "Console"], int]
-
-
-def run_command(load: Callable[[], Command], args: Namespace, what: str) -> int:
-    """Say what a command does, load it, run it, and return its exit status: 2 after an error, 130 after Ctrl-C.
-
-    After SIGTERM and SIGHUP it is 143 and 129. load() imports what the command needs, and returns it: it is called with
-    `args` and a console, quiet by `--quiet`
-    """
-    from rich.console import Console  # here, as in each command: `--help` has no use for it
-
-    console = Console(stderr=True, quiet=getattr(args, "quiet", False))
-    try:
-        say_first(console, what)
-        command = _loaded(load)
-        with signals.raised():
-            return command(args, console)
-    except ERRORS as error:
-        return refused(error)
-    except KeyboardInterrupt as error:
-        say(Console(stderr=True), signals.told(signals.signum_of(error)))
-        return signals.status_of(error)
-
-
-def _loaded(load: Callable[[], Command]) -> Command:
-    try:
-        return load()
-    except ValueError as error:  # of the kernels, where FASTMLP_NUMBA_CACHE is none of its values
-        raise ConfigError(str(error)) from error

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fastmlp.errors import OutputError
-from fastmlp.nn.fit import FitResult, History, State, fit
+from fastmlp.nn.fit import fit
+from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.inputs import ImageInput
 from fastmlp.nn.network import MLP
 from fastmlp.nn.optimizer import SGD

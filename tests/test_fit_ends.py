@@ -8,7 +8,8 @@ import pytest
 
 from fastmlp import MLP, SGD
 from fastmlp.nn import slices
-from fastmlp.nn.fit import FitResult, fit
+from fastmlp.nn.fit import fit
+from fastmlp.nn.history import FitResult
 from fastmlp.nn.kept import FAR
 from scripted import Scripted
 

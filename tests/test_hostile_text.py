@@ -17,6 +17,7 @@ from rich.console import Console
 from fastmlp import predict, reproduce, terminal
 from fastmlp.cli.log import Log, logger
 from fastmlp.cli.progress import Bar, Lines, Numbers
+from fastmlp.cli.shell import Call, Door, Work
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.tables import class_table
@@ -120,10 +121,10 @@ def test_an_error_and_the_owner_of_a_lock(
     say(console, f"error: {terminal.in_words(error.value)}")
     check_shown(said(console))
 
-    def fail() -> terminal.Command:
+    def fail(_: Call) -> Work:
         raise ConfigError(TOGETHER)
 
-    assert terminal.run_command(fail, predict._parser().parse_args(["x", "y"]), TOGETHER) == 2
+    assert Door("predict", predict.main.parser, lambda _: TOGETHER, fail)(["x", "y"]) == 2
     check_shown(capsys.readouterr().err)
 
 

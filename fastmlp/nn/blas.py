@@ -4,71 +4,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from fastmlp.nn.engine import Totals
 from fastmlp.nn.inputs import Input
 from fastmlp.nn.layers import Dense
 from fastmlp.nn.optimizer import Optimizer
 from fastmlp_kernels import jit
-
-
-class Totals(NamedTuple):
-    """Sums over the rows that were worked on: of their losses in nats, of correct answers, and their number."""
-
-    loss: float
-    correct: int
-    rows: int
-
-
-class Engine(Protocol):
-    """How a network computes. Rows and labels were checked before."""
-
-    def train(
-        self,
-        inputs: Input,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        optimizer: Optimizer,
-        loss: float = 0.0,
-        weights: np.ndarray | None = None,
-    ) -> Totals:
-        """Take a step on each batch of the rows `order`; end after one whose loss is not finite, and return that loss.
-
-        loss : what to add the losses to, so that the total has the same bits in one call as in many
-        weights : of the rows of `inputs`, in the network's dtype, of mean 1; None: all count the same
-        """
-        ...
-
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
-        """Take a step on one batch x (N, D); return its mean loss before it and its correct answers."""
-        ...
-
-    def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Fill each layer's dweight and dbias for one batch x (N, D); return its mean loss and correct answers."""
-        ...
-
-    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
-        """`gradients` of all rows of the inputs, as one batch."""
-        ...
-
-    def evaluate(
-        self,
-        inputs: Input,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        loss: float = 0.0,
-        weights: np.ndarray | None = None,
-    ) -> Totals:
-        """Go through the rows `order` without learning; loss and weights as for `train`."""
-        ...
-
-    def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (first row, logits (N, K) without their bias) batch by batch, in memory that the next one reuses."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,12 @@
 """When training has diverged, and which weights it leaves."""
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastmlp.nn.inputs import Input
-
-if TYPE_CHECKING:
-    from fastmlp.nn.fit import State
-    from fastmlp.nn.network import MLP
+from fastmlp.nn.examples import Examples
+from fastmlp.nn.history import State
+from fastmlp.nn.trainable import Trainable
 
 # A loss so many times that of the first epoch does not come back. The loss is linear in the logits: where only they are
 # too large, at a rate too high for their layer alone, it grows to 1e4 times and falls again (measured on digits, iris
@@ -18,16 +15,8 @@ if TYPE_CHECKING:
 FAR = 1e6
 
 
-class Checked(NamedTuple):
-    """Rows that were checked for a network: inputs, labels (M,) int64, and their weights (M,) or None."""
-
-    inputs: Input
-    labels: np.ndarray
-    weights: np.ndarray | None
-
-
 class Keeper:
-    """Tells divergence, and keeps weights while training goes on.
+    """The weights to leave after training, kept while it goes on, and the test whether it has diverged.
 
     With validation these are those of the lowest validation loss. Without it they are the last ones, and in case of
     divergence those after the epoch of the lowest training loss. That loss is a mean over an epoch, each batch before
@@ -35,8 +24,12 @@ class Keeper:
     loss, in the epoch after it or in a look of their own.
     """
 
-    def __init__(self, model: "MLP", state: "State", train: Checked, held: Checked | None, batch_size: int) -> None:
-        """Begin, or go on, where the state is: `state.best` holds the weights after epoch `epoch`, 0 for the first."""
+    def __init__(self, model: Trainable, state: State, train: Examples, held: Examples | None, batch_size: int) -> None:
+        """Begin, or go on, where the state is.
+
+        train, held : the examples to learn from and those of validation, None without it. `state.best` holds the
+        weights after epoch `self.epoch`, 0 for those before the first
+        """
         self._model, self._state, self._train, self._held = model, state, train, held
         self._batch_size = batch_size
         self._usual = math.log(model.sizes[-1])  # the loss of a network that knows nothing
@@ -59,7 +52,7 @@ class Keeper:
         held = self._held
         return self._far(history.train_loss, self._train) or (held is not None and self._far(history.val_loss, held))
 
-    def _far(self, losses: list[float], rows: Checked) -> bool:
+    def _far(self, losses: list[float], rows: Examples) -> bool:
         if losses[-1] <= FAR * self._usual:
             return False
         if len(losses) > 1 or not math.isfinite(losses[0]):
@@ -99,7 +92,10 @@ class Keeper:
         return self.epoch if self._last is None else len(self._state.history.train_loss)
 
     def leave_best(self) -> int:
-        """Do so after divergence: leave the best ones that are sound on all training rows, or else the first."""
+        """Leave, after divergence, the best weights that are sound on all training rows, or else the first.
+
+        Returns the epoch that had them.
+        """
         losses, candidates = self._state.history.train_loss, [(self.epoch, self._state.best)]
         if self._last is not None and len(losses) > 1 and losses[-2] < self._least:
             candidates.insert(0, (len(losses) - 1, self._last))
@@ -109,10 +105,10 @@ class Keeper:
             np.copyto(kept, best)
         return epoch
 
-    def _loss(self, rows: Checked, order: np.ndarray) -> float:
-        return self._model._evaluate(*rows[:2], order, self._batch_size, rows.weights).loss / len(order)
+    def _loss(self, rows: Examples, order: np.ndarray) -> float:
+        return self._model.evaluate_on(rows, order, self._batch_size)[0]
 
-    def _loss_with(self, parameters: np.ndarray, rows: Checked | None = None) -> float:
+    def _loss_with(self, parameters: np.ndarray, rows: Examples | None = None) -> float:
         """Return the mean loss of all rows, those of training where None, with other parameters."""
         rows = self._train if rows is None else rows
         own = self._model.parameters.copy()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from fastmlp.nn.blas import Totals
+from fastmlp.nn.engine import Totals
 
 # Seconds between looks at Ctrl-C and the progress bar: short for a person, long against a call's own cost.
 SLICE = 0.1

@@ -1,4 +1,4 @@
-"""The part of a sweep's page on its data: an image of each class, counts, and what normalisation does."""
+"""The section of a sweep's page on its data: an image of each class, counts, and the effect of normalisation."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def data(paper: "Paper") -> Section:
-    """Show the images and their counts; nothing here depends on a run."""
+    """Return the section on the data set, which depends on no run."""
     section, dataset = Section("Data"), paper.sweep.dataset
     if dataset is None:
         section.blocks.append(paper.missing_data("The images and their counts"))

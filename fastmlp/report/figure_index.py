@@ -1,4 +1,4 @@
-"""The report's figures, and where a sweep's page has what each of them shows."""
+"""An index of the report's figures: for each, its counterparts on a sweep's page."""
 
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ _PLACES = {
 
 
 def figure_index(paper: "Paper") -> Section:
-    """Return the report's Figures 1 to 26, each with links to its places on this page or why it has none."""
+    """Return the section that lists the report's Figures 1 to 26, each with links into the page, or why it has none."""
     rows = [_row(paper, number) for number in range(1, 27)]
     words = "What each figure of the report shows, and where it is on this page, drawn of this sweep's own runs."
     return Section("The report's figures", [text(words), listed(["figure", "shows", "on this page"], rows)])
@@ -64,8 +64,8 @@ def _row(paper: "Paper", number: int) -> tuple[str, str, list[tuple[str, str]], 
 
 def _curves_of(paper: "Paper", name: str) -> list[tuple[str, str]]:
     """Return links to the curves of an experiment: of the first run of each normalisation."""
-    found: dict[str, tuple[str, str]] = {}
+    links: dict[str, tuple[str, str]] = {}
     for run in paper.sweep.runs:
         if run.experiment == name and f"run-{run.run_id}" in paper.places:
-            found.setdefault(run.normalize, (f"{run.normalize}, seed {run.seed}", f"run-{run.run_id}"))
-    return list(found.values())
+            links.setdefault(run.normalize, (f"{run.normalize}, seed {run.seed}", f"run-{run.run_id}"))
+    return list(links.values())

@@ -1,4 +1,4 @@
-"""The parts of a sweep's page on networks: what its best one does, and whether backpropagation is right."""
+"""The sections of a sweep's page on its best network, and on the numerical check of backpropagated gradients."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,7 +12,7 @@ from fastmlp.models.model import Model
 from fastmlp.nn.gradients import EPSILON, IMAGES, STEP, run_checks, to_table
 from fastmlp.report.page import Section, text
 from fastmlp.report.plots import images
-from fastmlp.report.tables import title
+from fastmlp.report.words import title
 from fastmlp.runs.results import RunResult
 from fastmlp.sweep.job import MODELS, model_path
 
@@ -23,7 +23,7 @@ CHECKED = [64, 16, 12, 5]
 
 
 def network(paper: "Paper") -> Section:
-    """Show the saved network of the best validation accuracy: its mistakes and its first weights."""
+    """Return the section on the saved network of the best validation accuracy: confusions, mistakes, first weights."""
     section, run = Section("The best network"), paper.sweep.best
     if run is None:
         section.blocks.append(text("No network is saved in models/ yet: those of tested runs are."))
@@ -46,7 +46,7 @@ def network(paper: "Paper") -> Section:
 
 
 def _check_fits(paper: "Paper", run: RunResult, model: Model) -> None:
-    """Raise DataError where the model is not of the run, or the run not of the data."""
+    """Raise DataError where the layers of model, run and data set differ."""
     dataset, layers = paper.sweep.dataset, run.config.layers
     if model.layers != layers:
         raise DataError(f"the model of run {run.run_id} is of another network")
@@ -63,16 +63,16 @@ def _of_test_images(paper: "Paper", run: RunResult, model: Model) -> Iterator[st
         return
     labels, names = dataset.test_labels[kind], dataset.label_names[kind]
     probabilities = model.predict_proba(dataset.test_images)
-    said = probabilities.argmax(axis=1)
-    words = f"Test images, accuracy {100 * np.mean(said == labels):.2f} %."
+    predicted = probabilities.argmax(axis=1)
+    words = f"Test images, accuracy {100 * np.mean(predicted == labels):.2f} %."
     if kind == "fine" and "coarse" in dataset.label_names:  # a hundred names find no room
         superclass = np.zeros(len(names), np.int64)
         superclass[dataset.train_labels["fine"]] = dataset.train_labels["coarse"]
-        labels, said, names = superclass[labels], superclass[said], dataset.label_names["coarse"]
-        words += f" The superclass of what it said is right for {100 * np.mean(said == labels):.2f} %."
+        labels, predicted, names = superclass[labels], superclass[predicted], dataset.label_names["coarse"]
+        words += f" The superclass of what it said is right for {100 * np.mean(predicted == labels):.2f} %."
     words += " Down is what an image is, across, in the same order, what it was taken for, in % of the class's images;"
     words += " shares below 0.5 % are not written."
-    yield paper.draw("confusion", "Confusion matrix", words, partial(images.confusion, labels, said, names), [run])
+    yield paper.draw("confusion", "Confusion matrix", words, partial(images.confusion, labels, predicted, names), [run])
     tiles = images.mistakes(dataset, kind, probabilities)
     words = f"The {len(tiles.pictures)} test images of which the network was most certain, wrongly: its probability in"
     words += " % and the class that it said, and what the image is."
@@ -80,7 +80,7 @@ def _of_test_images(paper: "Paper", run: RunResult, model: Model) -> Iterator[st
 
 
 def checks(paper: "Paper") -> Section:
-    """Check gradients numerically, now: what they are does not depend on the sweep."""
+    """Return the section with numerical gradients beside backpropagated ones, of a small network of its own."""
     singles, directions = run_checks(CHECKED, "tanh")
     layers = "-".join(map(str, CHECKED))
     about = f"Network: {layers} tanh, float64, with initial weights of seed 0, on {IMAGES} random images."

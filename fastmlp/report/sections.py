@@ -1,4 +1,4 @@
-"""The parts of a sweep's page, each from what is in the sweep's folder and, where they are found, its data."""
+"""The sections of a sweep's page, made from the sweep's folder and, where it is on this machine, the data set."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,6 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.cli.progress import outcome
 from fastmlp.data import Dataset
 from fastmlp.errors import DataError, FastMLPError
 from fastmlp.files import json_of, read_small
@@ -19,7 +18,8 @@ from fastmlp.report.page import Section, code, figure, folded, table, text
 from fastmlp.report.plots import curves, images, search, times
 from fastmlp.report.plots.parallel import parallel_coordinates
 from fastmlp.report.plots.picture import Picture, drawn, gallery
-from fastmlp.report.tables import machine, results_table, search_table, title
+from fastmlp.report.tables import results_table, search_table
+from fastmlp.report.words import machine, outcome, title
 from fastmlp.runs.environment import environment as described
 from fastmlp.runs.experiments import published
 from fastmlp.runs.results import ENDED, MOST_SECONDS, RunResult, load_results
@@ -39,9 +39,10 @@ RIVALS = "rivals.json"
 
 @dataclass
 class Sweep:
-    """What is known of a sweep: its runs, newest state each, and its data where they are found.
+    """A sweep as its folder has it: the newest result of each run and, where it is on this machine, the data set.
 
-    runs : those that came to something, in the order of the plan; every : all of them
+    runs : those that have trained an epoch or more, in the order of the plan; every : all of them
+    environment : that of `fastmlp.runs.environment`; why_no_data : where `dataset` is None, why, as a sentence
     """
 
     folder: Path
@@ -52,17 +53,17 @@ class Sweep:
     why_no_data: str = ""
 
     def __post_init__(self) -> None:
-        """Make all text that is shown visible here, once: what draws figures can neither draw nor escape the rest."""
+        """Escape control characters in all texts that figures may show, here, once for all of them."""
         self.runs = [RunResult.from_json(visible_in(run.to_json())) for run in self.runs]
         self.environment = visible_in(self.environment)
         if self.dataset is not None:
-            told = {name: getattr(self.dataset, name) for name in ("name", "source", "label_names")}
-            told["label_names"] = dict(told["label_names"])
-            if (shown := visible_in(told)) != told:
+            texts = {name: getattr(self.dataset, name) for name in ("name", "source", "label_names")}
+            texts["label_names"] = dict(texts["label_names"])
+            if (shown := visible_in(texts)) != texts:
                 self.dataset = replace(self.dataset, **shown)
 
     def about(self, runs: Sequence[RunResult]) -> str:
-        """Return data set, and of these runs seeds and precision, for captions."""
+        """Return a sentence for captions: the data set and, of these runs, seeds and precisions."""
         if not runs:
             return f"{self.environment['dataset']['name']}."
         seeds, precisions = (
@@ -79,12 +80,12 @@ class Sweep:
 
 def read(folder: Path, data_dir: Path | None = None) -> Sweep:
     """Read a sweep's folder, changing nothing; DataError where it holds no run, or `data_dir` not its data."""
-    found = newest(Store(folder / "runs.jsonl").load(mend=False)[0])
-    if not any(run.epochs for run in found.values()):
+    results = newest(Store(folder / "runs.jsonl").load(mend=False)[0])
+    if not any(run.epochs for run in results.values()):
         raise DataError(f"{folder} holds no run yet. Give the folder that --out named, once its first run has ended.")
     about, written = load_results(folder / "results.json")
     order = {run.run_id: i for i, run in enumerate(written)}  # the plan's, where runs.jsonl has that of their ends
-    every = sorted(found.values(), key=lambda run: order.get(run.run_id, len(order)))
+    every = sorted(results.values(), key=lambda run: order.get(run.run_id, len(order)))
     runs = [run for run in every if run.epochs]
     try:
         dataset = dataset_of(folder, runs[0].dataset, about["dataset"]["fingerprint"], data_dir)
@@ -97,9 +98,10 @@ def read(folder: Path, data_dir: Path | None = None) -> Sweep:
 
 @dataclass
 class Paper:
-    """What the sections are written on: it keeps their pictures and tables, which become files too.
+    """A page in the making: the sections add figures and tables to it, which are kept as they become files too.
 
-    tell(sentence) : told of what is left out; tables : by name; places : what a link on the page can lead to
+    tell(sentence) : called for each part that is left out
+    tables : by name; places : the anchors that a link on the page can lead to
     """
 
     sweep: Sweep
@@ -111,11 +113,11 @@ class Paper:
     def draw(
         self, name: str, heading: str, words: str, make: "Callable[[bool], Figure]", runs: Sequence[RunResult]
     ) -> str:
-        """Return a figure for the page; make(narrow) : draws it; runs : those that it shows, none if it shows data."""
+        """Add a figure and return its HTML; make(narrow) : draws it; runs : those that it shows, none for data."""
         return self._shown(drawn(name, heading, f"{words} {self.sweep.about(runs)}", make))
 
     def show(self, name: str, heading: str, words: str, tiles: images.Tiles, runs: Sequence[RunResult]) -> str:
-        """Return images for the page; runs : those that they show, none if they are data."""
+        """Add a gallery of images and return its HTML; runs : those that they come from, none for data."""
         return self._shown(gallery(name, heading, f"{words} {self.sweep.about(runs)}", tiles))
 
     def _shown(self, picture: Picture) -> str:
@@ -124,18 +126,18 @@ class Paper:
         return figure(picture)
 
     def table(self, name: str, shown: Table) -> str:
-        """Return a table for the page."""
+        """Add a table and return its HTML."""
         self.tables[name] = shown
         self.places.add(f"table-{name}")
         return table(shown, name)
 
     def missing(self, what: str, why: str) -> str:
-        """Return, and tell, that something is left out."""
+        """Report that a part is left out, and why; return the same for the page, as HTML."""
         self.tell(f"{what} are left out: {why}")
         return text(f"{what} are left out: {why}")
 
     def missing_data(self, what: str) -> str:
-        """Return, and tell, that something is left out for want of the data set."""
+        """Report that a part is left out as the data set is missing; return the same for the page, as HTML."""
         data = self.sweep.environment["dataset"]
         return self.missing(
             what,
@@ -152,7 +154,7 @@ def _searching(sweep: Sweep) -> bool:
 
 
 def results_of(sweep: Sweep) -> Table | None:
-    """Return the results as a table, None where no run has ended."""
+    """Return the table of results, of a search its candidates; None where no run has ended."""
     ended = [run for run in sweep.runs if run.status in (*ENDED, "diverged")]
     if _searching(sweep):
         best = [run.config for run in sweep.runs if isfinite(run.test_accuracy)]
@@ -161,7 +163,7 @@ def results_of(sweep: Sweep) -> Table | None:
 
 
 def sections_of(paper: Paper, results: Table | None) -> list[Section]:
-    """Return all sections of a page; results : the table that `results_of` made."""
+    """Return all sections of a page; results : the table of `results_of`."""
     sections = [_results(paper, results), _curves(paper)]
     if _searching(paper.sweep) and search.searched([run.config for run in paper.sweep.runs]):
         sections.append(_search(paper))
@@ -185,36 +187,37 @@ def _results(paper: Paper, results: Table | None) -> Section:
         words = f"{part.capitalize()} accuracy of each run against its time in training and validation."
         make = partial(times.accuracy_and_time, runs, part)
         section.blocks.append(paper.draw("times", "Accuracy and time", words, make, runs))
-    told = [run for run in sweep.runs if isfinite(run.test_accuracy) and published(run.config) is not None]
-    if told:
+    tested = [run for run in sweep.runs if isfinite(run.test_accuracy) and published(run.config) is not None]
+    if tested:
         words = (
             "Dots: test accuracy of each run. Bars: the report's for the same network and normalisation, in its colour."
         )
-        section.blocks.append(paper.draw("published", "Beside the report", words, partial(times.beside, told), told))
+        make = partial(times.beside, tested)
+        section.blocks.append(paper.draw("published", "Beside the report", words, make, tested))
     section.blocks += _rivals(paper)
     return section
 
 
 def _rivals(paper: Paper) -> Iterator[str]:
-    """Draw what `python -m bench.rivals_accuracy` measured, where it did."""
+    """Yield the figure of other programs' accuracies, where `python -m bench.rivals_accuracy` measured them."""
     sweep, path = paper.sweep, paper.sweep.folder / RIVALS
     if not path.exists():
         return
     try:
-        found = _measured(visible_in(json_of(read_small(path))))
+        measured = _measured(visible_in(json_of(read_small(path))))
     except (OSError, DataError) as error:
         raise DataError(f"{path} cannot be read ({error}). Measure it anew, or delete it.") from error
-    runs = [run for run in sweep.runs if run.run_id == found["run_id"]]
-    words = f"{found['about']} Run {found['run_id']}."
-    make = partial(times.rivals, found["rivals"])
+    runs = [run for run in sweep.runs if run.run_id == measured["run_id"]]
+    words = f"{measured['about']} Run {measured['run_id']}."
+    make = partial(times.rivals, measured["rivals"])
     yield paper.draw("rivals", "Beside other programs", words, make, runs or sweep.runs)
 
 
-def _measured(found: Any) -> dict[str, Any]:
-    """Return what was measured where it can be drawn; DataError otherwise."""
+def _measured(document: Any) -> dict[str, Any]:
+    """Return a file's measurements, checked for all that is drawn of them; DataError otherwise."""
     try:
-        fits = all(isinstance(found[name], str) for name in ("run_id", "about")) and len(found["rivals"]) > 0
-        for one in found["rivals"]:
+        fits = all(isinstance(document[name], str) for name in ("run_id", "about")) and len(document["rivals"]) > 0
+        for one in document["rivals"]:
             seconds, accuracies = one["seconds"], one["val_accuracy"]
             fits = fits and isinstance(one["name"], str) and len(seconds) == len(accuracies) > 0
             fits = fits and all(is_real(n) and 0 < n < MOST_SECONDS for n in seconds)
@@ -223,7 +226,7 @@ def _measured(found: Any) -> dict[str, Any]:
         fits = False
     if not fits:
         raise DataError("it has not the seconds and accuracies of programs by name")
-    return found
+    return document
 
 
 def _curves(paper: Paper) -> Section:
@@ -255,27 +258,28 @@ def _search(paper: Paper) -> Section:
     if search.gridded(configs):
         shown, panels = search.MOST_PANELS, len(search.panels_of(configs)[2])
         cut = f" The first {shown} of {panels} panels are shown." if panels > shown else ""
-        told = f"Mean over the runs of a cell; a dash where none has ended with an accuracy.{cut}{words}"
-        section.blocks.append(paper.draw("grid", "The grid", told, partial(search.heat_map, runs, configs), everything))
-    told = "A dot is a run, and the bar is the mean of all runs with that value, whatever their other settings."
+        caption = f"Mean over the runs of a cell; a dash where none has ended with an accuracy.{cut}{words}"
+        make = partial(search.heat_map, runs, configs)
+        section.blocks.append(paper.draw("grid", "The grid", caption, make, everything))
+    caption = "A dot is a run, and the bar is the mean of all runs with that value, whatever their other settings."
     if not all(search.scale_of(values).apart for values in search.axes_of(configs).values()):
-        told += f" More than {search.MOST_VALUES} numbers lie on a scale, without bars."
-    told += words
+        caption += f" More than {search.MOST_VALUES} numbers lie on a scale, without bars."
+    caption += words
     make = partial(search.axis_effects, runs, configs)
-    section.blocks.append(paper.draw("effects", "What each setting does", told, make, everything))
-    told = (
+    section.blocks.append(paper.draw("effects", "What each setting does", caption, make, everything))
+    caption = (
         f"Each line is a run: it goes through the run's settings and ends at its accuracy, which is its colour.{words}"
     )
     make = partial(parallel_coordinates, runs, configs)
-    section.blocks.append(paper.draw("parallel", "All runs by their settings", told, make, everything))
+    section.blocks.append(paper.draw("parallel", "All runs by their settings", caption, make, everything))
     return section
 
 
 def _again(sweep: Sweep) -> Section:
     run = sweep.best or sweep.runs[0]
     lines, words = ["python -m fastmlp.report ."], "this page anew"
-    if own := about_own(run.dataset):
-        words = f"In this folder: {words}. {own}"
+    if unknown := about_own(run.dataset):
+        words = f"In this folder: {words}. {unknown}"
     else:
         lines.insert(0, f"python -m fastmlp.reproduce . {run.run_id}")
         words = f"one run with its hash compared, {words}. "

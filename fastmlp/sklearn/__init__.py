@@ -10,7 +10,8 @@ import numpy as np
 from fastmlp.errors import ConfigError, MissingExtraError
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.decay import DECAY_PER
-from fastmlp.nn.fit import FitResult, History, State, fit
+from fastmlp.nn.fit import fit
+from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.initializers import INITIALIZERS
 from fastmlp.nn.network import MLP
 from fastmlp.nn.optimizer import SGD

@@ -15,7 +15,7 @@ from sklearn.utils import check_array, compute_class_weight
 
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.nn.checks import check_count, is_real, is_whole
-from fastmlp.nn.fit import FitResult
+from fastmlp.nn.history import FitResult
 from fastmlp.nn.optimizer import SGD
 
 # The share by which a loss is below that of class frequencies where the network has learnt something of the features:

@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fastmlp.sweep.conduct import run_sweep as run_sweep
     from fastmlp.sweep.job import hold as hold
-    from fastmlp.sweep.loop import run_sweep as run_sweep
 
-_HOME = {"hold": "job", "run_sweep": "loop"}
+_HOME = {"hold": "job", "run_sweep": "conduct"}
 
 __all__ = ["hold", "run_sweep"]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastmlp.errors import OutputError, remedy
 from fastmlp.files import write_whole
-from fastmlp.nn.fit import History
+from fastmlp.nn.history import History
 from fastmlp_kernels._compiling import seconds_compiling_here
 
 # Columns: epochs done, images trained on in all and in this epoch, when it began, the last epoch's losses, and the

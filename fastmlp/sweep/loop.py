@@ -5,9 +5,9 @@ Results never depend on how many runs work at once, nor on the order in which th
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,20 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastmlp.config import RunConfig
-from fastmlp.data import Dataset
-from fastmlp.data.mapped import write_mapped
 from fastmlp.errors import ClusterError, OutputError, WorkerError, remedy
 from fastmlp.files import make_folder, write_whole
-from fastmlp.nn.threads import usable_cores
-from fastmlp.runs.environment import environment
-from fastmlp.runs.results import RunResult, failed_result, now, write_results
+from fastmlp.runs.results import RunResult, failed_result, now
 from fastmlp.signals import Requests, Stopped, handled
 from fastmlp.sweep.board import UNSAVED, Board
 from fastmlp.sweep.deaths import WorkerDied
-from fastmlp.sweep.fits import check_fits
-from fastmlp.sweep.folder import opened
-from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, Job, Outcome, held_data, holding, model_path, run
-from fastmlp.sweep.processes import Processes
+from fastmlp.sweep.job import BOARD, CHECKPOINTS, Job, Outcome, held_data, model_path, run
 from fastmlp.sweep.size import out_of_memory
 
 # A run whose worker dies is started again so often: a worker can be killed for another's memory, or by its own run.
@@ -210,60 +203,3 @@ def _outcome(future: "Future[Outcome]", job: Job) -> Outcome:
     if isinstance(error, MemoryError) or (isinstance(error, WorkerDied) and error.for_memory):
         text = f"{text}. {out_of_memory(job.config, held_data(job.fingerprint))}"
     return Outcome(failed_result(job.config, job.run_id, text))
-
-
-def run_sweep(
-    configs: Sequence[RunConfig],
-    dataset: Dataset,
-    *,
-    executor: Executor | None = None,
-    jobs: int | None = None,
-    out: str | Path | None = None,
-    retry: Collection[str] = (),
-    watcher: Watcher | None = None,
-    start: np.ndarray | None = None,
-) -> list[RunResult]:
-    """Train and test a network for each config; return the results in the order of the configs.
-
-    executor : any `concurrent.futures.Executor`, which stays open. Its workers find the data in the sweep's folder; on
-        other machines they call `fastmlp.sweep.hold(dataset)` first. None: processes on this machine
-    jobs : runs at a time; by default as many as their threads fit on this machine's cores, or all of them at once where
-        an executor is given
-    out : folder that keeps each result in `runs.jsonl`, and each network in `models/RUN_ID.npz`; runs that are there
-        already are not run again, save those whose status is one of `retry`: "failed", "diverged", "interrupted"
-    watcher : told of what goes on; start : (P,) weights to begin with, of which each config has the hash in `init_from`
-
-    `out` has a `results.json` too, of these runs in their order. Images may have any width; "channel" wants one that
-    three divides, "dataset" and augmentation 3072.
-
-    Raises ConfigError where `out` holds another sweep, or another sweep holds it, or a config does not fit the data,
-    and DataError for data that are no images. After Ctrl-C the epochs under way end and are saved, and
-    KeyboardInterrupt is raised.
-    """
-    check_fits(configs, dataset)
-    out = None if out is None else Path(out)
-    with opened(out) as folder, ExitStack() as stack:
-        fingerprint = dataset.fingerprint
-        folder.check_sweep(configs, fingerprint)
-        missing = folder.missing(configs, fingerprint, retry)
-
-        def write() -> None:
-            if out is not None:
-                write_results(out / "results.json", environment(dataset), folder.known_of(configs, fingerprint))
-
-        try:
-            if missing:
-                threads = max(config.threads for config in missing)
-                if jobs is None:
-                    jobs = len(missing) if executor is not None else max(1, usable_cores() // threads)
-                if executor is None:
-                    executor = stack.enter_context(Processes(min(jobs, len(missing)), threads))
-                stack.enter_context(holding(write_mapped(dataset, folder.work / DATA)))
-                more = {"models": folder.models, "start": start}
-                Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet(), **more).run(missing)
-        except BaseException:
-            with suppress(OutputError):  # which must not take the place of what ends the sweep
-                write()
-            raise
-        write()
-        return folder.known_of(configs, fingerprint)

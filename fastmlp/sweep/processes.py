@@ -80,7 +80,7 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _begin(threads: int, parent: int) -> None:
+def begin_worker(threads: int, parent: int) -> None:
     """Set a new worker up, and check that its limits hold."""
     _end_with(parent)
     from fastmlp.signals import STOPS

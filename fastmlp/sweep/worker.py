@@ -56,9 +56,9 @@ def _serve(threads: int, parent: int) -> None:
     calls, answers = _own_pipes()
     answers.write(BEGINS)  # with the first of them
     try:
-        from fastmlp.sweep.processes import _begin
+        from fastmlp.sweep.processes import begin_worker
 
-        _begin(threads, parent)
+        begin_worker(threads, parent)
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
     except BaseException as error:

@@ -16,12 +16,12 @@ Value = Any
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
-    """Declare an intrinsic; numba passes its first argument, the typing context, itself."""
+    """Declare a numba intrinsic, typed for callers who do not pass its first argument, the typing context."""
     return numba_intrinsic(function)
 
 
 class _BFloat(ir.Type):
-    """llvmlite knows no bfloat; its name is all that LLVM's parser asks for."""
+    """The type bfloat, which llvmlite does not have: its name is all that LLVM's parser asks for."""
 
     def _to_string(self) -> str:
         return "bfloat"
@@ -121,7 +121,7 @@ def convert_float(builder: Builder, value: Value, kind: ir.Type) -> Value:
 
 
 def multiply_add1(x: float, y: float, z: float) -> float:
-    """Return x * y + z, rounded once where the CPU can: else that depends on what LLVM makes of the code around it."""
+    """Return x * y + z of floats, rounded once where the CPU can; written out, LLVM may fuse it in one place only."""
     return x * y + z
 
 

@@ -20,7 +20,7 @@ EXACT = math.isqrt((2**63 - 1) // 255**2)
 def _spread(size: int, total: np.int64, squares: np.int64) -> float:
     """Return size^2 times the variance of a plane of any size, to a few roundings of a float64.
 
-    It is taken of differences from the whole number next to the mean, so that half of the first product remains.
+    Pixels are shifted by the integer nearest to their mean: the subtraction then leaves half of its minuend or more.
     """
     middle = np.int64(total / size + 0.5)
     rest = np.float64(total - size * middle)
@@ -68,7 +68,7 @@ def _gather_normalize(
 
 
 def _check_images(images: np.ndarray, channels: int) -> int:
-    """Check both; return the channels as an int."""
+    """Check images (M, D), and that `channels` divides D; return it as an int."""
     _check.array("images", images, _check.UINT8, ndim=2)
     channels = _check.whole("channels", channels)
     if channels < 1 or images.shape[1] % channels or images.shape[1] == 0:
@@ -80,7 +80,7 @@ def _check_images(images: np.ndarray, channels: int) -> int:
 
 
 def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: np.ndarray) -> None:
-    """Mean and reciprocal standard deviation of each image, or of each channel of each image.
+    """Mean and reciprocal standard deviation of each image, or of each channel of each image, in place.
 
     images : (M, D) uint8, C-contiguous
     channels : number of equal blocks that a row is made of, a divisor of D
@@ -100,7 +100,7 @@ def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: 
 def gather_normalize(
     images: np.ndarray, index: np.ndarray, mean: np.ndarray, inv_std: np.ndarray, out: np.ndarray
 ) -> None:
-    """out[i] <- (images[index[i]] - mean[index[i]]) * inv_std[index[i]].
+    """out[i] <- (images[index[i]] - mean[index[i]]) * inv_std[index[i]], for each row i of a batch.
 
     images : (M, D) uint8, C-contiguous
     index : (N,) int64, each in [0, M)

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastmlp.errors import ConfigError
 from fastmlp.nn.activations import ACTIVATIONS
-from fastmlp.nn.blas import Totals
+from fastmlp.nn.engine import Totals
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input, Source
 from fastmlp.nn.optimizer import Optimizer
 from fastmlp.nn.packed.rounded_arrays import floats, rounded_errors, rounded_inputs, rounded_weights
@@ -16,6 +16,7 @@ from fastmlp.nn.packed.state import (
     BLOCKS,
     DELTA,
     OUTPUT,
+    PHASES,
     QUADS,
     ROUNDED,
     TURNED,
@@ -61,6 +62,7 @@ class Packed:
     ) -> None:
         self._sizes = tuple(int(size) for size in sizes)
         self._team, self._alone = Team(threads), Team(1)
+        self._ran = self._alone  # the one that made the last run
         self._activation = ACTIVATIONS[activation]
         if precision == "bfloat16":
             warn_where_slow()
@@ -162,8 +164,12 @@ class Packed:
         network, space = self._arrays(data)
         rates = rates or self._unread
         flop = 6 * self._parameters.size * min(data.batch, data.order.size)
-        team = self._team if flop >= TEAM_FLOP else self._alone
-        return Totals(*team.run(run, work, network, data.read_only(), space, rates, self._activation.code))
+        self._ran = self._team if flop >= TEAM_FLOP else self._alone
+        return Totals(*self._ran.run(run, work, network, data.read_only(), space, rates, self._activation.code))
+
+    def phase_seconds(self) -> dict[str, np.ndarray]:
+        """Return (members, 2) seconds of the last run by its phases: each thread's at work, and at the barrier."""
+        return dict(zip(PHASES, np.moveaxis(self._ran.seconds(), 1, 0), strict=False))
 
     def _data(
         self,
@@ -214,12 +220,12 @@ class Packed:
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
-        """Take a step on each batch; see `fastmlp.nn.blas.Engine`."""
+        """Take a step on each batch; see `fastmlp.nn.engine.Engine`."""
         parts = self._parts(inputs, labels, order, batch_size, weights)
         return self._sum(TRAIN, parts, self._rates(optimizer), loss)
 
     def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
-        """Take a step on one batch; see `fastmlp.nn.blas.Engine`."""
+        """Take a step on one batch; see `fastmlp.nn.engine.Engine`."""
         totals = self._run(TRAIN, Data(x, None, None, np.arange(len(x)), labels, EQUAL, len(x)), self._rates(optimizer))
         return totals.loss / len(x), totals.correct
 
@@ -238,11 +244,11 @@ class Packed:
         return Totals(loss, correct, rows)
 
     def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Forward and backward over one batch; see `fastmlp.nn.blas.Engine`."""
+        """Forward and backward over one batch; see `fastmlp.nn.engine.Engine`."""
         return self._gradients(Data(x, None, None, np.arange(len(x)), labels, EQUAL, len(x)))
 
     def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
-        """Forward and backward over all rows of the inputs; see `fastmlp.nn.blas.Engine`."""
+        """Forward and backward over all rows of the inputs; see `fastmlp.nn.engine.Engine`."""
         ((_, data),) = self._parts(inputs, labels, np.arange(len(inputs)), len(inputs))
         return self._gradients(data)
 
@@ -259,11 +265,11 @@ class Packed:
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
-        """Go through the rows; see `fastmlp.nn.blas.Engine`."""
+        """Go through the rows; see `fastmlp.nn.engine.Engine`."""
         return self._sum(EVALUATE, self._parts(inputs, labels, order, batch_size, weights), loss=loss)
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield logits batch by batch; see `fastmlp.nn.blas.Engine`."""
+        """Yield logits batch by batch; see `fastmlp.nn.engine.Engine`."""
         labels = np.zeros(len(inputs), np.int64)
         for start in range(0, len(inputs), batch_size):
             order = np.arange(start, min(start + batch_size, len(inputs)))
