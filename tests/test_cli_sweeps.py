@@ -79,7 +79,7 @@ def test_the_data_set_is_named_before_anything_is_measured(tmp_path: Path, capsy
 
     monkeypatch.setattr("fastmlp.cli.sweep.resolve", resolve)
     assert run("--layers", "3072,4,20", "--normalize", "image", "--matmul", "auto", "--out", str(tmp_path)) == 0
-    assert said[0].startswith("Data set: embedded (")
+    assert said[0].splitlines()[-1].startswith("Data set: embedded (")
     assert "Products: measured.\nRuns: 1.\n" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""The frame of commands: a first line before anything loads, errors as one line, a log of both; and a quick `--help`."""
+"""The frame of commands: a first line before anything loads, errors as one line, a log of both, quick `--help`."""
 
 import os
 import subprocess

@@ -50,7 +50,7 @@ def build(*additions: tuple[str, dict[str, Any]]) -> Parser:
 
 
 def real_parser() -> argparse.ArgumentParser:
-    parser = build_parser()
+    parser: argparse.ArgumentParser = build_parser()
     parser.__class__ = Parser  # whose errors can be caught
     return parser
 

@@ -62,7 +62,7 @@ class Keeper:
         return not (math.isfinite(loss) and losses[0] <= FAR * loss)
 
     def take(self) -> None:
-        """Take the weights of an epoch that went well."""
+        """Take the network's weights as they are after an epoch that went well."""
         history, state = self._state.history, self._state
         epoch = len(history.train_loss)
         if self._last is None:

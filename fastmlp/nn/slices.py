@@ -1,4 +1,4 @@
-"""Cuts long compiled work into short calls, between which Python can look at Ctrl-C and at a progress bar."""
+"""Long compiled work in calls of a tenth of a second, so that Python sees Ctrl-C and moves a progress bar between."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ SLICE = 0.1
 
 
 class Slices:
-    """Cuts long work into calls of about SLICE seconds: compiled code cannot be interrupted.
+    """Runs work on many batches as calls of about SLICE seconds each: compiled code cannot be interrupted.
 
-    Where the cuts are does not show in the totals. How many batches a call may take is learnt from the calls before.
+    Where the cuts are does not show in the totals. How many batches a call takes comes from the time of those before.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,11 @@ class Slices:
     def run(
         self, kind: str, work: Callable[[np.ndarray, float], Totals], order: np.ndarray, batch_size: int
     ) -> Iterator[Totals]:
-        """Call work(rows, loss so far) on successive parts of `order`; yield the totals after each."""
+        """Call work on successive parts of `order`; yield the totals after each.
+
+        kind : of work, whose calls take alike long; order : (m,) int64
+        work(rows, loss) : goes through the rows, part of `order`, in batches, and adds their losses to this sum
+        """
         done, batches = Totals(0.0, 0, 0), self._batches.get((kind, batch_size), 1)
         while done.rows < len(order):
             start = time.perf_counter()

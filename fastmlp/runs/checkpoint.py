@@ -1,4 +1,4 @@
-"""A training run on disk: one .npz, replaced in one step, that only the run which wrote it goes on from."""
+"""Checkpoints: the state of a training run in one .npz file, replaced in one step, for that run alone to resume."""
 
 import errno
 import json
@@ -17,7 +17,7 @@ _ARRAYS = ("parameters", "velocity", "best")
 
 
 def save(path: Path, run_id: str, state: State) -> None:
-    """Replace `path` by this state; it is on the disk, whole, when this returns. OutputError where it cannot be."""
+    """Write a state to `path` in one step; it is on the disk when this returns. OutputError where it cannot be."""
     facts = {"run_id": run_id, "generator": state.generator, "seconds": state.seconds, "began": state.began}
     facts |= {"history": asdict(state.history)}
     with replacing(path) as part:
@@ -25,10 +25,12 @@ def save(path: Path, run_id: str, state: State) -> None:
 
 
 def load(path: Path, run_id: str, like: np.ndarray | None = None) -> State | None:
-    """Return the state that `save` wrote for this run; None where there is none, or a damaged one: begin anew.
+    """Return the state that `save` wrote for this run, None where the file is missing, damaged or another run's.
 
-    like : the parameters of the network that is to go on from it; another's are taken for damaged. OutputError where it
-    is there and cannot be read: a run that begins anew would replace it.
+    like : (P,) float32 or float64, the parameters of the network that resumes; a state of other shape or dtype counts
+        as damaged
+
+    Raises OutputError where the file exists and cannot be read, as a run that began anew would replace it.
     """
     try:
         return _state(read_zip(path), run_id, like)

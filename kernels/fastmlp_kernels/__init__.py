@@ -50,3 +50,11 @@ __all__ = [
     "tanh_backward",
     "warmup",
 ]
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fastmlp import __version__  # both are of one distribution, whose version is written there alone
+
+    return __version__

@@ -16,6 +16,7 @@ from fastmlp.nn.packed.state import (
     BLOCKS,
     DELTA,
     OUTPUT,
+    PHASES,
     QUADS,
     ROUNDED,
     TURNED,
@@ -60,6 +61,7 @@ class Packed:
     ) -> None:
         self._sizes = tuple(int(size) for size in sizes)
         self._team, self._alone = Team(threads), Team(1)
+        self._ran = self._alone  # the one that made the last run
         self._activation = ACTIVATIONS[activation]
         if precision == "bfloat16":
             warn_where_slow()
@@ -160,8 +162,12 @@ class Packed:
         network, space = self._arrays(data)
         rates = rates or Rates(0.0, 0.0, 0.0, False, self._gradient)  # of the same types, and not read
         flop = 6 * self._parameters.size * min(data.batch, data.order.size)
-        team = self._team if flop >= TEAM_FLOP else self._alone
-        return Totals(*team.run(run, work, network, data.read_only(), space, rates, self._activation.code))
+        self._ran = self._team if flop >= TEAM_FLOP else self._alone
+        return Totals(*self._ran.run(run, work, network, data.read_only(), space, rates, self._activation.code))
+
+    def phase_seconds(self) -> dict[str, np.ndarray]:
+        """Return (members, 2) seconds of the last run by its phases: each thread's at work, and at the barrier."""
+        return dict(zip(PHASES, np.moveaxis(self._ran.seconds(), 1, 0), strict=False))
 
     def _data(
         self,
