@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError, MissingExtraError
 from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.layers import parameter_count, split_parameters
 from fastmlp.nn.optimizer import SGD
 from fastmlp_kernels._check import unmasked
 
@@ -30,7 +31,7 @@ def _check(config: RunConfig, parameters: npt.ArrayLike | None) -> None:
 
 def _arrays(config: RunConfig, parameters: npt.ArrayLike) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return weights (D, H) and biases (H,) of each layer, of the flat parameters W1, b1, W2, b2, ..."""
-    wanted = sum(d * h + h for d, h in pairwise(config.layers))
+    wanted = parameter_count(config.layers)
     unmasked(parameters=parameters)
     given = np.asarray(parameters)
     if given.shape != (wanted,) or given.dtype.kind not in "fiu":
@@ -42,11 +43,7 @@ def _arrays(config: RunConfig, parameters: npt.ArrayLike) -> list[tuple[np.ndarr
     parameters = given.astype(_dtype(config))
     if not np.isfinite(parameters).all():
         raise ConfigError(f"parameters hold NaN or infinity in {config.precision}; allowed are finite numbers.")
-    arrays, at = [], 0
-    for d, h in pairwise(config.layers):
-        arrays.append((parameters[at : at + d * h].reshape(d, h), parameters[at + d * h : at + d * h + h]))
-        at += d * h + h
-    return arrays
+    return split_parameters(parameters, config.layers)
 
 
 def _dtype(config: RunConfig) -> Any:

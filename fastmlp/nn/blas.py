@@ -31,7 +31,7 @@ class Buffers:
 
 
 class Blas:
-    """The engine for float64, and for what BLAS measures faster.
+    """An engine of numpy's matrix products, for float64, and for float32 where BLAS measures faster.
 
     parameters, gradient : flat, of which the layers' arrays are views: W1, b1, W2, b2, ...
     """

@@ -18,7 +18,7 @@ from fastmlp.nn.examples import Examples, checked_labels, checked_weights
 from fastmlp.nn.fit import Validation, fit
 from fastmlp.nn.history import FitResult, History
 from fastmlp.nn.inputs import ArrayInput, Input, as_input, checked_rows
-from fastmlp.nn.layers import Dense
+from fastmlp.nn.layers import Dense, split_parameters
 from fastmlp.nn.optimizer import SGD, Optimizer, check_optimizer
 from fastmlp.nn.precision import MATMULS, PRECISIONS
 from fastmlp.nn.slices import Slices
@@ -89,11 +89,9 @@ class MLP:
         return zlib.crc32(self.parameters.data)
 
     def _make_engine(self) -> Engine:
-        at = 0
-        for layer in self.layers:
-            end = at + layer.weight.size + layer.bias.size
-            layer.live_in(self.parameters[at:end], self.gradient[at:end])
-            at = end
+        own, gradients = (split_parameters(flat, self.sizes) for flat in (self.parameters, self.gradient))
+        for layer, arrays, derivatives in zip(self.layers, own, gradients, strict=True):
+            layer.live_in(*arrays, *derivatives)
         if self.matmul == "blas":
             return Blas(self.layers, self.parameters, self.gradient)
         from fastmlp.nn.packed.engine import Packed  # here: half a second that BLAS networks do not need
