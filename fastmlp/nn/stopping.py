@@ -8,7 +8,7 @@ class Stopping(Protocol):
     """A rule of early stopping, made with its patience.
 
     It depends on the losses that it has taken alone, so that a resumed run can give them anew.
-    """  # noqa: D205
+    """
 
     stops: bool
     """Whether it is time to stop."""

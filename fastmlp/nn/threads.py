@@ -15,7 +15,7 @@ from fastmlp.errors import ConfigError
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use; an affinity mask or a container's limit may allow fewer than exist."""
+    """Return how many cores this process may use; an affinity mask or a container may allow fewer than exist."""
     from loky import cpu_count  # here: it takes a while, and most programs set their threads themselves
 
     return cpu_count()
