@@ -99,7 +99,7 @@ def test_divergence_leaves_no_velocity(precision, lr, scale):
     result = model.fit(scale * DATA[0].astype(precision), DATA[1], optimizer=optimizer, epochs=20)
     assert result.status == "diverged"
     assert np.isfinite(model.predict_proba(DATA[0])).all()
-    assert not optimizer.velocity_of(model.parameters).any()
+    assert not optimizer.state_of(model.parameters).any()
 
 
 @pytest.mark.parametrize("validation", [None, DATA])

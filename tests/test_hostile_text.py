@@ -25,10 +25,13 @@ from fastmlp.errors import ConfigError
 from fastmlp.models import predictor
 from fastmlp.models.file import load_model, save_model
 from fastmlp.report.page import page
+from fastmlp.report.paper import Paper
 from fastmlp.report.plots import counts, curves, images, times
 from fastmlp.report.plots.picture import Picture, drawn
 from fastmlp.report.plots.style import styled
-from fastmlp.report.sections import Paper, Sweep, results_of, sections_of
+from fastmlp.report.sections import sections_of
+from fastmlp.report.sections.results import results_of
+from fastmlp.report.sweep import Sweep
 from fastmlp.report.tables import plan_table, results_table, search_table
 from fastmlp.runs.environment import environment
 from fastmlp.runs.results import RunResult, failed_result, load_results
@@ -217,7 +220,7 @@ def test_the_page_of_a_sweep(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> N
     def undrawn(name: str, heading: str, caption: str, make: object) -> Picture:  # noqa: ARG001 - as `drawn` is called
         return Picture(name, heading, caption, "", b"", b"")
 
-    monkeypatch.setattr("fastmlp.report.sections.drawn", undrawn)
+    monkeypatch.setattr("fastmlp.report.paper.drawn", undrawn)
     told: list[str] = []
     with styled():
         paper = Paper(sweep, told.append)

@@ -23,11 +23,6 @@ class Progress:
     note: str = ""
     """A sentence for the user, as on a lost connection; empty for plain progress."""
 
-    @property
-    def seconds_left(self) -> float:
-        """Seconds left at this speed; infinite while nothing arrives."""
-        return (self.total - self.done) / self.bytes_per_second if self.bytes_per_second else float("inf")
-
 
 OnProgress = Callable[[Progress], None]
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError, MissingExtraError
 from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.optimizer import SGD
 from fastmlp_kernels._check import unmasked
 
 
@@ -78,14 +79,10 @@ def to_sklearn(config: RunConfig, parameters: npt.ArrayLike | None = None) -> An
     if activation is None:
         allowed = ", ".join(name for name, known in ACTIVATIONS.items() if known.sklearn)
         raise ConfigError(f"activation is {config.activation!r}, which scikit-learn does not have; allowed: {allowed}.")
-    options: dict[str, Any] = {"batch_size": config.batch_size}  # scikit-learn's annotation knows "auto" alone
+    options = {"batch_size": config.batch_size, **SGD.sklearn(config)}
     model = MLPClassifier(
         config.layers[1:-1],
         activation=activation,
-        solver="sgd",
-        learning_rate_init=config.lr,
-        momentum=config.momentum,
-        nesterovs_momentum=False,
         alpha=config.weight_decay * (config.batch_size if config.decay_per == "update" else 1),
         max_iter=config.epochs,
         n_iter_no_change=config.epochs,  # no stopping by the training loss either
@@ -144,4 +141,4 @@ def to_torch(config: RunConfig, parameters: npt.ArrayLike | None = None) -> tupl
         {"params": [layer.weight for layer in linear], "weight_decay": config.decay_an_update},
         {"params": [layer.bias for layer in linear]},
     ]
-    return torch.nn.Sequential(*parts, linear[-1]), torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    return torch.nn.Sequential(*parts, linear[-1]), SGD.torch(torch.optim, groups, config)

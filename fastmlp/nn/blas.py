@@ -10,7 +10,7 @@ import numpy as np
 from fastmlp.nn.engine import Totals
 from fastmlp.nn.inputs import Input
 from fastmlp.nn.layers import Dense
-from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.optimizer import Optimizer
 from fastmlp_kernels import jit
 
 
@@ -92,7 +92,7 @@ class Blas:
         return loss, correct
 
     def step(
-        self, x: np.ndarray, labels: np.ndarray, optimizer: SGD, weights: np.ndarray | None = None
+        self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer, weights: np.ndarray | None = None
     ) -> tuple[float, int]:
         """Take a step on one batch; see `Engine`."""
         result = self.gradients(x, labels, weights)
@@ -111,7 +111,7 @@ class Blas:
         labels: np.ndarray,
         order: np.ndarray,
         batch_size: int,
-        optimizer: SGD,
+        optimizer: Optimizer,
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:

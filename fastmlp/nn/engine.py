@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from fastmlp.nn.inputs import Input
-from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.optimizer import Optimizer
 
 
 class Totals(NamedTuple):
@@ -31,7 +31,7 @@ class Engine(Protocol):
         labels: np.ndarray,
         order: np.ndarray,
         batch_size: int,
-        optimizer: SGD,
+        optimizer: Optimizer,
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
@@ -41,7 +41,7 @@ class Engine(Protocol):
         """
         ...
 
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
+    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """Take a step on one batch x (N, D); return its mean loss before it and its correct answers."""
         ...
 

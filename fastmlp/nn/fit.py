@@ -15,7 +15,7 @@ from fastmlp.nn.examples import Examples
 from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.inputs import EpochInput, Input
 from fastmlp.nn.kept import Keeper
-from fastmlp.nn.optimizer import SGD, check_optimizer
+from fastmlp.nn.optimizer import Optimizer, check_optimizer
 from fastmlp.nn.schedule import SCHEDULES
 from fastmlp.nn.stopping import STOPPING, Stopping
 from fastmlp.nn.trainable import Trainable
@@ -37,7 +37,7 @@ def fit(
     *,
     sample_weight: npt.ArrayLike | None = None,
     validation: Validation | None = None,
-    optimizer: SGD,
+    optimizer: Optimizer,
     epochs: int = 100,
     batch_size: int = 1024,
     patience: int = 5,
@@ -62,7 +62,7 @@ def fit(
         one than all before
     schedule : key of `fastmlp.nn.schedule.SCHEDULES`: the optimiser's rate, epoch by epoch, as if all epochs were run
     rng : generator or seed of the shuffling: one permutation an epoch
-    start : (P,) weights to begin with; None: the network's own. The velocity begins at zero
+    start : (P,) weights to begin with; None: the network's own. The optimiser's state begins at zero
     keep_start : whether the weights that training begins with are left where no epoch has a lower validation loss
     on_epoch(epoch, history) after each epoch, counted from 1; on_batch(rows done in this epoch) after some batches.
         True ends training with the status "stopped"; an epoch that was under way is dropped
@@ -121,10 +121,10 @@ def fit(
                 status = "stopped"
                 break
     except _StopTraining:
-        status, state.velocity[...] = "stopped", 0
+        status, state.slots[...] = "stopped", 0
     except BaseException:
         keeper.leave()
-        state.velocity[...] = 0
+        state.slots[...] = 0
         raise
     done = len(history.train_loss)
     best = keeper.epoch if held is not None else done
@@ -134,7 +134,7 @@ def fit(
             status = "diverged"
     if status == "diverged":
         best = keeper.leave_best()
-        state.velocity[...] = 0
+        state.slots[...] = 0
     took = seconds()
     return FitResult(history, best, done, status, took, done * len(train.inputs) / took, state)
 
@@ -188,7 +188,7 @@ def _stopwatch(before: float) -> Callable[[], float]:
 
 
 @contextmanager
-def _at_rate(optimizer: SGD, lr: float) -> Iterator[None]:
+def _at_rate(optimizer: Optimizer, lr: float) -> Iterator[None]:
     """Hold the optimiser's rate for a while."""
     before, optimizer.lr = optimizer.lr, lr
     try:
@@ -197,22 +197,22 @@ def _at_rate(optimizer: SGD, lr: float) -> Iterator[None]:
         optimizer.lr = before
 
 
-def _first_state(model: Trainable, optimizer: SGD, rng: np.random.Generator, start: np.ndarray | None) -> State:
-    """Return the state of a network that begins with the weights `start`, or with its own; its velocity is zeroed."""
+def _first_state(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, start: np.ndarray | None) -> State:
+    """Return the state of a network that begins with the weights `start`, or its own; the optimiser's becomes zero."""
     parameters = model.parameters
-    velocity = optimizer.velocity_of(parameters)
-    velocity[...] = 0
+    slots = optimizer.state_of(parameters)
+    slots[...] = 0
     if start is not None:
         np.copyto(parameters, start)
-    return State(History(), parameters, velocity, parameters.copy(), rng.bit_generator.state, 0.0)
+    return State(History(), parameters, slots, parameters.copy(), rng.bit_generator.state, 0.0)
 
 
-def _resumed(model: Trainable, optimizer: SGD, rng: np.random.Generator, state: State) -> State:
+def _resumed(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, state: State) -> State:
     """Set network, optimiser and generator to a state; return it with their arrays."""
     if not isinstance(state, State):
         raise ConfigError(f"resume is {state!r}, allowed is the state of a paused run, `FitResult.state`")
-    parameters, velocity = model.parameters, optimizer.velocity_of(model.parameters)  # the state's own, if it is live
-    own = {"parameters": parameters, "velocity": velocity, "best": np.empty_like(parameters)}
+    parameters, slots = model.parameters, optimizer.state_of(model.parameters)  # the state's own, if it is live
+    own = {"parameters": parameters, "slots": slots, "best": np.empty_like(parameters)}
     for name, array in own.items():
         given = getattr(state, name)
         if (given.shape, given.dtype) != (array.shape, array.dtype):

@@ -25,7 +25,7 @@ class History:
 class State:
     """The state of training after an epoch: all that is needed to resume it with the same bits.
 
-    parameters, velocity : (P,) of the network's dtype, of the network and of its optimiser
+    parameters : (P,) of the network's dtype; slots : (slots, P) of the same, the state of its optimiser
     best : (P,) of that dtype, the parameters at the lowest loss so far, of validation, or without it of training; see
         `fastmlp.nn.kept.Keeper`
     generator : state of the shuffling's bit generator; seconds : so far, as in FitResult
@@ -34,7 +34,7 @@ class State:
 
     history: History
     parameters: np.ndarray
-    velocity: np.ndarray
+    slots: np.ndarray
     best: np.ndarray
     generator: Mapping[str, Any]
     seconds: float

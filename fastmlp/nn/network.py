@@ -19,7 +19,7 @@ from fastmlp.nn.fit import Validation, fit
 from fastmlp.nn.history import FitResult, History
 from fastmlp.nn.inputs import ArrayInput, Input, as_input, checked_rows
 from fastmlp.nn.layers import Dense
-from fastmlp.nn.optimizer import SGD, check_optimizer
+from fastmlp.nn.optimizer import SGD, Optimizer, check_optimizer
 from fastmlp.nn.precision import MATMULS, PRECISIONS
 from fastmlp.nn.slices import Slices
 from fastmlp.nn.threads import check_threads, usable_cores
@@ -135,7 +135,7 @@ class MLP:
             return self._engine.input_gradients(*self.examples(x, labels)[:2])
         return self._engine.gradients(*self._checked_batch(x, labels))
 
-    def train_step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
+    def train_step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """One step of the optimiser on one batch; arguments and result as for `loss_and_gradients`.
 
         The loss is that before the step.
@@ -144,7 +144,7 @@ class MLP:
         return self._engine.step(*self._checked_batch(x, labels), optimizer)
 
     def train_epoch(
-        self, x: Input | np.ndarray, labels: np.ndarray, optimizer: SGD, order: np.ndarray, batch_size: int = 1024
+        self, x: Input | np.ndarray, labels: np.ndarray, optimizer: Optimizer, order: np.ndarray, batch_size: int = 1024
     ) -> tuple[float, float]:
         """Take a step on each batch of the rows `order`, the last one smaller: the fast way for a loop of one's own.
 
@@ -163,7 +163,7 @@ class MLP:
         examples: Examples,
         order: np.ndarray,
         batch_size: int,
-        optimizer: SGD,
+        optimizer: Optimizer,
         on_batch: Callable[[int], None] | None = None,
     ) -> tuple[float, float]:
         """Take a step on each batch of the rows `order` of examples that were checked; see `train_epoch`.
@@ -190,7 +190,7 @@ class MLP:
         *,
         sample_weight: npt.ArrayLike | None = None,
         validation: Validation | None = None,
-        optimizer: SGD | None = None,
+        optimizer: Optimizer | None = None,
         epochs: int = 100,
         batch_size: int = 1024,
         patience: int = 5,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fastmlp.nn.examples import Examples
 from fastmlp.nn.history import History
 from fastmlp.nn.inputs import Input
-from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.optimizer import Optimizer
 
 
 class Trainable(Protocol):
@@ -38,7 +38,7 @@ class Trainable(Protocol):
         examples: Examples,
         order: np.ndarray,
         batch_size: int,
-        optimizer: SGD,
+        optimizer: Optimizer,
         on_batch: Callable[[int], None] | None = None,
     ) -> tuple[float, float]:
         """Take a step on each batch of the rows `order` (m,) int64; return mean loss and accuracy before the steps.

@@ -14,8 +14,9 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, compute_class_weight
 
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.nn.checks import check_count, check_rates, is_real, is_whole
+from fastmlp.nn.checks import check_count, is_real, is_whole
 from fastmlp.nn.history import FitResult
+from fastmlp.nn.optimizer import SGD
 
 # The share by which a loss is below that of class frequencies where the network has learnt something of the features:
 # constant outputs are never below it, save for rounding. A loss of so many nats is none.
@@ -44,8 +45,8 @@ def restored(estimator: Any, before: Mapping[str, Any], after: type[BaseExceptio
 
 def check_settings(estimator: Any, *, float32: bool) -> None:
     """Raise ConfigError for settings that scikit-learn's own checks of parameters let through."""
-    rates = estimator.learning_rate_init, estimator.momentum, estimator.weight_decay
-    check_rates(*rates, float32=float32, lr_name="learning_rate_init")
+    settings = {"lr": estimator.learning_rate_init} | vars(estimator)
+    SGD.check(settings, float32=float32, lr_name="learning_rate_init")
     for name in ("batch_size", "max_iter", "patience", "threads"):
         value = getattr(estimator, name)
         if not (value is None or isinstance(value, str)):  # "auto"

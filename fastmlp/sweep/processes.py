@@ -50,13 +50,13 @@ class _Process:
         assert self.popen.stdout is not None
         self.calls, self.answers = self.popen.stdin, self.popen.stdout
 
-    def end(self, *, seconds: float = END_SECONDS) -> int:
-        """Close the pipes, which ends a waiting process; kill it after `seconds`; return its exit status."""
+    def end(self) -> int:
+        """Close the pipes, which ends a waiting process; kill it after a while; return its exit status."""
         for pipe in (self.calls, self.answers):
             with suppress(OSError):  # what could not be sent is not to be
                 pipe.close()
         try:
-            return self.popen.wait(seconds)
+            return self.popen.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self.popen.kill()
             return self.popen.wait()

@@ -9,7 +9,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.engine import Totals
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input, Source
-from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.optimizer import Optimizer
 from fastmlp.nn.packed.rounded_arrays import floats, rounded_errors, rounded_inputs, rounded_weights
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
 from fastmlp.nn.packed.state import (
@@ -29,6 +29,7 @@ from fastmlp.nn.packed.state import (
 )
 from fastmlp.nn.precision import byte_layers
 from fastmlp_kernels._align import aligned_zeros
+from fastmlp_kernels._optimizers import Momentum
 from fastmlp_kernels._team import Team
 from fastmlp_kernels.bfloat16 import warn_where_slow
 from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements, padded
@@ -72,6 +73,7 @@ class Packed:
         self._per = {"float32": 1, "bfloat16": 2, "int8": 1}[precision]
         self._dtype = {"float32": np.float32, "bfloat16": np.int32, "int8": np.float32}[precision]
         self._parameters, self._gradient = parameters, gradient
+        self._unread = Rates(Momentum(0.0, 0.0, 0.0), False, gradient.reshape(1, -1))  # of the types of a step's
         self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
 
     def _units(self, count: int) -> int:
@@ -160,7 +162,7 @@ class Packed:
 
     def _run(self, work: int, data: Data, rates: Rates | None = None) -> Totals:
         network, space = self._arrays(data)
-        rates = rates or Rates(0.0, 0.0, 0.0, False, self._gradient)  # of the same types, and not read
+        rates = rates or self._unread
         flop = 6 * self._parameters.size * min(data.batch, data.order.size)
         self._ran = self._team if flop >= TEAM_FLOP else self._alone
         return Totals(*self._ran.run(run, work, network, data.read_only(), space, rates, self._activation.code))
@@ -214,7 +216,7 @@ class Packed:
         labels: np.ndarray,
         order: np.ndarray,
         batch_size: int,
-        optimizer: SGD,
+        optimizer: Optimizer,
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
@@ -222,15 +224,13 @@ class Packed:
         parts = self._parts(inputs, labels, order, batch_size, weights)
         return self._sum(TRAIN, parts, self._rates(optimizer), loss)
 
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
+    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """Take a step on one batch; see `fastmlp.nn.engine.Engine`."""
         totals = self._run(TRAIN, Data(x, None, None, np.arange(len(x)), labels, EQUAL, len(x)), self._rates(optimizer))
         return totals.loss / len(x), totals.correct
 
-    def _rates(self, optimizer: SGD) -> Rates:
-        velocity = optimizer.velocity_of(self._parameters)
-        per_batch = optimizer.decay_per == "batch"
-        return Rates(optimizer.lr, optimizer.momentum, optimizer.weight_decay, per_batch, velocity)
+    def _rates(self, optimizer: Optimizer) -> Rates:
+        return Rates(optimizer.compiled(), optimizer.decay_per == "batch", optimizer.state_of(self._parameters))
 
     def _sum(
         self, work: int, parts: Iterator[tuple[int, Data]], rates: Rates | None = None, loss: float = 0.0

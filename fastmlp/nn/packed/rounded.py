@@ -26,8 +26,8 @@ from fastmlp.nn.packed.state import (
     is_rounded,
     of_layer,
     output_of,
-    settings_for,
     weight_of,
+    weights_update,
 )
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._sums import sum_apart
@@ -245,7 +245,6 @@ def rounded_task(
             values = output_of(layers, space.inputs.values, i - 1, n)
             multiply_woven_columns(values, space.inputs.rows, rows, n, right, at, h, a, c)
         if train:
-            weight, velocity = weight_of(layers, network.parameters, i), weight_of(layers, rates.velocity, i)
-            update_weights(c, rows, less, factor, weight, velocity, settings_for(rates, n))
+            update_weights(c, rows, less, factor, weights_update(network, rates, i, n))
         else:
             keep_gradient(c, rows, less, factor, weight_of(layers, network.gradient, i))

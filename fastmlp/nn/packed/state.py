@@ -13,6 +13,7 @@ from numba.extending import overload
 
 from fastmlp_kernels._align import read_only
 from fastmlp_kernels._jit import PART, part
+from fastmlp_kernels._optimizers import Momentum, Update, with_decay
 from fastmlp_kernels._views import matrix_at, vector_at
 from fastmlp_kernels.gemm.blocks import MC, MR
 from fastmlp_kernels.gemm.bytes import Quads
@@ -155,22 +156,22 @@ class Space(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """The optimiser's settings, and its velocities in the order of the parameters.
+    """An optimiser: its settings, and its state (slots, P) in the order of the parameters.
 
     per_batch : whether weight_decay is divided by the rows of a batch
     """
 
-    lr: float
-    momentum: float
-    weight_decay: float
+    settings: Momentum
     per_batch: bool
-    velocity: np.ndarray
+    state: np.ndarray
 
 
 @part
-def settings_for(rates: Rates, n: int) -> tuple[float, float, float]:
-    """Return the rate, the momentum and the decay of the step after a batch of n rows."""
-    return rates.lr, rates.momentum, rates.weight_decay / n if rates.per_batch else rates.weight_decay
+def weights_update(network: Network, rates: Rates, i: int, n: int) -> Update:
+    """Return the step of layer i's weights after a batch of n rows."""
+    layers, decay = network.layers, rates.settings.weight_decay
+    settings = with_decay(rates.settings, decay / n if rates.per_batch else decay)
+    return Update(network.parameters, rates.state, layers[i, WEIGHT], layers[i, UNITS], settings)
 
 
 @part

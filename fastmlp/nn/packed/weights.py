@@ -4,6 +4,7 @@ import numpy as np
 
 from fastmlp.nn.packed.rounded import keep_peaks, rounded_task
 from fastmlp.nn.packed.state import (
+    BIAS,
     CHANNEL,
     DELTA,
     FIRST,
@@ -24,10 +25,11 @@ from fastmlp.nn.packed.state import (
     of_layer,
     output_of,
     read_in_place,
-    settings_for,
     weight_of,
+    weights_update,
 )
 from fastmlp_kernels._jit import part
+from fastmlp_kernels._optimizers import with_decay
 from fastmlp_kernels._sums import add_up_rows, sum_apart
 from fastmlp_kernels._views import copy, fill, no_index, read_only, row_at, rows_at, vector_at
 from fastmlp_kernels.gemm.blocks import units_of
@@ -131,8 +133,7 @@ def _floats_task(
         product = begin_columns(data.x, index, center, scale, rows, n, space.deltas, at, space.panel, h, a, c)
     _sum_corrections(space.correction, blocks, row, less)
     if train:
-        weight, velocity = weight_of(layers, network.parameters, i), weight_of(layers, rates.velocity, i)
-        update_columns(product, rows, less, weight, velocity, settings_for(rates, n), a, c)
+        update_columns(product, rows, less, weights_update(network, rates, i, n), a, c)
     else:
         end_columns(product, rows[1] - rows[0], h, a, c)
         keep_gradient(c, rows, less, None, weight_of(layers, network.gradient, i))
@@ -141,11 +142,10 @@ def _floats_task(
 @part
 def biases_task(network: Network, space: Space, rates: Rates, blocks: int, train: bool) -> None:
     """Add up the bias gradients of all layers over the blocks of rows, and update the biases, which do not decay."""
-    layers = network.layers
+    layers, settings = network.layers, with_decay(rates.settings, 0.0)
     sums = add_up_rows(space.dbias, blocks, space.dbias.shape[1])  # in place: no other task reads them
     for i in range(layers.shape[0]):
         total = bias_of(layers, network.gradient, i)
         copy(of_layer(layers, sums, i), total)
         if train:
-            bias, velocity = bias_of(layers, network.parameters, i), bias_of(layers, rates.velocity, i)
-            step_parameters(bias, velocity, total, rates.lr, rates.momentum, 0.0)
+            step_parameters(network.parameters, rates.state, layers[i, BIAS], total, settings)

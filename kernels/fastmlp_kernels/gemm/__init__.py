@@ -31,6 +31,7 @@ import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._align import aligned_zeros, read_only
+from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._team import Team
 from fastmlp_kernels.activations import CODES
 from fastmlp_kernels.bfloat16 import FLOAT32, warn_where_slow
@@ -45,7 +46,7 @@ from fastmlp_kernels.gemm.products import matmul_int8 as _matmul_int8
 from fastmlp_kernels.gemm.quads import EXACT_DEPTH
 from fastmlp_kernels.int8 import warn_where_slow as warn_where_bytes_are_slow
 from fastmlp_kernels.normalize import _check_images
-from fastmlp_kernels.update import check_rates
+from fastmlp_kernels.update import checked_momentum
 
 # Where a slip of the pen would otherwise start ten thousand threads; more than the cores only cost time.
 MOST_THREADS = 256
@@ -284,10 +285,11 @@ def dense_update(
     _check.array("weight", weight, FLOAT32, (d, h), writes=True)
     _check.array("velocity", velocity, FLOAT32, (d, h), writes=True)
     _check_written({"weight": weight, "velocity": velocity}, {**arrays, "delta": delta})
-    rates = check_rates(lr, momentum, weight_decay, weight.dtype)
+    settings = checked_momentum(lr, momentum, weight_decay, weight.dtype)
     if weight.size:
         raw = _is_raw(source, precision)
         channels = len(source.center) if raw and source.center is not None else 1  # each has a delta scaled for itself
         step, members = _share(d, threads)
         work = _work(precision, members, h, n, channels, raw=raw)
-        _run(members, _dense_update, source, read_only(delta), weight, velocity, rates, step, work)
+        update = Update(weight.reshape(-1), velocity.reshape(1, -1), 0, h, settings)
+        _run(members, _dense_update, source, read_only(delta), update, step, work)

@@ -6,11 +6,11 @@ import numpy as np
 
 from fastmlp_kernels._convert import prefetch
 from fastmlp_kernels._jit import part
+from fastmlp_kernels._optimizers import Update, step1
 from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, KC, MR, macro_kernel, store_rows, units_of
 from fastmlp_kernels.gemm.micro import ADD, REPLACE, micro_update
 from fastmlp_kernels.gemm.pack import NR, ONE, ZERO, Maybe, pack_columns, per_unit
-from fastmlp_kernels.update import velocity1
 
 
 class Columns(NamedTuple):
@@ -66,29 +66,23 @@ def update_weights(
     rows: tuple[int, int],
     less: Maybe,
     factor: Maybe,
-    w: np.ndarray,
-    v: np.ndarray,
-    rates: tuple[float, float, float],
+    update: Update,
 ) -> None:
-    """One step of `momentum_step` for `rows` of w and v (D, H), with (C - less) * factor as gradient.
+    """In place: `rows` of the weights (D, H) take a step with (C - less) * factor as gradient.
 
     less, factor : (H,) or longer, or None
     """
-    count, columns = rows[1] - rows[0], w.shape[1]
+    count, columns = rows[1] - rows[0], update.columns
     width = (columns + NR - 1) // NR * NR
-    rate, keep, decay = np.float32(rates[0]), np.float32(rates[1]), np.float32(rates[2])
     for r in range(count):
-        row, at = vector_at(c, r * width, columns), (rows[0] + r) * columns
-        weight, velocity = vector_at(w, at, columns), vector_at(v, at, columns)
+        row, at = vector_at(c, r * width, columns), update.first + (rows[0] + r) * columns
         for j in range(columns):
             g = np.float32(row[j])
             if less is not None:
                 g -= less[j]
             if factor is not None:
                 g *= factor[j]
-            step = velocity1(weight[j], velocity[j], g, rate, keep, decay)
-            velocity[j] = step
-            weight[j] += step
+            step1(update.parameters, update.state, at + j, g, update.settings)
 
 
 @part
@@ -108,32 +102,32 @@ def update_columns(
     product: Columns,
     rows: tuple[int, int],
     less: Maybe,
-    w: np.ndarray,
-    v: np.ndarray,
-    rates: tuple[float, float, float],
+    update: Update,
     a: np.ndarray,
     c: np.ndarray,
 ) -> None:
-    """Finish the product and take it, less a row of values, as the gradient of `momentum_step`.
+    """Finish the product and take it, less a row of values, as the gradient of a step of the weights (D, H).
 
-    rows : of w and v (D, H); less : (H,) or longer, or None; rates : lr, momentum, weight decay
+    rows : of the weights; less : (H,) or longer, or None
     """
     b, at, panel, depth, add = product
-    count, columns = rows[1] - rows[0], w.shape[1]
+    w, state, settings = update.parameters, update.state, update.settings
+    count, columns = rows[1] - rows[0], update.columns
     width = (columns + NR - 1) // NR * NR
     # As the tiles leave the registers, where all are whole and the panels of B leave room in the L1 cache, so that the
     # weights can be taken in the order they lie in.
     if 0 < 2 * depth * width <= KC * NR and columns == width and count % MR == 0:
-        rate, keep, decay = np.float32(rates[0]), np.float32(rates[1]), np.float32(rates[2])
         for i in range(0, count, MR):
+            row = update.first + (rows[0] + i) * columns
             for j in range(0, columns, NR):
-                following = (rows[0] + i + MR) * columns + j * MR
+                following = row + MR * columns + j * MR
                 prefetch(w, following, NR * MR)
-                prefetch(v, following, NR * MR)
+                for slot in range(state.shape[0]):
+                    prefetch(state, slot * state.shape[1] + following, NR * MR)
                 micro_update(
                     a, i, ONE, COLUMN_STRIDE, b, at + j // NR * panel, NR, c, i * width + j, width, depth, add,
-                    w, v, (rows[0] + i) * columns + j, columns, less, j, rate, keep, decay,
+                    w, state, row + j, columns, less, j, settings,
                 )  # fmt: skip
     else:
         end_columns(product, count, columns, a, c)
-        update_weights(c, rows, less, None, w, v, rates)
+        update_weights(c, rows, less, None, update)

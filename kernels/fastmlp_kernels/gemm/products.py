@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import no_index, row_at, rows_at, vector_at
 from fastmlp_kernels.activations import bias_activation
@@ -219,13 +220,11 @@ def dense_update(
     member: Member,
     source: Source,
     delta: np.ndarray,
-    weight: np.ndarray,
-    velocity: np.ndarray,
-    rates: tuple[float, float, float],
+    update: Update,
     step: int,
     work: Work,
 ) -> None:
-    """One momentum step of the weights with the gradient X^T delta; rates: lr, momentum, weight decay."""
+    """In place: the weights take a step with the gradient X^T delta; `step` rows a task."""
     x, index, center, scale = source
     (n, h), channels = delta.shape, _channels(center)
     panels, panel = _panels(h), units_of(n, work.packed) * NR
@@ -234,7 +233,7 @@ def dense_update(
     if not meet(member, PACK):
         return
     own_a, own_c = row_at(work.a, member.number), row_at(work.c, member.number)
-    depth = weight.shape[0] // channels
+    depth = x.shape[1] // channels
     blocks = (depth + step - 1) // step  # a block lies in one channel
     for task in tasks(member, channels * blocks):
         channel, (first, last) = task // blocks, _block(task % blocks, step, depth)
@@ -242,4 +241,4 @@ def dense_update(
         at = _channel_at(work.sums, channel, panel)
         m, s = item(center, channel), item(scale, channel)
         product = begin_columns(x, index, m, s, rows, n, work.packed, at, panel, h, own_a, own_c)
-        update_columns(product, rows, item(work.sums, channel), weight, velocity, rates, own_a, own_c)
+        update_columns(product, rows, item(work.sums, channel), update, own_a, own_c)
