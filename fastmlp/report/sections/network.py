@@ -1,4 +1,4 @@
-"""The sections of a sweep's page on its best network, and on the numerical check of backpropagated gradients."""
+"""The section of a sweep's best network: its confusion matrix, its mistakes and its first-layer weights."""
 
 from collections.abc import Iterator
 from functools import partial
