@@ -8,13 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-
-from bench.packed import BLOCK
-from fastmlp_kernels._align import aligned_zeros
-from fastmlp_kernels._jit import kernel, part
-from fastmlp_kernels._team import Team, barrier, next_task
-from fastmlp_kernels._views import no_index
-from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, KC, MC, ROW_STRIDE, c_elements, padded
 from fastmlp_kernels.gemm.bytes import (
     Quads,
     add_scaled,
@@ -25,8 +18,6 @@ from fastmlp_kernels.gemm.bytes import (
     quads,
     turn_rows,
 )
-from fastmlp_kernels.gemm.columns import update_weights
-from fastmlp_kernels.gemm.pack import NR, ZERO, Maybe, span
 from fastmlp_kernels.gemm.quads import (
     QUAD,
     add_weighted_sums,
@@ -36,6 +27,15 @@ from fastmlp_kernels.gemm.quads import (
     set_steps,
     weave_columns,
 )
+
+from bench.packed import BLOCK
+from fastmlp_kernels._align import aligned_zeros
+from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._team import Team, barrier, next_task
+from fastmlp_kernels._views import no_index
+from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, KC, MC, ROW_STRIDE, c_elements, padded
+from fastmlp_kernels.gemm.columns import update_weights
+from fastmlp_kernels.gemm.pack import NR, ZERO, Maybe, span
 
 if TYPE_CHECKING:
     from bench.products import Operands

@@ -3,9 +3,11 @@
 # ruff: noqa: ARG001 - every part takes the same arguments
 
 import numpy as np
+from fastmlp.nn.packed.rounded import keep_errors, multiply_rounded, round_errors, round_weights
+from fastmlp_kernels.gemm.bytes import add_scaled, multiply_columns_of_bytes, multiply_rows_of_bytes
+from fastmlp_kernels.gemm.quads import QUAD, copy_rows, raise_peaks, weave_columns
 
 from bench.parts import Batch, _blocks, _rows
-from fastmlp.nn.packed.rounded import keep_errors, multiply_rounded, round_errors, round_weights
 from fastmlp.nn.packed.rows import _take_moments, sum_blocks
 from fastmlp.nn.packed.state import (
     LAYER,
@@ -23,10 +25,8 @@ from fastmlp.nn.packed.weights import weights_task
 from fastmlp_kernels._jit import kernel
 from fastmlp_kernels._views import fill
 from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, KC, MC, ROW_STRIDE, units_of
-from fastmlp_kernels.gemm.bytes import add_scaled, multiply_columns_of_bytes, multiply_rows_of_bytes
 from fastmlp_kernels.gemm.columns import update_weights
 from fastmlp_kernels.gemm.pack import NR, ZERO, item
-from fastmlp_kernels.gemm.quads import QUAD, copy_rows, raise_peaks, weave_columns
 
 
 @kernel
