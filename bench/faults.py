@@ -136,7 +136,8 @@ _PROCESSES = (
     "--dataset", "embedded", "--layers", "3072,16,20", "--normalize", "image", "--epochs", "4", "--halving", "2",
     "--seeds", "2", "--threads", "1", "--jobs", "2", "--matmul", "packed", "--grid", "lr=0.01,0.02", "--quiet",
 )  # fmt: skip
-_SAVING = "import sys; from fastmlp import cli, run; run.CHECKPOINT_SECONDS = 0; sys.exit(cli.main(sys.argv[1:]))"
+_SAVING = "import sys; from fastmlp import train; from fastmlp.runs import run; "
+_SAVING += "run.CHECKPOINT_SECONDS = 0; sys.exit(train.main(sys.argv[1:]))"
 
 
 def by_strace(place: Path, tries: int, rng: random.Random) -> Count:

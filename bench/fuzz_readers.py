@@ -33,7 +33,7 @@ from fastmlp.errors import DataError
 from fastmlp.models.file import FORMATS, load_model, save_model
 from fastmlp.models.model import Model
 from fastmlp.models.pictures import read_array, read_picture
-from fastmlp.nn.fit import History, State
+from fastmlp.nn.history import History, State
 from fastmlp.runs import checkpoint
 
 
@@ -234,7 +234,7 @@ def _checkpoint(folder: Path) -> Reader:
         back = checkpoint.load(path, FINGERPRINT, like)
         if back is None:
             raise DataError("begin anew")
-        for array in (back.parameters, back.velocity, back.best):
+        for array in (back.parameters, back.slots, back.best):
             need(holds=(array.shape, array.dtype) == (like.shape, like.dtype) and bool(np.isfinite(array).all()))
         np.random.default_rng().bit_generator.state = back.generator
         need(holds=all(isfinite(n) for series in vars(back.history).values() for n in series))

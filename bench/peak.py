@@ -22,9 +22,11 @@ from numba.extending import intrinsic
 
 from fastmlp.nn.threads import usable_cores
 from fastmlp_kernels._llvm import I8, splat, vector
-from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, INT8_IN_HARDWARE, TILE, amx_int8
+from fastmlp_kernels._target import TILE, amx_int8
+from fastmlp_kernels.bfloat16 import BFLOAT16_IN_HARDWARE
 from fastmlp_kernels.gemm.micro import ELEMENTS
 from fastmlp_kernels.gemm.tiles import COLUMNS, ROWS, SIDE, SUMS, begin_tiles, end_tiles, tiles
+from fastmlp_kernels.int8 import INT8_IN_HARDWARE
 
 LANES = TILE.lanes
 ACCUMULATORS = TILE.mr * TILE.nv  # 16 with AVX-512: 12 reach the peak in float32, but not in bfloat16

@@ -1,9 +1,9 @@
 """The matrix products of the benchmarks: shapes, operands, and every rival's ways to multiply them.
 
-Operands come "plain", as float32 matrices, as the library's own bfloat16, or as bytes; "packed", each in the order in
-which this package's micro-kernel reads it: the left one a block that lies in the cache, as in a training step, or with
-"stored", the whole of it, from memory; or as "images": the left one is picked by an index from uint8 images, converted,
-normalised and packed, and the right one packed, all in the time that counts.
+Operands come "plain", as float32 matrices, as the library's own bfloat16, or as bytes; or as "images": the left one is
+picked by an index from uint8 images, converted and normalised in the time that counts. This package's products are the
+public ones of `fastmlp_kernels.gemm`, which pack their operands in each call; the transposed one of images is that of
+a gradient, and goes on into an update of weights.
 """
 
 from collections.abc import Callable
@@ -161,28 +161,35 @@ class FastMLP(Multiplier):
     def plain(self, o: Operands) -> Multiply:
         from fastmlp_kernels import gemm
 
-        options = {"transpose_a": o.product.transposed, "precision": self.precision, "threads": self.threads}
-
         def multiply() -> np.ndarray:
-            gemm.matmul(o.a, o.b, o.out, **options)
+            gemm.matmul(o.a, o.b, o.out, transpose_a=o.product.transposed, **self._options())
             return o.out
 
         return multiply
 
-    def packed(self, o: Operands) -> Multiply:
-        from bench.packed import multiply_packed
-
-        return multiply_packed(o, self.precision, self.threads, one_block=True)
-
-    def stored(self, o: Operands) -> Multiply:
-        from bench.packed import multiply_packed
-
-        return multiply_packed(o, self.precision, self.threads, one_block=False)
-
     def images(self, o: Operands) -> Multiply:
-        from bench.packed import multiply_images
+        from fastmlp_kernels import gemm
 
-        return multiply_images(o, self.precision, self.threads)
+        x, options = gemm.Images(o.images[0], o.index, *o.images[1:]), self._options()
+        weight, bias = np.zeros_like(o.out), np.zeros(o.product.n, np.float32)
+        o.out[...] = 0  # the velocity before: no momentum times NaN would be NaN
+
+        def forward() -> np.ndarray:
+            gemm.dense_forward(x, o.b, bias, "identity", o.out, **options)
+            return o.out
+
+        def update() -> np.ndarray:
+            gemm.dense_update(x, o.b, weight, o.out, lr=1.0, momentum=0.0, weight_decay=0.0, **options)
+            return o.out
+
+        return update if o.product.transposed else forward
+
+    def wanted(self, o: Operands) -> np.ndarray:
+        """Return the product, of an update the velocity: the gradient goes straight into it, and down."""
+        return -o.wanted() if o.product.transposed and o.product.source == "images" else o.wanted()
+
+    def _options(self) -> dict[str, Any]:
+        return {"precision": self.precision, "threads": self.threads}
 
 
 class FastMLPBfloat16(FastMLP):
@@ -193,8 +200,6 @@ class FastMLPInt8(Multiplier):
     precision = "int8"
 
     def wanted(self, o: Operands) -> np.ndarray:
-        if o.product.source != "plain":
-            return o.wanted()
         a, b = o.bytes
         return o.left(a).astype(np.float64) @ b
 
@@ -208,21 +213,6 @@ class FastMLPInt8(Multiplier):
             return out
 
         return multiply
-
-    def packed(self, o: Operands) -> Multiply:
-        from bench.packed_int8 import multiply_packed
-
-        return multiply_packed(o, self.threads, one_block=True)
-
-    def stored(self, o: Operands) -> Multiply:
-        from bench.packed_int8 import multiply_packed
-
-        return multiply_packed(o, self.threads, one_block=False)
-
-    def images(self, o: Operands) -> Multiply:
-        from bench.packed_int8 import multiply_gathered
-
-        return multiply_gathered(o, self.threads)
 
 
 MULTIPLIERS: dict[str, type[Multiplier]] = {

@@ -28,9 +28,10 @@ from fastmlp import reference
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
 from fastmlp.files import write_whole
+from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.initializers import initial_weight, resolve
 from fastmlp.nn.threads import blas_threads
-from fastmlp.report.sections import RIVALS
+from fastmlp.report.rivals import RIVALS
 from fastmlp.report.tables import machine
 from fastmlp.runs.environment import environment
 from fastmlp.runs.results import RunResult, load_results
@@ -59,7 +60,7 @@ def by_sklearn(config: RunConfig, train: Pair, validation: Pair) -> Iterator[flo
     from sklearn.neural_network import MLPClassifier
 
     model = MLPClassifier(
-        config.layers[1:-1], activation={"sigmoid": "logistic"}.get(config.activation, config.activation),
+        config.layers[1:-1], activation=str(ACTIVATIONS[config.activation].sklearn),
         solver="sgd", alpha=config.decay_an_update * config.batch_size,
         batch_size=config.batch_size,  # pyright: ignore[reportArgumentType] - its annotation knows "auto" only
         learning_rate_init=config.lr, momentum=config.momentum, nesterovs_momentum=False, random_state=config.seed,
@@ -75,8 +76,8 @@ def by_torch(config: RunConfig, train: Pair, validation: Pair) -> Iterator[float
 
     torch.set_num_threads(1)
     torch.manual_seed(config.seed)
-    act = {"tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid, "relu": torch.nn.ReLU}[config.activation]
-    parts = [part for d, h in pairwise(config.layers) for part in (torch.nn.Linear(d, h), act())]
+    act = ACTIVATIONS[config.activation]
+    parts = [part for d, h in pairwise(config.layers) for part in (torch.nn.Linear(d, h), act.torch(torch.nn))]
     model = torch.nn.Sequential(*parts[:-1])
     decays = [{"params": [p for p in model.parameters() if p.ndim == n], "weight_decay": wd}
         for n, wd in ((2, config.decay_an_update), (1, 0.0))]  # fmt: skip

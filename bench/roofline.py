@@ -1,144 +1,103 @@
-"""Show what a training step of 3072-128-20 at batch 1024 consists of: each part's time, bytes, FLOP, share of the peak.
+"""Show where the time of a training step goes: the seconds of its phases, their share of the peak, and waiting.
 
-    python -m bench.roofline                      print the table
+    python -m bench.roofline                            print the table
     python -m bench.roofline --readme bench/README.md   write it between the markers there
 
-One thread, medians. All parts run one after the other on a batch, on the next batch again, so that each finds in the
-caches what it would find there in a step; afterwards the weights must be those of as many training steps, bit for bit.
-Bytes count what a part has to read and to write, once each, wherever it lies.
+The network 3072-128-20 trains at batch 1024, on uint8 images and on rows of float32, in every precision, on one thread
+and on all cores. Nothing is rebuilt for it: each thread of a run notes when it comes to the barrier that ends a phase,
+and when it leaves it. The time of a phase is that from barrier to barrier. All cases take turns; figures are medians.
 """
 
 import argparse
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
-from bench import parts, parts_int8
-from bench.networks import LR, MOMENTUM, WEIGHT_DECAY, Data, Work, batches
+from bench.measured import plural
+from bench.networks import LR, MOMENTUM, WEIGHT_DECAY, Data, Work
 from bench.peak import measure, precisions
-from bench.readme import markdown, write_block
+from bench.readme import give_block, markdown
 from fastmlp import MLP, SGD, ImageInput
+from fastmlp.nn.inputs import as_input
 from fastmlp.nn.packed.engine import Packed
+from fastmlp.nn.threads import usable_cores
 from fastmlp.runs.environment import cpu_model
-from fastmlp_kernels._team import SYNC
 
 BLOCK = "roofline"
-WORK, ROWS, PASSES, STEPS = Work((3072, 128, 20), 1024), 40_000, 30, 4
+WORK, ROWS, RUNS, STEPS = Work((3072, 128, 20), 1024), 10_240, 15, 10
 (D, H, K), N = WORK.layers, WORK.batch
+INPUTS = ("images", "float32 rows")
+EVALUATION = "evaluation"
+
+# FLOP of the first layer's products and of the second's, by phase: rows go forward and back, weights get gradients.
+FIRST, SECOND = 2 * N * D * H, 2 * N * H * K
+FLOP = {"rows": (FIRST, 2 * SECOND), "weights": (FIRST, SECOND), EVALUATION: (FIRST, SECOND)}
+# Bytes of what int8 rounds for the first layer's products, read as float32 and written as bytes.
+ROUNDING = {"round errors": 5 * N * H, "round weights": 5 * D * H}
 
 
-# bytes of an element of packed operands: of the first layer, of the others
-ELEMENT = {"float32": (4, 4), "bfloat16": (2, 2), "int8": (1, 4)}
+class Case(NamedTuple):
+    """What is trained, and on how many threads."""
+
+    inputs: str
+    precision: str
+    threads: int
 
 
-class Part(NamedTuple):
-    """One row: its name, what it multiplies, and the bytes that it moves with operands of so many bytes an element.
+class Running:
+    """A network of its own, ready to train."""
 
-    layer : whose operands, 0 for the first
-    """
+    def __init__(self, case: Case, data: Data) -> None:
+        images = data.images
+        assert images is not None
+        model = MLP(WORK.layers, precision=case.precision, threads=1)
+        for layer, weight in zip(model.layers, data.weights, strict=True):
+            layer.weight[...] = weight
+        self._inputs = ImageInput(*images) if case.inputs == "images" else as_input(data.normalized(np.float32))
+        self._labels, self._optimizer = data.labels, SGD(LR, MOMENTUM, WEIGHT_DECAY)
+        self._engine = Packed(WORK.layers, "tanh", model.parameters, model.gradient, case.precision, case.threads)
 
-    name: str
-    flop: int
-    nbytes: Callable[[int], int]
-    layer: int = 0
-
-
-# in the order of a step, by the function of `bench.parts`; None are not counted and not shown
-PARTS = {
-    "pack_images": Part("gather, convert and pack images for the first product", 0, lambda e: N * D * (1 + e)),
-    "multiply_images": Part("first product", 2 * N * D * H, lambda e: (N * D + D * H) * e + 4 * N * H),
-    "first_product": None,
-    "activate": Part("bias and tanh", 0, lambda _: 8 * N * H),
-    "second_product": Part("second product", 2 * N * H * K, lambda e: 4 * N * (H + K) + H * K * e, 1),
-    "loss": Part("bias, softmax, loss and its gradient", 0, lambda _: 8 * N * K),
-    "hand_down": Part("gradient handed down", 2 * N * H * K, lambda e: 4 * N * (H + K) + (N + H) * K * e, 1),
-    "activate_backward": Part("tanh', bias gradient", 0, lambda _: 12 * N * H),
-    "pack_delta": Part("pack the gradient", 0, lambda e: N * H * (4 + e)),
-    "pack_pixels": Part("gather, convert and pack pixels for the first gradient", 0, lambda e: N * D * (1 + e)),
-    "multiply_pixels": Part("gradient of the first weights", 2 * N * D * H, lambda e: N * (D + H) * e + 4 * D * H),
-    "update": Part("update of the first weights", 0, lambda _: 20 * D * H),
-    "pack_again": Part("pack the first weights anew", 0, lambda e: D * H * (4 + e)),
-    "first_weights": None,
-    "second_weights": Part(
-        "second weights: gradient, update, packing", 2 * N * H * K, lambda e: N * (4 * H + K * e), 1
-    ),
-    "biases": Part("biases", 0, lambda _: 20 * (H + K)),
-}
-SHUFFLE, STEP, EVALUATION = "shuffle, a step's share", "a whole step", "evaluation of a batch"
-IN_ALL = {
-    SHUFFLE: Part(SHUFFLE, 0, lambda _: 32 * N),
-    STEP: Part(STEP, N * WORK.flop_per_row, lambda _: 0),
-    EVALUATION: Part(EVALUATION, 2 * N * (D * H + H * K), lambda _: 0),
-}
+    def seconds(self, order: np.ndarray) -> dict[str, np.ndarray]:
+        """Train on these rows, evaluate them, and return (members, 2) seconds a step by phase: at work, waiting."""
+        steps = len(order) // N
+        self._engine.train(self._inputs, self._labels, order, N, self._optimizer)
+        spent = self._engine.phase_seconds()
+        del spent["pack"]  # once in a run
+        times = {phase: steps + (phase == "round weights") for phase in spent}  # these at the beginning as well
+        found = {phase: seconds / times[phase] for phase, seconds in spent.items()}
+        self._engine.evaluate(self._inputs, self._labels, order, N)
+        return found | {EVALUATION: self._engine.phase_seconds()["rows"] / steps}
 
 
-def _model(data: Data, precision: str) -> tuple[MLP, SGD]:
-    model = MLP(WORK.layers, "tanh", precision=precision, matmul="packed", threads=1)
-    for layer, weight in zip(model.layers, data.weights, strict=True):
-        layer.weight[...] = weight
-    return model, SGD(LR, MOMENTUM, WEIGHT_DECAY)
+class Times(NamedTuple):
+    """Seconds of each phase of a step, and the part of a step that its threads wait at barriers."""
+
+    phases: dict[str, float]
+    waiting: float
 
 
-class Taken:
-    """A step taken apart, over the arrays of a network's own engine."""
-
-    def __init__(self, data: Data, inputs: ImageInput, precision: str) -> None:
-        self.model, optimizer = _model(data, precision)
-        engine = self.model._engine
-        assert isinstance(engine, Packed)
-        self.model.evaluate(inputs, data.labels, N)  # packs the weights
-        self.data = engine._data(inputs.source(), data.labels, np.arange(ROWS), N)
-        self.arrays = (*engine._arrays(self.data), engine._rates(optimizer))
-        self.lower = np.zeros((N, H), np.float32)
-        self.copies = self.model.layers[0].weight.copy(), np.zeros((D, H), np.float32)
-        self.sync = np.zeros(SYNC, np.int64)
-        self.of_first = parts_int8 if precision == "int8" else parts
-
-    def run(self, index: np.ndarray) -> Iterator[tuple[str, float]]:
-        """Take a step on these rows; yield each part that counts and its seconds."""
-        batch = parts.Batch(self.data, index, self.data.labels[index], self.lower, self.copies, self.sync)
-        for name, part in PARTS.items():
-            start = time.perf_counter()
-            (getattr(self.of_first, name, None) or getattr(parts, name))(*self.arrays, batch)
-            seconds = time.perf_counter() - start
-            if part is not None:
-                yield name, seconds
-
-
-def seconds_by_part(precision: str) -> dict[str, float]:
-    """Return the median seconds of each part, and of what `IN_ALL` names."""
+def measured(cases: Sequence[Case]) -> dict[Case, Times]:
+    """Return the medians over runs of all cases in turns."""
     rng, data = np.random.default_rng(0), Data(WORK.layers, ROWS)
-    assert data.images is not None
-    inputs = ImageInput(*data.images)
-    taken, (whole, optimizer) = Taken(data, inputs, precision), _model(data, precision)
-    (same, of_same), order = _model(data, precision), rng.permutation(ROWS)[: ROWS // N * N]
-    steps = list(batches(order, N))
-    seconds: dict[str, list[float]] = {name: [] for name in (*PARTS, *IN_ALL)}
+    running = {case: Running(case, data) for case in cases}
+    runs: dict[Case, list[dict[str, np.ndarray]]] = {case: [] for case in cases}
+    for i in range(1 + RUNS):
+        for case, one in running.items():
+            seconds = one.seconds(rng.permutation(ROWS)[: STEPS * N])
+            if i > 0:  # the first run compiles
+                runs[case].append(seconds)
+    return {case: _times(those) for case, those in runs.items()}
 
-    def timed(name: str, call: Callable[[], object], share: float) -> None:
-        start = time.perf_counter()
-        call()
-        seconds[name].append((time.perf_counter() - start) * share)
 
-    for i in range(1 + PASSES):
-        for name, value in taken.run(steps[i]):
-            seconds[name].append(value)
-        same.train_epoch(inputs, data.labels, of_same, steps[i], N)
-        rows = rng.permutation(ROWS)[: STEPS * N]
-        timed(STEP, lambda rows=rows: whole.train_epoch(inputs, data.labels, optimizer, rows, N), 1 / STEPS)
-        few = ImageInput(*data.images, rows=rows)
-        timed(EVALUATION, lambda few=few, rows=rows: whole.evaluate(few, data.labels[rows], N), 1 / STEPS)
-        timed(SHUFFLE, lambda: data.labels[rng.permutation(ROWS)], N / ROWS)
-    for ours, wanted in zip(taken.model.layers, same.layers, strict=True):
-        np.testing.assert_array_equal(ours.weight, wanted.weight)
-        np.testing.assert_array_equal(ours.bias, wanted.bias)
-    return {name: median(values[1:]) for name, values in seconds.items() if values}  # the first compiles
+def _times(runs: Sequence[dict[str, np.ndarray]]) -> Times:
+    phases = {phase: median(run[phase].sum(axis=1).mean() for run in runs) for phase in runs[0]}
+    steps = [np.array([seconds for phase, seconds in run.items() if phase != EVALUATION]) for run in runs]
+    return Times(phases, median(step[..., 1].sum() / step.sum() for step in steps))
 
 
 def copy_speed() -> float:
@@ -152,33 +111,48 @@ def copy_speed() -> float:
     return (a.nbytes + b.nbytes) / median(seconds) / 1e9
 
 
-def _cells(part: Part, seconds: float, precision: str, peaks: dict[str, float]) -> list[str]:
-    nbytes = part.nbytes(ELEMENT[precision][part.layer])
-    peak = peaks["float32" if precision == "int8" and part.layer else precision]
-    moved = [f"{nbytes / 1e6:.2g}" if nbytes < 1e7 else f"{nbytes / 1e6:.0f}", f"{nbytes / seconds / 1e9:.0f}"]
-    share = f"{part.flop / seconds / 1e9 / peak:.0%}" if part.flop else ""
-    return [f"{1e3 * seconds:.3f}", *(moved if nbytes else ["", ""]), share]
+def _line(case: Case, times: Times, peaks: dict[tuple[str, int], float]) -> list[str]:
+    """Return a row of the table; peaks : GFLOP/s by precision and threads."""
+    above = "float32" if case.precision == "int8" else case.precision  # of the layers above the first
+    least = [1e-9 / peaks[precision, case.threads] for precision in (case.precision, above)]  # seconds a FLOP
+
+    def share(seconds: float, *phases: str) -> str:
+        return f"{sum(a * b for phase in phases for a, b in zip(FLOP[phase], least, strict=True)) / seconds:.0%}"
+
+    phases, cells = times.phases, [case.inputs, case.precision, str(case.threads)]
+    for phase in ("rows", "weights"):
+        cells += [f"{1e3 * phases[phase]:.3f}", share(phases[phase], phase)]
+    rounding = sum(phases[phase] for phase in ROUNDING)
+    if case.precision == "int8":
+        cells += [f"{1e3 * rounding:.3f}", f"{sum(ROUNDING.values()) / rounding / 1e9:.0f}"]
+    else:
+        cells += ["", ""]
+    step = phases["rows"] + phases["weights"] + rounding
+    cells += [f"{1e3 * step:.3f}", share(step, "rows", "weights"), f"{times.waiting:.1%}"]
+    return [*cells, f"{1e3 * phases[EVALUATION]:.3f}", share(phases[EVALUATION], EVALUATION)]
+
+
+HEADER = ["input", "precision", "threads", "rows: ms", "of peak", "weights: ms", "of peak", "rounding: ms", "GB/s"]
+HEADER += ["step: ms", "of peak", "waiting", "evaluation: ms", "of peak"]
 
 
 def render() -> str:
     """Measure; return the block."""
-    peaks = {precision: measure(1, precision) for precision in precisions()}
-    measured = {precision: seconds_by_part(precision) for precision in peaks}
-    header, lines = ["part", "MFLOP"], []
-    for precision in measured:
-        header += [f"{precision}: ms", "MB", "GB/s", "of peak"]
-    for name, part in (*PARTS.items(), *IN_ALL.items()):
-        if part is not None:
-            cells = [part.name, f"{part.flop / 1e6:.3g}" if part.flop else ""]
-            for precision, seconds in measured.items():
-                cells += _cells(part, seconds[name], precision, peaks)
-            lines.append(cells)
-        if name == SHUFFLE:
-            sums = [1e3 * sum(s[key] for key in (*PARTS, SHUFFLE) if key in s) for s in measured.values()]
-            lines.append(["all of these", "", *(cell for total in sums for cell in (f"{total:.3f}", "", "", ""))])
-    told = ", ".join(f"{peak:.0f} GFLOP/s in {precision}" for precision, peak in peaks.items())
-    head = f"{cpu_model()}, one thread; peak: {told}; a copy of large arrays moves {copy_speed():.0f} GB/s."
-    return f"{head}\n\n{markdown(header, lines)}"
+    threads = sorted({1, usable_cores()})
+    peaks = {(precision, t): measure(t, precision) for precision in precisions() for t in threads}
+    cases = [
+        Case(inputs, precision, t)
+        for t in threads
+        for inputs in INPUTS
+        for precision in precisions()
+        if inputs == "images" or precision != "int8"
+    ]
+    found = measured(cases)
+    told = ", ".join(f"{peak:,.0f} GFLOP/s in {precision} on {plural(t)}" for (precision, t), peak in peaks.items())
+    moved = f"a copy of large arrays moves {copy_speed():.0f} GB/s on one"
+    flop = ", ".join(f"{phase} {sum(each) / 1e6:,.0f} MFLOP" for phase, each in FLOP.items())
+    head = f"{cpu_model()}; peak: {told}; {moved}. Of a step: {flop}; rounding {sum(ROUNDING.values()) / 1e6:.1f} MB."
+    return f"{head}\n\n{markdown(HEADER, [_line(case, times, peaks) for case, times in found.items()])}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -188,13 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--readme", type=Path, help="the file with the markers; without it the table is printed")
     args = parser.parse_args(argv)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    block = render()
-    if args.readme is None:
-        print(block)
-    else:
-        write_block(args.readme, BLOCK, block)
+    give_block(args.readme, BLOCK, render())
     return 0
 
 

@@ -21,12 +21,12 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import track
 
-from bench.readme import markdown, write_block
+from bench.checkouts import ROOT, checkout, on
+from bench.readme import give_block, markdown
 from fastmlp.runs.environment import cpu_model
 
 BLOCK = "startup"
 PROCESSES = 5
-ROOT = Path(__file__).parents[1]
 
 
 class Case(NamedTuple):
@@ -72,7 +72,7 @@ class Bench:
     """Starts processes on the code of a checkout; `folder` is for all that they write."""
 
     def __init__(self, tree: Path, folder: Path) -> None:
-        self._path = os.pathsep.join(str(tree / part) for part in ("", "kernels"))
+        self._environment = on(tree, {k: v for k, v in os.environ.items() if not k.startswith("FASTMLP_NUMBA")})
         self._folder, self._files = folder, dict[str, str]()
 
     def seconds(self, case: Case, kept: Path, at: int) -> float:
@@ -85,8 +85,7 @@ class Bench:
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def _run(self, words: list[str], kept: Path) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("FASTMLP_NUMBA")}
-        environment |= {"PYTHONPATH": self._path, "NUMBA_CACHE_DIR": str(kept / "numba"), "XDG_CACHE_HOME": str(kept)}
+        environment = self._environment | {"NUMBA_CACHE_DIR": str(kept / "numba"), "XDG_CACHE_HOME": str(kept)}
         command = [sys.executable, *words]  # from a folder without code, which would come before the checkout's
         done = subprocess.run(command, env=environment, cwd=self._folder, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -129,15 +128,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.startup", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tree", type=Path, default=ROOT, help="the checkout to measure (default: this one)")
+    parser.add_argument("--tree", type=checkout, default=ROOT, help="the checkout to measure (default: this one)")
     parser.add_argument("--processes", type=int, default=PROCESSES, help="of each kind (default: %(default)s)")
     parser.add_argument("--readme", type=Path, help="the file with the markers; without it the table is printed")
     args = parser.parse_args(argv)
-    block = render(args.tree.resolve(), args.processes)
-    if args.readme is None:
-        print(block)
-    else:
-        write_block(args.readme, BLOCK, block)
+    give_block(args.readme, BLOCK, render(args.tree, args.processes))
     return 0
 
 

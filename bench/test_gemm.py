@@ -1,8 +1,8 @@
 """Matrix products at the shapes of the network 3072-128-20, batch 1024, and square ones, by one thread and by all.
 
-The sources (see `bench.products`) show what packing costs: without it, and with all that stands before the first
-layer's product in a training step. Rivals take turns, each in a process of its own, after their product was found to be
-the float64 one. PyTorch's bfloat16 operands are bfloat16 before, and its result is rounded to bfloat16.
+From images (see `bench.products`), all that stands before the first layer's product in a training step counts too.
+Rivals take turns, each in a process of its own, after their product was found to be the float64 one. PyTorch's bfloat16
+operands are bfloat16 before, and its result is rounded to bfloat16.
 """
 
 import time
@@ -15,10 +15,10 @@ import pytest
 
 from bench.products import MULTIPLIERS, Product
 from bench.rivals import describe, speed
+from bench.training_tables import SOURCES
 
 pytest.importorskip("pytest_benchmark", reason="timing needs the extra: pip install 'fastmlp[bench]'")
 
-SOURCES = ("plain", "packed", "stored", "images")
 PRODUCTS = [
     *(Product(1024, 3072, 128, False, source) for source in SOURCES),
     *(Product(3072, 1024, 128, True, source) for source in SOURCES),

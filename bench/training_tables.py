@@ -31,8 +31,6 @@ MULTIPLIERS = RIVALS | {
 }
 SOURCES = {
     "plain": "",
-    "packed": ", packed before, in the cache",
-    "stored": ", packed before, from memory",
     "images": ", from uint8 images: gather, convert, normalise, pack",
 }
 

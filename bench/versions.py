@@ -5,15 +5,17 @@
 
 Two processes, one a checkout, stay alive and take turns on one thread each: a slow moment of the machine meets
 both. A figure is the median over the rounds; the ratio is the median of the rounds' own ratios, under 1 where this
-checkout is the faster one.
+checkout is the faster one. What "compiling" takes is the user time of a first epoch without kernels from the disk, in
+a new process each time, and in fewer rounds.
 """
 
 import argparse
-import os
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -22,8 +24,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-ROOT = Path(__file__).parents[1]
 ROUNDS, SECONDS = 15, 0.03  # of work in one round
+COMPILING = "compiling for "
+ROUNDS_COMPILING = 3
 
 Work = Callable[[], float]
 """Does some work and returns the seconds of one time."""
@@ -47,6 +50,21 @@ def _steps(layers: tuple[int, ...], batch: int, precision: str) -> Work:
         start = time.perf_counter()
         model.train_epoch(x, labels, optimizer, order[: steps * batch], batch)
         return (time.perf_counter() - start) / steps
+
+    return work
+
+
+def _compiling(precision: str) -> Work:
+    from fastmlp import MLP, SGD, ImageInput
+
+    rng, model = np.random.default_rng(0), MLP((768, 64, 10), precision=precision, threads=1)
+    moments = np.full((256, 3), 128, model.dtype), np.full((256, 3), 1 / 74, model.dtype)
+    x, labels = ImageInput(rng.integers(0, 256, (256, 768), np.uint8), *moments), rng.integers(0, 10, 256)
+
+    def work() -> float:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+        model.fit(x, labels, validation=(x, labels), optimizer=SGD(), epochs=1)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_utime - before
 
     return work
 
@@ -174,32 +192,34 @@ def cases() -> dict[str, Callable[[], Work]]:
     made |= (
         _of_loss(64, 10, np.float32) | _of_loss(1024, 20, np.float64) | _of_loss(1024, 20, np.float32, weighted=True)
     )
-    return made | _others()
+    made |= _others()
+    for precision in ("float32", "float64", "bfloat16", "int8"):
+        made[f"{COMPILING}a network in {precision}"] = lambda precision=precision: _compiling(precision)
+    return made
 
 
 def _answer() -> None:
     """Make the case that each line of stdin names, and answer each "go" with the seconds of one call."""
-    from fastmlp.nn.threads import blas_threads
-
     made, work, times = cases(), None, 1
-    with blas_threads(1):
-        for line in map(str.strip, sys.stdin):
-            if line != "go":
-                work = made[line]()
+    for line in map(str.strip, sys.stdin):
+        if line != "go":
+            work = made[line]()
+            if not line.startswith(COMPILING):
                 work()
                 start = time.perf_counter()
                 work()
                 times = max(1, min(2000, int(SECONDS / (time.perf_counter() - start))))
-            assert work is not None
-            print(median(work() for _ in range(times)), flush=True)
+        assert work is not None
+        print(median(work() for _ in range(times)), flush=True)
 
 
 class _Process:
-    """A process on the code of a checkout."""
+    """A process on the code of a checkout; kept : whether it takes compiled kernels from the disk."""
 
-    def __init__(self, tree: Path) -> None:
-        folders = [str(tree / part) for part in ("", "kernels")]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
+    def __init__(self, tree: Path, *, kept: bool = True) -> None:
+        from bench.checkouts import on  # here: in the processes themselves `bench` is the other checkout's
+
+        environment = on(tree) | {"OPENBLAS_NUM_THREADS": "1"} | ({} if kept else {"FASTMLP_NUMBA_CACHE": "0"})
         command = [sys.executable, "-P", str(Path(__file__).resolve()), "--answer"]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True, cwd=tree)
@@ -226,48 +246,61 @@ class Compared(NamedTuple):
     ratio: float
 
 
-def compare(other: Path, names: Sequence[str], rounds: int) -> dict[str, Compared]:
-    """Return the figures of each case."""
-    trees = _Process(other), _Process(ROOT)
-    found = {}
+def _once(tree: Path, name: str) -> float:
+    """Return the seconds of a case in a process of its own, without kernels from the disk."""
+    process = _Process(tree, kept=False)
+    try:
+        return process.ask(name)
+    finally:
+        process.end()
+
+
+def _in_turns(calls: Sequence[Callable[[], float]], rounds: int) -> Compared:
+    """Return the figures of two calls, the other checkout's and this one's; each goes first in every other round."""
+    pairs = []
+    for i in range(rounds):
+        seconds = {which: calls[which]() for which in ((0, 1) if i % 2 == 0 else (1, 0))}
+        pairs.append((seconds[0], seconds[1]))
+    before, now = (median(pair[i] for pair in pairs) for i in range(2))
+    return Compared(before, now, median(b / a for a, b in pairs))
+
+
+def compare(trees: tuple[Path, Path], names: Sequence[str], rounds: int) -> dict[str, Compared]:
+    """Return the figures of each case, of the other checkout and of this one."""
+    found, processes = {}, [_Process(tree) for tree in trees]
     try:
         for name in track(names, "Cases", console=Console(stderr=True)):
-            for tree in trees:
-                tree.ask(name)
-            pairs = []
-            for i in range(rounds):
-                first, second = (0, 1) if i % 2 == 0 else (1, 0)
-                seconds = {first: trees[first].ask("go")}
-                seconds[second] = trees[second].ask("go")
-                pairs.append((seconds[0], seconds[1]))
-            before, now = (median(pair[i] for pair in pairs) for i in range(2))
-            found[name] = Compared(before, now, median(b / a for a, b in pairs))
+            if name.startswith(COMPILING):
+                calls = [partial(_once, tree, name) for tree in trees]
+                found[name] = _in_turns(calls, min(rounds, ROUNDS_COMPILING))
+            else:
+                for process in processes:
+                    process.ask(name)
+                found[name] = _in_turns([partial(process.ask, "go") for process in processes], rounds)
     finally:
-        for tree in trees:
-            tree.end()
+        for process in processes:
+            process.end()
     return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.versions", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("other", type=Path, nargs="?", help="the other checkout")
-    parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name holds these words")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of each case (default: %(default)s)")
-    parser.add_argument("--answer", action="store_true", help=argparse.SUPPRESS)
-    args = parser.parse_args(argv)
-    if args.answer:
+    if argv is None and sys.argv[1:] == ["--answer"]:
         _answer()
         return 0
-    if args.other is None or not (args.other / "fastmlp").is_dir():
-        parser.error(f"{args.other} is not a checkout of this repository; give the folder of one")
-    from bench.measured import in_units  # here: the processes are started on another tree's path
+    from bench.checkouts import ROOT, checkout
+    from bench.measured import in_units
     from bench.readme import markdown
     from fastmlp.runs.environment import cpu_model
 
-    found = compare(args.other.resolve(), [name for name in cases() if args.only in name], args.rounds)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.versions", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("other", type=checkout, help="the other checkout")
+    parser.add_argument("--only", default="", metavar="WORDS", help="cases whose name holds these words")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of each case (default: %(default)s)")
+    args = parser.parse_args(argv)
+    found = compare((args.other, ROOT), [name for name in cases() if args.only in name], args.rounds)
     lines = [[name, in_units(c.before), in_units(c.now), f"{c.ratio:.3f}"] for name, c in found.items()]
     print(f"{cpu_model()}; one thread, medians over {args.rounds} rounds in turns.\n")
     print(markdown(["case", "the other", "this one", "ratio"], lines))

@@ -1,7 +1,8 @@
 """fastmlp: multi-layer perceptrons on CPUs, fast.
 
-Shapes, here once and everywhere the same: `N` images in a batch, `D` inputs, `H` hidden units, `K` classes.
-Activations are (N, H), weights (D, H), biases (H,), all C-contiguous; the gradient of `w` is called `dw`.
+Sizes, here once and in all docstrings: `N` rows of a batch, `M` of a data set, `D` inputs, `H` hidden units, `K`
+outputs (classes), `C` channels, `P` parameters. Activations are (N, H), weights (D, H), biases (H,), all C-contiguous;
+the gradient of `w` is called `dw`.
 
 Names are imported on first use: importing the package loads neither numpy nor numba, so that a command line can still
 choose the BLAS kernels (`fastmlp.coretype`) before numpy loads them.

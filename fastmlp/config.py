@@ -1,4 +1,4 @@
-"""Everything that decides a run, in one frozen record that goes to and from JSON."""
+"""The config of a run: all settings that decide it, in a frozen record that goes to and from JSON."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,9 +9,10 @@ from fastmlp.data.normalize import NORMALIZATIONS
 from fastmlp.errors import ConfigError
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.augmentations import AUGMENTATIONS
-from fastmlp.nn.checks import check_rates, is_real, is_whole, shown
+from fastmlp.nn.checks import Range, is_real, is_whole, shown
 from fastmlp.nn.decay import DECAY_PER
 from fastmlp.nn.initializers import INITIALIZERS
+from fastmlp.nn.optimizer import SGD
 from fastmlp.nn.precision import MATMULS, PRECISIONS
 from fastmlp.nn.schedule import SCHEDULES
 from fastmlp.nn.stopping import STOPPING
@@ -41,6 +42,10 @@ def _one_of(names: tuple[str, ...]) -> _Rule:
     return _Rule(lambda v: isinstance(v, str) and v in names, " or ".join(names))
 
 
+def _number_in(numbers: Range) -> _Rule:
+    return _Rule(lambda v: _real(v) and numbers.holds(v), numbers.rule)
+
+
 _TEXT = _Rule(lambda v: isinstance(v, str) and bool(v), "a name")
 _COUNT = _Rule(lambda v: _whole(v, 1) and v <= MOST, f"a whole number of at least 1 and at most {MOST}")
 
@@ -55,9 +60,7 @@ _RULES: dict[str, _Rule] = {
     ),
     "activation": _one_of(tuple(ACTIVATIONS)),
     "init": _one_of(INITS),
-    "lr": _Rule(lambda v: _real(v) and v > 0, "a number above 0"),
-    "momentum": _Rule(lambda v: _real(v) and 0 <= v < 1, "a number from 0 to below 1"),
-    "weight_decay": _Rule(lambda v: _real(v) and v >= 0, "a number of at least 0"),
+    **{name: _number_in(setting.range) for name, setting in SGD.SETTINGS.items()},
     "decay_per": _one_of(DECAY_PER),
     "batch_size": _COUNT,
     "epochs": _COUNT,
@@ -85,7 +88,7 @@ _WRITTEN_ALWAYS = (
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
-    """Return the sizes in a text like `3072-256-20` or `3072,256,20`; ConfigError where that is none."""
+    """Return the layers' sizes in a text such as `3072-256-20` or `3072,256,20`; ConfigError for any other."""
     try:
         return tuple(int(part) for part in re.split("[-,]", text))
     except ValueError:
@@ -96,7 +99,7 @@ def parse_layers(text: str) -> tuple[int, ...]:
 
 
 def check_fields(values: Mapping[str, Any]) -> None:
-    """Raise ConfigError for the first of these values that the field of RunConfig of its name may not have."""
+    """Raise ConfigError for the first of these values, by field of RunConfig, that its field may not have."""
     for name, value in values.items():
         if not _RULES[name].holds(value):
             raise ConfigError(f"{name} is {shown(value)}; allowed is {_RULES[name].allowed}.")
@@ -148,7 +151,7 @@ class RunConfig:
         if self.matmul not in MATMULS[self.precision]:
             allowed = " or ".join(MATMULS[self.precision])
             raise ConfigError(f"matmul is {self.matmul!r}; allowed for {self.precision} is {allowed}.")
-        check_rates(self.lr, self.momentum, self.weight_decay, float32=self.precision != "float64")
+        SGD.check(vars(self), float32=self.precision != "float64")
 
     @property
     def decay_an_update(self) -> float:

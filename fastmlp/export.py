@@ -1,38 +1,24 @@
-"""`python -m fastmlp.export`: a saved model as ONNX, checked against this package's answers, or in another format."""
+"""`python -m fastmlp.export`: write a saved model as ONNX, checked against this package's output, or as safetensors."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
     from fastmlp.cli import program
 
-    program.begin()
-
-from collections.abc import Sequence
+    program.run("fastmlp.export")
 
 from fastmlp.cli.parser import Parser, place
-from fastmlp.terminal import Command, run_command
+from fastmlp.cli.shell import Call, Door, Work
 
 _EXAMPLES = """examples:
-  python -m fastmlp.export runs/all/models/RUN_ID.npz model.onnx
-  python -m fastmlp.export model.npz model.safetensors
+  %(prog)s runs/all/models/RUN_ID.npz model.onnx
+  %(prog)s model.npz model.safetensors
 
 The graph takes `inputs`: (M, 3072) uint8, the red, the green and the blue plane of each image, and normalises them
 itself. It gives `probabilities`, (M, classes). The classes' names are in its metadata: "classes", as JSON."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
-    args = _parser().parse_args(argv)
-    return run_command(_load, args, f"writing {args.model} as {args.out}")
-
-
-def _load() -> Command:
-    from fastmlp.models.onnx import export
-
-    return export
-
-
-def _parser() -> Parser:
+def _parser(prog: str) -> Parser:
     parser = Parser(
-        prog="python -m fastmlp.export",
+        prog=prog,
         description="Write a saved model as ONNX, checked by onnxruntime, or in the other format.",
         epilog=_EXAMPLES,
     )
@@ -43,7 +29,10 @@ def _parser() -> Parser:
     return parser
 
 
-if __name__ == "__main__":
-    from fastmlp.cli import program
+def _load(_: Call) -> Work:
+    from fastmlp.models.onnx import export
 
-    program.end(main)
+    return export
+
+
+main = Door("export", _parser, lambda args: f"writing {args.model} as {args.out}", _load)

@@ -15,51 +15,27 @@ which a unit switches between the points compared are left out of that compariso
 if __name__ == "__main__":  # before all other imports, which take a while
     from fastmlp.cli import program
 
-    program.begin()
+    program.run("fastmlp.gradcheck")
 
 import argparse
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastmlp.cli.parser import Parser, layers, whole
+from fastmlp.cli.shell import Call, Door, Work
 from fastmlp.config import MOST
 from fastmlp.nn.activations import ACTIVATIONS
-from fastmlp.terminal import Command, Compiling, run_command
+from fastmlp.terminal import Compiling
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the tables for each activation; 0 where every check passes, 1 where one fails, 2 for bad input."""
-    args = _parser().parse_args(argv)
-    return run_command(_load, args, f"checking gradients of {_network(args)}, {', '.join(args.activation)}")
-
-
-def _load() -> Command:
-    from fastmlp.nn.gradients import EPSILON, IMAGES, STEP, run_checks, to_table
-
-    def check(args: argparse.Namespace, console: "Console") -> int:
-        compiling, failed = Compiling(console), 0
-        for activation in args.activation:
-            with compiling.here(f"Checking {activation}"):
-                weights, directions = run_checks(args.layers, activation, args.seed)
-            print(f"### {_network(args)}, {activation}, float64, {IMAGES} random images\n")
-            print(to_table(weights, f"weight, e = {EPSILON:g}").markdown())
-            print(to_table(directions, f"random direction, step {STEP:g}").markdown())
-            failed += sum(not check.passed for check in weights + directions)
-        print(f"{failed} comparisons FAILED." if failed else "Every gradient is within its bound.")
-        return 1 if failed else 0
-
-    return check
 
 
 def _network(args: argparse.Namespace) -> str:
     return "-".join(map(str, args.layers))
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="python -m fastmlp.gradcheck", description=__doc__)
+def _parser(prog: str) -> Parser:
+    parser = Parser(prog=prog, description=__doc__)
     names = list(ACTIVATIONS)
     parser.add_argument("--activation", nargs="+", choices=names, default=names, help="default: %(choices)s")
     parser.add_argument(
@@ -81,7 +57,26 @@ def _sizes(text: str) -> list[int]:
     return sizes
 
 
-if __name__ == "__main__":
-    from fastmlp.cli import program
+def _load(_: Call) -> Work:
+    from fastmlp.nn.gradients import EPSILON, IMAGES, STEP, run_checks, to_table
 
-    program.end(main)
+    def check(args: argparse.Namespace, console: "Console") -> int:
+        compiling, failed = Compiling(console), 0
+        for activation in args.activation:
+            with compiling.here(f"Checking {activation}"):
+                weights, directions = run_checks(args.layers, activation, args.seed)
+            print(f"### {_network(args)}, {activation}, float64, {IMAGES} random images\n")
+            print(to_table(weights, f"weight, e = {EPSILON:g}").markdown())
+            print(to_table(directions, f"random direction, step {STEP:g}").markdown())
+            failed += sum(not check.passed for check in weights + directions)
+        print(f"{failed} comparisons FAILED." if failed else "Every gradient is within its bound.")
+        return 1 if failed else 0
+
+    return check
+
+
+def _sentence(args: argparse.Namespace) -> str:
+    return f"checking gradients of {_network(args)}, {', '.join(args.activation)}"
+
+
+main = Door("gradcheck", _parser, _sentence, _load)

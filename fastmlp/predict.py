@@ -1,41 +1,27 @@
-"""`python -m fastmlp.predict`: what a saved model says of pictures, of arrays, or of a data set's test images."""
+"""`python -m fastmlp.predict`: predictions of a saved model on pictures, arrays, or a data set's test images."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
     from fastmlp.cli import program
 
-    program.begin()
-
-from collections.abc import Sequence
+    program.run("fastmlp.predict")
 
 from fastmlp.cli.parser import Parser, place, whole
+from fastmlp.cli.shell import Call, Door, Work
 from fastmlp.data import DATASET_NAMES
-from fastmlp.terminal import Command, run_command
 
 FORMATS = ("table", "json", "csv")
 _EXAMPLES = """examples:
-  python -m fastmlp.predict runs/all/models/RUN_ID.npz cat.jpg holiday/       pictures, and folders of them
-  python -m fastmlp.predict model.npz images.npy --format csv > answers.csv   uint8 arrays (M, 32, 32, 3)
-  python -m fastmlp.predict model.npz --dataset cifar100                      accuracy by class on its test images
+  %(prog)s runs/all/models/RUN_ID.npz cat.jpg holiday/       pictures, and folders of them
+  %(prog)s model.npz images.npy --format csv > answers.csv   uint8 arrays (M, 32, 32, 3)
+  %(prog)s model.npz --dataset cifar100                      accuracy by class on its test images
 
 Pictures of any size are cut to their centre square and scaled to 32 x 32. Exit status: 0; 1 where a file could not be
 read, which is told and left out; 2 where nothing could be done."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
-    args = _parser().parse_args(argv)
-    return run_command(_load, args, f"predicting by {args.model}")
-
-
-def _load() -> Command:
-    from fastmlp.models.predictor import predict
-
-    return predict
-
-
-def _parser() -> Parser:
+def _parser(prog: str) -> Parser:
     parser = Parser(
-        prog="python -m fastmlp.predict",
+        prog=prog,
         description="Tell the most probable classes of images, by a model that training saved.",
         epilog=_EXAMPLES,
     )
@@ -51,7 +37,10 @@ def _parser() -> Parser:
     return parser
 
 
-if __name__ == "__main__":
-    from fastmlp.cli import program
+def _load(_: Call) -> Work:
+    from fastmlp.models.predictor import predict
 
-    program.end(main)
+    return predict
+
+
+main = Door("predict", _parser, lambda args: f"predicting by {args.model}", _load)

@@ -3,7 +3,7 @@
 if __name__ == "__main__":  # before all other imports, which take a while
     from fastmlp.cli import program
 
-    program.begin()
+    program.run("fastmlp.reproduce")
 
 import argparse
 from collections.abc import Sequence
@@ -11,13 +11,14 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from fastmlp.cli.parser import Parser, place
+from fastmlp.cli.shell import Call, Door, Work
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.files import check_no_links, temporary_folder
-from fastmlp.report.tables import title
+from fastmlp.report.words import title
 from fastmlp.runs.results import RunResult, check_folder, load_results
 from fastmlp.sweep.store import Store, newest
 from fastmlp.table import Table
-from fastmlp.terminal import Command, Compiling, run_command, say
+from fastmlp.terminal import Compiling, say
 from fastmlp.text import plain
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ _FIGURES = ("test_accuracy", "test_loss", "val_accuracy", "best_epoch", "epochs"
 # What may make other bits of the same config: the parts of `fastmlp.runs.environment` that compute.
 _COMPUTES = ("cpu", "fastmlp", "numpy", "numba", "llvmlite", "bfloat16", "int8")
 _EXAMPLES = """examples:
-  python -m fastmlp.reproduce runs/all 7a720ad8d66dcbb5
-  python -m fastmlp.reproduce runs/all 7a7 --data-dir DIR      the first letters do, where they are one run's
+  %(prog)s runs/all 7a720ad8d66dcbb5
+  %(prog)s runs/all 7a7 --data-dir DIR      the first letters do, where they are one run's
 
 Exit status: 0 where the weights are the same bits, 1 where they are not, 2 where it could not be tried."""
 
@@ -46,7 +47,7 @@ def find(runs: Sequence[RunResult], name: str) -> RunResult:
 
 
 def compared(before: RunResult, now: RunResult) -> Table:
-    """Return hash and figures of both, side by side."""
+    """Return a table of the hashes and scores of two results, side by side."""
     pairs = [("weights_sha256", before.weights_sha256[:16], now.weights_sha256[:16])]
     pairs += [(name, f"{getattr(before, name):.6g}", f"{getattr(now, name):.6g}") for name in _FIGURES]
     rows = [[name, old, new, "same" if old == new else "differs"] for name, old, new in pairs]
@@ -55,15 +56,9 @@ def compared(before: RunResult, now: RunResult) -> Table:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
-    args = _parser().parse_args(argv)
-    return run_command(_load, args, f"training run {args.run_id} of {args.folder} once more")
-
-
-def _parser() -> Parser:
+def _parser(prog: str) -> Parser:
     parser = Parser(
-        prog="python -m fastmlp.reproduce",
+        prog=prog,
         description="Train a run of a sweep once more and compare its weights, bit for bit, and its figures.",
         epilog=_EXAMPLES,
     )
@@ -74,7 +69,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _load() -> Command:
+def _load(_: Call) -> Work:
     import fastmlp.runs.run  # noqa: F401 - with the kernels
 
     return _reproduce
@@ -129,7 +124,4 @@ def _reproduce(args: argparse.Namespace, console: "Console") -> int:
     return 0 if same else 1
 
 
-if __name__ == "__main__":
-    from fastmlp.cli import program
-
-    program.end(main)
+main = Door("reproduce", _parser, lambda args: f"training run {args.run_id} of {args.folder} once more", _load)

@@ -1,42 +1,47 @@
-"""`python -m fastmlp.train`: say what is asked for and choose the BLAS kernels, before numpy loads; then do it."""
+"""`python -m fastmlp.train`: train the networks that the options ask for, and print their table.
+
+The table goes to stdout, notices and progress to stderr. Exit status: 0 done, 1 where a run failed, 2 where something
+given cannot be used, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 141 where nobody reads the table. Whatever
+ends it, the runs that finished are in the table and in `--out`.
+"""
 
 if __name__ == "__main__":  # before all other imports, which take a while
     from fastmlp.cli import program
 
-    program.begin()
+    program.run("fastmlp.train")
 
-import sys
-from collections.abc import Sequence
+from argparse import Namespace
+from functools import partial
 
 from fastmlp import coretype
-from fastmlp.cli.options import asked_for, parse
-from fastmlp.cli.plan import settings_of
+from fastmlp.cli.options import asked_for, build_parser, parse
+from fastmlp.cli.shell import Call, Door, Work
 from fastmlp.report.tables import experiments_table
-from fastmlp.terminal import ERRORS, Command, print_table, refused, run_command
+from fastmlp.terminal import print_table
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line on `argv` (default: the process's arguments) and return its exit status."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    try:
-        args = parse(argv)
-        settings_of(args)  # refuses what no data can mend
-    except ERRORS as error:
-        return refused(error)
-    if args.list:
-        print_table(experiments_table())
-        return 0
-    note = coretype.apply()
-
-    def load() -> Command:
-        from fastmlp.cli import sweep as cli  # loads numpy and the kernels
-
-        return lambda *_: cli.main(argv, notes=[note] if note else [])
-
-    return run_command(load, args, asked_for(args))
+def _sentence(args: Namespace) -> str:
+    return "" if args.list else asked_for(args)
 
 
-if __name__ == "__main__":
-    from fastmlp.cli import program
+def _load(call: Call) -> Work:
+    if call.args.list:
+        return _list
+    note = coretype.apply()  # before numpy loads
+    from fastmlp.cli.sweep import train
 
-    program.end(main)
+    return partial(train, call, note)
+
+
+def _list(*_: object) -> int:
+    print_table(experiments_table())
+    return 0
+
+
+def _how_to_go_on(call: Call) -> str:
+    if call.args.out is None:
+        return " Nothing was kept; with --out DIR the next one can go on from here."
+    return f" To go on: {call.line}"
+
+
+main = Door("train", build_parser, _sentence, _load, parse, _how_to_go_on)

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from fastmlp import train
 from fastmlp.cli import sweep as cli
 
 # Threads, so that what a test puts in the place of a function is found; processes are tested by themselves.
@@ -23,7 +24,7 @@ def embedded_made_once():
 
 
 def run(*argv: str) -> int:
-    return cli.main([*QUICK, *argv])
+    return train.main([*QUICK, *argv])
 
 
 def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:

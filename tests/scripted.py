@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp import MLP, SGD
+from fastmlp import MLP
 from fastmlp.nn.blas import Blas
+from fastmlp.nn.optimizer import Optimizer
 
 
 class ScriptedEngine(Blas):
@@ -16,7 +17,7 @@ class ScriptedEngine(Blas):
         super().__init__(model.layers, model.parameters, model.gradient)
         self._model = model
 
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD, weights: Any = None) -> tuple[float, int]:  # noqa: ARG002
+    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer, weights: Any = None) -> tuple[float, int]:  # noqa: ARG002
         return self._model.scripted_step(x, labels)
 
 

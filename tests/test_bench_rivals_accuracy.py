@@ -5,9 +5,9 @@ import json
 import pytest
 
 from bench import rivals_accuracy
-from fastmlp.cli.sweep import main
 from fastmlp.report import __main__ as report
 from fastmlp.runs.results import load_results
+from fastmlp.train import main
 
 
 def test_all_that_are_installed_learn_and_are_drawn(tmp_path, capsys):

@@ -1,5 +1,6 @@
-"""The step taken apart: its parts are a step, bit for bit, and the table has a row for each."""
+"""The phases of a training step: timed in a real run, and a row of the table for each case."""
 
+import numpy as np
 import pytest
 
 from bench import roofline
@@ -11,23 +12,41 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
-def test_the_parts_together_are_a_step(precision, monkeypatch):
+def test_every_phase_of_a_run_is_timed(monkeypatch):
     monkeypatch.setattr(roofline, "ROWS", 2 * roofline.N)
     monkeypatch.setattr(roofline, "STEPS", 1)
-    monkeypatch.setattr(roofline, "PASSES", 1)
-    seconds = roofline.seconds_by_part(precision)  # fails unless the weights are those of as many steps
-    assert set(seconds) == {name for name, part in roofline.PARTS.items() if part} | set(roofline.IN_ALL)
+    monkeypatch.setattr(roofline, "RUNS", 1)
+    cases = [roofline.Case("images", "int8", 2), roofline.Case("float32 rows", "bfloat16", 1)]
+    both, alone = roofline.measured(cases).values()
+    assert set(both.phases) == set(alone.phases) == {*roofline.FLOP, *roofline.ROUNDING}
+    assert all(seconds > 0 for seconds in both.phases.values())
+    assert all(alone.phases[phase] > 0 for phase in roofline.FLOP)  # what is not gone through takes no time
+    assert all(alone.phases[phase] == 0 for phase in roofline.ROUNDING)
+    assert alone.waiting == 0 < both.waiting < 1
 
 
-def test_the_table_has_sums_shares_and_speeds(monkeypatch):
-    names = [*(name for name, part in roofline.PARTS.items() if part), *roofline.IN_ALL]
-    monkeypatch.setattr(roofline, "seconds_by_part", lambda _: dict.fromkeys(names, 8.05306368e-3))
-    monkeypatch.setattr(roofline, "measure", lambda *_: 125.0)
+def test_times_are_the_medians_from_barrier_to_barrier():
+    def run(work, wait):
+        return {phase: np.array([[work, wait], [work + wait, 0]]) for phase in (*roofline.FLOP, *roofline.ROUNDING)}
+
+    times = roofline._times([run(3.0, 1.0), run(4.0, 2.0), run(90.0, 10.0)])
+    assert set(times.phases.values()) == {6.0}
+    assert times.waiting == pytest.approx(1 / 8)  # of 0.125, 1/6 and 0.05
+
+
+def test_the_table_has_shares_and_speeds(monkeypatch):
+    phases = dict.fromkeys(roofline.FLOP, 8e-3) | dict.fromkeys(roofline.ROUNDING, 1e-3)
+    monkeypatch.setattr(roofline, "measured", lambda cases: {case: roofline.Times(phases, 0.125) for case in cases})
+    monkeypatch.setattr(roofline, "measure", lambda threads, _: 250.0 * threads)
     monkeypatch.setattr(roofline, "copy_speed", lambda: 20.0)
-    lines = {line.split(" | ")[0].strip("| "): line.strip("|").split(" | ") for line in roofline.render().splitlines()}
-    first = lines["first product"]  # 805 MFLOP in 8.05 ms are 100 GFLOP/s
-    assert [cell.strip() for cell in first[1:6]] == ["805", "8.053", "15", "2", "80%"]
-    parts = 1 + sum(part is not None for part in roofline.PARTS.values())  # the shuffle is one
-    assert lines["all of these"][2] == f"{parts * 8.05306368:.3f}"
-    assert len(first) == 2 + 4 * len(precisions())
+    head, _, names, _, *lines = roofline.render().splitlines()
+    assert "weights 811 MFLOP" in head
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in (names, *lines)]
+    assert {len(row) for row in rows} == {len(roofline.HEADER)}
+    by_case = {tuple(row[:3]): row[3:] for row in rows[1:]}
+    # 816 MFLOP in 8 ms are 102 GFLOP/s; both phases, 1,627 MFLOP, in 18 ms with the rounding are 90
+    assert by_case["images", "float32", "1"][:4] == ["8.000", "41%", "8.000", "41%"]
+    assert by_case["images", "float32", "1"][6:9] == ["18.000", "36%", "12.5%"]
+    if "int8" in precisions():
+        assert by_case["images", "int8", "1"][4:6] == ["2.000", "1"]
+        assert ("float32 rows", "int8", "1") not in by_case

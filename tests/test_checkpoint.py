@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fastmlp.errors import OutputError
-from fastmlp.nn.fit import FitResult, History, State, fit
+from fastmlp.nn.fit import fit
+from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.inputs import ImageInput
 from fastmlp.nn.network import MLP
 from fastmlp.nn.optimizer import SGD
@@ -27,12 +28,12 @@ def state(dtype: type = np.float32) -> State:
     history = History([1 / 3, 0.1], [2.5, 0.1 + 0.2], [0.0, 1.0], [1e-300, 0.7])
     generator = np.random.default_rng(3)
     generator.integers(7, dtype=np.int32)  # leaves half of a draw behind, which is part of the state
-    return State(history, parameters, parameters + 1, parameters - 1, generator.bit_generator.state, 12.25)
+    return State(history, parameters, parameters[None] + 1, parameters - 1, generator.bit_generator.state, 12.25)
 
 
 def facts(of: State) -> tuple[Any, ...]:
     """What two equal states have in common, the arrays to the bit."""
-    arrays = [(a.tobytes(), a.shape, a.dtype) for a in (of.parameters, of.velocity, of.best)]
+    arrays = [(a.tobytes(), a.shape, a.dtype) for a in (of.parameters, of.slots, of.best)]
     return (*arrays, of.history, of.generator, of.seconds)
 
 
@@ -223,13 +224,20 @@ def damaged(change: dict[str, Any]) -> dict[str, Any]:
     of = state()
     facts = {"run_id": RUN, "generator": of.generator, "seconds": of.seconds, "began": None}
     facts |= {"history": vars(of.history)}
-    arrays = {name: getattr(of, name) for name in ("parameters", "velocity", "best")}
+    arrays = {"parameters": of.parameters, "velocity": of.slots, "best": of.best}
     said = facts | {name: value for name, value in change.items() if name in facts}
     return {"facts": json.dumps(said), **arrays} | {k: v for k, v in change.items() if k not in facts}
 
 
 def test_a_checkpoint_that_is_made_so_is_whole(tmp_path: Path) -> None:
     np.savez(tmp_path / "run.npz", **damaged({}))
+    loaded = checkpoint.load(tmp_path / "run.npz", RUN, state().parameters)
+    assert loaded is not None
+    assert facts(loaded) == facts(state())
+
+
+def test_a_velocity_without_a_slot_s_axis_is_what_was_written_first(tmp_path: Path) -> None:
+    np.savez(tmp_path / "run.npz", **damaged({"velocity": state().slots[0]}))
     loaded = checkpoint.load(tmp_path / "run.npz", RUN, state().parameters)
     assert loaded is not None
     assert facts(loaded) == facts(state())
@@ -242,7 +250,9 @@ def test_a_checkpoint_that_is_made_so_is_whole(tmp_path: Path) -> None:
         {"history": {}}, {"history": None}, {"facts": "[" * 100_000}, {"facts": "{}"}, {"more": np.zeros(3)},
         {"history": {"train_loss": [1.0], "val_loss": [1.0, 2.0], "train_accuracy": [1.0], "val_accuracy": [1.0]}},
         {"history": {name: ["a"] for name in ("train_loss", "val_loss", "train_accuracy", "val_accuracy")}},
-        {"best": np.zeros(3, np.float32)}, {"velocity": np.zeros(4)}, {"parameters": np.full(4, np.nan, np.float32)},
+        {"best": np.zeros(3, np.float32)}, {"velocity": np.zeros(4)},
+        {"velocity": np.zeros((1, 3), np.float32)}, {"velocity": np.zeros((0, 4), np.float32)},
+        {"parameters": np.full(4, np.nan, np.float32)},
         {name: np.zeros((2, 2), np.float32) for name in ("parameters", "velocity", "best")},
         {name: np.zeros(9, np.float32) for name in ("parameters", "velocity", "best")},  # of another network
     ],

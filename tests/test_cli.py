@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from command import QUICK, embedded_made_once, fails, run, table_rows  # noqa: F401 - a fixture is found by its name
-from fastmlp.cli import sweep as cli
+from fastmlp import train
 from fastmlp.config import RunConfig
 from fastmlp.data import load_dataset
 from fastmlp.errors import OutputError
@@ -150,8 +150,8 @@ def test_what_ends_a_sweep_costs_no_finished_run(tmp_path: Path, capsys, monkeyp
 
 
 def test_list_needs_no_data(capsys, monkeypatch) -> None:
-    monkeypatch.setattr(cli, "load_dataset", None)
-    assert cli.main(["--list"]) == 0
+    monkeypatch.setattr("fastmlp.cli.sweep.load_dataset", None)
+    assert train.main(["--list"]) == 0
     rows = table_rows(capsys.readouterr().out)
     assert [row["experiment"] for row in rows] == list(EXPERIMENTS)
     assert rows[1]["image, report"] == "29.28"
@@ -159,7 +159,7 @@ def test_list_needs_no_data(capsys, monkeypatch) -> None:
 
 def test_help_fits_two_screens(capsys) -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.main(["--help"])
+        train.main(["--help"])
     assert stop.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 104  # two screens of 52 lines
@@ -205,7 +205,7 @@ def test_bad_input_is_answered_with_what_is_allowed(capsys, argv: list[str], sai
 
 
 def test_an_out_that_cannot_take_results_is_refused_before_any_work(tmp_path: Path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(cli, "load_dataset", None)
+    monkeypatch.setattr("fastmlp.cli.sweep.load_dataset", None)
     (tmp_path / "file").touch()
     assert "cannot take results (it is a file)" in fails(capsys, "--out", str(tmp_path / "file"))
 
@@ -233,7 +233,7 @@ def test_a_table_that_nobody_reads_is_written_all_the_same(tmp_path: Path, monke
     def broken(_: Table) -> None:
         raise OutputError("The standard output cannot be written.")
 
-    monkeypatch.setattr("fastmlp.cli.sweep.print_table", broken)
+    monkeypatch.setattr("fastmlp.cli.output.print_table", broken)
     assert run("--experiments", "relu", "--normalize", "image", "--out", str(tmp_path)) == 2
     assert "The standard output cannot be written." in capsys.readouterr().err
     assert {"results.json", "table.md", "table.csv"} <= {path.name for path in tmp_path.iterdir()}

@@ -9,10 +9,9 @@ import pytest
 from rich.console import Console
 
 from command import embedded_made_once, fails, run, table_rows  # noqa: F401 - a fixture is found by its name
-from fastmlp.cli import sweep as cli
-from fastmlp.cli import workers
+from fastmlp import train
 from fastmlp.runs.results import load_results
-from fastmlp.sweep import job
+from fastmlp.sweep import conduct, job
 from fastmlp.sweep.processes import Processes
 from fastmlp.terminal import Compiling
 from samples import config
@@ -53,7 +52,7 @@ def test_a_sweep_is_kept_as_a_file_that_runs_it_again(tmp_path: Path, capsys) ->
     assert run(*argv, "--out", str(tmp_path / "a")) == 0
     first = capsys.readouterr().out
     config = ["--config", str(tmp_path / "a" / "sweep.toml"), "--threads", "1", "--workers", "threads", "--jobs", "1"]
-    assert cli.main([*config, "--out", str(tmp_path / "b")]) == 0
+    assert train.main([*config, "--out", str(tmp_path / "b")]) == 0
     ours, theirs = (load_results(tmp_path / name / "results.json")[1] for name in "ab")
     assert [r.weights_sha256 for r in ours] == [r.weights_sha256 for r in theirs]
     assert [row["image"] for row in table_rows(capsys.readouterr().out)] == [row["image"] for row in table_rows(first)]
@@ -78,17 +77,17 @@ def test_the_data_set_is_named_before_anything_is_measured(tmp_path: Path, capsy
         said.append(capsys.readouterr().err)
         return configs, ["Products: measured."]
 
-    monkeypatch.setattr(cli, "resolve", resolve)
+    monkeypatch.setattr("fastmlp.cli.sweep.resolve", resolve)
     assert run("--layers", "3072,4,20", "--normalize", "image", "--matmul", "auto", "--out", str(tmp_path)) == 0
-    assert said[0].startswith("Data set: embedded (")
+    assert said[0].splitlines()[-1].startswith("Data set: embedded (")
     assert "Products: measured.\nRuns: 1.\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("executor", [ThreadPoolExecutor(1), Processes(1, 1)], ids=["threads", "processes"])
 def test_a_worker_that_compiles_before_the_runs_is_told_of(executor: Executor, tmp_path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(workers, "compile_for", compile_slowly)
+    monkeypatch.setattr(conduct, "compile_for", compile_slowly)
     with executor:
-        workers.compile_by(executor, [config()], tmp_path / "mark", Compiling(Console(stderr=True)))
+        conduct.compile_by(executor, [config()], tmp_path / "mark", Compiling(Console(stderr=True)))
     assert capsys.readouterr().err == "Compiling the kernels for this machine, once; it takes some seconds.\n"
     assert list(tmp_path.iterdir()) == []
 

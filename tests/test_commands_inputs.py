@@ -8,7 +8,6 @@ import pytest
 
 from command import embedded_made_once  # noqa: F401 - a fixture is found by its name
 from fastmlp import export, gradcheck, predict, reproduce, train
-from fastmlp.cli import sweep as cli
 from fastmlp.cli.log import Log
 from fastmlp.data import __main__ as data
 from fastmlp.errors import OutputError
@@ -114,15 +113,15 @@ def test_no_password_of_an_address_is_said_or_logged(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "load_dataset", stop)
+    monkeypatch.setattr("fastmlp.cli.sweep.load_dataset", stop)
     address = "https://who:secret@host/data"
     with caplog.at_level("INFO", "fastmlp"):
         for given in (["--mirror", address], [f"--mirror={address}"]):
-            assert cli.main([*CIFAR, *given, "--out", str(tmp_path)]) == 130
+            assert train.main([*CIFAR, *given, "--out", str(tmp_path)]) == 130
             with pytest.raises(SystemExit):
-                cli.main([*CIFAR, "--unknown", *given])
+                train.main([*CIFAR, "--unknown", *given])
             with pytest.raises(SystemExit):
-                cli.main([*CIFAR, *(word.replace("https", "ftp") for word in given)])
+                train.main([*CIFAR, *(word.replace("https", "ftp") for word in given)])
     said = "".join(capsys.readouterr()) + caplog.text
     assert "https://***@host/data" in said
     assert "secret" not in said

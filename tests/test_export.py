@@ -8,14 +8,15 @@ import onnx
 import pytest
 
 from fastmlp import export, save_model
-from fastmlp.errors import OutputError
+from fastmlp.errors import ConfigError, OutputError
 from fastmlp.models import onnx as onnx_graph
 from fastmlp.nn import precision
+from fastmlp.nn.activations import ACTIVATIONS
 from models import KINDS, rows_for, small_model
 
 
 @pytest.mark.parametrize(("normalize", "precision"), KINDS)
-@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "identity"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_onnxruntime_gives_the_same_probabilities(normalize, precision, activation):
     model = small_model(normalize, precision, activation=activation)
     found = onnx_graph.check(onnx_graph.to_onnx(model), model, rows_for(model, 300))
@@ -36,6 +37,13 @@ def test_a_wide_network_in_int8_is_written(tmp_path):
     narrow = replace(model, parameters=model.parameters / 12)  # so that the probabilities are not all 0 and 1
     onnx_graph.export_onnx(tmp_path / "m.onnx", narrow, rows_for(narrow, 300))
     assert (tmp_path / "m.onnx").is_file()
+
+
+def test_an_activation_that_is_in_no_table_is_refused():
+    model = small_model()
+    object.__setattr__(model, "activation", "softplus")  # as `Model` itself refuses it
+    with pytest.raises(ConfigError, match="unknown activation 'softplus', allowed: tanh"):
+        onnx_graph.to_onnx(model)
 
 
 def test_a_network_without_hidden_layers_is_exported():

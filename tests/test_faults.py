@@ -15,7 +15,7 @@ from bench import disturbed, faults
 from bench.disturbed import Count, Facts, Inline, appended, differing, facts, kept, lost, quick, train
 from bench.faulty import CALLS, ERRORS, Failing
 from fastmlp import reproduce
-from fastmlp.cli import sweep as cli
+from fastmlp import train as command
 from fastmlp.config import RunConfig
 from fastmlp.data import load_dataset
 from fastmlp.errors import OutputError, WorkerError
@@ -25,6 +25,7 @@ from fastmlp.runs.results import load_results
 from fastmlp.runs.run import run_one
 from fastmlp.sweep import hold
 from fastmlp.sweep.board import Board
+from fastmlp.sweep.derived import Derived
 from fastmlp.sweep.job import Job
 from fastmlp.sweep.job import run as run_job
 from fastmlp.sweep.loop import Quiet, Sweep
@@ -162,16 +163,16 @@ def test_results_that_cannot_be_written_at_the_end_are_told_with_status_2(small,
     monkeypatch.setattr(os, "open", failing(tmp_path, errno.EACCES))  # of --out itself: the table, and runs.jsonl too
     assert train(tmp_path).status == 2
     monkeypatch.undo()
-    written = cli.Derived.write
+    written = Derived.write
 
     def fail(*_: Any) -> None:
         raise OutputError("table.md could not be written.")
 
-    monkeypatch.setattr(cli.Derived, "write", fail)
+    monkeypatch.setattr(Derived, "write", fail)
     done = train(tmp_path)
     assert done.status == 2
     assert done.said.count("error: table.md could not be written.") == 1
-    monkeypatch.setattr(cli.Derived, "write", written)
+    monkeypatch.setattr(Derived, "write", written)
     assert train(tmp_path).status == 0
 
 
@@ -182,7 +183,7 @@ def test_what_ends_a_sweep_is_told_beside_what_it_could_not_write(small, tmp_pat
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.Derived, "write", fail)
+    monkeypatch.setattr(Derived, "write", fail)
     monkeypatch.setattr("fastmlp.sweep.search.score", stop)
     done = train(tmp_path)
     assert done.status == 130
@@ -233,11 +234,11 @@ def test_a_report_that_cannot_be_written_names_no_option(small, tmp_path, capsys
 def test_a_log_that_cannot_be_written_leaves_no_folder_and_an_early_error_is_in_it(small, tmp_path, capsys) -> None:  # noqa: ARG001
     out, log = tmp_path / "out", tmp_path / "log"
     more = ["--out", str(out), "--log"]
-    assert cli.main([*disturbed.SEARCH, *more, str(tmp_path / "no" / "log")]) == 2
+    assert command.main([*disturbed.SEARCH, *more, str(tmp_path / "no" / "log")]) == 2
     assert not out.exists()
-    assert cli.main([*disturbed.SEARCH, *more, str(log), "--layers", "9,9"]) == 2
+    assert command.main([*disturbed.SEARCH, *more, str(log), "--layers", "9,9"]) == 2
     assert "error: " in log.read_text()
-    assert cli.main([*disturbed.SEARCH, *more, str(out / "log")]) == 0
+    assert command.main([*disturbed.SEARCH, *more, str(out / "log")]) == 0
     assert "run 1/3" in (out / "log").read_text()
 
 
@@ -245,8 +246,8 @@ def test_a_log_that_cannot_be_written_leaves_no_folder_and_an_early_error_is_in_
 def test_a_disk_without_room_is_told_by_the_system_and_the_same_command_ends_the_sweep(tmp_path: Path) -> None:
     """No file may be longer than so many bytes: the copy of the images, or the network, does not fit."""
     code = (
-        "import resource, sys; from fastmlp import cli, run; "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); sys.exit(cli.main(sys.argv[2:]))"
+        "import resource, sys; from fastmlp import train; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); sys.exit(train.main(sys.argv[2:]))"
     )
     words = ["--dataset", "embedded", "--layers", "3072,64,20", "--epochs", "1", "--normalize", "image", "--matmul"]
     words += ["packed", "--jobs", "1", "--threads", "1", "--out"]

@@ -9,7 +9,8 @@ import pytest
 from fastmlp import MLP, SGD, ImageInput, reference
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.nn import slices
-from fastmlp.nn.fit import FitResult, fit
+from fastmlp.nn.fit import fit
+from fastmlp.nn.history import FitResult
 from fastmlp.nn.stopping import Rises
 from scripted import Clock, Scripted
 

@@ -8,7 +8,8 @@ import pytest
 
 from fastmlp import MLP, SGD
 from fastmlp.nn import slices
-from fastmlp.nn.fit import FitResult, fit
+from fastmlp.nn.fit import fit
+from fastmlp.nn.history import FitResult
 from fastmlp.nn.kept import FAR
 from scripted import Scripted
 
@@ -98,7 +99,7 @@ def test_divergence_leaves_no_velocity(precision, lr, scale):
     result = model.fit(scale * DATA[0].astype(precision), DATA[1], optimizer=optimizer, epochs=20)
     assert result.status == "diverged"
     assert np.isfinite(model.predict_proba(DATA[0])).all()
-    assert not optimizer.velocity_of(model.parameters).any()
+    assert not optimizer.state_of(model.parameters).any()
 
 
 @pytest.mark.parametrize("validation", [None, DATA])

@@ -17,6 +17,7 @@ from rich.console import Console
 from fastmlp import predict, reproduce, terminal
 from fastmlp.cli.log import Log, logger
 from fastmlp.cli.progress import Bar, Lines, Numbers
+from fastmlp.cli.shell import Call, Door, Work
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.tables import class_table
@@ -24,10 +25,13 @@ from fastmlp.errors import ConfigError
 from fastmlp.models import predictor
 from fastmlp.models.file import load_model, save_model
 from fastmlp.report.page import page
+from fastmlp.report.paper import Paper
 from fastmlp.report.plots import counts, curves, images, times
 from fastmlp.report.plots.picture import Picture, drawn
 from fastmlp.report.plots.style import styled
-from fastmlp.report.sections import Paper, Sweep, results_of, sections_of
+from fastmlp.report.sections import sections_of
+from fastmlp.report.sections.results import results_of
+from fastmlp.report.sweep import Sweep
 from fastmlp.report.tables import plan_table, results_table, search_table
 from fastmlp.runs.environment import environment
 from fastmlp.runs.results import RunResult, failed_result, load_results
@@ -120,10 +124,10 @@ def test_an_error_and_the_owner_of_a_lock(
     say(console, f"error: {terminal.in_words(error.value)}")
     check_shown(said(console))
 
-    def fail() -> terminal.Command:
+    def fail(_: Call) -> Work:
         raise ConfigError(TOGETHER)
 
-    assert terminal.run_command(fail, predict._parser().parse_args(["x", "y"]), TOGETHER) == 2
+    assert Door("predict", predict.main.parser, lambda _: TOGETHER, fail)(["x", "y"]) == 2
     check_shown(capsys.readouterr().err)
 
 
@@ -216,7 +220,7 @@ def test_the_page_of_a_sweep(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> N
     def undrawn(name: str, heading: str, caption: str, make: object) -> Picture:  # noqa: ARG001 - as `drawn` is called
         return Picture(name, heading, caption, "", b"", b"")
 
-    monkeypatch.setattr("fastmlp.report.sections.drawn", undrawn)
+    monkeypatch.setattr("fastmlp.report.paper.drawn", undrawn)
     told: list[str] = []
     with styled():
         paper = Paper(sweep, told.append)

@@ -7,7 +7,8 @@ import pytest
 
 from fastmlp import MLP, SGD, ImageInput, reference
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.nn.inputs import ArrayInput, as_input, checked_labels
+from fastmlp.nn.examples import checked_labels
+from fastmlp.nn.inputs import ArrayInput, as_input
 
 X = np.arange(24, dtype=np.float32).reshape(4, 6)
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 6), np.uint8)  # no two alike once they are normalised

@@ -49,13 +49,14 @@ def test_forward_and_backward_equal_the_reference(activation, x, rng):
     layer, h = make(activation), np.full((N, H), np.nan, np.float32)
     parameters = [layer.weight.copy(), layer.bias.copy()]
     forward, backward = reference.ACTIVATIONS[activation]
-    layer.forward(x, h)
+    kept = np.full((N, H), np.nan, np.float32) if layer.keeps_input else h
+    layer.forward(x, h, kept)
     np.testing.assert_allclose(h, forward(x @ layer.weight, layer.bias), rtol=1e-5, atol=1e-6)
     delta = rng.standard_normal((N, H)).astype(np.float32)
-    want_delta, want_dbias = backward(delta.astype(np.float64), h.astype(np.float64))
+    want_delta, want_dbias = backward(delta.astype(np.float64), kept.astype(np.float64))
     places = [a.ctypes.data for a in (layer.weight, layer.bias, layer.dweight, layer.dbias)]
     dx = np.full((N, D), np.nan, np.float32)
-    layer.activation_backward(delta, h)
+    layer.activation_backward(delta, kept)
     layer.weight_gradient(x, delta)
     layer.input_gradient(delta, dx)
     np.testing.assert_allclose(delta, want_delta, rtol=1e-5, atol=1e-6)

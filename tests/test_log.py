@@ -42,7 +42,7 @@ def test_what_ends_a_sweep_is_in_it(tmp_path, monkeypatch) -> None:
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastmlp.cli.sweep.Sweep", stop)
+    monkeypatch.setattr("fastmlp.sweep.conduct.Sweep", stop)
     assert run(*SMALL, "--log", str(tmp_path / "log")) == 130
     assert lines(tmp_path / "log")[-1].startswith("Stopped by Ctrl-C.")
 

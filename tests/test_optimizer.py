@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import SGD, FastMLPError
+from fastmlp import SGD, FastMLPError, reference
+from fastmlp.config import RunConfig
+from fastmlp.nn.optimizer import OPTIMIZERS
 
 PARTS = [(slice(0, 1), True), (slice(1, 2), False)]  # a weight and a bias
 
@@ -51,21 +53,21 @@ def test_each_network_has_its_own_velocity():
     assert second.tolist() == [0.0, 0.0]
 
 
-def test_an_array_of_parameters_keeps_its_velocity():
+def test_an_array_of_parameters_keeps_its_state():
     first, second, optimizer = np.ones((2, 3), np.float32), np.ones(4), SGD()
-    velocities = [optimizer.velocity_of(first), optimizer.velocity_of(second)]
-    for parameters, velocity in zip((first, second), velocities, strict=True):
-        assert (velocity.shape, velocity.dtype) == (parameters.shape, parameters.dtype)
-        assert not velocity.any()
-        assert optimizer.velocity_of(parameters) is velocity
-    assert SGD().velocity_of(first) is not velocities[0]
+    states = [optimizer.state_of(first), optimizer.state_of(second)]
+    for parameters, state in zip((first, second), states, strict=True):
+        assert (state.shape, state.dtype) == ((1, *parameters.shape), parameters.dtype)
+        assert not state.any()
+        assert optimizer.state_of(parameters) is state
+    assert SGD().state_of(first) is not states[0]
 
 
 def test_an_array_in_the_place_of_one_that_is_gone_starts_without_velocity():
     """An id is given again once its array is gone; no velocity may pass on with it."""
     optimizer = SGD()
     for _ in range(50):
-        velocity = optimizer.velocity_of(np.ones(1000))
+        velocity = optimizer.state_of(np.ones(1000))
         assert not velocity.any()
         velocity += 1
 
@@ -93,7 +95,7 @@ def test_a_copy_made_with_its_parameters_goes_on_alike(copied):
     for array, sgd in ((parameters, optimizer), (others, other)):
         sgd.step(array, pair(1.0, 1.0), PARTS)
         assert array.tolist() == [-2.5, -2.5]
-    assert not other.velocity_of(parameters).any()  # those it does not know
+    assert not other.state_of(parameters).any()  # those it does not know
 
 
 def test_defaults():
@@ -116,3 +118,38 @@ def test_settings_outside_their_range_are_refused(name, values, allowed):
         with pytest.raises(ValueError, match=f"{name} is {said}, allowed is a finite number {allowed}") as error:
             SGD(**options)
         assert isinstance(error.value, FastMLPError)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_optimiser_of_the_table_has_all_that_is_asked_of_it(name):
+    kind = OPTIMIZERS[name]
+    optimizer: Any = kind()
+    compiled = optimizer.compiled()
+    assert {"lr", "weight_decay"} <= kind.SETTINGS.keys() <= set(compiled._fields)
+    for setting, (default, numbers) in kind.SETTINGS.items():
+        assert getattr(optimizer, setting) == getattr(compiled, setting) == default
+        assert numbers.holds(default, float32=True)
+    assert hasattr(reference, kind.PLAIN)
+    config = RunConfig(dataset="embedded", layers=(12, 7, 3))
+    assert kind.sklearn(config).items() <= config.to_sklearn().get_params().items()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_optimiser_takes_the_step_of_its_plain_form_and_of_its_formula(name, dtype, rng):
+    """The same step three times: by the kernel, by the formula that compiled code is made of, and plainly."""
+    optimizer: Any = OPTIMIZERS[name]()
+    parameters, gradient = (rng.standard_normal(40).astype(dtype) for _ in range(2))
+    state = optimizer.state_of(parameters)
+    state[...] = rng.random(state.shape)
+    settings = optimizer.compiled()
+    plain = getattr(reference, optimizer.PLAIN)
+    want, *want_state = plain(parameters.astype(float), *state.astype(float), gradient.astype(float), *settings)
+    of_type = type(settings)(*map(dtype, settings))
+    pairs = [of_type.step(w, tuple(s), g) for w, s, g in zip(parameters, state.T, gradient, strict=True)]
+    optimizer.step(parameters, gradient, [(slice(0, 40), True)])
+    # a handful of roundings of numbers of about one
+    for got, exact in ((parameters, want), (state, want_state)):
+        np.testing.assert_allclose(got, exact, rtol=0, atol=20 * np.finfo(dtype).eps)
+    np.testing.assert_allclose([w for w, _ in pairs], parameters, rtol=0, atol=4 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(np.array([s for _, s in pairs]).T, state, rtol=0, atol=4 * np.finfo(dtype).eps)

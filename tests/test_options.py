@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 
 from command import embedded_made_once, fails, run  # noqa: F401 - a fixture is found by its name
-from fastmlp.cli import sweep as cli
+from fastmlp import train
 from fastmlp.cli.options import build_parser
 from fastmlp.cli.parser import layers
 from fastmlp_kernels import cache
@@ -105,12 +105,12 @@ def test_no_file_of_options_ends_in_a_traceback(text, capsys, tmp_path) -> None:
 
 @pytest.mark.parametrize("text", ["3072-128-20", "3072,128,20"])
 def test_layers_have_either_separator_wherever_they_are_given(text) -> None:
-    from fastmlp.gradcheck import _parser
+    from fastmlp import gradcheck
     from fastmlp.sweep.space import parse_axis
 
     assert layers(text) == (3072, 128, 20)
     assert build_parser().parse_args(["--layers", text]).layers == (3072, 128, 20)
-    assert _parser().parse_args(["--layers", text]).layers == [3072, 128, 20]
+    assert gradcheck.main.parser("gradcheck").parse_args(["--layers", text]).layers == [3072, 128, 20]
     assert parse_axis(f"layers={text}").choices == ((3072, 128, 20),)
 
 
@@ -140,9 +140,9 @@ def test_every_command_answers_so(module, argv, said, capsys) -> None:
 
 
 def test_options_may_stand_among_the_images() -> None:
-    from fastmlp.predict import _parser
+    from fastmlp import predict
 
-    args = _parser().parse_args(["m.npz", "--top", "2", "a.png", "--quiet", "b.png"])
+    args = predict.main.parser("predict").parse_args(["m.npz", "--top", "2", "a.png", "--quiet", "b.png"])
     assert ([path.name for path in args.images], args.top) == (["a.png", "b.png"], 2)
 
 
@@ -165,7 +165,7 @@ def test_the_cache_of_kernels_tells_of_a_wrong_switch() -> None:
 )
 def test_what_is_refused_makes_no_folder(argv, capsys, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main([*argv, "--dataset", "auto" if "typo" in argv else "embedded", "--out", "new/out"]) == 2
+    assert train.main([*argv, "--dataset", "auto" if "typo" in argv else "embedded", "--out", "new/out"]) == 2
     assert "error: " in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -177,6 +177,6 @@ def test_what_only_looks_makes_nothing_and_downloads_nothing(option, capsys, mon
     precision = ["--precision", "int8"] if option == "--check-precision" else []
     assert run(*SMALL, *precision, option, "--out", "new/out", "--log", "new.log") == 0
     monkeypatch.setattr("fastmlp.data.load.fetch", None)
-    assert cli.main(["--dataset", "cifar100", option, "--out", "new/out"]) == 2
+    assert train.main(["--dataset", "cifar100", option, "--out", "new/out"]) == 2
     assert "python -m fastmlp.data fetch cifar100" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -121,7 +121,7 @@ def gradients_by_a_step(made: Made, inputs: Input, labels: np.ndarray, order: np
     """From v = -1 g, the velocity after a first step at rate 1: the way on which images have a gradient too."""
     optimizer = SGD(lr=1.0, momentum=0.0, weight_decay=0.0)
     made.engine.train(inputs, labels, order, len(order), optimizer)
-    weights, biases = views(-optimizer.velocity_of(made.parameters), (D, *(b.size for b in made.biases)))
+    weights, biases = views(-optimizer.state_of(made.parameters)[0], (D, *(b.size for b in made.biases)))
     return [*weights, *biases]
 
 
@@ -283,7 +283,7 @@ def test_steps_with_decay_and_momentum_equal_the_reference(precision, tolerance,
         made.engine.train(inputs, labels, order, rows, optimizer)
         for i, (w, dw) in enumerate(zip(before, dweights, strict=True)):
             velocity[i] = 0.9 * velocity[i] - 0.05 * (dw + 0.01 * w)
-            got = views(optimizer.velocity_of(made.parameters), (D, 128, K))[0][i]
+            got = views(optimizer.state_of(made.parameters)[0], (D, 128, K))[0][i]
             assert apart(got, velocity[i]) < 2 * tolerance
             # the weights are float32 of order 0.04, of which the step is a part: 6e-8 of them
             assert np.abs(made.weights[i] - (w + got)).max() < 1e-7

@@ -15,7 +15,8 @@ import pytest
 
 from fastmlp import MLP, SGD, ImageInput, reference
 from fastmlp.nn import slices
-from fastmlp.nn.fit import FitResult, fit
+from fastmlp.nn.fit import fit
+from fastmlp.nn.history import FitResult
 from fastmlp.nn.inputs import ArrayInput, Input
 from fastmlp.nn.packed import engine as engine_module
 from fastmlp.nn.packed.engine import Packed
@@ -262,7 +263,7 @@ WORK
 print("done")
 """
 WORK = {
-    "_train_epoch": "fit(model, inputs, labels, optimizer=SGD(1e-6), epochs=1, batch_size=64)",
+    "train_on": "fit(model, inputs, labels, optimizer=SGD(1e-6), epochs=1, batch_size=64)",
     "evaluate": "model.evaluate(inputs, labels)",
 }
 

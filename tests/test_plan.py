@@ -6,10 +6,11 @@ from itertools import product
 import pytest
 
 from fastmlp.cli.options import build_parser
-from fastmlp.cli.plan import Plan, candidates_of, make_plan, settings_of
+from fastmlp.cli.plan import make_plan, settings_of
 from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
 from fastmlp.runs.experiments import EXPERIMENTS
+from fastmlp.sweep.plan import Plan, candidates_of
 from samples import config, dataset
 
 DATA = dataset("cifar100", images=2)
@@ -139,7 +140,7 @@ def test_what_does_not_fit_is_refused(argv: list[str], message: str) -> None:
 @pytest.mark.parametrize("more", [("--halving",), ("--halving", "4")])
 def test_halving_leaves_the_candidates_as_they_are(more: tuple[str, ...]) -> None:
     argv = (*ONE, "--grid", "lr=0.01,0.02")
-    assert plan(*argv, *more) == plan(*argv)
+    assert replace(plan(*argv, *more), eta=None) == plan(*argv)
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_data_sets_test_images_by_class(tmp_path, capsys):
 def test_answers_go_where_they_are_sent_though_a_bar_is_drawn(tmp_path, model, capsys, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     np.save(tmp_path / "a.npy", np.zeros((2, 32, 32, 3), np.uint8))
-    args = predict._parser().parse_args([str(model), str(tmp_path / "a.npy"), "--format", "json"])
+    args = predict.main.parser("predict").parse_args([str(model), str(tmp_path / "a.npy"), "--format", "json"])
     assert predictor.predict(args, Console(stderr=True, force_terminal=True)) == 0
     told = capsys.readouterr()
     assert len(json.loads(told.out)) == 2

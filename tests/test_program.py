@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals and descriptors are those of POSIX"),
 ]
 PROGRAM = """
-from fastmlp import program
+from fastmlp.cli import program
 program.begin()
 import os, sys, time
 

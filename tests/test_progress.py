@@ -15,12 +15,12 @@ from fastmlp.cli.progress import (
     cost,
     download_bar,
     make_progress,
-    outcome,
     overall,
     say,
     status,
 )
 from fastmlp.data import Progress as Download
+from fastmlp.report.words import outcome
 from fastmlp.sweep.board import BEGAN, Board
 from fastmlp.sweep.job import Job
 from samples import config, result
@@ -94,6 +94,8 @@ def test_a_run_that_ends_in_parts_keeps_its_number_and_none_is_beyond_the_last()
 def test_a_terminal_shows_a_line_a_job_and_one_for_all(tmp_path: Path) -> None:
     to = console(terminal=True)
     with Bar(to, 3, Numbers(3)) as shown:
+        assert written(to) == ""  # what goes before the runs has lines of its own
+        shown.start(job())
         shown.look(board(tmp_path, 2, 90_000), [job(slot=1), job(slot=0, seed=1)])
         drawn = written(to)
     assert "relu, image, seed 0: epoch 3/100, loss 2.2500" in drawn

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from fastmlp.cli.sweep import main
 from fastmlp.report import __main__ as report
 from fastmlp.runs.results import load_results
 from fastmlp.sweep.store import Store
+from fastmlp.train import main
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SMALL = ["--dataset", "embedded", "--layers", "3072,4,20", "--epochs", "3", "--workers", "threads", "--quiet"]

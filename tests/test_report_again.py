@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from fastmlp import reproduce
-from fastmlp.cli import sweep as cli
+from fastmlp import reproduce, train
 from fastmlp.data import Dataset, load, load_dataset
 from fastmlp.errors import MissingDataError, OutputError
 from fastmlp.report import __main__ as report
-from fastmlp.report.made import RECORD, write_files
+from fastmlp.report.make import make_report
+from fastmlp.report.record import RECORD, write_files
 from fastmlp.runs.results import load_results
 from samples import dataset
 
@@ -63,7 +63,7 @@ def made(tmp_path_factory) -> Path:
     base = tmp_path_factory.mktemp("made")
     out = base / "runs" / "a"
     with only_data_in(base):
-        assert cli.main([*SMALL, "--dataset", "cifar10", "--data-dir", "data", "--out", str(out), "--report"]) == 0
+        assert train.main([*SMALL, "--dataset", "cifar10", "--data-dir", "data", "--out", str(out), "--report"]) == 0
     return out
 
 
@@ -97,7 +97,7 @@ def test_the_commands_of_the_page_work_in_its_folder_alone(sweep, monkeypatch, c
     html = (sweep / "report.html").read_text(encoding="utf-8")
     for command in ("fastmlp.train --config sweep.toml --out again", f"reproduce . {run.run_id}", "fastmlp.report ."):
         assert command in html
-    assert cli.main(["--config", "sweep.toml", "--out", "again", "--workers", "threads"]) == 0
+    assert train.main(["--config", "sweep.toml", "--out", "again", "--workers", "threads"]) == 0
     assert load_results(sweep / "again" / "results.json")[1][0].weights_sha256 == run.weights_sha256
     assert tomllib.loads((sweep / "again" / "sweep.toml").read_text())["data_dir"] == "../../../data"
     assert reproduce.main([".", run.run_id]) == 0
@@ -126,9 +126,9 @@ def test_data_of_another_fingerprint_are_refused(sweep, places, tmp_path, capsys
         assert command([str(sweep), "--data-dir", "other"]) == 2
         assert "the sweep's had" in said(capsys)
     again = ["--config", str(sweep / "sweep.toml"), "--out", str(tmp_path / "b")]
-    assert cli.main([*again, "--data-dir", "other"]) == 2
+    assert train.main([*again, "--data-dir", "other"]) == 2
     assert "or give --fingerprint any" in said(capsys)
-    assert cli.main([*again, "--data-dir", "other", "--fingerprint", "any", "--workers", "threads"]) == 0
+    assert train.main([*again, "--data-dir", "other", "--fingerprint", "any", "--workers", "threads"]) == 0
 
 
 def test_a_place_that_is_named_must_hold_the_data(sweep, capsys) -> None:
@@ -169,7 +169,7 @@ def test_figures_that_are_no_longer_made_go_and_a_users_own_stay(sweep) -> None:
 
 def test_the_page_lists_runs_in_the_plans_order_and_loses_none(sweep) -> None:
     lines = (sweep / "runs.jsonl").read_bytes()
-    assert cli.main([*SMALL, "--dataset", "cifar10", "--data-dir", "data", "--out", str(sweep), "--seeds", "3"]) == 0
+    assert train.main([*SMALL, "--dataset", "cifar10", "--data-dir", "data", "--out", str(sweep), "--seeds", "3"]) == 0
     first, *later = (sweep / "runs.jsonl").read_bytes().splitlines(keepends=True)
     assert first == lines
     (sweep / "runs.jsonl").write_bytes(b"".join([*reversed(later), first]))  # as they might have ended
@@ -184,7 +184,7 @@ def test_no_page_is_written_through_a_link(sweep, tmp_path) -> None:
     before = {path: path.stat().st_mtime_ns for path in victim.iterdir()}
     (sweep / "figures").symlink_to(victim)
     with pytest.raises(OutputError, match="figures is a symbolic link, and nothing is written"):
-        report.make_report(sweep)
+        make_report(sweep)
     assert {path: path.stat().st_mtime_ns for path in victim.iterdir()} == before
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from fastmlp import reproduce
-from fastmlp.cli.sweep import main
 from fastmlp.runs.results import load_results
 from fastmlp.sweep.store import Store
+from fastmlp.train import main
 
 
 @pytest.fixture

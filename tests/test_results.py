@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastmlp.errors import DataError, FastMLPError, OutputError
-from fastmlp.report.__main__ import make_report
+from fastmlp.report.make import make_report
 from fastmlp.runs.results import RunResult, check_folder, failed_result, load_results, write_results
 from fastmlp.sweep.store import Store
 from samples import ENVIRONMENT, config, result

@@ -10,7 +10,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.nn import fit as fit_module
 from fastmlp.nn.network import MLP
 from fastmlp.sklearn import FastMLPClassifier
 
@@ -96,7 +95,7 @@ def test_an_interrupt_leaves_the_epochs_before_it(warm, validated, monkeypatch):
     if warm:
         whole.set_params(max_iter=6).fit(SCALED, Y).set_params(max_iter=3)
     whole.fit(SCALED, Y, **held)
-    train, calls = MLP._train_epoch, []
+    train, calls = MLP.train_on, []
 
     def interrupted(self: MLP, *given: Any, **options: Any) -> Any:
         calls.append(1)
@@ -105,7 +104,7 @@ def test_an_interrupt_leaves_the_epochs_before_it(warm, validated, monkeypatch):
             raise KeyboardInterrupt
         return train(self, *given, **options)
 
-    monkeypatch.setattr(MLP, "_train_epoch", interrupted)
+    monkeypatch.setattr(MLP, "train_on", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(SCALED, Y, **held)
     assert model.loss_curve_ == whole.loss_curve_
@@ -117,7 +116,7 @@ def test_an_interrupt_leaves_the_epochs_before_it(warm, validated, monkeypatch):
 def test_a_second_fit_that_fails_on_its_way_changes_nothing(monkeypatch):
     model, twin = (small(warm_start=True).fit(SCALED, Y) for _ in range(2))
     kept, wanted = dict(vars(model)), model.predict_proba(SCALED)
-    train, calls = MLP._train_epoch, []
+    train, calls = MLP.train_on, []
 
     def failing(self: MLP, *given: Any, **options: Any) -> Any:
         calls.append(1)
@@ -126,7 +125,7 @@ def test_a_second_fit_that_fails_on_its_way_changes_nothing(monkeypatch):
         return train(self, *given, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(MLP, "_train_epoch", failing)
+        patched.setattr(MLP, "train_on", failing)
         with pytest.raises(MemoryError):
             model.fit(SCALED, Y)
     assert vars(model) == kept
@@ -159,7 +158,7 @@ def test_a_call_that_fails_leaves_the_fitted_estimator_as_it_was(method, warm, m
         with pytest.raises(ConfigError, match=next(iter(settings))):
             getattr(model.set_params(**settings), method)(SCALED, Y)
         assert vars(model.set_params(**usual)) == kept
-    monkeypatch.setattr(fit_module.MLP, "_train_epoch", fails)
+    monkeypatch.setattr(MLP, "train_on", fails)
     with pytest.raises(MemoryError):
         getattr(model, method)(SCALED, Y)
     assert vars(model) == kept

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compilations import compilation, compile_for_a_while
-from fastmlp.nn.fit import History
+from fastmlp.nn.history import History
 from fastmlp.sweep.board import BEGAN, COLUMNS, EPOCHS, IMAGES, IN_EPOCH, TRAIN_LOSS, VAL_LOSS, Board, Reporter
 from fastmlp_kernels._compiling import when_compiling
 

@@ -14,7 +14,6 @@ import pytest
 
 from bench.cluster_peers import Peers, free_port, wait_until
 from compilations import compile_for_a_while
-from fastmlp.cli.sweep import main
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.errors import ConfigError
 from fastmlp.runs.results import load_results
@@ -25,6 +24,7 @@ from fastmlp.sweep.board import EPOCHS, Board
 from fastmlp.sweep.cluster import Cluster
 from fastmlp.sweep.job import Job
 from fastmlp.sweep.loop import Quiet
+from fastmlp.train import main
 from samples import config, dataset
 
 pytestmark = pytest.mark.process

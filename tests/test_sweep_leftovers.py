@@ -96,7 +96,7 @@ def test_a_sweep_that_is_stopped_leaves_nothing_itself(error, tmp_path, monkeypa
         assert (tmp_path / ".work" / "data").exists()
         raise error
 
-    monkeypatch.setattr("fastmlp.cli.sweep.Sweep", stop)
+    monkeypatch.setattr("fastmlp.sweep.conduct.Sweep", stop)
     if error is KeyboardInterrupt:
         assert run(*SMALL, "--out", str(tmp_path)) == 130
     else:

@@ -263,7 +263,7 @@ def test_results_that_cannot_be_written_hide_no_interruption(tmp_path: Path, mon
         def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":  # noqa: ARG002
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastmlp.sweep.loop.write_results", full)
+    monkeypatch.setattr("fastmlp.sweep.conduct.write_results", full)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(CONFIGS, NOISE, executor=CtrlC(), out=tmp_path)
     with pytest.raises(OutputError, match="full"):

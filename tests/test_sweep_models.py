@@ -8,9 +8,9 @@ import onnxruntime
 import pytest
 
 from fastmlp import export, load_model, predict
-from fastmlp.cli.sweep import main
 from fastmlp.data import load_dataset
 from fastmlp.runs.results import load_results
+from fastmlp.train import main
 
 SMALL = ["--dataset", "embedded", "--layers", "3072,4,20", "--epochs", "1", "--workers", "threads", "--quiet"]
 

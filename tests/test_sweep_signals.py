@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench.chaos import workers_of
-from fastmlp.nn.fit import State
+from fastmlp.nn.history import State
 from fastmlp.runs import checkpoint
 from fastmlp.sweep import run_sweep
 from fastmlp.sweep.board import EPOCHS, Board

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from fastmlp.nn.initializers import resolve
-from fastmlp.report.tables import duration, experiments_table, machine, plan_table, results_table, search_table
+from fastmlp.report.tables import experiments_table, plan_table, results_table, search_table
+from fastmlp.report.words import duration, machine
 from fastmlp.runs.experiments import EXPERIMENTS
 from fastmlp.runs.results import RunResult
 from fastmlp.table import Table

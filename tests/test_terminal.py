@@ -1,4 +1,4 @@
-"""What commands say: a first line before anything loads, compilation while it goes on, errors as one line."""
+"""What commands say of compilation while it goes on, on a terminal and elsewhere."""
 
 import io
 import os
@@ -7,8 +7,6 @@ import re
 import subprocess
 import sys
 import time
-from argparse import Namespace
-from collections.abc import Callable
 
 import pytest
 from rich.console import Console
@@ -17,13 +15,10 @@ from rich.live import Live
 
 from compilations import compile_for_a_while
 from fastmlp import __version__
-from fastmlp.errors import ConfigError
-from fastmlp.terminal import Command, Compiling, run_command
+from fastmlp.terminal import Compiling
 
 PLAIN = "Compiling the kernels for this machine, once; it takes some seconds.\n"
 MOVING = "Compiling the kernels for this machine, once: "
-COMMANDS = ["train", "predict", "export", "gradcheck", "report", "reproduce", "data"]
-HEAVY = {"numpy", "numba", "rich", "loky", "sklearn", "matplotlib", "fastmlp_kernels"}
 
 
 @pytest.fixture(autouse=True)
@@ -107,64 +102,6 @@ def test_moving_lines_of_somebody_else_are_left_alone(monkeypatch: pytest.Monkey
     with Compiling(to).here():
         compile_for_a_while(0.0)
     assert written(to) == PLAIN
-
-
-def run(load: Callable[[], Command], **options: object) -> int:
-    return run_command(load, Namespace(**options), "doing it")
-
-
-def test_a_command_says_what_it_does_before_it_loads(capsys: pytest.CaptureFixture[str]) -> None:
-    said = []
-
-    def load() -> Command:
-        said.append(capsys.readouterr().err)
-        return lambda args, console: args.status if console.stderr else -1
-
-    assert run(load, status=7) == 7
-    assert run(load, status=8, quiet=True) == 8
-    assert said == [f"fastmlp {__version__}: doing it; loading.\n", ""]
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "told"),
-    [
-        (ConfigError("No such thing."), 2, "error: No such thing.\n"),
-        (ValueError("FASTMLP_NUMBA_CACHE is odd"), 2, "error: FASTMLP_NUMBA_CACHE is odd\n"),
-        (KeyboardInterrupt(), 130, "Stopped by Ctrl-C.\n"),
-    ],
-)
-def test_what_ends_a_command_is_one_line(error: BaseException, status: int, told: str, capsys) -> None:
-    def load() -> Command:
-        raise error
-
-    assert run(load, quiet=True) == status
-    assert capsys.readouterr().err == told
-
-
-def test_a_bug_of_a_command_is_not_taken_for_an_error_of_its_user() -> None:
-    def load() -> Command:
-        def command(args: Namespace, console: Console) -> int:  # noqa: ARG001
-            raise ValueError
-
-        return command
-
-    with pytest.raises(ValueError, match=r"^$"):
-        run(load, quiet=True)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_waits_for_nothing(command: str) -> None:
-    asked = [["--help"], ["--version"], ["--list"]] if command == "train" else [["--help"]]
-    for argv in asked:
-        code = (
-            f"import runpy, sys; sys.argv[1:] = {argv!r}\n"
-            f"try: runpy.run_module('fastmlp.{command}', run_name='__main__', alter_sys=True)\n"
-            "finally: print(*{name.split('.')[0] for name in sys.modules})"
-        )
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-        drawn = {"rich"} if argv == ["--list"] else set()  # by the console that prints its table
-        assert set(done.stdout.splitlines()[-1].split()) & HEAVY <= drawn
 
 
 def command_on(stderr: int, tmp_path) -> subprocess.Popen[str]:

@@ -21,11 +21,11 @@ def test_the_core_type_is_chosen_before_numpy_loads() -> None:
 
 def test_what_was_chosen_is_said(monkeypatch) -> None:
     given = []
-    monkeypatch.setattr(cli, "main", lambda argv, notes: given.append((argv, notes)) or 7)
-    for sentence, notes in (("Set it.", ["Set it."]), (None, [])):
+    monkeypatch.setattr(cli, "train", lambda call, note, *_: given.append((call.argv, note)) or 7)
+    for sentence in ("Set it.", None):
         monkeypatch.setattr(coretype, "apply", lambda said=sentence: said)
         assert train.main(["--quiet"]) == 7
-        assert given.pop() == (["--quiet"], notes)
+        assert given.pop() == (["--quiet"], sentence)
 
 
 def test_a_wrong_cache_switch_is_an_error_without_a_traceback() -> None:

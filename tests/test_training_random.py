@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp import MLP, SGD
-from fastmlp.nn.fit import FitResult
+from fastmlp.nn.history import FitResult
 from fastmlp.sklearn import FastMLPClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")

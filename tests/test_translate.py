@@ -10,6 +10,7 @@ from fastmlp import MLP, SGD
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError, MissingExtraError
 from fastmlp.models.translate import to_sklearn, to_torch
+from fastmlp.nn.activations import ACTIVATIONS
 
 CONFIG = RunConfig(
     experiment="custom", dataset="embedded", labels="fine", normalize="image", layers=(13, 9, 5), activation="tanh",
@@ -21,7 +22,7 @@ ROWS = STEPS * CONFIG.batch_size  # whole batches: scikit-learn decays more in a
 VARIANTS = [
     replace(CONFIG, layers=layers, activation=activation, weight_decay=decay)
     for layers in ((13, 9, 5), (13, 8, 7, 3))
-    for activation in ("tanh", "sigmoid", "relu", "identity")
+    for activation in ACTIVATIONS
     for decay in (0.0, 0.02)
 ]
 PER_BATCH = replace(CONFIG, decay_per="batch", weight_decay=0.02 * CONFIG.batch_size)
@@ -55,7 +56,9 @@ def flat(pairs) -> np.ndarray:
     return np.concatenate([np.ravel(array) for pair in pairs for array in pair])
 
 
-@pytest.mark.parametrize("config", [*VARIANTS, PER_BATCH, FLOAT32], ids=named)
+@pytest.mark.parametrize(
+    "config", [c for c in [*VARIANTS, PER_BATCH, FLOAT32] if ACTIVATIONS[c.activation].sklearn], ids=named
+)
 def test_scikit_learn_takes_the_same_steps(config):
     before, after = trained(config)
     model = config.to_sklearn(before)
@@ -131,6 +134,12 @@ def test_what_has_no_counterpart_is_refused():
             translate(CONFIG, ["a"] * 176)
     with pytest.raises(ConfigError, match=r"2 classes, for which scikit-learn has one logistic unit"):
         to_sklearn(replace(CONFIG, layers=(13, 2)))
+
+
+def test_an_activation_that_scikit_learn_has_not_is_refused(monkeypatch):
+    monkeypatch.setitem(ACTIVATIONS, "tanh", replace(ACTIVATIONS["tanh"], sklearn=None))
+    with pytest.raises(ConfigError, match="activation is 'tanh', which scikit-learn does not have; allowed: sigmoid"):
+        to_sklearn(CONFIG)
 
 
 @pytest.mark.parametrize(("translate", "module"), [(to_sklearn, "sklearn.neural_network"), (to_torch, "torch")])

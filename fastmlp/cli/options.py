@@ -8,7 +8,7 @@ from itertools import chain
 
 from fastmlp import __version__
 from fastmlp.cli.parser import Parser, address, fingerprint, layers, mirror, names, number, place, whole
-from fastmlp.cli.plan import WORKERS
+from fastmlp.cli.plan import settings_of
 from fastmlp.config import AUGMENTS, INITS, LABELS, RunConfig
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
 from fastmlp.nn.activations import ACTIVATIONS
@@ -19,6 +19,7 @@ from fastmlp.nn.stopping import STOPPING
 from fastmlp.runs.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
 from fastmlp.runs.results import RETRIES
 from fastmlp.sweep import file as sweep_file
+from fastmlp.sweep.plan import WORKERS
 from fastmlp.sweep.space import PRESETS
 
 _DESCRIPTION = """\
@@ -27,19 +28,23 @@ print the table: our test accuracies, on CIFAR-100 with the published figure bes
 
 _EXAMPLES = """\
 examples:
-  python -m fastmlp.train --out runs/all --seeds 3                     the report's table; the same again goes on
-  python -m fastmlp.train --layers 3072,512,20 --activation relu --lr 0.01 --epochs 50
-  python -m fastmlp.train --grid lr=0.001,0.005,0.01 batch_size=256,1024 --halving --out runs/grid"""
+  %(prog)s --out runs/all --seeds 3                     the report's table; the same again goes on
+  %(prog)s --layers 3072,512,20 --activation relu --lr 0.01 --epochs 50
+  %(prog)s --grid lr=0.001,0.005,0.01 batch_size=256,1024 --halving --out runs/grid"""
 
 
-def parse(argv: list[str]) -> Namespace:
-    """Parse a preset's options first, then the sweep file's, then the command's own: the last one counts."""
-    parser = build_parser()
+def parse(parser: Parser, argv: list[str]) -> Namespace:
+    """Parse a preset's options first, then the sweep file's, then the command's own: the last one counts.
+
+    Raises ConfigError for what no data can mend.
+    """
     args = parser.parse_args(argv)
     words = [*sweep_file.read(args.config, parser), *argv] if args.config else argv
     preset = PRESETS.get(parser.parse_args(words).preset)
     parser.set_defaults(**(preset.defaults if preset else {}))
-    return parser.parse_args(words)
+    args = parser.parse_args(words)
+    settings_of(args)
+    return args
 
 
 def asked_for(args: Namespace) -> str:
@@ -54,11 +59,9 @@ def asked_for(args: Namespace) -> str:
     return f"training {', '.join(chosen)}{over} on data set {args.dataset} in {args.precision}{seeds}"
 
 
-def build_parser() -> ArgumentParser:
+def build_parser(prog: str = "python -m fastmlp.train") -> Parser:
     """Return the parser. An option that overrides an experiment's own setting is None where it was not given."""
-    parser = Parser(
-        prog="python -m fastmlp.train", usage="%(prog)s [options]", description=_DESCRIPTION, epilog=_EXAMPLES
-    )
+    parser = Parser(prog=prog, usage="%(prog)s [options]", description=_DESCRIPTION, epilog=_EXAMPLES)
     parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     _add_choice(parser)
     _add_search(parser)

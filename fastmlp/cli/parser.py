@@ -35,7 +35,7 @@ class Parser(ArgumentParser):
 
     def _refuse_unknown(self, words: Sequence[str]) -> None:
         """Say that an option is none before its value is taken for another argument, as for a command's name."""
-        known = {option for action in _all_actions(self) for option in action.option_strings}
+        known = {option for action in all_actions(self) for option in action.option_strings}
         for word in words:
             if word == "--":
                 return
@@ -56,7 +56,7 @@ class Parser(ArgumentParser):
     def _meant(self, word: str) -> str:
         """Return which option a word that was not understood may stand for."""
         name, equals, value = word.partition("=")
-        actions = list(_all_actions(self))
+        actions = list(all_actions(self))
         options = [option for action in actions for option in action.option_strings if option.startswith("--")]
         if word.startswith("-"):
             words = name.strip("-").replace("-", " ").replace("_", " ")
@@ -65,23 +65,26 @@ class Parser(ArgumentParser):
         if equals and f"--{name.replace('_', '-')}" in options:
             return f" Did you mean '--{name.replace('_', '-')} {value}'?"
         for like in (lambda known: [word] * (word in known), lambda known: _near(word, known)):
-            meant = [f"{a.option_strings[-1]} {one}" for a in actions if a.option_strings for one in like(_known(a))]
+            meant = [
+                f"{a.option_strings[-1]} {one}" for a in actions if a.option_strings for one in like(known_words(a))
+            ]
             if meant:
                 return f" Did you mean {' or '.join(map(repr, meant))}?"
         return ""
 
 
-def _all_actions(parser: ArgumentParser) -> Iterator[Action]:
+def all_actions(parser: ArgumentParser) -> Iterator[Action]:
+    """Yield the options and arguments of a parser, and of the parsers of its commands."""
     for action in parser._actions:
         inner = action.choices if isinstance(action.choices, dict) else {}
         if action.nargs == "A...":  # the parsers of a command's commands
             for one in inner.values():
-                yield from _all_actions(one)
+                yield from all_actions(one)
         else:
             yield action
 
 
-def _known(action: Action) -> list[str]:
+def known_words(action: Action) -> list[str]:
     """Return the words that an option takes, where they are known."""
     return [str(name) for name in action.choices or getattr(action.type, "known", ())]
 

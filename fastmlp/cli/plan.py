@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,13 @@ from fastmlp.nn.precision import MATMULS
 from fastmlp.nn.threads import check_threads, usable_cores
 from fastmlp.runs.experiments import CUSTOM, Experiment, make_config, select
 from fastmlp.sweep.halving import rungs
+from fastmlp.sweep.plan import WORKERS, Plan
 from fastmlp.sweep.space import MOST_RUNS, PRESETS, grid, label, parse_axis, sample
 
 if TYPE_CHECKING:
     from fastmlp.data import Dataset
     from fastmlp.models.model import Model
 
-WORKERS = ("processes", "threads")
 _NETWORK = ("layers", "activation", "labels")
 _TRAINING = (
     "lr",
@@ -34,22 +34,6 @@ _TRAINING = (
     "init",
     "precision",
 )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The runs, and how many of them work at once.
-
-    search : whether the best is to be found on validation, and only it tested; runs of one candidate share their
-        experiment's name, and differ in seed
-    left_out : what was not taken, in words
-    """
-
-    configs: list[RunConfig]
-    jobs: int
-    threads: int
-    search: bool
-    left_out: str
 
 
 def settings_of(args: Namespace) -> dict[str, Any]:
@@ -128,7 +112,16 @@ def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None)
     configs = list(dict.fromkeys(configs))  # an axis of normalize makes the same runs for each --normalize
     threads = args.threads or (1 if len(configs) > 1 or args.scheduler else usable_cores())
     configs = [replace(config, threads=threads) for config in configs]
-    return Plan(configs, _jobs(args, threads, len(configs)), threads, candidates is not None, left_out)
+    return Plan(
+        configs,
+        _jobs(args, threads, len(configs)),
+        threads,
+        args.scheduler or args.workers,
+        search=candidates is not None,
+        eta=args.halving,
+        retry=args.retry,
+        left_out=left_out,
+    )
 
 
 def _training_rows(config: RunConfig, dataset: "Dataset") -> int:
@@ -206,11 +199,3 @@ def _jobs(args: Namespace, threads: int, runs: int) -> int:
             f"{cores} cores that this process may use. Give --jobs {max(1, cores // threads)} or auto."
         )
     return max(1, jobs)
-
-
-def candidates_of(configs: Sequence[RunConfig]) -> list[list[RunConfig]]:
-    """Return the runs by candidate: those that differ in nothing but their seed."""
-    groups: dict[RunConfig, list[RunConfig]] = {}
-    for config in configs:
-        groups.setdefault(replace(config, seed=0), []).append(config)
-    return list(groups.values())

@@ -1,14 +1,14 @@
 """The outermost level of each command: its first moment, its last one, and its standard streams.
 
-A command's module begins and ends by
+A command's module begins, before all other imports, by
 
     if __name__ == "__main__":
-        from fastmlp import program
+        from fastmlp.cli import program
 
-        program.begin()
+        program.run("fastmlp.its_name")
 
-before all other imports and, after all, `program.end(main)`. Between them a signal ends the program by one line, a
-terminal that is gone costs only what would be said there, and a standard output that fails is an OutputError.
+From there on a signal ends the program by one line, a terminal that is gone costs only what would be said there, and a
+standard output that fails is an OutputError.
 """
 
 import io
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, TextIO
 
 
+def run(module: str) -> "NoReturn":
+    """Run the `main` of a command's module, and end the process."""
+    begin()
+    from importlib import import_module
+
+    end(import_module(module).main)
+
+
 def begin() -> None:
     """Prepare the process, before anything that takes time is imported."""
     signals.install(_end_at_once)
@@ -33,7 +41,7 @@ def begin() -> None:
 
 
 def end(main: "Callable[[], int]") -> "NoReturn":
-    """Run the command, write what is still to be written, and end the process with the command's exit status."""
+    """Run a command, write what is still to be written, and end the process with the command's exit status."""
     try:
         try:
             status = main()

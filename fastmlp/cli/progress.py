@@ -17,8 +17,8 @@ from rich.text import Text
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Progress as Download
-from fastmlp.report.tables import duration, title
-from fastmlp.runs.results import ENDED, RunResult
+from fastmlp.report.words import duration, outcome, title
+from fastmlp.runs.results import RunResult
 from fastmlp.sweep.board import BEGAN, EPOCHS, IMAGES, IN_EPOCH, TRAIN_LOSS, VAL_LOSS, Board
 from fastmlp.sweep.job import Job
 from fastmlp.terminal import is_moving, say
@@ -86,16 +86,24 @@ class Lines(Silent):
 
 
 class Bar(Lines):
-    """Keep a line for each running job and one for all at the foot of a terminal, finished runs above them."""
+    """Keep a line for each running job and one for all at the foot of a terminal, finished runs above them.
+
+    They are there from the first run on: what goes before, as compilation, has lines of its own.
+    """
 
     def __enter__(self) -> Self:
         self._began = time.time()
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
-        self._live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._live.stop()
+
+    def start(self, job: Job) -> None:  # noqa: ARG002 - as it is called
+        """Begin a run."""
+        if not self._live.is_started:
+            self._began = time.time()
+            self._live.start()
 
     def look(self, board: Board, running: Sequence[Job]) -> None:
         """Draw anew."""
@@ -133,27 +141,8 @@ def download_bar(console: Console) -> Iterator[Callable[[Download], None]]:
             bar.stop()
 
 
-def outcome(result: RunResult) -> str:
-    """Return a finished run in a few words."""
-    if result.status == "failed":
-        return f"failed: {result.error}"
-    if result.status in ("interrupted", "pruned"):
-        return f"{result.status} after epoch {result.epochs}, validation accuracy {100 * result.val_accuracy:.2f} %"
-    if result.status in ENDED and isnan(result.test_accuracy):
-        return (
-            f"validation accuracy {100 * result.val_accuracy:.2f} %, best epoch {result.best_epoch} of {result.epochs}"
-        )
-    if result.status == "diverged":
-        what = "the loss is no longer finite, or far above that of the first"
-        return f"diverged in epoch {result.epochs}: {what}; a lower --lr may help"
-    return (
-        f"test accuracy {100 * result.test_accuracy:.2f} %, best epoch {result.best_epoch} of {result.epochs}, "
-        f"{duration(result.seconds)}, {result.images_per_second:,.0f} images/s"
-    )
-
-
 def status(config: RunConfig, row: np.ndarray, now: float) -> str:
-    """Return the line of a running job, from its row of the board; `now` is the time."""
+    """Return the line of a running job, from its row (7,) float64 of the board; now : in seconds since 1970."""
     if isnan(row[BEGAN]):
         return f"{title(config)}: compiling the kernels for its machine"
     done = int(row[EPOCHS])

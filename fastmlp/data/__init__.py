@@ -1,6 +1,6 @@
 """Data sets: CIFAR-100, CIFAR-10 and an embedded one, as uint8 images with labels.
 
-`load_dataset` finds, verifies and reads; `NORMALIZATIONS` and `split_indices` prepare them for training.
+`load_dataset` locates, verifies and reads them; `NORMALIZATIONS` and `split_indices` prepare them for training.
 `python -m fastmlp.data` fetches a set and prints its tables. Names are imported on first use, as in `fastmlp` itself.
 """
 

@@ -3,52 +3,38 @@
 if __name__ == "__main__":  # before all other imports, which take a while
     from fastmlp.cli import program
 
-    program.begin()
+    program.run("fastmlp.data.__main__")
 
-import argparse
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from fastmlp import signals
 from fastmlp.cli.parser import Parser, mirror, place, whole
+from fastmlp.cli.shell import Call, Door, Work
 from fastmlp.data import DATASET_NAMES, cache_dir
 from fastmlp.data.cifar import LAYOUTS, REPORT_IMAGE, TITLES
-from fastmlp.terminal import ERRORS, refused
 from fastmlp.text import plain, visible
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from fastmlp.data import Progress
 
 _EXAMPLES = """examples:
-  python -m fastmlp.data fetch cifar100                      into the cache, where training finds it
-  python -m fastmlp.data fetch cifar100 --mirror URL         from another host: cs.toronto.edu is slow at times
-  python -m fastmlp.data fetch cifar10 --data-dir data       into a folder of your own
-  python -m fastmlp.data describe                            CIFAR-100 if it is there, else the embedded set
-  python -m fastmlp.data describe --data-dir data --labels fine
+  %(prog)s fetch cifar100                      into the cache, where training finds it
+  %(prog)s fetch cifar100 --mirror URL         from another host: cs.toronto.edu is slow at times
+  %(prog)s fetch cifar10 --data-dir data       into a folder of your own
+  %(prog)s describe                            CIFAR-100 if it is there, else the embedded set
+  %(prog)s describe --data-dir data --labels fine
 
 A fetch that was cut goes on where it stopped when you run it again. The archive is checked against its published
 checksum and is read as it is: there is no need to extract it, though an extracted folder loads faster.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 after an error, 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except ERRORS as error:
-        return refused(error)
-    except KeyboardInterrupt as error:
-        stopped = signals.told(signals.signum_of(error))
-        print(f"{stopped} A download goes on from here when the same command is run again.", file=sys.stderr)
-        return signals.status_of(error)
-    return 0
-
-
-def _parser() -> Parser:
+def _parser(prog: str) -> Parser:
     parser = Parser(
-        prog="python -m fastmlp.data",
+        prog=prog,
         description="Fetch the data sets that fastmlp trains on, and describe them in Markdown tables.",
         epilog=_EXAMPLES,
     )
@@ -64,7 +50,7 @@ def _parser() -> Parser:
     command.add_argument(
         "--form", choices=("binary", "python"), default="binary", help="which published archive (default: %(default)s)"
     )
-    command.set_defaults(run=_fetch)
+    command.set_defaults(load=_load_fetch, go_on=" A download goes on from here when the same command is run again.")
 
     command = commands.add_parser("describe", help="print counts by split and class, and one image's statistics")
     command.add_argument(
@@ -83,53 +69,56 @@ def _parser() -> Parser:
         metavar="N",
         help=f"training image for the statistics (default: {REPORT_IMAGE}, the report's, for CIFAR-100; else 0)",
     )
-    command.set_defaults(run=_describe)
+    command.set_defaults(load=_load_describe, go_on="")
     return parser
 
 
-def _fetch(options: argparse.Namespace) -> None:
-    from rich.console import Console
+def _load_fetch(_: Call) -> Work:
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
 
     from fastmlp.data import load
 
-    layout = next(one for one in LAYOUTS if (one.dataset, one.form) == (options.name, options.form))
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Bar(TextColumn("{task.description}"), *columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(layout.archive.name, total=layout.archive.size)
+    def fetch(options: Namespace, console: "Console") -> int:
+        layout = next(one for one in LAYOUTS if (one.dataset, one.form) == (options.name, options.form))
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with Bar(TextColumn("{task.description}"), *columns, console=console) as bar:
+            task = bar.add_task(layout.archive.name, total=layout.archive.size)
 
-        def show(progress: "Progress") -> None:
-            bar.update(task, completed=progress.done)
-            if progress.note:
-                bar.console.print(plain(progress.note))
+            def show(progress: "Progress") -> None:
+                bar.update(task, completed=progress.done)
+                if progress.note:
+                    bar.console.print(plain(progress.note))
 
-        with signals.raised():  # all is loaded, in which it could be lost
             path = load.fetch(layout, options.data_dir, mirror=options.mirror, on_progress=show)
-    print(f"{TITLES[options.name]} is in {visible(str(path))}, checksum verified.")
+        print(f"{TITLES[options.name]} is in {visible(str(path))}, checksum verified.")
+        return 0
+
+    return fetch
 
 
-def _describe(options: argparse.Namespace) -> None:
-    print(f"Reading the data set {options.dataset}.", file=sys.stderr, flush=True)  # before numpy loads
+def _load_describe(call: Call) -> Work:
+    print(f"Reading the data set {call.args.dataset}.", file=sys.stderr, flush=True)  # before numpy loads
     from fastmlp.data import load_dataset
     from fastmlp.data.tables import class_table, split_table, statistics_table
 
-    # Describing never starts a download: that is what fetch is for.
-    dataset = load_dataset(options.dataset, options.data_dir, download=False)
-    if dataset.notice:
-        print(visible(dataset.notice), file=sys.stderr)
-    kind = options.labels or ("coarse" if "coarse" in dataset.label_names else "fine")
-    image = options.image if options.image is not None else REPORT_IMAGE if dataset.name == "cifar100" else 0
-    parts = (
-        visible(f"Data set: {dataset.name} ({dataset.source}), fingerprint {dataset.fingerprint}"),
-        f"Images by split\n\n{split_table(dataset).markdown()}",
-        f"Images by {kind} class\n\n{class_table(dataset, kind).markdown()}",
-        f"One image before and after normalisation\n\n{statistics_table(dataset, image).markdown()}",
-    )
-    print("\n\n".join(part.rstrip() for part in parts))
+    def describe(options: Namespace, _: "Console") -> int:
+        # Describing never starts a download: that is what fetch is for.
+        dataset = load_dataset(options.dataset, options.data_dir, download=False)
+        if dataset.notice:
+            print(visible(dataset.notice), file=sys.stderr)
+        kind = options.labels or ("coarse" if "coarse" in dataset.label_names else "fine")
+        image = options.image if options.image is not None else REPORT_IMAGE if dataset.name == "cifar100" else 0
+        parts = (
+            visible(f"Data set: {dataset.name} ({dataset.source}), fingerprint {dataset.fingerprint}"),
+            f"Images by split\n\n{split_table(dataset).markdown()}",
+            f"Images by {kind} class\n\n{class_table(dataset, kind).markdown()}",
+            f"One image before and after normalisation\n\n{statistics_table(dataset, image).markdown()}",
+        )
+        print("\n\n".join(part.rstrip() for part in parts))
+        return 0
+
+    return describe
 
 
-if __name__ == "__main__":
-    from fastmlp.cli import program
-
-    program.end(main)
+main = Door("data", _parser, lambda _: "", lambda call: call.args.load(call), go_on=lambda call: call.args.go_on)

@@ -1,4 +1,4 @@
-"""The one shape in which every data set reaches training."""
+"""The record in which every data set reaches training."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels of one data set, split into training and test part as published.
+    """Images and labels of one data set, in a training and a test part as published.
 
-    Images are uint8 of shape (M, 3072): 1024 red, 1024 green, then 1024 blue bytes, each plane 32 x 32, row by row.
-    Labels are int64 of shape (M,), one array for each kind of label: "fine" always, "coarse" where the set has it.
+    train_images, test_images : (M, 3072) uint8: 1024 red, 1024 green, then 1024 blue bytes, each plane 32 x 32, row by
+        row; the M of either part
+    train_labels, test_labels : by kind of label, (M,) int64; "fine" always, "coarse" where the set has it
     """
 
     name: str
@@ -28,11 +29,11 @@ class Dataset:
     source: str
     """Where the data came from, in words, without a path."""
     notice: str = ""
-    """What the user should be told about this choice of data, one line; empty when it is what they asked for."""
+    """One line for the user where this is not the data set that they asked for; else empty."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with any pixel or label; the same for every form of one set."""
+        """Hash of all pixels and labels, sixteen hexadecimal digits; the same for every published form of one set."""
         digest = hashlib.sha256()
         for images, labels in ((self.train_images, self.train_labels), (self.test_images, self.test_labels)):
             digest.update(repr(images.shape).encode())

@@ -1,4 +1,4 @@
-"""From verified bytes to images and labels, for the binary and the python form."""
+"""The decoders of CIFAR's binary and python form: from the bytes of files to images and labels."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,9 +18,11 @@ Split = tuple[NDArray[np.uint8], dict[str, NDArray[np.int64]]]
 
 
 def decode(layout: Layout, raw: Raw, source: str) -> Dataset:
-    """Build the data set from the bytes of its files.
+    """Return the data set that these files hold.
 
-    Raises DataError when a file does not hold what the layout says: length, shape, labels out of range, class names.
+    raw : by file name, its bytes, flat uint8; source : where they came from, for `Dataset.source`
+
+    Raises DataError where a file does not hold what the layout says: length, shape, labels in range, class names.
     """
     read_split, read_names = _FORMS[layout.form]
     train_images, train_labels = _joined(layout, [read_split(layout, spec, raw[spec.name]) for spec in layout.train])

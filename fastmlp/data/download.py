@@ -1,4 +1,4 @@
-"""One file over HTTP, made for slow hosts and cut connections: resumed, verified, and only then given its name."""
+"""The download of one file over HTTP from slow hosts: resumed after a cut, verified, and only then given its name."""
 
 import http.client
 import re
@@ -33,12 +33,16 @@ def download_file(
     pauses: Sequence[float] = PAUSES,
     timeout: float = 30.0,
 ) -> Path:
-    """Download `base_url/spec.name` into `folder` and return its path; a file already there and whole is kept.
+    """Download `base_url/spec.name` into `folder` and return its path; a whole file of that name is kept as it is.
 
-    The bytes go to `<name>.part`, which a later call goes on with (HTTP Range), and take their name only once length
-    and checksum are those of `spec`, which must state its size. Of several that fetch it into one folder, one does and
-    the others wait for it. A connection counts as lost after `timeout` seconds of silence. Raises DownloadError, naming
-    the cause and what to do; ConfigError for an address that cannot be asked.
+    The bytes go to `<name>.part`, which a later call continues (HTTP Range). It is renamed once length and checksum are
+    those of `spec`, which must state its size. Of several processes that fetch it into one folder, one does and the
+    others wait for it.
+
+    pauses : seconds to wait after the first, second, ... attempt in a row that brought nothing; one more ends it
+    timeout : seconds of silence after which a connection counts as lost
+
+    Raises DownloadError, naming the cause and what to do; ConfigError for an address that is no web folder.
     """
     if wrong := wrong_address(base_url):
         raise ConfigError(f"--mirror {wrong}")
@@ -78,7 +82,7 @@ def _fetch(transfer: "_Transfer", pauses: Sequence[float]) -> None:
 
 
 def _fault(spec: FileSpec, path: Path) -> str:
-    """Say what is wrong with the file at `path`; empty when it is the published one."""
+    """Return how the file at `path` differs from the published one, as a sentence; empty where it does not."""
     try:
         with opened(path) as file:
             check_size(spec, str(path), path.stat().st_size, "")
@@ -89,11 +93,11 @@ def _fault(spec: FileSpec, path: Path) -> str:
 
 
 class _CutError(Exception):
-    """The connection ended early; what arrived is kept and another attempt may go on from there."""
+    """The connection ended early; the bytes that arrived are kept, and another attempt may continue after them."""
 
 
 class _Transfer:
-    """The part file, the requests that fill it, and the news about them."""
+    """One download: its part file, the requests that fill it, and the reports on its progress."""
 
     def __init__(self, spec: FileSpec, total: int, url: str, part: Part, meter: Meter, timeout: float) -> None:
         self.spec, self.total, self.part, self.meter, self.timeout = spec, total, part, meter, timeout
@@ -106,15 +110,15 @@ class _Transfer:
         return self.part.size
 
     def fault(self) -> str:
-        """Say what is wrong with the part file; empty when it is the published one."""
+        """Return how the part file differs from the published one, as a sentence; empty where it does not."""
         return _fault(self.spec, self.part.path)
 
     def tell(self, note: str = "") -> None:
-        """Report how the part file stands."""
+        """Report the length of the part file, and a note with it."""
         self.meter.report(self.have, note)
 
     def make_room(self) -> None:
-        """Check that the rest fits."""
+        """Check that the disk has room for the rest; DownloadError where it has not."""
         folder = self.part.path.parent
         free, rest = shutil.disk_usage(folder).free, self.total - self.have
         if free < rest:
@@ -124,7 +128,7 @@ class _Transfer:
             )
 
     def discard(self, why: str) -> None:
-        """Empty the part file and say why."""
+        """Empty the part file and report why."""
         self.part.clear()
         self.tell(f"{why} The part is discarded.")
 
@@ -178,7 +182,7 @@ class _Transfer:
         raise _CutError(f"the host answers {code} {reason}")
 
     def _start(self, response: http.client.HTTPResponse, have: int) -> int:
-        """Check what the host is about to send; return how many of its first bytes are here already."""
+        """Check length and range that the host announces; return how many of its first bytes the part file has."""
         start, total = 0, response.headers.get("Content-Length")
         if response.status == http.client.PARTIAL_CONTENT:
             stated = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))

@@ -1,4 +1,4 @@
-"""The embedded data set: drawn images, for machines without CIFAR.
+"""The embedded data set: images drawn by a fixed algorithm, for machines without CIFAR.
 
 100 classes in 20 superclasses, 32 x 32 in colour. A superclass is one of five shapes with one of four textures, and has
 a tint of object and background; each of its classes shifts the tint and has its own size and width of stripe. Every
@@ -47,7 +47,7 @@ CLASSES = [f"{name} {number}" for name in SUPERCLASSES for number in range(1, CL
 
 
 def embedded_dataset(notice: str = "") -> Dataset:
-    """Draw the embedded data set: 4,000 training and 1,000 test images, as many of each class; the same every time."""
+    """Draw the embedded data set, always the same: 4,000 training and 1,000 test images, as many of each class."""
     count = len(CLASSES) * (TRAIN_PER_CLASS + TEST_PER_CLASS)
     order = np.argsort(_bits(0, 0, count), kind="stable")
     fine, rank = order % len(CLASSES), order // len(CLASSES)
@@ -68,7 +68,7 @@ def embedded_dataset(notice: str = "") -> Dataset:
 
 
 def _bits(stream: int, start: int, count: int) -> NDArray[np.uint64]:
-    """Return 64 random bits for each of `count` counters from `start` on: the splitmix64 hash."""
+    """Return 64 random bits (count,) for each of the counters from `start` on: their splitmix64 hash."""
     z = np.arange(start, start + count, dtype=np.uint64) + np.uint64(stream << 32)
     z *= np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -77,7 +77,7 @@ def _bits(stream: int, start: int, count: int) -> NDArray[np.uint64]:
 
 
 def _uniform(stream: int, low: int, high: int, *shape: int) -> Ints:
-    """Return random integers from `low` to `high`, both included."""
+    """Return random int32 of this shape, from `low` to `high`, both included."""
     raw = _bits(stream, 0, int(np.prod(shape))) >> np.uint64(32)
     scaled = (raw * np.uint64(high - low + 1)) >> np.uint64(32)
     return (scaled.astype(np.int32) + np.int32(low)).reshape(shape)

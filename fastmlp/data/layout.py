@@ -1,4 +1,4 @@
-"""How a published data set lies on disk, as plain values, and the check of one file against them."""
+"""The files of a published data set, as a table of names, sizes and checksums, and the check of a file against it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from fastmlp.errors import DataError
 
 @dataclass(frozen=True)
 class FileSpec:
-    """One published file: its name inside the folder, and what is known of its content."""
+    """One published file: its name inside the folder and, where published, its size and checksum."""
 
     name: str
     size: int | None = None
@@ -47,17 +47,20 @@ class Layout:
 
     @property
     def files(self) -> tuple[FileSpec, ...]:
-        """All files that are read."""
+        """All files of the folder that are read."""
         return self.train + self.test + self.names
 
 
-# The largest published file has 155 MB, and class names take a thousandth of a megabyte: one of unknown length above
-# these is none of them.
+# Bytes. The largest published file has 155 MB, and class names take a thousandth of a megabyte: a file of unknown
+# length that has more is none of them.
 LARGEST, LARGEST_NAMES = 200_000_000, 1 << 20
 
 
 def check_member(layout: Layout, spec: FileSpec, where: str, size: int, advice: str) -> None:
-    """Raise DataError unless `size` bytes is what is published for a file of the layout, or may be."""
+    """Raise DataError unless a file has its published size, or a possible one where none is published; in bytes.
+
+    where : names the file in the message; advice : what to do, its last sentence
+    """
     most = LARGEST_NAMES if spec in layout.names else LARGEST
     if spec.size is None and size > most:
         raise DataError(f"{where} claims {size:,} bytes, more than any published file; {most:,} are allowed. {advice}")
@@ -65,20 +68,20 @@ def check_member(layout: Layout, spec: FileSpec, where: str, size: int, advice: 
 
 
 def check_size(spec: FileSpec, where: str, size: int, advice: str) -> None:
-    """Raise DataError unless `size` bytes is what is published for the file."""
+    """Raise DataError unless a file has its published size in bytes, if one is published; see `check_member`."""
     if spec.size is not None and size != spec.size:
         fault = "it was cut short" if size < spec.size else "it is another file"
         raise DataError(f"{where} has {size:,} bytes, expected {spec.size:,}: {fault}. {advice}")
 
 
 def check_digest(spec: FileSpec, where: str, content: BufferedReader | memoryview, advice: str) -> None:
-    """Raise DataError unless the content has the published checksum."""
+    """Raise DataError unless the content has the published checksum, if one is published; see `check_member`."""
     if spec.digest is None:
         return
     algorithm, expected = spec.digest.split(":")
     if isinstance(content, memoryview):
-        found = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
+        actual = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
     else:
-        found = hashlib.file_digest(content, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-    if found != expected:
-        raise DataError(f"{where} is altered: its {algorithm.upper()} is {found}, expected {expected}. {advice}")
+        actual = hashlib.file_digest(content, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    if actual != expected:
+        raise DataError(f"{where} is altered: its {algorithm.upper()} is {actual}, expected {expected}. {advice}")

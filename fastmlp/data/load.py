@@ -1,4 +1,4 @@
-"""Finding a data set on disk, or fetching it, or falling back on the embedded one."""
+"""Loading a data set by its name: from disk, by a download, or the embedded one in place of CIFAR-100."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,12 +26,13 @@ def load_dataset(
 ) -> Dataset:
     """Load a data set by name, verified against its published checksums.
 
-    data_dir : where it lies, there and nowhere else: a folder with the extracted folder or the archive, of the binary
-        or the python form, or one of these two itself. Nothing is ever written there
-    name : "auto" is CIFAR-100 in `data_dir`. Without `data_dir` the place is `cache_dir()`, and where CIFAR-100 is not
-        there, "auto" is the embedded set, whose `notice` then says so
-    download : whether what is missing is downloaded into the cache; by default that is so for a set asked for by its
-        own name and not for "auto"
+    name : one of `DATASET_NAMES`. "auto" is CIFAR-100; where `data_dir` is None and the cache has none, it is the
+        embedded set, whose `notice` then says so
+    data_dir : the only place that is looked at: a folder with the extracted folder or the archive, of the binary or the
+        python form, or one of these two itself. Nothing is ever written there. None: `cache_dir()`
+    mirror : web folder that holds the archive, instead of the public host
+    download : whether a missing set is downloaded into the cache; None: unless `name` is "auto"
+    on_progress(progress) : called a few times a second during a download
 
     Raises ConfigError for an unknown name, MissingDataError, DataError for a damaged file, DownloadError.
     """
@@ -50,8 +51,8 @@ def load_dataset(
     known = [layout for layout in layouts if layout.dataset == wanted]
     if data_dir is not None:
         return _read_given(given_folder(data_dir), known, layouts)
-    if found := _find_in_cache(known):
-        return _read(*found)
+    if form := _find_in_cache(known):
+        return _read(*form)
     if name != "auto" if download is None else download:
         return _read(known[0], fetch(known[0], mirror=mirror, on_progress=on_progress))
     looked = cache_dir() or "a cache (there is no HOME for one)"
@@ -67,34 +68,34 @@ def load_dataset(
 
 
 def given_folder(data_dir: str | Path) -> Path:
-    """Return the path that a user gave, `~` made the user's own folder; ConfigError for one that is none."""
+    """Return a user's path with `~` expanded to the home folder; ConfigError where it is empty or has no such home."""
     try:
         if str(data_dir):
             return Path(data_dir).expanduser()
-        error: Exception | str = "it is empty"
-    except RuntimeError as found:
-        error = found
-    raise ConfigError(f"--data-dir is {str(data_dir)!r}, no folder: {error}. Give the folder in which the data lie.")
+        reason: Exception | str = "it is empty"
+    except RuntimeError as error:
+        reason = error
+    raise ConfigError(f"--data-dir is {str(data_dir)!r}, no folder: {reason}. Give the folder in which the data lie.")
 
 
 def _read_given(place: Path, known: list[Layout], every: list[Layout]) -> Dataset:
-    """Read what lies in the place that a user named; MissingDataError says what was looked for, and what to do."""
+    """Read the data set in a user's folder or file; MissingDataError says what was looked for, and what to do."""
     try:
-        if found := _find(place, known):
-            return _read(*found)
+        if form := _find(place, known):
+            return _read(*form)
         other = _find(place, every)
-        there = "It is a file, and none of these." if place.is_file() else "" if place.exists() else "It is not there."
+        state = "It is a file, and none of these." if place.is_file() else "" if place.exists() else "It is not there."
         cut = [one for one in known if (place / f"{one.archive.name}.part").exists()]
     except OSError as error:
         raise _unreadable(error, place) from error
     forms = " or ".join(f"{layout.folder}/ or {layout.archive.name}" for layout in known)
-    told = [f"--data-dir {place} does not hold {TITLES[known[0].dataset]}; looked for there: {forms}."]
-    told += [there] if there else []
-    told += ["A download into it was cut; fetching goes on from there."] if cut else []
-    told += [f"It holds {TITLES[other[0].dataset]}: --dataset {other[0].dataset} takes that."] if other else []
+    sentences = [f"--data-dir {place} does not hold {TITLES[known[0].dataset]}; looked for there: {forms}."]
+    sentences += [state] if state else []
+    sentences += ["A download into it was cut; fetching goes on from there."] if cut else []
+    sentences += [f"It holds {TITLES[other[0].dataset]}: --dataset {other[0].dataset} takes that."] if other else []
     folder = place.parent if place.is_file() else place
-    told += [f"Correct --data-dir, or fetch the data: {fetch_command((cut or known)[0], folder)}"]
-    raise MissingDataError(" ".join(told))
+    sentences += [f"Correct --data-dir, or fetch the data: {fetch_command((cut or known)[0], folder)}"]
+    raise MissingDataError(" ".join(sentences))
 
 
 def fetch(
@@ -104,10 +105,10 @@ def fetch(
     mirror: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Path:
-    """Download the layout's archive into `data_dir` or the cache, going on where an earlier attempt stopped.
+    """Download the layout's archive into `data_dir` or the cache, continuing where an earlier attempt stopped.
 
-    Returns the path of the archive, verified; nothing is downloaded when it is already there and whole. Raises
-    DownloadError, and ConfigError where there is no cache.
+    Returns the path of the verified archive; one that is whole is not downloaded again. Raises DownloadError, and
+    ConfigError where the user has no folder for a cache.
     """
     folder = given_folder(data_dir) if data_dir is not None else cache_dir()
     if folder is None:
@@ -116,7 +117,7 @@ def fetch(
 
 
 def _find_in_cache(layouts: list[Layout]) -> tuple[Layout, Path] | None:
-    """Return what `_find` finds in the cache: nothing where that cannot be entered, as in another user's home."""
+    """Return the form of `_find` in the cache; None also where that cannot be entered, as in another user's home."""
     cache = cache_dir()
     try:
         return _find(cache, layouts) if cache else None
@@ -125,7 +126,10 @@ def _find_in_cache(layouts: list[Layout]) -> tuple[Layout, Path] | None:
 
 
 def _find(place: Path, layouts: list[Layout]) -> tuple[Layout, Path] | None:
-    """Return the first form that is there and its folder or archive: folders first, they load five times faster."""
+    """Return the first form that a place holds, with its folder or archive: folders first, they load five times faster.
+
+    None where it holds none.
+    """
     for layout in layouts:
         # A folder of the right name counts with any of its files, so that a damaged one is reported, not skipped.
         named = place / layout.folder, place if place.name == layout.folder else None

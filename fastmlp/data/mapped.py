@@ -1,7 +1,7 @@
-"""A data set as files that any number of processes map into memory: the system holds the images once for all.
+"""A data set as files that any number of processes map into memory, so that one copy of the images serves them all.
 
-Who maps them reads them first, block by block, and compares digests: what a power cut or a bad disk made of a file is
-known before a network learns from it. `facts.json` has the digests and one of its own.
+A process reads the files block by block and compares digests before it maps them, so that no network learns from what a
+power cut or a bad disk made of them. `facts.json` holds the digests, and a digest of itself.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _FACTS, _MOST_FACTS = "facts.json", 1 << 22
 
 
 def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
-    """Write the data set into `folder`, unless it is there, and return it as read from there."""
+    """Write the data set into `folder`, unless that holds it already, and return it as mapped from there."""
     try:
         return read_mapped(folder, dataset.fingerprint)
     except DataError:
@@ -52,7 +52,7 @@ def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
 
 
 def read_mapped(folder: Path, fingerprint: str) -> Dataset:
-    """Return the data set of this fingerprint that was written to `folder`; DataError where there is none, whole."""
+    """Return the data set of this fingerprint in `folder`, mapped; DataError where it is missing or damaged."""
     try:
         document = json_of(read_small(folder / _FACTS, _MOST_FACTS))
         facts = document["facts"]
@@ -82,10 +82,10 @@ def read_mapped(folder: Path, fingerprint: str) -> Dataset:
 def _images(path: Path, digests: list[str]) -> np.ndarray:
     with opened(path) as file:
         file.seek(read_header(file, path.stat().st_size).at)
-        found = _digests(iter(lambda: file.read(_BLOCK), b""))
-    if found != digests:
-        wrong = next((i for i, (a, b) in enumerate(zip(found, digests, strict=False)) if a != b), len(found))
-        raise DataError(f"{path.name} is not what was written, in block {wrong} of {len(found)}")
+        actual = _digests(iter(lambda: file.read(_BLOCK), b""))
+    if actual != digests:
+        wrong = next((i for i, (a, b) in enumerate(zip(actual, digests, strict=False)) if a != b), len(actual))
+        raise DataError(f"{path.name} is not what was written, in block {wrong} of {len(actual)}")
     # "c": pages are shared until someone writes, which nobody does; compiled code takes read-only arrays for another
     # type, and would be compiled anew
     return np.asarray(mapped(path, "c"))

@@ -1,4 +1,4 @@
-"""How a download stands, and how fast it goes."""
+"""Progress of a download: bytes, speed and time left, for a callback."""
 
 import time
 from collections import deque
@@ -11,28 +11,24 @@ _INTERVAL = 0.25  # seconds between two reports, at least
 
 @dataclass(frozen=True)
 class Progress:
-    """How a download stands."""
+    """The state of a download of one file."""
 
     name: str
     done: int
     """Bytes on disk, those of earlier attempts included."""
     total: int
+    """Bytes of the whole file."""
     bytes_per_second: float
     """Over the last ten seconds; 0 while nothing has arrived."""
     note: str = ""
-    """Something to tell the user, such as a lost connection; empty for plain progress."""
-
-    @property
-    def seconds_left(self) -> float:
-        """Time left at this speed; infinite while nothing arrives."""
-        return (self.total - self.done) / self.bytes_per_second if self.bytes_per_second else float("inf")
+    """A sentence for the user, as on a lost connection; empty for plain progress."""
 
 
 OnProgress = Callable[[Progress], None]
 
 
 class Meter:
-    """Turns byte counts into `Progress` for a callback."""
+    """Turns counts of bytes into `Progress` and hands it to a callback, if there is one."""
 
     def __init__(self, name: str, total: int, on_progress: OnProgress | None) -> None:
         self.name, self.total, self.on_progress = name, total, on_progress
@@ -40,12 +36,12 @@ class Meter:
         self.last = 0.0
 
     def advance(self, done: int) -> None:
-        """Report `done` bytes, unless the last report is fresh."""
+        """Report `done` bytes, unless the last report was less than a quarter of a second ago."""
         if time.monotonic() - self.last >= _INTERVAL:
             self.report(done)
 
     def report(self, done: int, note: str = "") -> None:
-        """Report `done` bytes, and a note with them."""
+        """Report `done` bytes and a note now."""
         now = self.last = time.monotonic()
         self.recent.append((now, done))
         while now - self.recent[0][0] > _WINDOW:

@@ -1,11 +1,15 @@
-"""The three ways to normalise images: what is subtracted from each image and what it is multiplied by.
+"""The three normalisations of images: mean and 1/std of each image, over all pixels or by channel, or of the data set.
 
-All give `(mean, inv_std)`, one row an image, of shape (M, C): C is 1 or 3 and each column serves D / C neighbouring
-pixels (CIFAR: D = 3072), so one batch kernel applies them all. A constant block of pixels has `inv_std` 1 and so
-becomes zero. Only "dataset" looks at its first two arguments, images and the rows of them to learn from.
+Each is a function (fit_images, fit_rows, images, dtype) -> (mean, inv_std), by which a kernel forms
+(images - mean) * inv_std:
 
-Numpy and the kernels load when one is first used: a command that only tells the names, which are the table's keys,
-need not wait for them.
+    images, fit_images : (M, D) uint8; fit_rows : (N,) int64, the rows of fit_images that "dataset" learns from; the
+        others look at neither
+    mean, inv_std : (M, C) of dtype, in units of a pixel, 0..255: C is 1 or 3, and each column serves D / C neighbouring
+        values (CIFAR: D = 3072). A constant block of pixels has inv_std 1, and so becomes zero
+
+Numpy and the kernels load when one is first used: a command that only lists the names, which are the table's keys, does
+not wait for them.
 """
 
 from __future__ import annotations
@@ -31,17 +35,20 @@ BLOCK = 512 * 3072
 
 
 def image_moments(_fit_images: Images, _fit_rows: Rows, images: Images, dtype: DTypeLike) -> Moments:
-    """Each image by its own mean and standard deviation over all its pixels: (M, 1)."""
+    """Return mean and 1/std of each of the images (M, D) over all its pixels, (M, 1) of dtype each."""
     return _own_moments(images, 1, dtype)
 
 
 def channel_moments(_fit_images: Images, _fit_rows: Rows, images: Images, dtype: DTypeLike) -> Moments:
-    """Each colour plane of each image by its own mean and deviation: (M, 3)."""
+    """Return mean and 1/std of each colour plane of each of the images (M, D), (M, 3) of dtype each."""
     return _own_moments(images, 3, dtype)
 
 
 def dataset_moments(fit_images: Images, fit_rows: Rows, images: Images, dtype: DTypeLike) -> Moments:
-    """Each colour plane by its mean and deviation over `fit_images[fit_rows]`, the training part; all rows equal."""
+    """Return mean and 1/std of each colour plane over all of fit_images[fit_rows], (M, 3) of dtype each.
+
+    All M rows, one for each of `images`, are the same. Raises DataError where D is not a multiple of three.
+    """
     import numpy as np
 
     if fit_images.shape[1] % 3 or fit_images.shape[1] == 0:
@@ -74,7 +81,7 @@ def _own_moments(images: Images, channels: int, dtype: DTypeLike) -> Moments:
 
 
 def _channel_sums(images: Images, rows: Rows) -> tuple[list[int], list[int]]:
-    """Sum of pixels and of their squares, a colour channel each, as Python integers."""
+    """Return the sums of pixels and of their squares over images[rows], by colour channel, as Python integers."""
     import numpy as np
 
     totals, squares = [0, 0, 0], [0, 0, 0]

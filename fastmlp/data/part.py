@@ -1,7 +1,6 @@
-"""The part of a download that is there: a file of a known name, so that a later one goes on with it.
+"""The file of an unfinished download, under a fixed name, so that a later attempt can continue it.
 
-As the name is known, someone else may have put something there: only a regular file of this user is written to, by no
-link.
+As others know the name too, only a regular file of this user, with no other name, is written to, and no link followed.
 """
 
 import os
@@ -24,10 +23,12 @@ _FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CL
 
 
 class Part:
-    """A context in which the file is open, and locked where that can be; it is there no more where it stays empty.
+    """A context manager that opens and locks the file at `path`, and removes it at the end where it is empty.
 
-    waits() : called before it waits for another process that has it. OSError where it cannot be written, DownloadError
-    where something else is in its place.
+    waits() : called before it waits for another process that has locked the file
+
+    Raises OSError where it cannot be written, DownloadError where something else has its name. Without locks where the
+    file system has none.
     """
 
     def __init__(self, path: Path, waits: Callable[[], None]) -> None:
@@ -59,13 +60,13 @@ class Part:
                 break
             except FileNotFoundError:  # another process has just given it its name, or removed it
                 continue
-        found = os.fstat(descriptor)
+        status = os.fstat(descriptor)
         try:
-            if not stat.S_ISREG(found.st_mode):
+            if not stat.S_ISREG(status.st_mode):
                 raise self._odd("no file")
-            if os.name == "posix" and found.st_uid != os.geteuid():
+            if os.name == "posix" and status.st_uid != os.geteuid():
                 raise self._odd("another user's")
-            if found.st_nlink > 1:
+            if status.st_nlink > 1:
                 raise self._odd("a file that has other names too")
         except DownloadError:
             os.close(descriptor)
@@ -78,7 +79,7 @@ class Part:
         )
 
     def _lock(self) -> bool:
-        """Wait for the lock; return whether the file is still there under its name."""
+        """Wait for the lock; return whether the file still has its name."""
         if fcntl is not None:
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,11 +98,11 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Bytes in it."""
+        """Bytes in the file."""
         return os.fstat(self._descriptor).st_size
 
     def write(self, block: bytes, at: int) -> int:
-        """Write at a place, and return how many bytes that were."""
+        """Write a block of bytes from offset `at` on; return its length."""
         os.lseek(self._descriptor, at, os.SEEK_SET)
         rest = memoryview(block)
         while rest:
@@ -109,11 +110,11 @@ class Part:
         return len(block)
 
     def clear(self) -> None:
-        """Throw away what it holds."""
+        """Empty the file."""
         os.ftruncate(self._descriptor, 0)
 
     def become(self, target: Path) -> None:
-        """Take the whole file's name once all is on the disk: a power cut must leave no empty file of that name."""
+        """Rename the file to `target` once all of it is on the disk, so that a power cut leaves no empty target."""
         os.fsync(self._descriptor)
         if os.name == "nt":  # which renames no open file
             self._close()

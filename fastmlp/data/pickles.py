@@ -20,7 +20,9 @@ from fastmlp.errors import DataError
 def load_plain(content: NDArray[np.uint8], where: str) -> dict[str, Any]:
     """Read a pickled dict of plain containers and uint8 arrays; keys come back as str, other strings as bytes.
 
-    Raises DataError when the file asks for anything else, or is no such pickle; `where` names it in the message.
+    content : the bytes of the file, flat uint8; where : its name for the message
+
+    Raises DataError when the file asks for anything else, or is no such pickle.
     """
     try:
         value = _PlainUnpickler(io.BytesIO(content.data), encoding="bytes").load()

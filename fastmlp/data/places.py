@@ -1,4 +1,4 @@
-"""The names of the data sets, and the folder where they are kept: what a command knows before it reads one."""
+"""Names of data sets, the folder for downloads, and checks of web addresses: all that needs no data to be loaded."""
 
 import os
 import re
@@ -12,9 +12,9 @@ DATASET_NAMES = ("auto", *TITLES, "embedded")
 
 
 def cache_dir() -> Path | None:
-    """Return the folder for downloads: XDG_CACHE_HOME, else the platform's usual one, then `fastmlp` in it.
+    """Return the folder for downloads: `fastmlp` in XDG_CACHE_HOME, else in the platform's folder for caches.
 
-    None where there is neither a HOME nor a home in the system's table of users.
+    None where the user has neither a HOME nor a home in the system's table of users.
     """
     if (xdg := os.environ.get("XDG_CACHE_HOME")) and Path(xdg).is_absolute():
         return Path(xdg) / "fastmlp"
@@ -32,7 +32,7 @@ def cache_dir() -> Path | None:
 
 
 def wrong_address(url: str) -> str:
-    """Return what is wrong with the address of a web folder, without its password; nothing for one that may be."""
+    """Return what is wrong with the address of a web folder, without its password; empty for an allowed one."""
     if not url.startswith(("http://", "https://")):
         fault = "is no web address; it must begin with https:// or http://"
     elif not re.fullmatch(r"[!-~]+", url):
@@ -49,7 +49,7 @@ def wrong_address(url: str) -> str:
 
 
 def wrong_host(url: str) -> str:
-    """Return why an address names no host that could be asked; nothing where it does."""
+    """Return why an address has no valid host; empty where it has one."""
     try:
         parts = urlsplit(url)
         if not parts.hostname or parts.port == 0:
@@ -61,5 +61,5 @@ def wrong_host(url: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """Return a text, as a command line, in which no address has a name and a password."""
+    """Return a text with the name and password of each web address in it replaced by `***`."""
     return re.sub("://.*@", "://***@", text, flags=re.DOTALL)

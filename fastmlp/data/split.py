@@ -1,4 +1,4 @@
-"""The seeded split of the training set."""
+"""The random split of a training set into training and validation part."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,10 +7,10 @@ from fastmlp.errors import ConfigError
 
 
 def split_indices(n: int, fraction: float, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Shuffle `n` images and set `fraction` of them aside for validation.
+    """Shuffle the row numbers of `n` images and set `fraction` of them aside for validation.
 
-    Returns (train_index, validation_index), both int64, disjoint, together a permutation of 0..n-1; the validation
-    part has `round(n * fraction)` entries. Raises ConfigError when either part would be empty.
+    Returns (train_index, validation_index), int64 of shapes (n - V,) and (V,) for V = round(n * fraction): disjoint,
+    together a permutation of 0..n-1. Raises ConfigError when either part would be empty.
     """
     held_out = round(n * fraction)
     if not 0 < held_out < n:

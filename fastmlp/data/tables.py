@@ -1,4 +1,4 @@
-"""The report's descriptive figures as tables: counts by split and class, one image's statistics."""
+"""Tables that describe a data set: images by split and by class, mean and standard deviation of one image."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from fastmlp.table import Table
 
 
 def split_table(dataset: Dataset) -> Table:
-    """Return images and share of each split, as in the report's Figure 2."""
+    """Return a table of the images in each split, and their share of all (the report's Figure 2)."""
     train, test = len(dataset.train_images), len(dataset.test_images)
     rows = [[name, f"{n:,}", f"{n / (train + test):.2%}"] for name, n in (("training", train), ("test", test))]
     rows.append(["total", f"{train + test:,}", "100.00%"])
@@ -17,7 +17,7 @@ def split_table(dataset: Dataset) -> Table:
 
 
 def class_table(dataset: Dataset, kind: str) -> Table:
-    """Return images of each class in both splits, as in the report's Figures 3 to 5; `kind` is "coarse" or "fine"."""
+    """Return a table of the images of each class by split (the report's Figures 3 to 5); kind : "coarse" or "fine"."""
     if kind not in dataset.label_names:
         raise ConfigError(f"{dataset.name} has no {kind} labels; choose one of {', '.join(dataset.label_names)}.")
     names = dataset.label_names[kind]
@@ -28,7 +28,10 @@ def class_table(dataset: Dataset, kind: str) -> Table:
 
 
 def statistics_table(dataset: Dataset, index: int) -> Table:
-    """Return mean and standard deviation of one training image before and after each normalisation (Figure 6)."""
+    """Return a table of mean and standard deviation of a training image, before and after each normalisation.
+
+    As the report's Figure 6: over the whole image and by colour; before, in units of a pixel, 0..255.
+    """
     if not 0 <= index < len(dataset.train_images):
         raise ConfigError(f"There is no training image {index}; choose one of 0..{len(dataset.train_images) - 1}.")
     image = dataset.train_images[index : index + 1]

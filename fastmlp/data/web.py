@@ -1,4 +1,4 @@
-"""Requests for a download: whom to ask, with whose password, and to whom an answer may send on."""
+"""HTTP requests for a download: byte ranges, passwords, proxies, and which redirections are followed."""
 
 import base64
 import urllib.request
@@ -13,12 +13,12 @@ _MOST_LETTERS = 200  # of what a host says, in a message
 
 
 def shown(url: str) -> str:
-    """Return an address as messages have it: without name and password."""
+    """Return an address without name and password, as it is shown in messages."""
     return urlsplit(url)._replace(netloc=urlsplit(url).netloc.rpartition("@")[2]).geturl()
 
 
 def request_for(url: str, start: int) -> urllib.request.Request:
-    """Return the request for what an address holds from byte `start` on, with the password that the address has."""
+    """Return the request for a file from byte `start` on, with the name and password in its address, if any."""
     request = urllib.request.Request(shown(url), headers={"User-Agent": "fastmlp", "Accept-Encoding": "identity"})  # noqa: S310 - the scheme was checked
     if start:
         request.add_header("Range", f"bytes={start}-")
@@ -30,12 +30,12 @@ def request_for(url: str, start: int) -> urllib.request.Request:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows an answer to web addresses alone, and from https never to http; ten at most, as urllib has it."""
+    """Follows redirections to web addresses alone, and from https never to http; ten at most, as urllib has it."""
 
     def http_error_302(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage
     ) -> Any:
-        """Follow an answer that sends on, and leave no connection open where that is refused."""
+        """Follow a redirection, and close the connection where it is refused."""
         try:
             return super().http_error_302(req, fp, code, msg, headers)
         except ValueError as error:  # where it cannot be parsed
@@ -50,7 +50,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
-        """Return the request for the other address."""
+        """Return the request for the new address; DownloadError where it is not to be followed."""
         old, new = (urlsplit(url).scheme for url in (req.full_url, newurl))
         allowed = ("https",) if old == "https" else ("http", "https")
         if new not in allowed or wrong_host(newurl):
@@ -61,11 +61,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def opener() -> urllib.request.OpenerDirector:
-    """Return what opens requests, by the proxies that the environment names."""
+    """Return an opener of requests that uses the proxies named in the environment."""
     return urllib.request.build_opener(_Redirects)
 
 
-def plain(said: object) -> str:
-    """Return what a host said as one short line, without control characters and passwords."""
-    text = " ".join(without_password(str(said)).split())
+def plain(answer: object) -> str:
+    """Return a host's answer as one short line, without control characters and passwords."""
+    text = " ".join(without_password(str(answer)).split())
     return "".join(letter if letter.isprintable() else "?" for letter in text[:_MOST_LETTERS])

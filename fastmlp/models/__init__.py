@@ -1,1 +1,1 @@
-"""A trained network by itself: in memory, on disk, applied to pictures, and in the forms of other libraries."""
+"""Trained networks: in memory, on disk, applied to pictures, and translated for other libraries."""

@@ -1,7 +1,7 @@
 """Models on disk: `.npz`, a plain zip of numpy arrays and `facts.json`, or `.safetensors`. Neither can hold code.
 
-A file is read back and compared before it takes its name. One that is loaded is refused, before its arrays take any
-memory, unless its facts are known, its arrays are those that they call for, and its size bears them out.
+A file is read back and compared before it takes its name. Before any array of a file is loaded, its facts (all fields
+but the arrays) are checked, and that names, shapes and dtypes of its arrays, and its size, are those of such a network.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ class _Wanted(NamedTuple):
 
 
 def save_model(path: str | Path, model: Model) -> None:
-    """Replace `path`, whose suffix chooses the format, by this model. OutputError where it cannot be written."""
+    """Write a model to `path`, whose suffix chooses the format, in one step. OutputError where it cannot be written."""
     path = Path(path)
     write = _format(path).write
     with replacing(path, path.suffix, "choose another place") as part:
@@ -65,7 +65,7 @@ def save_model(path: str | Path, model: Model) -> None:
 
 
 def load_model(path: str | Path) -> Model:
-    """Return the model that `save_model` wrote; DataError, with the reason, for any other file."""
+    """Return the model in a file of `save_model`; DataError, with the reason, for any other or damaged file."""
     path = Path(path)
     read = _format(path).read
     try:
@@ -104,7 +104,7 @@ def _as_facts(model: Model) -> dict[str, Any]:
 
 
 def _checked(facts: Any) -> dict[str, Any]:
-    """Return the facts where all of them are known and allowed; DataError names the first that is not."""
+    """Return a file's facts, checked: all keys known, all values allowed; DataError names the first that is not."""
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise DataError(f"its facts do not say {FORMAT!r}")
     if facts.get("version") != VERSION:
@@ -138,7 +138,7 @@ def _checked(facts: Any) -> dict[str, Any]:
 
 
 def _wanted(facts: Mapping[str, Any]) -> dict[str, _Wanted]:
-    """Return the arrays that these facts call for."""
+    """Return names, shapes and dtypes of the arrays of a network with these facts."""
     dtype = np.dtype(facts["dtype"])
     wanted = {}
     for i, (d, h) in enumerate(pairwise(facts["layers"]), 1):
@@ -162,7 +162,7 @@ def _model(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
     return model
 
 
-# What a format gives: the facts' text, and a function from the arrays that are wanted to those arrays.
+# What reading a format gives: the facts as JSON, and a function that loads the arrays of these names and shapes.
 _Parts = tuple[bytes, Callable[[dict[str, _Wanted]], dict[str, np.ndarray]]]
 
 
@@ -179,12 +179,12 @@ def _npz(model: Model) -> bytes:
 @contextmanager
 def _read_npz(path: Path) -> Iterator[_Parts]:
     with opened(path) as file, zipfile.ZipFile(file) as archive:
-        there = members(archive, os.fstat(file.fileno()).st_size)
+        infos = members(archive, os.fstat(file.fileno()).st_size)
 
         def arrays(wanted: dict[str, _Wanted]) -> dict[str, np.ndarray]:
-            if set(there) != {_FACTS, *(f"{name}.npy" for name in wanted)}:
-                raise DataError(f"its arrays are not those of its layers: {', '.join(sorted(there)[:9])}")
-            return {name: _read_npy(archive, there[f"{name}.npy"], one) for name, one in wanted.items()}
+            if set(infos) != {_FACTS, *(f"{name}.npy" for name in wanted)}:
+                raise DataError(f"its arrays are not those of its layers: {', '.join(sorted(infos)[:9])}")
+            return {name: _read_npy(archive, infos[f"{name}.npy"], one) for name, one in wanted.items()}
 
         with archive.open(_FACTS) as facts:
             yield facts.read(_MOST_FACTS + 1), arrays
@@ -219,17 +219,17 @@ def _read_safetensors(path: Path) -> Iterator[_Parts]:
 
             def arrays(wanted: dict[str, _Wanted]) -> dict[str, np.ndarray]:
                 letters = {"float32": "F32", "float64": "F64"}
-                there = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-                found = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in there.items()}
-                if found != {name: (one.shape, letters[one.dtype.name]) for name, one in wanted.items()}:
-                    raise DataError(f"its arrays are not those of its layers: {str(found)[:200]}")
+                slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+                kinds = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+                if kinds != {name: (one.shape, letters[one.dtype.name]) for name, one in wanted.items()}:
+                    raise DataError(f"its arrays are not those of its layers: {str(kinds)[:200]}")
                 return {name: file.get_tensor(name) for name in wanted}
 
-            said = file.metadata() or {}
-            facts = said.get(FORMAT, "null").encode()
+            metadata = file.metadata() or {}
+            facts = metadata.get(FORMAT, "null").encode()
             digest = _digest(facts)
             # Weights have a hash of their own; older versions left the facts without one.
-            if not set(said) <= {FORMAT, _DIGEST} or said.get(_DIGEST, digest) != digest:
+            if not set(metadata) <= {FORMAT, _DIGEST} or metadata.get(_DIGEST, digest) != digest:
                 raise DataError("its facts are not those that their hash is of")
             yield facts, arrays
     except SafetensorError as error:

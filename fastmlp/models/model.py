@@ -1,4 +1,4 @@
-"""A trained network with what it needs to predict alone: the normalisation of its inputs, the names of its classes."""
+"""A trained network with all that predictions need: the normalisation of its inputs and the names of its classes."""
 
 import hashlib
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ CHANNELS = {"channel": 3, "dataset": 3}  # planes of which each has moments of i
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What `fastmlp.models.file` saves and loads.
+    """A trained network: its parameters, the normalisation of its inputs, the names of its outputs, and its origin.
 
     layers, activation, precision : as of `fastmlp.MLP`
     parameters : (P,) float32, or float64 for that precision: W1, b1, W2, b2, ..., each weight (D, H) row by row
     normalize : key of `fastmlp.data.NORMALIZATIONS`: the inputs are uint8 images; "none": real numbers, as they are
-    moments : (2, 3), mean and 1/std by channel, for the normalisation "dataset" alone, whose figures are the training
-        images'
+    moments : (2, 3) of the parameters' dtype: mean and 1/std of the training images by channel, for the normalisation
+        "dataset"; None for all others
     class_names : of the outputs, in their order; empty where they have none
-    config, fingerprint : of the run and of the data that it learnt from, None and "" where it was no run
+    config, fingerprint : of the run that trained it, and of its data; None and "" where it was no run
 
     Raises ConfigError for layers, names or parameters that do not fit.
     """
@@ -64,10 +64,12 @@ class Model:
 
     @classmethod
     def of(cls, network: MLP, class_names: Sequence[str] = (), *, normalize: str = AS_THEY_ARE) -> Self:
-        """Return a model of a network as it is now; the weights are copied.
+        """Return a model with a copy of a network's present weights.
 
-        normalize : "none", "image" or "channel", whichever the training images were given with; `fastmlp.train` makes
-        models of the "dataset" kind. Raises ConfigError where the names are not one an output.
+        normalize : "none", "image" or "channel", by which its training images were normalised; models of "dataset" are
+            made by `fastmlp.train` alone
+
+        Raises ConfigError where the names are not one an output.
         """
         names = (class_names,) if isinstance(class_names, str) else tuple(class_names)
         if len(names) not in (0, network.sizes[-1]) or not all(isinstance(name, str) for name in names):
@@ -81,7 +83,7 @@ class Model:
 
     @property
     def weights_sha256(self) -> str:
-        """SHA-256 of the weights, as in a run's result."""
+        """SHA-256 of the parameters' bytes, as in a run's result."""
         return hashlib.sha256(np.ascontiguousarray(self.parameters).data).hexdigest()
 
     def names(self) -> tuple[str, ...]:
@@ -90,17 +92,17 @@ class Model:
 
     def arrays(self) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
         """Return weight (D, H) and bias (H,) of each layer, views of the parameters."""
-        found, at = [], 0
+        pairs, at = [], 0
         for d, h in pairwise(self.layers):
             weight, bias = self.parameters[at : at + d * h].reshape(d, h), self.parameters[at + d * h : at + d * h + h]
-            found.append((weight, bias))
+            pairs.append((weight, bias))
             at += d * h + h
-        return found
+        return pairs
 
     def network(self, *, precision: str | None = None, threads: int | None = None) -> MLP:
-        """Return a network of these weights, to train on or to predict with.
+        """Return a network with a copy of these weights, for training or prediction.
 
-        precision : the model's own where None; threads : all usable cores where None
+        precision : None for the model's; threads : None for all usable cores
         """
         precision = precision or self.precision
         matmul = self.config.matmul if self.config is not None and precision == self.precision else None
@@ -109,9 +111,11 @@ class Model:
         return network
 
     def inputs(self, x: np.ndarray, dtype: np.dtype) -> Input:
-        """Return rows x (M, D) as the network takes them; DataError where they do not fit.
+        """Return rows x (M, D) with their normalisation, in the form that a network of this dtype takes.
 
-        Of an image model, x is uint8, the red, then the green, then the blue plane of each image.
+        x : uint8 for a model of images, the red, then the green, then the blue plane of each; else numbers of any dtype
+
+        Raises DataError for rows of another width or dtype.
         """
         _check.unmasked(x=x)
         x = np.asarray(x)
@@ -130,9 +134,9 @@ class Model:
     def predict_proba(
         self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
     ) -> NDArray[np.floating]:
-        """Return the probability of each class, (M, K), for rows x as `inputs` takes them.
+        """Return the probability of each class, (M, K) float32 or float64, for rows x (M, D) as `inputs` takes them.
 
-        For many calls take `network` and `inputs` yourself: this makes both anew.
+        Each call makes a network anew: for many calls, call `network` once and `predict_proba` of its result.
         """
         network = self.network(precision=precision, threads=threads)
         return network.predict_proba(self.inputs(x, network.dtype))
@@ -140,6 +144,6 @@ class Model:
     def predict_log_proba(
         self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
     ) -> NDArray[np.floating]:
-        """Return the logarithm of `predict_proba`, exact where a probability rounds to 0 or 1; the same arguments."""
+        """Return the logarithms of `predict_proba`, precise also where a probability rounds to 0 or 1."""
         network = self.network(precision=precision, threads=threads)
         return network.predict_log_proba(self.inputs(x, network.dtype))

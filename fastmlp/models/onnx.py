@@ -1,4 +1,4 @@
-"""A model as an ONNX graph, checked against this package's answers, as `python -m fastmlp.export` writes it."""
+"""Models as ONNX graphs, checked against this package's output, as `python -m fastmlp.export` writes them."""
 
 import json
 from argparse import Namespace
@@ -14,6 +14,7 @@ from fastmlp.errors import ConfigError, MissingExtraError, OutputError
 from fastmlp.files import replacing
 from fastmlp.models.file import FORMATS, load_model, save_model
 from fastmlp.models.model import AS_THEY_ARE, Model
+from fastmlp.nn.activations import activation_named
 from fastmlp.nn.precision import byte_layers
 from fastmlp.terminal import Compiling, say
 
@@ -27,11 +28,33 @@ BYTES_BETWEEN_LAYERS = 1e-2
 
 
 class Check(NamedTuple):
-    """How the graph did: rows, largest difference of a probability, share of rows with the same most probable class."""
+    """A graph against its model: rows, largest difference of a probability, share of rows with the same top class."""
 
     rows: int
     difference: float
     agreement: float
+
+
+class Graph:
+    """An ONNX graph in the making: its nodes and its constants, all known by the names of their values."""
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self.dtype, self.nodes, self.constants = dtype, list[Any](), dict[str, Any]()
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add an operator; return the name of its output."""
+        from onnx import helper
+
+        out = f"{kind.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [out], **attributes))
+        return out
+
+    def constant(self, name: str, value: Any, kind: Any = None) -> str:
+        """Add a constant, of the graph's dtype where none is given; return its name."""
+        from onnx import numpy_helper
+
+        self.constants[name] = numpy_helper.from_array(np.asarray(value, kind or self.dtype), name)
+        return name
 
 
 def to_onnx(model: Model) -> Any:
@@ -42,23 +65,13 @@ def to_onnx(model: Model) -> Any:
     """
     try:
         import onnx
-        from onnx import TensorProto, helper, numpy_helper
+        from onnx import TensorProto, helper
     except ImportError as error:
         raise _missing(error) from error
-    dtype = model.parameters.dtype
-    element = TensorProto.DOUBLE if dtype == np.float64 else TensorProto.FLOAT
+    element = TensorProto.DOUBLE if model.parameters.dtype == np.float64 else TensorProto.FLOAT
     images, rounds = model.normalize != AS_THEY_ARE, model.precision == "bfloat16"
-    nodes: list[Any] = []
-    constants: dict[str, Any] = {}
-
-    def node(kind: str, *inputs: str, **attributes: Any) -> str:
-        out = f"{kind.lower()}_{len(nodes)}"
-        nodes.append(helper.make_node(kind, inputs, [out], **attributes))
-        return out
-
-    def constant(name: str, value: Any, kind: Any = dtype) -> str:
-        constants[name] = numpy_helper.from_array(np.asarray(value, kind), name)
-        return name
+    graph = Graph(model.parameters.dtype)
+    node, constant = graph.node, graph.constant
 
     def rounded(x: str) -> str:
         return node("Cast", node("Cast", x, to=TensorProto.BFLOAT16), to=element)
@@ -85,7 +98,7 @@ def to_onnx(model: Model) -> Any:
     h = "inputs"
     if images:
         h = normalized(node("Cast", h, to=element))
-    activation = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu"}.get(model.activation)
+    activation = activation_named(model.activation)
     layers = model.arrays()
     of_bytes = _byte_layers(model)
     for i, (weight, bias) in enumerate(layers, 1):
@@ -100,13 +113,13 @@ def to_onnx(model: Model) -> Any:
                 h = in_bytes(h)
         weights = constant(f"weight_{i}", weight)
         h = node("Gemm", h, weights, constant(f"bias_{i}", bias))
-        if i < len(layers) and activation:
-            h = node(activation, h)
-    nodes.append(helper.make_node("Softmax", [h], ["probabilities"], axis=-1))
+        if i < len(layers):
+            h = activation.onnx(graph, h)
+    graph.nodes.append(helper.make_node("Softmax", [h], ["probabilities"], axis=-1))
     given = helper.make_tensor_value_info("inputs", TensorProto.UINT8 if images else element, ["rows", model.layers[0]])
     found = helper.make_tensor_value_info("probabilities", element, ["rows", model.layers[-1]])
-    graph = helper.make_graph(nodes, "fastmlp", [given], [found], list(constants.values()))
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    whole = helper.make_graph(graph.nodes, "fastmlp", [given], [found], list(graph.constants.values()))
+    proto = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     proto.producer_name, proto.producer_version = "fastmlp", __version__
     config = {} if model.config is None else model.config.to_json()
     about = {"classes": model.names(), "config": config, "weights_sha256": model.weights_sha256}
@@ -120,12 +133,12 @@ def _byte_layers(model: Model) -> list[int]:
 
 
 def tolerance(model: Model) -> float:
-    """Return how far probabilities of the graph may lie from the model's."""
+    """Return the largest allowed difference of the graph's probabilities from the model's."""
     return BYTES_BETWEEN_LAYERS if len(_byte_layers(model)) > 1 else TOLERANCES[model.precision]
 
 
 def check(proto: Any, model: Model, x: np.ndarray) -> Check:
-    """Run the graph on rows x by onnxruntime, and compare with `model.predict_proba`."""
+    """Run the graph on rows x (M, D) by onnxruntime, and compare with `Model.predict_proba`."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -140,7 +153,7 @@ def check(proto: Any, model: Model, x: np.ndarray) -> Check:
 
 
 def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
-    """Replace `path` by the model as ONNX, after a check on rows x.
+    """Write a model as ONNX to `path` in one step, after a check on rows x (M, D) as `Model.inputs` takes them.
 
     Raises OutputError, and writes nothing, where it cannot be written or the difference is above `tolerance(model)`.
     """
@@ -158,7 +171,7 @@ def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
 
 
 def export(args: Namespace, console: Console) -> int:
-    """Write the model that the command's options name in the format that they ask for; return the exit status."""
+    """Run `python -m fastmlp.export` with these options; return its exit status."""
     model = load_model(args.model)
     if args.data_dir is not None and args.out.suffix != ".onnx":
         raise ConfigError("--data-dir has images for the check of an .onnx file; leave it away for other formats.")
@@ -180,7 +193,7 @@ def export(args: Namespace, console: Console) -> int:
 
 
 def _rows(model: Model, data_dir: Path | None) -> tuple[np.ndarray, str]:
-    """Return rows to check the graph on, and what they are."""
+    """Return rows (M, D) to check the graph on, and their source in words."""
     dataset = load_dataset("auto", data_dir)
     if model.normalize != AS_THEY_ARE and dataset.test_images.shape[1] == model.layers[0]:
         return dataset.test_images[:CHECKED], f"test images ({dataset.name})"
@@ -191,7 +204,7 @@ def _rows(model: Model, data_dir: Path | None) -> tuple[np.ndarray, str]:
 
 
 def _int8(weight: np.ndarray) -> np.ndarray:
-    """Return the weights as a product of bytes sees them: whole steps, 127 of which are the column's largest."""
+    """Return the weights (D, H) rounded as in int8 products: to multiples of a 127th of the column's largest."""
     steps = np.abs(weight).max(axis=0) / np.float32(127)
     return np.rint(weight / np.where(steps, steps, 1)) * steps
 

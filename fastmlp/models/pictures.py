@@ -1,4 +1,4 @@
-"""Image files as the rows that a network takes: pictures of any size and kind, and arrays in .npy files."""
+"""Reading image files, of any size and format, and arrays in .npy files, as the rows that a network takes."""
 
 import warnings
 from collections.abc import Iterable, Iterator
@@ -30,7 +30,11 @@ _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")  # Pillow knows more, o
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one file: x (M, D), of which the first is row `first` there; or, if it cannot be used, why."""
+    """Consecutive rows of one file, or the reason why it cannot be used.
+
+    source : the file, in words; x : (M, D) uint8 for pictures, else of the file's dtype
+    first : number of x's first row in the file; wrong : the reason, a sentence; empty where there is none
+    """
 
     source: str
     x: np.ndarray
@@ -39,27 +43,27 @@ class Rows:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """Return the files, and all pictures and arrays in the folders; DataError where one is not there."""
-    found: list[Path] = []
+    """Return these files, and for each folder all pictures and arrays in it; DataError where a path does not exist."""
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*PICTURES, *ARRAYS) and p.is_file())
             if not inside:
                 raise DataError(f"{path} holds no images; looked for are {', '.join((*PICTURES, *ARRAYS))}.")
-            found += inside
+            files += inside
         elif path.exists():
-            found.append(path)
+            files.append(path)
         else:
             raise DataError(f"{path} is not there. Allowed are image files, .npy files and folders of them.")
-    return found
+    return files
 
 
 def read_all(paths: Iterable[Path], features: int, *, pictures: bool, at_once: int = 1024) -> Iterator[Rows]:
     """Yield the rows of all files in their order, at most `at_once` at a time, read by as many threads as cores.
 
-    features : D of the network; pictures : whether it takes images, uint8; if not, real numbers
+    features : D of the network; pictures : whether it takes uint8 images; if not, real numbers
     """
-    # Of odd metadata, of colours, of sizes: what cannot be read is told, and by its name.
+    # Pillow's, on odd metadata, colours or sizes: a file that cannot be read is reported by its name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     cores = usable_cores()
     with ThreadPoolExecutor(cores) as pool:
@@ -76,10 +80,10 @@ def read_all(paths: Iterable[Path], features: int, *, pictures: bool, at_once: i
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Return a picture as (3072,) uint8: the red, the green and the blue plane of its 32 x 32 centre square, scaled.
+    """Return a picture's centre square, scaled to 32 x 32 pixels, as (3072,) uint8: red, green, then blue plane.
 
-    Turned as its EXIF data say; what is transparent becomes white. One of 32 x 32 pixels is taken as it is. Raises
-    DataError for what is no picture, or more than `MOST_PIXELS`, MissingExtraError without Pillow.
+    It is rotated as its EXIF data say, and transparent parts become white. 32 x 32 pixels are taken as they are. Raises
+    DataError for what is no picture, or has more than `MOST_PIXELS` pixels, MissingExtraError without Pillow.
     """
     try:
         from PIL import Image, ImageOps
@@ -116,9 +120,12 @@ def _square(image: "Image.Image") -> NDArray[np.uint8]:
 
 
 def read_array(path: Path, features: int, *, pictures: bool) -> np.ndarray:
-    """Return the rows (M, D) of a .npy file, mapped; uint8 (M, H, W, 3) and (H, W, 3) are pictures too.
+    """Return the rows (M, D) of a .npy file, mapped: uint8 for pictures, else of any real dtype.
 
-    DataError where it holds anything else.
+    features : D; pictures : whether the network takes images. Then uint8 arrays of shape (M, height, width, 3) or
+        (height, width, 3) become rows too
+
+    Raises DataError where the file holds anything else.
     """
     try:
         x = mapped(path, "r")

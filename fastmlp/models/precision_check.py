@@ -1,4 +1,4 @@
-"""What a precision does to the gradients: those of one batch beside the same network's in float64."""
+"""The error of a precision in the gradients: those of one batch against the same network's in float64."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,11 +34,11 @@ def _relative(got: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def gradient_errors(config: RunConfig, dataset: Dataset, start: Model | None = None) -> list[tuple[float, float]]:
-    """Return, for each layer, how far its gradients by weights and by biases are from float64's, as a share of these.
+    """Return the relative errors of each layer's gradients, (weights, biases), against those in float64.
 
-    The shares are of Euclidean norms, over the first batch of the run's training images, at weights of the run's seed
-    or at those of `start`. Rounding moves a hidden value across a ReLU's kink now and then, and that unit's whole
-    gradient with it: the share is of the gradient that training uses, so this counts.
+    Errors are Euclidean norms of differences, divided by the norms in float64, over the first batch of the run's
+    training images, at the initial weights of the run's seed or at those of `start`. Where rounding moves a hidden
+    value across a ReLU's kink, that unit's whole gradient changes; this counts, as training uses that gradient.
     """
     if config.precision == "float64":
         raise ConfigError("precision is float64, which the others are compared with; give --precision another one")
@@ -52,7 +52,7 @@ def gradient_errors(config: RunConfig, dataset: Dataset, start: Model | None = N
 
 
 def precision_table(configs: Sequence[RunConfig], dataset: Dataset, start: Model | None = None) -> Table:
-    """Return one row for each layer of each run, of the first seed alone, with its gradients' relative errors."""
+    """Return a table of `gradient_errors`, a row for each layer of each run of the lowest seed."""
     seed = min(config.seed for config in configs)
     rows = []
     for config in configs:
@@ -61,10 +61,10 @@ def precision_table(configs: Sequence[RunConfig], dataset: Dataset, start: Model
                 size = "-".join(map(str, config.layers[i - 1 : i + 1]))
                 figures = [f"{error:.1e}" for error in errors]
                 rows.append([config.experiment, config.normalize, config.precision, f"{i}: {size}", *figures])
-    told = (
+    fact = (
         f"Gradients of the first {configs[0].batch_size} training images at the "
         f"{'given' if start else 'initial'} weights, seed {seed}; "
         "Euclidean norm of the difference from float64, as a share of float64's."
     )
     columns = ["experiment", "normalisation", "precision", "layer", "weights", "biases"]
-    return Table([told], columns, rows, words=4)
+    return Table([fact], columns, rows, words=4)

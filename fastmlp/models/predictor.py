@@ -1,4 +1,4 @@
-"""What a saved model says of pictures, of arrays, or of a data set's test images: `python -m fastmlp.predict`."""
+"""Predictions of a saved model on pictures, arrays, or a data set's test images: `python -m fastmlp.predict`."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ from fastmlp.text import csv_line
 
 
 class Prediction(NamedTuple):
-    """The most probable classes of one row of a file, best first."""
+    """The most probable classes of one row of a file, best first, with their probabilities."""
 
     source: str
     row: int
@@ -32,14 +32,14 @@ class Prediction(NamedTuple):
 
 
 class Predictor:
-    """A model made ready for many calls; top : how many classes to tell."""
+    """A model with its network, made once for many calls; top : how many classes a prediction has."""
 
     def __init__(self, model: Model, top: int = 5, threads: int | None = None) -> None:
         self.model, self.network = model, model.network(threads=threads)
         self._names, self._top = model.names(), min(top, model.layers[-1])
 
     def __call__(self, rows: Rows) -> list[Prediction]:
-        """Return the predictions of these rows."""
+        """Return a prediction for each of these rows."""
         if not len(rows.x):
             return []
         probabilities = self.network.predict_proba(self.model.inputs(rows.x, self.network.dtype))
@@ -52,12 +52,15 @@ class Predictor:
         ]
 
     def compile(self) -> None:
-        """Compile what predictions of rows of the usual kind need, by one on a black image."""
+        """Compile the kernels that predictions of images need, by one on a black image."""
         self(Rows("", np.zeros((1, self.model.layers[0]), np.uint8)))
 
 
 def predict(args: Namespace, console: Console) -> int:
-    """Do what the command's options ask for, with progress on the console, and return its exit status."""
+    """Run the command of these options, with progress on the console; return its exit status.
+
+    It is 1 where a file could not be read, else 0.
+    """
     if bool(args.images) == bool(args.dataset):
         raise ConfigError("Give images or --dataset, one of them; --help has examples.")
     if args.data_dir is not None and not args.dataset:
@@ -95,7 +98,7 @@ def _predictions(predictor: Predictor, files: list[Path], wrong: list[Rows], con
         pictures = predictor.model.normalize != AS_THEY_ARE
         waiting: list[Rows] = []
 
-        def told() -> Iterator[Prediction]:
+        def joint() -> Iterator[Prediction]:
             # One product for many pictures: a network is a hundred times as fast on a thousand rows as on each alone.
             if not waiting:
                 return
@@ -120,12 +123,12 @@ def _predictions(predictor: Predictor, files: list[Path], wrong: list[Rows], con
                 continue
             waiting.append(rows)
             if sum(len(one.x) for one in waiting) >= 1024:
-                yield from told()
-        yield from told()
+                yield from joint()
+        yield from joint()
 
 
 def labels_of(model: Model, dataset: Dataset) -> str:
-    """Return the kind of labels that the model tells; ConfigError where the data set has none of its classes."""
+    """Return the kind of labels that the model predicts; ConfigError where the data set has not these classes."""
     kinds = [kind for kind, names in dataset.label_names.items() if tuple(names) == model.class_names]
     if not kinds or dataset.test_images.shape[1] != model.layers[0]:
         raise ConfigError(
@@ -137,7 +140,7 @@ def labels_of(model: Model, dataset: Dataset) -> str:
 
 
 def class_table(predictor: Predictor, dataset: Dataset, kind: str) -> Table:
-    """Return accuracy and top-5 accuracy on the test images, for each class and for all of them."""
+    """Return a table of accuracy and top-5 accuracy in % on the test images, for each class and for all of them."""
     model, labels = predictor.model, dataset.test_labels[kind]
     probabilities = predictor.network.predict_proba(model.inputs(dataset.test_images, predictor.network.dtype))
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
@@ -158,13 +161,13 @@ def class_table(predictor: Predictor, dataset: Dataset, kind: str) -> Table:
 
 
 def _print(predictions: Iterator[Prediction], form: str) -> None:
-    """Print them as they come, save for a table, whose columns need all of them."""
+    """Print predictions as JSON or CSV, each as it comes, or as a table once all are known."""
     if form == "json":
         separator = "[\n"
         for one in predictions:
             top = [{"class": n, "probability": p} for n, p in zip(one.names, one.probabilities, strict=True)]
-            told = json.dumps({"source": one.source, "row": one.row, "top": top})
-            print(separator + told.replace("\x7f", "\\u007f"), end="")  # of the controls JSON escapes all but this
+            line = json.dumps({"source": one.source, "row": one.row, "top": top})
+            print(separator + line.replace("\x7f", "\\u007f"), end="")  # of the controls JSON escapes all but this
             separator = ",\n"
         print("[]" if separator == "[\n" else "\n]")
     elif form == "csv":

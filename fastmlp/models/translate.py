@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError, MissingExtraError
+from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.optimizer import SGD
 from fastmlp_kernels._check import unmasked
-
-_SKLEARN_NAMES = {"tanh": "tanh", "sigmoid": "logistic", "relu": "relu", "identity": "identity"}
-_TORCH_NAMES = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "ReLU", "identity": "Identity"}
 
 
 def _check(config: RunConfig, parameters: npt.ArrayLike | None) -> None:
@@ -76,14 +75,14 @@ def to_sklearn(config: RunConfig, parameters: npt.ArrayLike | None = None) -> An
             "layers end in 2 classes, for which scikit-learn has one logistic unit, which learns otherwise than "
             "the two units of a softmax; allowed is 3 classes or more."
         )
-    options: dict[str, Any] = {"batch_size": config.batch_size}  # scikit-learn's annotation knows "auto" alone
+    activation = ACTIVATIONS[config.activation].sklearn
+    if activation is None:
+        allowed = ", ".join(name for name, known in ACTIVATIONS.items() if known.sklearn)
+        raise ConfigError(f"activation is {config.activation!r}, which scikit-learn does not have; allowed: {allowed}.")
+    options = {"batch_size": config.batch_size, **SGD.sklearn(config)}
     model = MLPClassifier(
         config.layers[1:-1],
-        activation=_SKLEARN_NAMES[config.activation],
-        solver="sgd",
-        learning_rate_init=config.lr,
-        momentum=config.momentum,
-        nesterovs_momentum=False,
+        activation=activation,
         alpha=config.weight_decay * (config.batch_size if config.decay_per == "update" else 1),
         max_iter=config.epochs,
         n_iter_no_change=config.epochs,  # no stopping by the training loss either
@@ -136,10 +135,10 @@ def to_torch(config: RunConfig, parameters: npt.ArrayLike | None = None) -> tupl
             for layer, (weight, bias) in zip(linear, _arrays(config, parameters), strict=True):
                 layer.weight.copy_(torch.from_numpy(weight.T.copy()))
                 layer.bias.copy_(torch.from_numpy(bias.copy()))
-    activation = getattr(torch.nn, _TORCH_NAMES[config.activation])
-    parts = [part for layer in linear[:-1] for part in (layer, activation())]
+    activation = ACTIVATIONS[config.activation]
+    parts = [part for layer in linear[:-1] for part in (layer, activation.torch(torch.nn))]
     groups = [
         {"params": [layer.weight for layer in linear], "weight_decay": config.decay_an_update},
         {"params": [layer.bias for layer in linear]},
     ]
-    return torch.nn.Sequential(*parts, linear[-1]), torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    return torch.nn.Sequential(*parts, linear[-1]), SGD.torch(torch.optim, groups, config)

@@ -1,13 +1,14 @@
-"""The table of activations: each a compiled pair, forward with the bias and backward with the bias gradient.
+"""The table of activations: all that the package must know of each, by name.
 
-Kernels load when one is first used: a command that only tells the names, which are this table's keys, needs no numba.
+It loads neither numpy nor numba, as a command's `--help` reads its keys; functions of an element are in the kernels'
+table of the same names, `fastmlp_kernels._activation_table`, which loads when an activation is first used.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastmlp.errors import ConfigError
 
@@ -19,32 +20,78 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Activation:
-    """`forward(z, bias)` and `backward(delta, h, dbias)`, both in place, by their names in `fastmlp_kernels.jit`."""
+    """What an activation is called elsewhere, and how a network is to treat it.
 
-    forward_kernel: str
-    backward_kernel: str
+    name : key of ACTIVATIONS, and of the kernels' table
+    torch : returns the module, of `torch.nn`
+    onnx : adds the operator to a graph (`fastmlp.models.onnx.Graph`) and returns its output's name, of (graph, x)
+    sklearn : MLPClassifier's name of it; None where that has no such activation
+    init : the initialiser that "auto" stands for in layers below it, a key of `fastmlp.nn.initializers.INITIALIZERS`
+    as_bytes : whether an int8 network may hand its outputs on as unsigned bytes, as none is negative
+    kinks : inputs at which its derivative jumps
+    """
+
+    name: str
+    torch: Callable[[Any], Any]
+    onnx: Callable[[Any, str], str]
+    sklearn: str | None = None
+    init: str = "lecun"
+    as_bytes: bool = False
+    kinks: tuple[float, ...] = ()
 
     @cached_property
-    def forward(self) -> Callable[[np.ndarray, np.ndarray], None]:
-        """Apply the activation to z + bias."""
-        from fastmlp_kernels import jit
+    def code(self) -> int:
+        """The number that compiled code knows it by."""
+        from fastmlp_kernels.activations import CODES
 
-        return getattr(jit, self.forward_kernel)
+        return CODES[self.name]
 
     @cached_property
-    def backward(self) -> Callable[[np.ndarray, np.ndarray, np.ndarray], None]:
-        """Multiply delta by the derivative at h, the activation's value, and sum its columns."""
-        from fastmlp_kernels import jit
+    def keeps_input(self) -> bool:
+        """Whether the way back needs the activation's input; else it takes the output."""
+        from fastmlp_kernels.activations import ACTIVATIONS
 
-        return getattr(jit, self.backward_kernel)
+        return ACTIVATIONS[self.name].keeps_input
+
+    def forward(self, z: np.ndarray, bias: np.ndarray, kept: np.ndarray | None = None) -> None:
+        """In place: z (N, H) <- act(z + bias).
+
+        kept : (N, H) <- z + bias, where it keeps its input; may be None, where there will be no way back
+        """
+        self._passes[0](z, bias, z if kept is None else kept)
+
+    def backward(self, delta: np.ndarray, kept: np.ndarray, dbias: np.ndarray) -> None:
+        """In place: delta (N, H), the gradient by the output, becomes that by z + bias; dbias (H,) <- its column sums.
+
+        kept : (N, H) z + bias where it keeps its input, else its output
+        """
+        self._passes[1](delta, kept, dbias)
+
+    @cached_property
+    def _passes(self) -> tuple[Callable[..., None], Callable[..., None]]:
+        from fastmlp_kernels.activations import passes_of
+
+        return passes_of(self.name)
+
+    def __reduce__(self) -> tuple[Callable[[str], Activation], tuple[str]]:
+        return activation_named, (self.name,)  # a copy is the table's own
 
 
-ACTIVATIONS = {
-    "tanh": Activation("bias_tanh", "tanh_backward"),
-    "sigmoid": Activation("bias_sigmoid", "sigmoid_backward"),
-    "relu": Activation("bias_relu", "relu_backward"),
-    "identity": Activation("bias_identity", "identity_backward"),
-}
+_TABLE = (
+    Activation("tanh", lambda nn: nn.Tanh(), lambda graph, x: graph.node("Tanh", x), "tanh"),
+    Activation("sigmoid", lambda nn: nn.Sigmoid(), lambda graph, x: graph.node("Sigmoid", x), "logistic"),
+    Activation(
+        "relu",
+        lambda nn: nn.ReLU(),
+        lambda graph, x: graph.node("Relu", x),
+        "relu",
+        init="he",  # as it halves the variance
+        as_bytes=True,
+        kinks=(0.0,),
+    ),
+    Activation("identity", lambda nn: nn.Identity(), lambda graph, x: x, "identity"),  # noqa: ARG005
+)
+ACTIVATIONS = {activation.name: activation for activation in _TABLE}
 
 
 def activation_named(name: str) -> Activation:

@@ -4,71 +4,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from fastmlp.nn.engine import Totals
 from fastmlp.nn.inputs import Input
 from fastmlp.nn.layers import Dense
-from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.optimizer import Optimizer
 from fastmlp_kernels import jit
-
-
-class Totals(NamedTuple):
-    """Sums over the rows that were worked on: of their losses in nats, of correct answers, and their number."""
-
-    loss: float
-    correct: int
-    rows: int
-
-
-class Engine(Protocol):
-    """How a network computes. Rows and labels were checked before."""
-
-    def train(
-        self,
-        inputs: Input,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        optimizer: SGD,
-        loss: float = 0.0,
-        weights: np.ndarray | None = None,
-    ) -> Totals:
-        """Take a step on each batch of the rows `order`; end after one whose loss is not finite, and return that loss.
-
-        loss : what to add the losses to, so that the total has the same bits in one call as in many
-        weights : of the rows of `inputs`, in the network's dtype, of mean 1; None: all count the same
-        """
-        ...
-
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
-        """Take a step on one batch x (N, D); return its mean loss before it and its correct answers."""
-        ...
-
-    def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Fill each layer's dweight and dbias for one batch x (N, D); return its mean loss and correct answers."""
-        ...
-
-    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
-        """`gradients` of all rows of the inputs, as one batch."""
-        ...
-
-    def evaluate(
-        self,
-        inputs: Input,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        loss: float = 0.0,
-        weights: np.ndarray | None = None,
-    ) -> Totals:
-        """Go through the rows `order` without learning; loss and weights as for `train`."""
-        ...
-
-    def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (first row, logits (N, K) without their bias) batch by batch, in memory that the next one reuses."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -76,13 +19,15 @@ class Buffers:
     """The arrays of one batch of N rows: views of memory that all batch sizes share.
 
     x (N, D) input; labels (N,) int64; h: the output of each layer, (N, H), the last one the logits (N, K), which the
-    loss turns into their gradient; delta: the gradient by the output of each hidden layer, (N, H)
+    loss turns into their gradient; delta: the gradient by the output of each hidden layer, (N, H); kept: what each
+    hidden layer's activation keeps for the way back, (N, H), its output h itself where that is all
     """
 
     x: np.ndarray
     labels: np.ndarray
     h: list[np.ndarray]
     delta: list[np.ndarray]
+    kept: list[np.ndarray]
 
 
 class Blas:
@@ -104,11 +49,14 @@ class Blas:
     def _allocate(self, n: int) -> Buffers:
         first, dtype = self._layers[0].weight, self._layers[0].weight.dtype
         units = [layer.bias.size for layer in self._layers]
+        h = [np.empty((n, size), dtype) for size in units]
+        hidden = list(zip(self._layers[:-1], h, strict=False))
         return Buffers(
             x=np.empty((n, len(first)), dtype),
             labels=np.empty(n, np.int64),
-            h=[np.empty((n, size), dtype) for size in units],
-            delta=[np.empty((n, size), dtype) for size in units[:-1]],
+            h=h,
+            delta=[np.empty_like(output) for _, output in hidden],
+            kept=[np.empty_like(output) if layer.keeps_input else output for layer, output in hidden],
         )
 
     def buffers(self, n: int) -> Buffers:
@@ -118,13 +66,14 @@ class Blas:
             self._views.clear()
         if n not in self._views:
             full = self._memory
-            self._views[n] = Buffers(full.x[:n], full.labels[:n], [h[:n] for h in full.h], [d[:n] for d in full.delta])
+            lists = ([array[:n] for array in arrays] for arrays in (full.h, full.delta, full.kept))
+            self._views[n] = Buffers(full.x[:n], full.labels[:n], *lists)
         return self._views[n]
 
     def _forward(self, x: np.ndarray, buffers: Buffers) -> np.ndarray:
         """Return the logits (N, K), without the output layer's bias: the loss adds it."""
-        for layer, h in zip(self._layers[:-1], buffers.h, strict=False):
-            layer.forward(x, h)
+        for layer, h, kept in zip(self._layers[:-1], buffers.h, buffers.kept, strict=False):
+            layer.forward(x, h, kept)
             x = h
         self._layers[-1].product(x, buffers.h[-1])
         return buffers.h[-1]
@@ -138,12 +87,12 @@ class Blas:
             layers[i].weight_gradient(buffers.h[i - 1], delta)
             layers[i].input_gradient(delta, buffers.delta[i - 1])
             delta = buffers.delta[i - 1]
-            layers[i - 1].activation_backward(delta, buffers.h[i - 1])
+            layers[i - 1].activation_backward(delta, buffers.kept[i - 1])
         layers[0].weight_gradient(x, delta)
         return loss, correct
 
     def step(
-        self, x: np.ndarray, labels: np.ndarray, optimizer: SGD, weights: np.ndarray | None = None
+        self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer, weights: np.ndarray | None = None
     ) -> tuple[float, int]:
         """Take a step on one batch; see `Engine`."""
         result = self.gradients(x, labels, weights)
@@ -162,7 +111,7 @@ class Blas:
         labels: np.ndarray,
         order: np.ndarray,
         batch_size: int,
-        optimizer: SGD,
+        optimizer: Optimizer,
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastmlp.errors import ConfigError
 
@@ -53,21 +53,37 @@ def check_function(name: str, value: Any) -> None:
         raise ConfigError(f"{name} is {value!r}, allowed is a function, or None")
 
 
-def check_rates(lr: Any, momentum: Any, weight_decay: Any, *, float32: bool = False, lr_name: str = "lr") -> None:
-    """Raise ConfigError for the first of an optimiser's settings that is no number in its range.
+class Range(NamedTuple):
+    """Numbers from 0 on that a setting may be.
 
-    float32 : whether training computes in float32, which holds less: no rate above 3.4e38, and a momentum so near to 1
-        would be 1
+    zero : whether 0 is one of them; below_1 : whether they end below 1
+    allowed, rule : both in words, for a message and for a config's rule
     """
-    most, within = (FLOAT32_MAX, " that float32 holds, up to 3.4e38") if float32 else (FLOAT64_MAX, "")
-    below, to = (FLOAT32_BELOW_1, ", in float32") if float32 else (math.nextafter(1.0, 0.0), "")
-    for name, value, fits, allowed in (
-        (lr_name, lr, lambda v: 0 < v <= most, f"above 0{within}"),
-        ("momentum", momentum, lambda v: 0 <= v <= below, f"from 0 up to, not including, 1{to}"),
-        ("weight_decay", weight_decay, lambda v: 0 <= v <= most, f"0 or more{within}"),
-    ):
-        if not (is_real(value) and fits(value)):
+
+    zero: bool
+    below_1: bool
+    allowed: str
+    rule: str
+
+    def holds(self, value: Any, *, float32: bool = False) -> bool:
+        """Whether it is such a number, and is one in float32 too where training computes in that."""
+        if self.below_1:
+            most = FLOAT32_BELOW_1 if float32 else math.nextafter(1.0, 0.0)
+        else:
+            most = FLOAT32_MAX if float32 else FLOAT64_MAX
+        return is_real(value) and (0 <= value <= most if self.zero else 0 < value <= most)
+
+    def check(self, name: str, value: Any, *, float32: bool = False) -> None:
+        """Raise ConfigError unless it is such a number."""
+        if not self.holds(value, float32=float32):
+            within = ", in float32" if self.below_1 else " that float32 holds, up to 3.4e38"
+            allowed = f"{self.allowed}{within if float32 else ''}"
             raise ConfigError(f"{name} is {shown(value)}, allowed is a finite number {allowed}")
+
+
+ABOVE_0 = Range(False, False, "above 0", "a number above 0")
+FROM_0 = Range(True, False, "0 or more", "a number of at least 0")
+FROM_0_BELOW_1 = Range(True, True, "from 0 up to, not including, 1", "a number from 0 to below 1")
 
 
 def generator(rng: Any) -> np.random.Generator:

@@ -2,120 +2,42 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.nn.checks import check_count, check_function, check_name, generator
+from fastmlp.nn.examples import Examples
+from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.inputs import EpochInput, Input
-from fastmlp.nn.kept import Checked, Keeper
-from fastmlp.nn.network import MLP
-from fastmlp.nn.optimizer import SGD, check_optimizer
+from fastmlp.nn.kept import Keeper
+from fastmlp.nn.optimizer import Optimizer, check_optimizer
 from fastmlp.nn.schedule import SCHEDULES
-from fastmlp.nn.stopping import STOPPING
+from fastmlp.nn.stopping import STOPPING, Stopping
+from fastmlp.nn.trainable import Trainable
 from fastmlp_kernels._compiling import seconds_compiling_here
 
 # Inputs, labels and, if wanted, weights, as for `fit` itself.
 Validation = tuple[Input | np.ndarray, np.ndarray] | tuple[Input | np.ndarray, np.ndarray, npt.ArrayLike]
 
 
-@dataclass
-class History:
-    """One entry an epoch. Training figures are means over the epoch's batches, each taken before its update."""
-
-    train_loss: list[float] = field(default_factory=list)
-    val_loss: list[float] = field(default_factory=list)
-    train_accuracy: list[float] = field(default_factory=list)
-    val_accuracy: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """What a training run did.
-
-    best_epoch : 1-based, the one whose weights the network now holds; 0 stands for those that training began with.
-        A paused network holds its latest
-    epochs : how many were finished, one that diverged among them
-    status : "done"; "stopped" where a callback asked for it; "paused" where `pause` did; "diverged" where a loss or a
-        weight was no longer finite, or a loss far above that of the first epoch, see `fastmlp.nn.kept.FAR`
-    seconds : wall time, with validation and without compilation; images_per_second : training images over that time
-    state : to resume from where it was paused
-    """
-
-    history: History
-    best_epoch: int
-    epochs: int
-    status: str
-    seconds: float
-    images_per_second: float
-    state: "State" = field(repr=False)
-
-    @property
-    def val_loss(self) -> float:
-        """Validation loss of the weights that the network now holds; NaN where there is none."""
-        return self._held(0)
-
-    @property
-    def val_accuracy(self) -> float:
-        """Validation accuracy of the weights that the network now holds; NaN where there is none."""
-        return self._held(1)
-
-    def _held(self, which: int) -> float:
-        if not self.best_epoch:
-            return math.nan if self.state.began is None else self.state.began[which]
-        series = (self.history.val_loss, self.history.val_accuracy)[which]
-        return series[self.best_epoch - 1] if series else math.nan
-
-    @property
-    def in_words(self) -> str:
-        """How training ended and which weights the network now holds, in two sentences."""
-        ends = {"done": "ended", "stopped": "was stopped", "paused": "was paused", "diverged": "diverged"}
-        kept = f"those after epoch {self.best_epoch}" if self.best_epoch else "those that training began with"
-        return f"Training {ends[self.status]} in epoch {self.epochs}. The network's weights are {kept}."
-
-
-@dataclass
-class State:
-    """Where training stands after an epoch: all that it needs to go on to the same bits.
-
-    parameters, velocity : flat, of the network and of its optimiser; best : the parameters at the lowest loss so far,
-        of validation, or without it of training, see `fastmlp.nn.kept.Keeper`
-    generator : state of the shuffling's bit generator; seconds : so far, as in FitResult
-    began : validation loss and accuracy of the weights that training began with, where these may be kept
-    """
-
-    history: History
-    parameters: np.ndarray
-    velocity: np.ndarray
-    best: np.ndarray
-    generator: Mapping[str, Any]
-    seconds: float
-    began: tuple[float, float] | None = None
-
-
 class _StopTraining(Exception):  # noqa: N818 - no error
     """A callback wants training to end within an epoch."""
 
 
-def _says_stop(answer: object) -> bool:
-    """Whether a callback returned True: what else it returns is no answer."""
-    return isinstance(answer, bool | np.bool_) and bool(answer)
-
-
 @np.errstate(over="ignore", invalid="ignore")  # training that diverges says so by its status
 def fit(
-    model: MLP,
+    model: Trainable,
     x: Input | np.ndarray,
     labels: np.ndarray,
     *,
     sample_weight: npt.ArrayLike | None = None,
     validation: Validation | None = None,
-    optimizer: SGD,
+    optimizer: Optimizer,
     epochs: int = 100,
     batch_size: int = 1024,
     patience: int = 5,
@@ -129,20 +51,20 @@ def fit(
     pause: Callable[[State], bool] | None = None,
     resume: State | None = None,
 ) -> FitResult:
-    """Train the network in place and leave it with the weights of its best validation loss.
+    """Train a network by mini-batches, in place, and leave it with the weights of its lowest validation loss.
 
     x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K)
     sample_weight : (M,) numbers from 0 on, how much each row counts in the loss; scaled to a mean of 1
-    validation : such a pair, or with its weights three, evaluated after each epoch; without it nothing stops early and
-        the last weights stay
+    validation : (x, labels) or (x, labels, sample_weight) of other rows, evaluated after each epoch. Without it all
+        epochs are run, and the network is left with the weights of the last one
     patience, stopping : when the validation loss ends training, by a rule of `fastmlp.nn.stopping.STOPPING`: "rises",
         after `patience` epochs in a row of rising loss; "best", after more than `patience` in a row without a lower
         one than all before
     schedule : key of `fastmlp.nn.schedule.SCHEDULES`: the optimiser's rate, epoch by epoch, as if all epochs were run
     rng : generator or seed of the shuffling: one permutation an epoch
-    start : (P,) the weights to begin with; those that are there where None. The velocity begins at zero
-    keep_start : whether they are kept where no epoch has a lower validation loss
-    on_epoch(epoch, history) after each epoch, counted from 1; on_batch(images done in this epoch) after some batches.
+    start : (P,) weights to begin with; None: the network's own. The optimiser's state begins at zero
+    keep_start : whether the weights that training begins with are left where no epoch has a lower validation loss
+    on_epoch(epoch, history) after each epoch, counted from 1; on_batch(rows done in this epoch) after some batches.
         True ends training with the status "stopped"; an epoch that was under way is dropped
     pause(state) before each epoch but the first: True ends training for now. The state's arrays are the live ones
     resume : such a state, to go on from with the same arguments, to the bits of training that was never paused
@@ -159,29 +81,18 @@ def fit(
     for name, function in (("on_epoch", on_epoch), ("on_batch", on_batch), ("pause", pause)):
         check_function(name, function)
     check_optimizer(optimizer, model.dtype)
-    train, held = Checked(*model._checked_rows(x, labels, sample_weight)), _checked_validation(model, validation)
+    train, held = model.examples(x, labels, sample_weight), _examples_of(model, validation)
     rng = generator(rng)
     state = _first_state(model, optimizer, rng, start) if resume is None else _resumed(model, optimizer, rng, resume)
-    history, rule = state.history, STOPPING[stopping](patience)
+    history = model.history = state.history
     if keep_start and held is not None and not history.train_loss:
-        state.began = model.evaluate(*held[:2], batch_size, sample_weight=held.weights)
-    model.history = history
-    if state.began is not None:
-        rule.begin(state.began[0])
-    for loss in history.val_loss:
-        rule.take(loss)
-
-    def told(images: int) -> None:
-        if on_batch is not None and _says_stop(on_batch(images)):
-            raise _StopTraining
-
+        state.began = _validated(model, held, batch_size)
+    rule = _rule_so_far(STOPPING[stopping](patience), state)
     keeper = Keeper(model, state, train, held, batch_size)
     drawn = train.inputs if isinstance(train.inputs, EpochInput) else None  # asked once, as it takes a while
-    status, before, began = "done", state.seconds, _now()
-    order = np.arange(len(train.inputs))
-    epoch = len(history.train_loss)
+    order, status, seconds = np.arange(len(train.inputs)), "done", _stopwatch(state.seconds)
     try:
-        while epoch < epochs and not rule.stops:
+        while (epoch := len(history.train_loss)) < epochs and not rule.stops:
             if pause is not None and epoch > 0 and pause(state):  # one that is resumed may be there already
                 status = "paused"
                 break
@@ -189,63 +100,96 @@ def fit(
             if drawn is not None:
                 drawn.begin_epoch(rng)
             with _at_rate(optimizer, optimizer.lr * SCHEDULES[schedule](epoch / epochs)):
-                figures = model._train_epoch(*train[:2], order, batch_size, optimizer, on_batch and told, train.weights)
-            sound = math.isfinite(figures[0]) and keeper.is_finite()
+                loss, accuracy = model.train_on(train, order, batch_size, optimizer, _stopping_at(on_batch))
+            sound = math.isfinite(loss) and keeper.is_finite()
             if held is not None:
-                seen = (math.nan, math.nan)
-                if sound:
-                    seen = model.evaluate(*held[:2], batch_size, sample_weight=held.weights)
-                history.val_loss.append(seen[0])
-                history.val_accuracy.append(seen[1])
-                rule.take(seen[0])
-            epoch += 1
-            history.train_loss.append(figures[0])
-            history.train_accuracy.append(figures[1])
-            if not sound or keeper.is_far():
-                status = "diverged"
-            else:
+                val_loss, val_accuracy = _validated(model, held, batch_size) if sound else (math.nan, math.nan)
+                history.val_loss.append(val_loss)
+                history.val_accuracy.append(val_accuracy)
+                rule.take(val_loss)
+            history.train_loss.append(loss)
+            history.train_accuracy.append(accuracy)
+            if sound and not keeper.is_far():
                 keeper.take()
-                state.seconds, state.generator = before + _now() - began, rng.bit_generator.state
-            stops = on_epoch is not None and _says_stop(on_epoch(epoch, history))
+                state.seconds, state.generator = seconds(), rng.bit_generator.state
+            else:
+                status = "diverged"
+            stops = on_epoch is not None and _says_stop(on_epoch(epoch + 1, history))
             if status == "diverged":
                 break
             if stops:
                 status = "stopped"
                 break
     except _StopTraining:
-        status, state.velocity[...] = "stopped", 0
+        status, state.slots[...] = "stopped", 0
     except BaseException:
         keeper.leave()
-        state.velocity[...] = 0
+        state.slots[...] = 0
         raise
-    best = keeper.epoch if held is not None else epoch
+    done = len(history.train_loss)
+    best = keeper.epoch if held is not None else done
     if status in ("done", "stopped"):
         best = keeper.leave()
         if not keeper.ends_well(order):
             status = "diverged"
     if status == "diverged":
         best = keeper.leave_best()
-        state.velocity[...] = 0
-    seconds = before + _now() - began
-    return FitResult(history, best, epoch, status, seconds, epoch * len(train.inputs) / seconds, state)
+        state.slots[...] = 0
+    took = seconds()
+    return FitResult(history, best, done, status, took, done * len(train.inputs) / took, state)
 
 
-def _checked_validation(model: MLP, validation: Validation | None) -> Checked | None:
+def _examples_of(model: Trainable, validation: Validation | None) -> Examples | None:
     if validation is None:
         return None
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         what = f"{len(validation)} parts" if isinstance(validation, tuple | list) else f"a {type(validation).__name__}"
         raise DataError(f"validation is {what}, expected (inputs, labels), or (inputs, labels, weights)")
-    return Checked(*model._checked_rows(validation[0], validation[1], validation[2] if len(validation) == 3 else None))
+    return model.examples(validation[0], validation[1], validation[2] if len(validation) == 3 else None)
 
 
-def _now() -> float:
-    """Return the time on a clock that stands still while this thread compiles kernels."""
-    return time.perf_counter() - seconds_compiling_here()
+def _validated(model: Trainable, held: Examples, batch_size: int) -> tuple[float, float]:
+    """Return loss and accuracy, by the method that users call: to the same bits as theirs."""
+    return model.evaluate(held.inputs, held.labels, batch_size, sample_weight=held.weights)
+
+
+def _rule_so_far(rule: Stopping, state: State) -> Stopping:
+    """Return the rule once it has taken all losses of a state."""
+    if state.began is not None:
+        rule.begin(state.began[0])
+    for loss in state.history.val_loss:
+        rule.take(loss)
+    return rule
+
+
+def _says_stop(answer: object) -> bool:
+    """Whether a callback returned True: what else it returns is no answer."""
+    return isinstance(answer, bool | np.bool_) and bool(answer)
+
+
+def _stopping_at(on_batch: Callable[[int], bool | None] | None) -> Callable[[int], None] | None:
+    """Return a callback that calls this one, and ends training where it answers True."""
+
+    def after_batch(rows: int) -> None:
+        if on_batch is not None and _says_stop(on_batch(rows)):
+            raise _StopTraining
+
+    return on_batch and after_batch
+
+
+def _stopwatch(before: float) -> Callable[[], float]:
+    """Return a function of the seconds since now, and before, on a clock that stands while this thread compiles."""
+
+    def now() -> float:
+        return time.perf_counter() - seconds_compiling_here()
+
+    began = now()
+    return lambda: before + now() - began
 
 
 @contextmanager
-def _at_rate(optimizer: SGD, lr: float) -> Iterator[None]:
+def _at_rate(optimizer: Optimizer, lr: float) -> Iterator[None]:
+    """Hold the optimiser's rate for a while."""
     before, optimizer.lr = optimizer.lr, lr
     try:
         yield
@@ -253,30 +197,31 @@ def _at_rate(optimizer: SGD, lr: float) -> Iterator[None]:
         optimizer.lr = before
 
 
-def _first_state(model: MLP, optimizer: SGD, rng: np.random.Generator, start: np.ndarray | None = None) -> State:
+def _first_state(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, start: np.ndarray | None) -> State:
+    """Return the state of a network that begins with the weights `start`, or its own; the optimiser's becomes zero."""
     parameters = model.parameters
-    velocity = optimizer.velocity_of(parameters)
-    velocity[...] = 0
+    slots = optimizer.state_of(parameters)
+    slots[...] = 0
     if start is not None:
         np.copyto(parameters, start)
-    return State(History(), parameters, velocity, parameters.copy(), rng.bit_generator.state, 0.0)
+    return State(History(), parameters, slots, parameters.copy(), rng.bit_generator.state, 0.0)
 
 
-def _resumed(model: MLP, optimizer: SGD, rng: np.random.Generator, state: State) -> State:
+def _resumed(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, state: State) -> State:
     """Set network, optimiser and generator to a state; return it with their arrays."""
     if not isinstance(state, State):
         raise ConfigError(f"resume is {state!r}, allowed is the state of a paused run, `FitResult.state`")
-    parameters, velocity = model.parameters, optimizer.velocity_of(model.parameters)  # the state's own, if it is live
-    own = {"parameters": parameters, "velocity": velocity, "best": np.empty_like(parameters)}
-    for name, mine in own.items():
+    parameters, slots = model.parameters, optimizer.state_of(model.parameters)  # the state's own, if it is live
+    own = {"parameters": parameters, "slots": slots, "best": np.empty_like(parameters)}
+    for name, array in own.items():
         given = getattr(state, name)
-        if (given.shape, given.dtype) != (mine.shape, mine.dtype):
+        if (given.shape, given.dtype) != (array.shape, array.dtype):
             raise ConfigError(
-                f"the state's {name} are {given.dtype} of shape {given.shape}, this network's {mine.dtype} of shape "
-                f"{mine.shape}: resume with the network that the state was taken from"
+                f"the state's {name} are {given.dtype} of shape {given.shape}, this network's {array.dtype} of shape "
+                f"{array.shape}: resume with the network that the state was taken from"
             )
-    for name, mine in own.items():
-        np.copyto(mine, getattr(state, name))
+    for name, array in own.items():
+        np.copyto(array, getattr(state, name))
     rng.bit_generator.state = state.generator
     history = History(**{name: list(figures) for name, figures in vars(state.history).items()})
     return replace(state, history=history, **own)

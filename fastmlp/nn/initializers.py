@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from fastmlp.errors import ConfigError
+from fastmlp.nn.activations import activation_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,17 +21,14 @@ INITIALIZERS: dict[str, Callable[[int, int], float]] = {
     "small": lambda fan_in, fan_out: 0.01,  # noqa: ARG005
 }
 
-# "auto" by activation: He for ReLU, which halves the variance; LeCun for the rest
-_AUTO = {"relu": "he"}
-
 
 def resolve(init: str, activation: str) -> str:
-    """Return the initialiser's name, with "auto" resolved by the hidden activation: relu -> he, others -> lecun.
+    """Return the name of an initialiser; "auto" is the activation's usual one: "he" for relu, "lecun" for others.
 
-    An unknown name raises ConfigError with the allowed ones.
+    Raises ConfigError for an unknown name.
     """
     if init == "auto":
-        return _AUTO.get(activation, "lecun")
+        return activation_named(activation).init
     if not (isinstance(init, str) and init in INITIALIZERS):
         raise ConfigError(f"unknown init {init!r}, allowed: auto, {', '.join(INITIALIZERS)}")
     return init

@@ -7,7 +7,6 @@ compiled code without a call for each batch.
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
 from fastmlp.errors import ConfigError, DataError
 from fastmlp_kernels import _check, jit
@@ -180,34 +179,3 @@ def as_input(x: "Input | np.ndarray") -> Input:
     if isinstance(x, np.ndarray) or not isinstance(x, ArrayInput | ImageInput | Input):
         return ArrayInput(x)
     return x
-
-
-def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:
-    """Return the labels as contiguous int64; raises DataError unless they are `rows` integers in [0, classes)."""
-    _check.unmasked(labels=labels)
-    labels = np.asarray(labels)
-    if labels.shape != (rows,) or labels.dtype.kind not in "iu":
-        raise DataError(f"labels are {labels.dtype} of shape {labels.shape}, expected {rows} integers")
-    labels = np.ascontiguousarray(labels, dtype=np.int64)
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        raise DataError(f"labels[{at}] is {labels[at]}, allowed is 0 to {classes - 1}: one class an output unit")
-    return labels
-
-
-def checked_weights(weights: npt.ArrayLike, rows: int, dtype: np.dtype) -> np.ndarray:
-    """Return the weights (rows,) in this dtype, scaled to a mean of 1: the mean of a loss is then a weighted mean.
-
-    Raises DataError unless they are `rows` finite numbers, none negative, not all zero.
-    """
-    _check.unmasked(sample_weight=weights)
-    given = np.asarray(weights)
-    if given.shape != (rows,) or given.dtype.kind not in "fiub":
-        raise DataError(f"sample_weight is {given.dtype} of shape {given.shape}, expected {rows} numbers")
-    scaled = given.astype(np.float64)
-    least, most = scaled.min(), scaled.max()
-    if not (least >= 0 and 0 < most < np.inf):
-        raise DataError(f"sample_weight holds {least} to {most}, allowed are finite numbers from 0 on, not all 0")
-    scaled /= most  # so that their sum cannot overflow
-    return (scaled / scaled.mean()).astype(dtype)

@@ -1,15 +1,12 @@
 """When training has diverged, and which weights it leaves."""
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fastmlp.nn.inputs import Input
-
-if TYPE_CHECKING:
-    from fastmlp.nn.fit import State
-    from fastmlp.nn.network import MLP
+from fastmlp.nn.examples import Examples
+from fastmlp.nn.history import State
+from fastmlp.nn.trainable import Trainable
 
 # A loss so many times that of the first epoch does not come back. The loss is linear in the logits: where only they are
 # too large, at a rate too high for their layer alone, it grows to 1e4 times and falls again (measured on digits, iris
@@ -18,16 +15,8 @@ if TYPE_CHECKING:
 FAR = 1e6
 
 
-class Checked(NamedTuple):
-    """Rows that were checked for a network: inputs, labels (M,) int64, and their weights (M,) or None."""
-
-    inputs: Input
-    labels: np.ndarray
-    weights: np.ndarray | None
-
-
 class Keeper:
-    """Tells divergence, and keeps weights while training goes on.
+    """The weights to leave after training, kept while it goes on, and the test whether it has diverged.
 
     With validation these are those of the lowest validation loss. Without it they are the last ones, and in case of
     divergence those after the epoch of the lowest training loss. That loss is a mean over an epoch, each batch before
@@ -35,8 +24,12 @@ class Keeper:
     loss, in the epoch after it or in a look of their own.
     """
 
-    def __init__(self, model: "MLP", state: "State", train: Checked, held: Checked | None, batch_size: int) -> None:
-        """Begin, or go on, where the state is: `state.best` holds the weights after epoch `epoch`, 0 for the first."""
+    def __init__(self, model: Trainable, state: State, train: Examples, held: Examples | None, batch_size: int) -> None:
+        """Begin from a state, of new or of resumed training.
+
+        train, held : the examples of training and of validation, None without it. `state.best` holds the weights after
+        epoch `self.epoch`, 0 for the initial ones
+        """
         self._model, self._state, self._train, self._held = model, state, train, held
         self._batch_size = batch_size
         self._usual = math.log(model.sizes[-1])  # the loss of a network that knows nothing
@@ -49,17 +42,17 @@ class Keeper:
         self._first = self.epoch, state.best.copy()
 
     def is_finite(self) -> bool:
-        """Whether the network's parameters are."""
+        """Whether all of the network's parameters are finite."""
         w = self._model.parameters
         return math.isfinite(np.dot(w, w)) or bool(np.isfinite(w).all())  # one call, which finite squares answer
 
     def is_far(self) -> bool:
-        """Whether a loss of the epoch that the history ends with is not finite, or far above that of the first."""
+        """Whether a loss of the latest epoch is not finite, or far above that of the first, see `FAR`."""
         history = self._state.history
         held = self._held
         return self._far(history.train_loss, self._train) or (held is not None and self._far(history.val_loss, held))
 
-    def _far(self, losses: list[float], rows: Checked) -> bool:
+    def _far(self, losses: list[float], rows: Examples) -> bool:
         if losses[-1] <= FAR * self._usual:
             return False
         if len(losses) > 1 or not math.isfinite(losses[0]):
@@ -69,7 +62,7 @@ class Keeper:
         return not (math.isfinite(loss) and losses[0] <= FAR * loss)
 
     def take(self) -> None:
-        """Take the weights of an epoch that went well."""
+        """Consider the weights after an epoch that did not diverge: keep them where their loss is the lowest so far."""
         history, state = self._state.history, self._state
         epoch = len(history.train_loss)
         if self._last is None:
@@ -83,9 +76,12 @@ class Keeper:
         np.copyto(self._last, self._model.parameters)
 
     def ends_well(self, order: np.ndarray) -> bool:
-        """Whether the weights that are left have no loss that is far on training rows, which they may never have met.
+        """Whether the final weights have a loss on training rows that is finite and not far above that of the first.
 
-        order : of the rows; as many are looked at as a hundredth of training costs, and 256 at the least
+        No training row may have been evaluated with them yet.
+
+        order : (M,) int64, the rows in the order in which they are evaluated: as many as a hundredth of training costs,
+            and at least 256
         """
         losses = self._state.history.train_loss
         if not losses:
@@ -94,12 +90,15 @@ class Keeper:
         return not self._far([*losses, self._loss(self._train, order[:enough])], self._train)
 
     def leave(self) -> int:
-        """Leave the network with the weights to keep after epochs that went well; return the epoch that had them."""
+        """Set the network to the weights that training ends with, unless it diverged; return their epoch."""
         np.copyto(self._model.parameters, self._state.best if self._last is None else self._last)
         return self.epoch if self._last is None else len(self._state.history.train_loss)
 
     def leave_best(self) -> int:
-        """Do so after divergence: leave the best ones that are sound on all training rows, or else the first."""
+        """Set the network, after divergence, to the best weights with a loss that is not far on all training rows.
+
+        Where none have such a loss, to those that it began with. Returns their epoch.
+        """
         losses, candidates = self._state.history.train_loss, [(self.epoch, self._state.best)]
         if self._last is not None and len(losses) > 1 and losses[-2] < self._least:
             candidates.insert(0, (len(losses) - 1, self._last))
@@ -109,15 +108,15 @@ class Keeper:
             np.copyto(kept, best)
         return epoch
 
-    def _loss(self, rows: Checked, order: np.ndarray) -> float:
-        return self._model._evaluate(*rows[:2], order, self._batch_size, rows.weights).loss / len(order)
+    def _loss(self, rows: Examples, order: np.ndarray) -> float:
+        return self._model.evaluate_on(rows, order, self._batch_size)[0]
 
-    def _loss_with(self, parameters: np.ndarray, rows: Checked | None = None) -> float:
-        """Return the mean loss of all rows, those of training where None, with other parameters."""
+    def _loss_with(self, parameters: np.ndarray, rows: Examples | None = None) -> float:
+        """Return the mean loss of all rows, those of training where None, with these parameters (P,)."""
         rows = self._train if rows is None else rows
-        own = self._model.parameters.copy()
+        before = self._model.parameters.copy()
         try:
             np.copyto(self._model.parameters, parameters)
             return self._loss(rows, np.arange(len(rows.inputs)))
         finally:
-            np.copyto(self._model.parameters, own)
+            np.copyto(self._model.parameters, before)

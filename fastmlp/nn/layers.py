@@ -24,11 +24,12 @@ def _copy_into(array: np.ndarray, name: str, values: npt.ArrayLike) -> None:
 
 
 class Dense:
-    """act(x W + b): parameters and their gradients. It owns no activations: the caller passes the buffers.
+    """A fully connected layer act(x W + b): its parameters and their gradients. The caller passes all other arrays.
 
-    weight : (D, H), bias : (H,), dweight and dbias of the same shapes; C-contiguous, float32 or float64. What is
-    assigned to weight or bias is copied into them; DataError where its shape is another, or where it holds no numbers
-    that are finite in the layer's dtype.
+    weight : (D, H), bias : (H,), dweight and dbias of the same shapes; C-contiguous, float32 or float64
+
+    Values that are assigned to weight or bias are copied into them; DataError for those of another shape, and for
+    numbers that are not finite in the layer's dtype. Methods take arrays of that dtype.
     """
 
     def __init__(
@@ -66,28 +67,42 @@ class Dense:
         _copy_into(self._bias, "bias", values)
 
     def live_in(self, parameters: np.ndarray, gradient: np.ndarray) -> None:
-        """Make the layer's arrays views of flat ones (D H + H,), weight before bias, and take the values there."""
+        """Make the layer's arrays views of `parameters` and `gradient`, (D H + H,), weight before bias.
+
+        Its weights and biases become those in `parameters`.
+        """
         size = self._weight.size
         self._weight, self._bias = parameters[:size].reshape(self._weight.shape), parameters[size:]
         self.dweight, self.dbias = gradient[:size].reshape(self._weight.shape), gradient[size:]
 
     def product(self, x: np.ndarray, z: np.ndarray) -> None:
-        """Z (N, H) <- x W, without the bias."""
+        """z (N, H) <- x W for x (N, D), without the bias."""
         np.matmul(x, self.weight, out=z)
 
-    def forward(self, x: np.ndarray, h: np.ndarray) -> None:
-        """H (N, H) <- act(x W + b) for x (N, D)."""
-        self.product(x, h)
-        self._act.forward(h, self.bias)
+    def forward(self, x: np.ndarray, h: np.ndarray, kept: np.ndarray | None = None) -> None:
+        """h (N, H) <- act(x W + b) for x (N, D).
 
-    def activation_backward(self, delta: np.ndarray, h: np.ndarray) -> None:
-        """In place: delta (N, H), the gradient by the output h, becomes that by x W + b; fills dbias."""
-        self._act.backward(delta, h, self.dbias)
+        kept : (N, H) for x W + b, where the activation keeps its input for the way back
+        """
+        self.product(x, h)
+        self._act.forward(h, self.bias, kept)
+
+    def activation_backward(self, delta: np.ndarray, kept: np.ndarray) -> None:
+        """In place: delta (N, H), the gradient by the output h, becomes that by x W + b; fills dbias.
+
+        kept : (N, H) x W + b where the activation keeps its input, else h
+        """
+        self._act.backward(delta, kept, self.dbias)
+
+    @property
+    def keeps_input(self) -> bool:
+        """Whether its activation keeps its input for the way back, in an array of its own."""
+        return self._act.keeps_input
 
     def weight_gradient(self, x: np.ndarray, delta: np.ndarray) -> None:
-        """Fill dweight <- x^T delta."""
+        """dweight <- x^T delta, for x (N, D) and delta (N, H)."""
         np.matmul(x.T, delta, out=self.dweight)
 
     def input_gradient(self, delta: np.ndarray, dx: np.ndarray) -> None:
-        """Dx (N, D) <- delta W^T."""
+        """dx (N, D) <- delta W^T, for delta (N, H)."""
         np.matmul(delta, self.weight.T, out=dx)

@@ -4,26 +4,27 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.nn.activations import activation_named
-from fastmlp.nn.blas import Blas, Engine, Totals
+from fastmlp.nn.blas import Blas
 from fastmlp.nn.checks import check_count, check_name, generator, is_whole
-from fastmlp.nn.inputs import ArrayInput, Input, as_input, checked_labels, checked_rows, checked_weights
+from fastmlp.nn.engine import Engine, Totals
+from fastmlp.nn.examples import Examples, checked_labels, checked_weights
+from fastmlp.nn.fit import Validation, fit
+from fastmlp.nn.history import FitResult, History
+from fastmlp.nn.inputs import ArrayInput, Input, as_input, checked_rows
 from fastmlp.nn.layers import Dense
-from fastmlp.nn.optimizer import SGD, check_optimizer
+from fastmlp.nn.optimizer import SGD, Optimizer, check_optimizer
 from fastmlp.nn.precision import MATMULS, PRECISIONS
 from fastmlp.nn.slices import Slices
 from fastmlp.nn.threads import check_threads, usable_cores
 from fastmlp_kernels import _check, jit
 from fastmlp_kernels._align import aligned_zeros
-
-if TYPE_CHECKING:
-    from fastmlp.nn.fit import FitResult, History, Validation
 
 
 class MLP:
@@ -131,10 +132,10 @@ class MLP:
         Returns (mean cross-entropy in nats, number of correct answers). Raises DataError where they do not fit.
         """
         if isinstance(x, Input):
-            return self._engine.input_gradients(*self._checked_rows(x, labels)[:2])
+            return self._engine.input_gradients(*self.examples(x, labels)[:2])
         return self._engine.gradients(*self._checked_batch(x, labels))
 
-    def train_step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
+    def train_step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """One step of the optimiser on one batch; arguments and result as for `loss_and_gradients`.
 
         The loss is that before the step.
@@ -143,7 +144,7 @@ class MLP:
         return self._engine.step(*self._checked_batch(x, labels), optimizer)
 
     def train_epoch(
-        self, x: Input | np.ndarray, labels: np.ndarray, optimizer: SGD, order: np.ndarray, batch_size: int = 1024
+        self, x: Input | np.ndarray, labels: np.ndarray, optimizer: Optimizer, order: np.ndarray, batch_size: int = 1024
     ) -> tuple[float, float]:
         """Take a step on each batch of the rows `order`, the last one smaller: the fast way for a loop of one's own.
 
@@ -151,23 +152,25 @@ class MLP:
         Returns (mean loss in nats, accuracy as a fraction), each batch before its step. A batch whose loss is not
         finite is the last one. Raises DataError or ConfigError where the arguments do not fit.
         """
-        inputs, labels, _ = self._checked_rows(x, labels)
+        examples = self.examples(x, labels)
         check_count("batch_size", batch_size)
         check_optimizer(optimizer, self.dtype)
-        order = checked_rows("order", order, len(inputs))
-        return self._train_epoch(inputs, labels, order, batch_size, optimizer)
+        order = checked_rows("order", order, len(examples.inputs))
+        return self.train_on(examples, order, batch_size, optimizer)
 
-    def _train_epoch(
+    def train_on(
         self,
-        inputs: Input,
-        labels: np.ndarray,
+        examples: Examples,
         order: np.ndarray,
         batch_size: int,
-        optimizer: SGD,
+        optimizer: Optimizer,
         on_batch: Callable[[int], None] | None = None,
-        weights: np.ndarray | None = None,
     ) -> tuple[float, float]:
-        """`train_epoch` of arguments that were checked; on_batch(rows done) several times."""
+        """Take a step on each batch of the rows `order` of examples that were checked; see `train_epoch`.
+
+        on_batch(rows done) : called about ten times a second, between batches; what it raises ends the call
+        """
+        inputs, labels, weights = examples
 
         def train(rows: np.ndarray, loss: float) -> Totals:
             return self._engine.train(inputs, labels, rows, batch_size, optimizer, loss, weights)
@@ -182,12 +185,12 @@ class MLP:
 
     def fit(
         self,
-        x: "Input | np.ndarray",
+        x: Input | np.ndarray,
         labels: np.ndarray,
         *,
         sample_weight: npt.ArrayLike | None = None,
-        validation: "Validation | None" = None,
-        optimizer: SGD | None = None,
+        validation: Validation | None = None,
+        optimizer: Optimizer | None = None,
         epochs: int = 100,
         batch_size: int = 1024,
         patience: int = 5,
@@ -195,8 +198,8 @@ class MLP:
         schedule: str = "constant",
         warm_start: bool = False,
         rng: np.random.Generator | int = 0,
-        on_epoch: "Callable[[int, History], bool | None] | None" = None,
-    ) -> "FitResult":
+        on_epoch: Callable[[int, History], bool | None] | None = None,
+    ) -> FitResult:
         """Train with mini-batches; see `fastmlp.nn.fit.fit` for the arguments. The optimiser is `SGD()` by default.
 
         warm_start : whether to train on from the weights that are there
@@ -206,8 +209,6 @@ class MLP:
         thrown away: this call begins with them, and those after it anew from them. The velocity begins at zero in each
         call. With a validation set, weights that were not just drawn are kept where no epoch has a lower loss.
         """
-        from fastmlp.nn.fit import fit  # here, as fit knows the network
-
         given = self._digest() != self._left
         goes_on = warm_start and self._began_with is not None
         if given or self._began_with is None:
@@ -221,13 +222,17 @@ class MLP:
         finally:
             self._left = self._digest()
 
-    def _checked_rows(
-        self, x: Input | np.ndarray, labels: np.ndarray, weights: npt.ArrayLike | None = None
-    ) -> tuple[Input, np.ndarray, np.ndarray | None]:
+    def examples(
+        self, x: Input | np.ndarray, labels: np.ndarray, sample_weight: npt.ArrayLike | None = None
+    ) -> Examples:
+        """Return rows with their labels and weights, checked for this network: what `train_on` takes.
+
+        x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K); sample_weight : (M,) numbers from 0 on,
+        scaled to a mean of 1. Raises DataError where they do not fit.
+        """
         inputs = self._checked_input(x)
-        if weights is not None:
-            weights = checked_weights(weights, len(inputs), self.dtype)
-        return inputs, checked_labels(labels, len(inputs), self.sizes[-1]), weights
+        weights = None if sample_weight is None else checked_weights(sample_weight, len(inputs), self.dtype)
+        return Examples(inputs, checked_labels(labels, len(inputs), self.sizes[-1]), weights)
 
     def _checked_input(self, x: Input | np.ndarray) -> Input:
         inputs = as_input(x)
@@ -252,19 +257,19 @@ class MLP:
         x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K)
         sample_weight : (M,) numbers from 0 on: the loss is the weighted mean; the accuracy is not weighted
         """
-        inputs, labels, weights = self._checked_rows(x, labels, sample_weight)
+        examples = self.examples(x, labels, sample_weight)
         check_count("batch_size", batch_size)
-        totals = self._evaluate(inputs, labels, np.arange(len(inputs)), batch_size, weights)
-        return totals.loss / totals.rows, totals.correct / totals.rows
+        return self.evaluate_on(examples, np.arange(len(examples.inputs)), batch_size)
 
-    def _evaluate(
-        self, inputs: Input, labels: np.ndarray, order: np.ndarray, batch_size: int, weights: np.ndarray | None
-    ) -> Totals:
+    def evaluate_on(self, examples: Examples, order: np.ndarray, batch_size: int) -> tuple[float, float]:
+        """Mean cross-entropy and accuracy of the rows `order`, at least one, of examples that were checked."""
+        inputs, labels, weights = examples
+
         def evaluate(rows: np.ndarray, loss: float) -> Totals:
             return self._engine.evaluate(inputs, labels, rows, batch_size, loss, weights)
 
         *_, totals = self._slices.run("evaluate", evaluate, order, batch_size)
-        return totals
+        return totals.loss / totals.rows, totals.correct / totals.rows
 
     def predict_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
         """Probability of each class, (M, K), for x an (M, D) array or an `ImageInput`; DataError where it overflows."""

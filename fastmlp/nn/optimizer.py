@@ -1,18 +1,126 @@
-"""Stochastic gradient descent with momentum and weight decay."""
+"""The table of optimisers: what each is set by, its state, its step, and what it is called elsewhere.
 
-from collections.abc import Iterable
-from typing import Any
+It loads neither numpy nor numba before a step is taken, as settings are checked before these are needed. The formula of
+a step is in the kernels' table, `fastmlp_kernels._optimizers`.
+"""
 
-import numpy as np
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from fastmlp.errors import ConfigError
-from fastmlp.nn.checks import check_name, check_rates
+from fastmlp.nn.checks import ABOVE_0, FROM_0, FROM_0_BELOW_1, Range, check_name
 from fastmlp.nn.decay import DECAY_PER
-from fastmlp_kernels import jit
-from fastmlp_kernels._align import aligned_zeros
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy as np
+
+    from fastmlp.config import RunConfig
 
 
-class SGD:
+class Setting(NamedTuple):
+    """A number that an optimiser is set by: its default, and what it may be."""
+
+    default: float
+    range: Range
+
+
+class Optimizer(ABC):
+    """What all optimisers share: settings that are checked, and state that is kept for each network.
+
+    SETTINGS : by name, and each an attribute of that name; lr and weight_decay are among them
+    PLAIN : its step in `fastmlp.reference`, of (w, each slot of the state, g, the compiled settings)
+
+    An optimiser keeps the state of each network that it trains. Copied or pickled together with the network, as in
+    `copy.deepcopy((model, optimizer))`, it goes on from there; copied alone, its copy knows the old network only.
+    """
+
+    SETTINGS: ClassVar[dict[str, Setting]]
+    PLAIN: ClassVar[str]
+    lr: float
+    weight_decay: float
+
+    def __init__(self, settings: Mapping[str, float], decay_per: str) -> None:
+        self.check(settings)
+        check_name("decay_per", decay_per, DECAY_PER)
+        for name, value in settings.items():
+            setattr(self, name, float(value))
+        self.decay_per = decay_per
+        self._checked: tuple[Any, ...] | None = None
+        self._state: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    @classmethod
+    def check(cls, settings: Mapping[str, Any], *, float32: bool = False, lr_name: str = "lr") -> None:
+        """Raise ConfigError for the first of these settings that is no number in its range.
+
+        float32 : whether training computes in float32, which holds less: no rate above 3.4e38, and a momentum so near
+            to 1 would be 1
+        """
+        for name, setting in cls.SETTINGS.items():
+            setting.range.check(lr_name if name == "lr" else name, settings[name], float32=float32)
+
+    @staticmethod
+    @abstractmethod
+    def sklearn(config: RunConfig) -> dict[str, Any]:
+        """Return the options of MLPClassifier that make it take a config's steps; weight decay is told apart."""
+
+    @staticmethod
+    @abstractmethod
+    def torch(optim: Any, groups: list[dict[str, Any]], config: RunConfig) -> Any:
+        """Return the same optimiser, of `torch.optim`, for groups of parameters that have their weight_decay."""
+
+    @abstractmethod
+    def compiled(self) -> Any:
+        """Return the settings as compiled code takes them, of `fastmlp_kernels._optimizers`."""
+
+    @abstractmethod
+    def _take(self, parameters: np.ndarray, state: list[np.ndarray], gradient: np.ndarray, weight_decay: float) -> None:
+        """In place: flat parameters, and each slot of their state, take a step by the kernel of this optimiser."""
+
+    def state_of(self, parameters: np.ndarray) -> np.ndarray:
+        """Return the state of an array of parameters, (slots, *its shape): zeros at first."""
+        key = id(parameters)  # safe: the entry keeps the array alive
+        if key not in self._state:
+            from fastmlp_kernels._align import aligned_zeros
+
+            self._state[key] = (parameters, aligned_zeros((self.compiled().SLOTS, *parameters.shape), parameters.dtype))
+        return self._state[key][1]
+
+    def check_for(self, dtype: np.dtype) -> None:
+        """Raise ConfigError where a setting, as it is now, is out of its range or out of this dtype's."""
+        settings = {name: getattr(self, name) for name in self.SETTINGS}
+        now = *settings.values(), dtype, self.decay_per
+        if now != self._checked:  # asked in each step
+            self.check(settings, float32=dtype.itemsize < 8)
+            check_name("decay_per", self.decay_per, DECAY_PER)
+            self._checked = now
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_state": list(self._state.values())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        own = {id(pair[0]): pair for pair in state["_state"]}  # the arrays are others now
+        for name, value in (state | {"_state": own}).items():
+            setattr(self, name, value)
+
+    def step(
+        self, parameters: np.ndarray, gradient: np.ndarray, parts: Iterable[tuple[slice, bool]], rows: int = 1
+    ) -> None:
+        """Update flat parameters in place from their gradient (P,), the mean over a batch of so many rows.
+
+        parts : (where, whether it decays)
+        """
+        self.check_for(parameters.dtype)
+        state = self.state_of(parameters)
+        weight_decay = self.weight_decay / rows if self.decay_per == "batch" else self.weight_decay
+        for at, decays in parts:
+            self._take(parameters[at], [slot[at] for slot in state], gradient[at], weight_decay if decays else 0.0)
+
+
+class SGD(Optimizer):
     """v <- momentum * v - lr * (g + weight_decay * w), then w <- w + v; biases are not decayed.
 
     g is the gradient of the mean loss over the batch. With decay_per "update" the decay is not divided by the batch's
@@ -26,55 +134,55 @@ class SGD:
     `copy.deepcopy((model, optimizer))`, it goes on from there; copied alone, its copy knows the old network only.
     """
 
+    SETTINGS: ClassVar = {
+        "lr": Setting(0.005, ABOVE_0),
+        "momentum": Setting(0.9, FROM_0_BELOW_1),
+        "weight_decay": Setting(0.0, FROM_0),
+    }
+    PLAIN = "momentum_step"
+    momentum: float
+
     def __init__(
-        self, lr: float = 0.005, momentum: float = 0.9, weight_decay: float = 0.0, decay_per: str = "update"
+        self,
+        lr: float = SETTINGS["lr"].default,
+        momentum: float = SETTINGS["momentum"].default,
+        weight_decay: float = SETTINGS["weight_decay"].default,
+        decay_per: str = "update",
     ) -> None:
-        check_rates(lr, momentum, weight_decay)
-        check_name("decay_per", decay_per, DECAY_PER)
-        self.lr, self.momentum, self.weight_decay = float(lr), float(momentum), float(weight_decay)
-        self.decay_per = decay_per
-        self._checked: tuple[float, float, float, np.dtype, str] | None = None
-        self._velocity: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        super().__init__({"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, decay_per)
 
-    def velocity_of(self, parameters: np.ndarray) -> np.ndarray:
-        """Return the velocity of an array of parameters, of its shape: zeros at first."""
-        key = id(parameters)  # safe: the entry keeps the array alive
-        if key not in self._velocity:
-            self._velocity[key] = (parameters, aligned_zeros(parameters.shape, parameters.dtype))
-        return self._velocity[key][1]
+    @staticmethod
+    def sklearn(config: RunConfig) -> dict[str, Any]:
+        """Return MLPClassifier's options for it."""
+        return {
+            "solver": "sgd",
+            "learning_rate_init": config.lr,
+            "momentum": config.momentum,
+            "nesterovs_momentum": False,
+        }
 
-    def check_for(self, dtype: np.dtype) -> None:
-        """Raise ConfigError where a setting, as it is now, is out of its range or out of this dtype's."""
-        now = self.lr, self.momentum, self.weight_decay, dtype, self.decay_per
-        if now != self._checked:  # asked in each step
-            check_rates(*now[:3], float32=dtype.itemsize < 8)
-            check_name("decay_per", self.decay_per, DECAY_PER)
-            self._checked = now
+    @staticmethod
+    def torch(optim: Any, groups: list[dict[str, Any]], config: RunConfig) -> Any:
+        """Return `torch.optim.SGD`, which takes the same steps while lr is constant."""
+        return optim.SGD(groups, lr=config.lr, momentum=config.momentum)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_velocity": list(self._velocity.values())}
+    def compiled(self) -> Any:
+        """Return the settings as a `Momentum`."""
+        from fastmlp_kernels._optimizers import Momentum
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        velocity = {id(pair[0]): pair for pair in state["_velocity"]}  # the arrays are others now
-        self.__dict__.update(state, _velocity=velocity)
+        return Momentum(self.lr, self.momentum, self.weight_decay)
 
-    def step(
-        self, parameters: np.ndarray, gradient: np.ndarray, parts: Iterable[tuple[slice, bool]], rows: int = 1
-    ) -> None:
-        """Update flat parameters in place from their gradient (P,), the mean over a batch of so many rows.
+    def _take(self, parameters: np.ndarray, state: list[np.ndarray], gradient: np.ndarray, weight_decay: float) -> None:
+        from fastmlp_kernels import jit
 
-        parts : (where, whether it decays)
-        """
-        self.check_for(parameters.dtype)
-        velocity = self.velocity_of(parameters)
-        weight_decay = self.weight_decay / rows if self.decay_per == "batch" else self.weight_decay
-        for at, decays in parts:
-            decay = weight_decay if decays else 0.0
-            jit.momentum_step(parameters[at], velocity[at], gradient[at], self.lr, self.momentum, decay)
+        jit.momentum_step(parameters, state[0], gradient, self.lr, self.momentum, weight_decay)
+
+
+OPTIMIZERS = {"sgd": SGD}
 
 
 def check_optimizer(optimizer: object, dtype: np.dtype) -> None:
     """Raise ConfigError unless it is an optimiser that can train in this dtype."""
-    if not isinstance(optimizer, SGD):
+    if not isinstance(optimizer, Optimizer):
         raise ConfigError(f"optimizer is {optimizer!r}, allowed is an optimiser such as SGD(lr=0.01)")
     optimizer.check_for(dtype)

@@ -1,20 +1,20 @@
-"""Cuts long compiled work into short calls, between which Python can look at Ctrl-C and at a progress bar."""
+"""Cutting of long compiled work into short calls, between which Python can handle Ctrl-C and draw a progress bar."""
 
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from fastmlp.nn.blas import Totals
+from fastmlp.nn.engine import Totals
 
 # Seconds between looks at Ctrl-C and the progress bar: short for a person, long against a call's own cost.
 SLICE = 0.1
 
 
 class Slices:
-    """Cuts long work into calls of about SLICE seconds: compiled code cannot be interrupted.
+    """Cuts long work into calls of about SLICE seconds, as compiled code cannot be interrupted.
 
-    Where the cuts are does not show in the totals. How many batches a call may take is learnt from the calls before.
+    The totals do not depend on the cuts. The number of batches in a call follows from the times of the calls before.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Slices:
     def run(
         self, kind: str, work: Callable[[np.ndarray, float], Totals], order: np.ndarray, batch_size: int
     ) -> Iterator[Totals]:
-        """Call work(rows, loss so far) on successive parts of `order`; yield the totals after each."""
+        """Call work(rows, loss so far) on successive parts of order (M,) int64; yield the totals after each."""
         done, batches = Totals(0.0, 0, 0), self._batches.get((kind, batch_size), 1)
         while done.rows < len(order):
             start = time.perf_counter()

@@ -1,101 +1,34 @@
-"""`python -m fastmlp.report DIR`: a sweep's figures and tables on one page, at any time, from what is in its folder."""
+"""`python -m fastmlp.report DIR`: write a sweep's figures and tables, and one page of them, from the sweep's folder."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
     from fastmlp.cli import program
 
-    program.begin()
-
-import argparse
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+    program.run("fastmlp.report.__main__")
 
 from fastmlp.cli.parser import Parser, place
-from fastmlp.errors import ConfigError
-from fastmlp.terminal import Command, Compiling, run_command, say
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from fastmlp.cli.shell import Call, Door, Work
 
 _EXAMPLES = """examples:
-  python -m fastmlp.report runs/all                          writes runs/all/report.html and runs/all/figures/
-  python -m fastmlp.report runs/all --data-dir DIR           with figures that need the images, where they lie elsewhere
+  %(prog)s runs/all                          writes runs/all/report.html and runs/all/figures/
+  %(prog)s runs/all --data-dir DIR           with figures that need the images, where they lie elsewhere
 """
 
 
-def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str], None] = lambda _: None) -> Path:
-    """Write `report.html`, `figures/` and the tables into a sweep's folder; return the page's path.
-
-    data_dir : where its data lie; otherwise they are looked for where they lay, and in the cache
-    tell(sentence) : told of what is left out
-
-    Raises DataError, OutputError or MissingExtraError; MissingDataError where `data_dir` does not hold the data, and
-    ConfigError where the page that is there would be replaced by one without the data.
-    """
-    from fastmlp.files import check_no_links, write_whole
-    from fastmlp.report.made import FOLDERS, check_not_poorer, write_files
-    from fastmlp.report.page import page
-    from fastmlp.report.plots.style import styled
-    from fastmlp.report.sections import Paper, read, results_of, sections_of
-    from fastmlp.runs.results import check_folder
-    from fastmlp.sweep.derived import Derived
-
-    paper = Paper(read(folder, data_dir), tell)
-    sweep, results = paper.sweep, results_of(paper.sweep)
-    if sweep.dataset is None:
-        check_not_poorer(folder, sweep.why_no_data)
-    check_no_links(folder, *FOLDERS)
-    for name in FOLDERS:
-        check_folder(folder / name, option="")
-    with styled():
-        sections = sections_of(paper, results)
-    files: dict[str, str | bytes] = {}
-    for picture in paper.pictures:
-        files |= {f"figures/{picture.name}.svg": picture.svg, f"figures/{picture.name}.png": picture.png}
-    for name, table in paper.tables.items():
-        forms = {".md": table.markdown(), ".csv": table.csv(), ".json": table.json()}
-        files |= {f"tables/{name}{suffix}": written for suffix, written in forms.items()}
-    write_files(folder, files, with_data=sweep.dataset is not None)
-    if results is not None:
-        Derived(folder, sweep.environment).write(sweep.every, results)
-    heading = f"{len(sweep.runs)} runs on {sweep.environment['dataset']['name']}"
-    write_whole(folder / "report.html", page(heading, sections))
-    return folder / "report.html"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
+def _parser(prog: str) -> Parser:
     parser = Parser(
-        prog="python -m fastmlp.report",
+        prog=prog,
         description="Draw a sweep's figures and put them, with its tables, on one page; also while it runs.",
         epilog=_EXAMPLES,
     )
     parser.add_argument("folder", type=place, metavar="DIR", help="the folder that --out named")
     parser.add_argument("--data-dir", type=place, metavar="DIR", help="where the data lie (default: as in training)")
-    args = parser.parse_args(argv)
-    return run_command(_load, args, f"drawing the page of {args.folder}")
+    return parser
 
 
-def _load() -> Command:
-    import fastmlp.report.sections  # noqa: F401 - with numpy and the kernels
+def _load(_: Call) -> Work:
+    from fastmlp.report.make import report
 
-    return _report
-
-
-def _report(args: argparse.Namespace, console: "Console") -> int:
-    from fastmlp.sweep.leftovers import remove_if_free
-
-    if not args.folder.is_dir():
-        raise ConfigError(f"{args.folder} is no folder; give the one that --out of a sweep named.")
-    if (removed := remove_if_free(args.folder)).files:
-        say(console, f"Removed what a killed sweep left: {removed}.")
-    with Compiling(console).here("Drawing the figures"):
-        path = make_report(args.folder, args.data_dir, lambda words: say(console, words))
-    say(console, f"{path}, with its figures and tables in {args.folder / 'figures'} and {args.folder / 'tables'}.")
-    return 0
+    return report
 
 
-if __name__ == "__main__":
-    from fastmlp.cli import program
-
-    program.end(main)
+main = Door("report", _parser, lambda args: f"drawing the page of {args.folder}", _load)

@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing else: figures inside, no script, no network; for light and dark, wide and narrow."""
+"""A sweep's page: one HTML file with its figures inside, no script, for light and dark, wide and narrow screens."""
 
 import re
 from collections.abc import Sequence
@@ -49,14 +49,14 @@ summary { cursor: pointer; padding: .25rem 0; }
 
 @dataclass
 class Section:
-    """A part of the page: blocks of HTML under a heading."""
+    """A section of the page: blocks of HTML under a heading."""
 
     title: str
     blocks: list[str] = field(default_factory=list)
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
-    """Return the whole document."""
+    """Return the whole HTML document: title, links to the sections, and the sections."""
     links = "\n".join(f'<a href="#{_anchor(one)}">{html_text(one.title)}</a>' for one in sections)
     bodies = "\n".join(
         f'<section>\n<h2 id="{_anchor(one)}">{html_text(one.title)}</h2>\n' + "\n".join(one.blocks) + "\n</section>"
@@ -76,30 +76,30 @@ def _anchor(section: Section) -> str:
 
 
 def text(words: str) -> str:
-    """Return a paragraph."""
+    """Return a paragraph as HTML."""
     return f"<p>{html_text(words)}</p>"
 
 
 def code(words: str) -> str:
-    """Return lines to be typed."""
+    """Return lines of a shell as HTML."""
     return f"<pre>{html_text(words)}</pre>"
 
 
 def figure(picture: Picture) -> str:
-    """Return a figure with its heading and caption; a link leads to it by `figure-` and its name."""
+    """Return a figure with heading and caption as HTML; its anchor is `figure-` and its name."""
     caption = f"<figcaption>{html_text(picture.caption)}</figcaption>"
     heading = f'<h3 id="figure-{html_text(picture.name)}">{html_text(picture.title)}</h3>'
     return f"{heading}\n<figure>\n{picture.inline}\n{caption}\n</figure>"
 
 
 def folded(summary: str, blocks: Sequence[str], name: str = "") -> str:
-    """Return blocks that are shown on a click; a link leads to them by their name."""
+    """Return blocks of HTML that are shown on a click; name : their anchor."""
     named = f' id="{html_text(name)}"' if name else ""
     return f"<details{named}>\n<summary>{html_text(summary)}</summary>\n" + "\n".join(blocks) + "\n</details>"
 
 
 def listed(head: Sequence[str], rows: Sequence[tuple[str, str, Sequence[tuple[str, str]], str]]) -> str:
-    """Return a table of a number, words, links as (words, name of the place), and words after them."""
+    """Return a table as HTML, with rows of number, words, links as pairs of words and anchor, and words after these."""
     lines = ["<tr>" + "".join(f"<th>{html_text(cell)}</th>" for cell in head) + "</tr>"]
     for number, words, links, more in rows:
         linked = ", ".join(f'<a href="#{html_text(place)}">{html_text(name)}</a>' for name, place in links)
@@ -110,7 +110,7 @@ def listed(head: Sequence[str], rows: Sequence[tuple[str, str, Sequence[tuple[st
 
 
 def table(shown: Table, name: str) -> str:
-    """Return a table, and the list of facts above it, as HTML; a link leads to it by `table-` and its name."""
+    """Return a table, with the list of its facts above it, as HTML; its anchor is `table-` and its name."""
     kinds = ["" if shown.is_word(i) else ' class="number"' for i in range(len(shown.columns))]
 
     def line(tag: str, cells: Sequence[str]) -> str:
@@ -126,6 +126,6 @@ def table(shown: Table, name: str) -> str:
 
 
 def _breaking(cell: str) -> str:
-    """Return a cell that breaks within a long name, and not within a network's sizes."""
+    """Return a cell's text as HTML that may break within a long name, but not within a network's sizes."""
     whole = re.sub(r"\d+(?:-\d+){2,}", r"<span>\g<0></span>", html_text(cell))
     return whole.replace("_", "_<wbr>") if len(cell) > MOST_LETTERS else whole

@@ -1,4 +1,4 @@
-"""The results table, as the report prints it, with its published figure beside each of ours."""
+"""The tables of a sweep: its plan, its results with the report's published figures beside them, its candidates."""
 
 from collections.abc import Mapping, Sequence
 from math import inf, isfinite
@@ -7,6 +7,7 @@ from typing import Any
 
 from fastmlp.config import RunConfig
 from fastmlp.nn.initializers import resolve
+from fastmlp.report.words import duration, machine
 from fastmlp.runs.experiments import CUSTOM, EXPERIMENTS, Experiment, published
 from fastmlp.runs.results import ENDED, RunResult
 from fastmlp.sweep.space import apart
@@ -17,13 +18,8 @@ _NOTHING = "-"
 _MOST_VALUES = 8  # of a setting that a line can list
 
 
-def title(config: RunConfig) -> str:
-    """Return what tells this run from the others."""
-    return f"{config.experiment}, {config.normalize}, seed {config.seed}"
-
-
 def experiments_table() -> Table:
-    """Return the report's experiments with their published figures."""
+    """Return a table of the report's experiments with their published figures."""
     rows = [
         [
             experiment.name,
@@ -39,14 +35,14 @@ def experiments_table() -> Table:
 
 
 def _kind(of: Experiment | RunConfig) -> str:
-    """Return what tells a network from another of its layers."""
+    """Return what a network has besides its layers: activation and, where it is not the usual one, weight decay."""
     if of.weight_decay == 0:
         return f" {of.activation}, no weight decay"
     return f" {of.activation}" + (", decay per batch" if of.decay_per == "batch" else "")
 
 
 def _scaled(runs: Sequence[RunResult]) -> str:
-    """Return what the weight decay of these runs is divided by, in words."""
+    """Return in words what the weight decay of these runs is divided by; empty where by nothing."""
     decayed = [run.config.decay_per for run in runs if run.config.weight_decay]
     if "batch" not in decayed:
         return ""
@@ -60,10 +56,11 @@ def _percent(fraction: float) -> str:
 def results_table(
     runs: Sequence[RunResult], environment: Mapping[str, Any], wall_seconds: float | None = None
 ) -> Table:
-    """Return one row an experiment with ours, and the report's figure, under each normalisation.
+    """Return a table of test accuracies in %, a row an experiment, with the report's beside them by normalisation.
 
-    `runs` are the finished ones, at least one; `environment` is that of `fastmlp.runs.environment`; `wall_seconds` is
-    the time that the whole command took, where one command made them all.
+    runs : the finished ones, at least one
+    environment : that of `fastmlp.runs.environment`
+    wall_seconds : the time of the whole command, where one command made all runs
     """
     norms = list(dict.fromkeys(run.normalize for run in runs))
     with_report = {norm for norm in norms if any(published(run.config) for run in runs if run.normalize == norm)}
@@ -79,7 +76,7 @@ def results_table(
 
 
 def plan_table(configs: Sequence[RunConfig], seconds: Sequence[float], jobs: int) -> Table:
-    """Return one row a run with the time that it takes at most, 0 for one that is finished; jobs : runs at a time."""
+    """Return a table of planned runs; seconds : that each takes at most, 0 if it is finished; jobs : runs at a time."""
     rows = [
         [
             config.experiment,
@@ -92,8 +89,8 @@ def plan_table(configs: Sequence[RunConfig], seconds: Sequence[float], jobs: int
     ]
     missing = sum(at_most > 0 for at_most in seconds)
     whole = max([sum(seconds) / jobs, *seconds])
-    told = f"Runs: {len(configs)}, {missing} of them to do, {jobs} at a time: {duration(whole)} at most."
-    return Table([told], ["experiment", "normalisation", "seed", "network", "at most"], rows, words=4)
+    fact = f"Runs: {len(configs)}, {missing} of them to do, {jobs} at a time: {duration(whole)} at most."
+    return Table([fact], ["experiment", "normalisation", "seed", "network", "at most"], rows, words=4)
 
 
 def search_table(
@@ -102,7 +99,7 @@ def search_table(
     environment: Mapping[str, Any],
     wall_seconds: float | None = None,
 ) -> Table:
-    """Return one row a candidate, best validation accuracy first; best : the runs of the one that was tested."""
+    """Return a table of a search's candidates, best validation accuracy first; best : the runs of the tested one."""
     groups: dict[tuple[str, str], list[RunResult]] = {}
     for run in runs:
         groups.setdefault((run.experiment, run.normalize), []).append(run)
@@ -137,7 +134,7 @@ def _validation(runs: Sequence[RunResult]) -> float:
 
 
 def _spread(values: Sequence[float]) -> str:
-    """Return mean and standard deviation; a dash where one of them is missing."""
+    """Return mean and standard deviation as text; a dash where a value is not finite."""
     if not all(map(isfinite, values)):
         return _NOTHING
     return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
@@ -217,7 +214,7 @@ def _facts(
 
 
 def _dates(runs: Sequence[RunResult]) -> list[str]:
-    """Return when the first of the runs began and the last one ended, where that is known."""
+    """Return a fact with the dates of the first start and the last end of these runs; none where they are unknown."""
     began, ended = (sorted(filter(None, (getattr(run, name) for run in runs))) for name in ("started", "finished"))
     return [f"Dates (UTC): {began[0]} to {ended[-1]}."] if began and ended else []
 
@@ -229,23 +226,3 @@ def _about_published(runs: Sequence[RunResult]) -> list[str]:
     if all(published(run.config) for run in runs):
         return []
     return ["The report's figure is left out where the report did not run these settings."]
-
-
-def machine(environment: Mapping[str, Any]) -> str:
-    """Return the machine and its libraries in one line."""
-    blas = environment["blas"]
-    libraries = ", ".join(f"{name} {environment[name]}" for name in ("numpy", "numba", "fastmlp"))
-    return (
-        f"{environment['cpu']}, {environment['usable_cores']} of {environment['cores']} cores, {environment['os']}, "
-        f"Python {environment['python']}, {libraries}, "
-        + (f"{blas['name']} {blas['version']} ({blas['kernels']} kernels)" if blas else "no BLAS found")
-    )
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as a person says them."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

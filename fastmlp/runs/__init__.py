@@ -1,1 +1,1 @@
-"""One run: what makes it the same run, its training with checkpoints, and its result."""
+"""One training run: its identity, its training with checkpoints, and its result."""

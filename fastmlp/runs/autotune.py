@@ -1,6 +1,6 @@
-"""Which way to multiply matrices is faster on this machine: packed or BLAS. Measured once a network, and remembered.
+"""The choice between packed products and BLAS: measured once a network on this machine, and kept.
 
-The answer goes into each run's config, so that a run's bits never depend on a measurement that it repeats.
+The choice goes into each run's config: a run that is repeated has the same bits, whatever a new measurement says.
 """
 
 import json
@@ -46,7 +46,7 @@ def _machine_key() -> str:
 
 
 def _remembered(path: Path | None) -> dict[str, dict[str, dict[str, float]]]:
-    """Return what the file has of seconds, by machine, network and way; what is none is left out."""
+    """Return the seconds a step that a file holds, by machine, network and way; what is no measurement is left out."""
     if path is None:
         return {}
     try:
@@ -65,9 +65,9 @@ def _remembered(path: Path | None) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def measure(config: RunConfig) -> dict[str, float]:
-    """Return the seconds of a training step of this network by each way, the best of some, packed first.
+    """Measure and return the seconds of a training step of this network by each way, the best of a few, packed first.
 
-    BLAS's threads spin for a while after their work, and would take half of the cores from what comes next.
+    It ends with a pause: BLAS's threads spin for a while after their work, and would slow down what comes next.
     """
     rng, n = np.random.default_rng(0), 2 * config.batch_size
     pixels = rng.integers(0, 256, (n, config.layers[0]), np.uint8)
@@ -88,10 +88,10 @@ def measure(config: RunConfig) -> dict[str, float]:
 
 
 def measured(config: RunConfig) -> dict[str, float]:
-    """Return the seconds of a training step by each way, for this network, batch, precision and number of threads.
+    """Return the seconds of a training step by each way, as kept for this network, batch, precision and threads.
 
-    What was measured is kept in the user's cache for this CPU and these versions; where there is none, and where its
-    file cannot be read or written, that costs no more than a new measurement.
+    They are kept in the user's cache folder, by CPU and versions. Where nothing is kept, or the file cannot be read or
+    written, they are measured anew.
     """
     cache, machine, network = cache_dir(), _machine_key(), _network_key(config)
     path = cache / "matmul.json" if cache else None
@@ -109,7 +109,7 @@ def measured(config: RunConfig) -> dict[str, float]:
 
 
 def choose(config: RunConfig) -> tuple[str, dict[str, float]]:
-    """Return the faster way for such a run, and the seconds a step that say so."""
+    """Return the faster way for such a run, and the seconds a step of each."""
     seconds = measured(config)
     first, *others = MATMULS[config.precision]
     best = min(others, key=lambda way: seconds[way], default=first)
@@ -121,9 +121,9 @@ def _is_measurement(known: Mapping[str, Any], ways: Iterable[str]) -> bool:
 
 
 def resolve(configs: Sequence[RunConfig], before: Iterable[RunConfig] = ()) -> tuple[list[RunConfig], list[str]]:
-    """Return the configs with the faster way in each, and what was found, a sentence a network.
+    """Return the configs with the faster way in each, and a sentence on each network that was measured.
 
-    Networks that are among those of `before` are computed as they were: a sweep that goes on keeps its runs' bits.
+    before : configs of earlier runs; networks among them keep their way, so that a sweep that goes on keeps its bits
     """
     ways = {_network_key(config): config.matmul for config in before}
     chosen: dict[str, tuple[str, dict[str, float]]] = {}

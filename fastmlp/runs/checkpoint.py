@@ -1,4 +1,4 @@
-"""A training run on disk: one .npz, replaced in one step, that only the run which wrote it goes on from."""
+"""Checkpoints: the state of a training run in one .npz file, replaced in one step, for that run alone to resume."""
 
 import errno
 import json
@@ -10,25 +10,28 @@ import numpy as np
 from fastmlp.errors import OutputError, remedy
 from fastmlp.files import json_of, replacing
 from fastmlp.nn.checks import is_real
-from fastmlp.nn.fit import History, State
+from fastmlp.nn.history import History, State
 from fastmlp.npy import read_zip
 
-_ARRAYS = ("parameters", "velocity", "best")
+# Arrays in the file, and fields of State. The optimiser's slots go by the name of the first there was.
+_ARRAYS = {"parameters": "parameters", "velocity": "slots", "best": "best"}
 
 
 def save(path: Path, run_id: str, state: State) -> None:
-    """Replace `path` by this state; it is on the disk, whole, when this returns. OutputError where it cannot be."""
+    """Write a state to `path` in one step; it is on the disk when this returns. OutputError where it cannot be."""
     facts = {"run_id": run_id, "generator": state.generator, "seconds": state.seconds, "began": state.began}
     facts |= {"history": asdict(state.history)}
     with replacing(path) as part:
-        np.savez(part.file, facts=json.dumps(facts), **{name: getattr(state, name) for name in _ARRAYS})
+        np.savez(part.file, facts=json.dumps(facts), **{name: getattr(state, of) for name, of in _ARRAYS.items()})
 
 
 def load(path: Path, run_id: str, like: np.ndarray | None = None) -> State | None:
-    """Return the state that `save` wrote for this run; None where there is none, or a damaged one: begin anew.
+    """Return the state that `save` wrote for this run, None where the file is missing, damaged or another run's.
 
-    like : the parameters of the network that is to go on from it; another's are taken for damaged. OutputError where it
-    is there and cannot be read: a run that begins anew would replace it.
+    like : (P,) float32 or float64, the parameters of the network that resumes; a state of other shape or dtype counts
+        as damaged
+
+    Raises OutputError where the file exists and cannot be read, as a run that began anew would replace it.
     """
     try:
         return _state(read_zip(path), run_id, like)
@@ -44,12 +47,13 @@ def load(path: Path, run_id: str, like: np.ndarray | None = None) -> State | Non
 
 def _state(parts: dict[str, np.ndarray], run_id: str, like: np.ndarray | None) -> State | None:
     facts = json_of(str(parts.pop("facts")))
-    if facts["run_id"] != run_id or set(parts) != set(_ARRAYS):
+    if facts["run_id"] != run_id or parts.keys() != _ARRAYS.keys():
         return None
     wanted = parts["parameters"] if like is None else like
     fits = wanted.ndim == 1 and wanted.dtype in (np.float32, np.float64)
-    for array in parts.values():
-        fits = fits and (array.shape, array.dtype) == (wanted.shape, wanted.dtype) and bool(np.isfinite(array).all())
+    for name, array in parts.items():
+        shapes = [wanted.shape] if name != "velocity" else [wanted.shape, (max(len(array), 1), *wanted.shape)]
+        fits = fits and array.shape in shapes and array.dtype == wanted.dtype and bool(np.isfinite(array).all())
     history, began = History(**facts["history"]), facts["began"]
     series = list(vars(history).values())
     fits = fits and len(history.train_loss) > 0 and all(map(is_real, [n for one in series for n in one]))
@@ -59,4 +63,6 @@ def _state(parts: dict[str, np.ndarray], run_id: str, like: np.ndarray | None) -
         return None
     np.random.default_rng().bit_generator.state = facts["generator"]  # raises where it is none
     own = {name: facts[name] for name in ("generator", "seconds")}
-    return State(history, **parts, **own, began=None if began is None else tuple(began))
+    parts["velocity"] = parts["velocity"].reshape(-1, wanted.size)  # one slot was (P,)
+    arrays = {of: parts[name] for name, of in _ARRAYS.items()}
+    return State(history, **arrays, **own, began=None if began is None else tuple(began))

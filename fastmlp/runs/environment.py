@@ -1,4 +1,4 @@
-"""What a result was made with: the machine, the libraries and the data. Names no host and no folder."""
+"""The environment of a result: machine, versions of libraries, and data set; no names of hosts and no folders."""
 
 import os
 import platform
@@ -14,10 +14,10 @@ from fastmlp_kernels.bfloat16 import BFLOAT16_IN_HARDWARE
 
 
 def environment(dataset: Dataset) -> dict[str, Any]:
-    """Return the environment of this process as values that JSON knows.
+    """Return the environment of this process as a dict that JSON can hold.
 
-    `blas` is what is in use at the time of the call (call it with the threads held), None where none was found;
-    its `kernels` are the ones that OpenBLAS chose for this CPU.
+    Its `blas` is the library in use with its present number of threads (so call this within `blas_threads`), or None;
+    `kernels` in it are those that OpenBLAS chose for this CPU.
     """
     return {
         "cpu": cpu_model(),
@@ -54,7 +54,7 @@ def _blas() -> dict[str, Any] | None:
 
 
 def cpu_model() -> str:
-    """Return the CPU's name as the system gives it."""
+    """Return the name of the CPU's model, as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # not Linux

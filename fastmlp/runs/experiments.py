@@ -1,4 +1,4 @@
-"""The report's eight experiments, as data, and the runs that a choice of them makes."""
+"""The report's eight experiments as a table, and the configs of runs that are made from them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,11 +20,11 @@ WEIGHT_DECAY = 0.01
 
 @dataclass(frozen=True)
 class Experiment:
-    """One row of the report's results table.
+    """One row of the report's results table, or a network of ours in that form.
 
-    `hidden` counts the hidden units; inputs and classes come from the data set. `published` is the report's test
-    accuracy on CIFAR-100 as a fraction, by normalisation; empty for a network that is not the report's. `init` names
-    the initial weights, and `decay_per` what the weight decay is scaled by, which the report does not state.
+    hidden : units of each hidden layer; inputs and classes come from the data set
+    published : the report's test accuracy on CIFAR-100, a fraction, by normalisation; empty for a network of ours
+    init, decay_per : as of `RunConfig`; the report states neither
     """
 
     name: str
@@ -75,10 +75,10 @@ CUSTOM = replace(EXPERIMENTS["l2"], name="custom", row="-", published={})
 
 
 def published(config: RunConfig) -> float | None:
-    """Return the report's test accuracy for this run, None where its data or settings are not the report's.
+    """Return the report's test accuracy for this run, a fraction; None where its data or settings are not the report's.
 
-    Precision, initialisation, epochs, patience, threads, seed and what the decay is scaled by do not count: the report
-    does not state them.
+    Settings that the report does not state may have any value: precision, initialisation, epochs, patience, threads,
+    seed, and what the decay is scaled by.
     """
     experiment = EXPERIMENTS.get(config.experiment)
     if experiment is None or config.init_from or (config.dataset, config.labels) != ("cifar100", experiment.labels):
@@ -93,10 +93,12 @@ def published(config: RunConfig) -> float | None:
 
 
 def select(names: Iterable[str], dataset: "Dataset") -> tuple[list[Experiment], str]:
-    """Return the experiments of these names ("all": every one) on this data set and, in words, what was left out.
+    """Return the experiments of these names on this data set and a sentence on what was left out, or "".
 
-    A data set with one set of labels has no use for `classes100`, which is `double_units` with the finer labels: "all"
-    leaves it out, as it does those of `BEST`. Raises ConfigError where it is named, and for a name that does not exist.
+    names : keys of `EXPERIMENTS` and `BEST`; "all" is every one of `EXPERIMENTS`
+
+    On a data set with one set of labels, `classes100` would repeat `double_units`: "all" leaves it out there. Raises
+    ConfigError where it is named, and for an unknown name.
     """
     names, known = list(dict.fromkeys(names)), EXPERIMENTS | BEST
     if unknown := [name for name in names if name not in known and name != "all"]:
@@ -118,9 +120,10 @@ def make_config(
 ) -> RunConfig:
     """Return the config of one run of an experiment on a data set.
 
-    `settings` holds further fields of RunConfig; one that the experiment or the arguments give too is taken from there.
-    On a data set with one set of labels an experiment uses that one.
-    Raises ConfigError where the layers do not fit the data.
+    settings : further fields of RunConfig, `precision` among them; they win over those of the experiment and the data
+
+    On a data set with one set of labels an experiment uses that one. Raises ConfigError where the layers do not fit the
+    data.
     """
     own = experiment.labels if experiment.labels in dataset.label_names else next(iter(dataset.label_names))
     labels = settings.get("labels", own)

@@ -1,4 +1,7 @@
-"""What makes a run the same run: its config, its data, and the meaning of the code that trains it."""
+"""The identity of a run: a hash of its config, its data set, and the version of the training code.
+
+Two runs of one identity have the same bits on the same machine, so that a sweep need not run the second.
+"""
 
 import hashlib
 import json
@@ -12,9 +15,9 @@ FLOATS = {field.name: field.type is float for field in fields(RunConfig)}
 
 
 def run_id(config: RunConfig, fingerprint: str) -> str:
-    """Return the run's name, sixteen hexadecimal digits of a SHA-256; fingerprint : that of the data set.
+    """Return a run's name, sixteen hexadecimal digits of a SHA-256; fingerprint : that of the data set.
 
-    How many runs work at once, and where, has no part in it.
+    It does not depend on how many runs work at once, nor where.
     """
     # 1 and 1.0 are equal, and so are configs that have them
     values = {name: float(v) if FLOATS[name] else v for name, v in config.to_json().items()}

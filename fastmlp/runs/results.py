@@ -1,4 +1,4 @@
-"""The result of a run, and `results.json`: every finished run with the environment that it ran in."""
+"""The result of a run, and the file `results.json` of a sweep's results and their environment."""
 
 import json
 import math
@@ -20,7 +20,7 @@ RETRIES = ("failed", "diverged", "interrupted")
 """Statuses of runs that may be begun anew."""
 STATUSES = (*ENDED, *RETRIES, "pruned")
 SERIES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
-"""What a history has of each epoch."""
+"""Keys of a history, each a list with a number an epoch."""
 
 MOST_BYTES = 1 << 30  # of a file of results: a hundred thousand runs take a third of it
 _YOUNGER = ("started", "finished")  # than the first results that are still to be read
@@ -28,26 +28,24 @@ MOST_SECONDS = 1e10  # three hundred years
 
 
 def now() -> str:
-    """Return the date and time, UTC, as in 2026-01-31T08:00:00Z."""
+    """Return the present date and time in UTC, as in 2026-01-31T08:00:00Z."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What one run gave. Accuracies are fractions, losses means over the images, `seconds` the time in training.
+    """The result of one run: its status, its scores and its history.
 
-    `run_id` is that of `fastmlp.runs.identity`, `weights_sha256` the hash of the kept weights: W1, b1, W2, b2, ... as
-    they lie in memory. `best_epoch` counts from 1 and is the epoch whose weights were kept and tested, 0 where
-    these are those that the run began with; `seconds` includes the validation after each epoch, but not the compilation
-    of kernels. `history` holds the lists train_loss, val_loss, train_accuracy and val_accuracy, one value an epoch.
-
-    `status` is "done"; "stopped" where a callback ended training; "diverged" where the loss was no longer finite, or
-    far above that of the first epoch, with the history up to there; "interrupted" where it can go on from its
-    checkpoint; "pruned" where a search gave it up; "failed" where `error` says why. The figures of the test are NaN
-    where the test images were not looked at: in all but the first two, and in searches.
-
-    `started` and `finished` are dates as `now` gives them, empty in results of older versions; a run that went on after
-    an interruption started when it first did.
+    run_id : that of `fastmlp.runs.identity`; config : with the fields before it, which repeat some of it
+    status : "done"; "stopped" by a callback; "diverged": the loss was no longer finite, or far above that of the first
+        epoch; "interrupted": it can resume from its checkpoint; "pruned" by a search; "failed": `error` says why
+    test_accuracy, val_accuracy : fractions; test_loss : mean over the images, in nats. Those of the test are NaN where
+        the test images were not used: in runs neither "done" nor "stopped", and in searches
+    best_epoch : the epoch, from 1, whose weights were kept and tested; 0 for those that the run began with
+    seconds : time in training and in the validation after each epoch, without the compilation of kernels
+    history : the lists train_loss, val_loss, train_accuracy and val_accuracy, one value an epoch
+    weights_sha256 : hash of the kept weights W1, b1, W2, b2, ... as they lie in memory
+    started, finished : dates as of `now`, empty in results of older versions; `started` is that of the first attempt
     """
 
     run_id: str
@@ -72,7 +70,7 @@ class RunResult:
     finished: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as values that JSON knows; NaN and infinities, which it does not, become None."""
+        """Return the fields as a dict that JSON can hold; NaN and infinities, which it cannot, become None."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return values | {
             "config": self.config.to_json(),
@@ -82,9 +80,9 @@ class RunResult:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the result that `to_json` gave, with NaN for None.
+        """Return the result of a dict of `to_json`, with NaN for None.
 
-        DataError for a key unknown or missing, and for a value that no run has; ConfigError for such a config.
+        Raises DataError for an unknown or missing key and for a value that no run has, ConfigError for its config's.
         """
         if not isinstance(data, Mapping):
             raise DataError(f"A run's result is a {type(data).__name__}, expected an object.")
@@ -161,7 +159,7 @@ _RULES = {
 
 
 def failed_result(config: RunConfig, run_id: str, error: str) -> RunResult:
-    """Return the result of a run that came to nothing."""
+    """Return the result of a run that failed, without epochs or scores; error : why."""
     return RunResult(
         run_id=run_id,
         experiment=config.experiment,
@@ -192,13 +190,13 @@ def _finite(value: float) -> float | None:
 
 
 def write_results(path: Path, environment: Mapping[str, Any], runs: Sequence[RunResult]) -> None:
-    """Replace `path` by a `results.json` of these runs, one line a run."""
+    """Write `results.json` to `path` in one step: the environment and these runs, one line a run."""
     lines = ",\n".join(json.dumps(run.to_json(), allow_nan=False) for run in runs)
     write_whole(path, f'{{"environment": {json.dumps(environment, allow_nan=False)},\n"runs": [\n{lines}\n]}}\n')
 
 
 def load_results(path: Path) -> tuple[dict[str, Any], list[RunResult]]:
-    """Return the environment and the runs of a `results.json`; DataError where it is not one."""
+    """Return the environment and the runs of a `results.json`; DataError for any other file."""
     try:
         document = json_of(read_small(path, MOST_BYTES))
         if not isinstance(document, dict) or not isinstance(document.get("runs"), list):
@@ -212,7 +210,7 @@ def load_results(path: Path) -> tuple[dict[str, Any], list[RunResult]]:
 
 
 def _environment(found: Any) -> dict[str, Any]:
-    """Return what `fastmlp.runs.environment` gave, where it has all that tables tell of it; DataError otherwise."""
+    """Return a file's environment, checked for all that tables show of it; DataError where something is missing."""
     wanted = {
         (): dict.fromkeys(("cpu", "os", "python", "fastmlp", "numpy", "numba"), str)
         | {"cores": int | None, "usable_cores": int, "blas": dict | None, "dataset": dict},
@@ -233,8 +231,8 @@ def _environment(found: Any) -> dict[str, Any]:
 def check_folder(folder: Path, *, make: bool = True, option: str = "--out ") -> None:
     """Make `folder` where it is missing and try to write to it; OutputError where either fails.
 
-    make : False where nothing is to be made: then the nearest folder above it that is there is tried
-    option : what stands before its name in the error
+    make : False to make nothing, and to try the nearest existing folder above it instead
+    option : the command's option, before the folder's name in the error
     """
     try:
         if make:

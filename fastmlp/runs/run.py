@@ -19,7 +19,8 @@ from fastmlp.models.file import save_model
 from fastmlp.models.model import Model
 from fastmlp.nn.augment import AugmentedImages
 from fastmlp.nn.augmentations import AUGMENTATIONS
-from fastmlp.nn.fit import FitResult, History, State, fit
+from fastmlp.nn.fit import fit
+from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.inputs import ImageInput
 from fastmlp.nn.network import MLP
 from fastmlp.nn.optimizer import SGD
@@ -55,18 +56,19 @@ def run_one(
     start: np.ndarray | None = None,
     model_file: Path | None = None,
 ) -> RunResult:
-    """Train and test one network; `on_epoch` and `on_batch` are those of `fastmlp.nn.fit.fit`.
+    """Train and test one network; return its result.
 
-    kept : file of the run's checkpoint: training goes on from there, and is saved there at most every 30 s; None:
-        nothing is saved. Who keeps the result removes it
-    on_unsaved(error) : told where that cannot be written; the checkpoint before it stays, and training goes on
-    until : epoch at whose end training is saved and interrupted; stop : looked at after each epoch, for the same
-    test : whether to look at the test images, where training is done; if not, that end is saved too, for a later call
-    start : (P,) the weights to begin with, those that `config.init_from` is the hash of
+    on_epoch, on_batch : callbacks, as of `fastmlp.nn.fit.fit`
+    kept : file of the run's checkpoint, from which training resumes, and which is written at most every 30 s; None for
+        no checkpoints. It stays at the end, for the caller to remove once the result is kept
+    on_unsaved(error) : called where the checkpoint cannot be written; the one before it stays, and training goes on
+    until : epoch at whose end training is saved and interrupted; stop() : asked after each epoch, True for the same
+    test : whether to use the test images once training is done; if not, the final state is saved too, for a later call
+    start : (P,) of the network's dtype, the weights to begin with, whose hash `config.init_from` is
     model_file : where the network is saved once it was tested
 
     All random numbers come from one generator, in this order: the split, the weights, the shuffling. So runs of the
-    same seed share their split. The test images are looked at once, with the weights of the best validation loss.
+    same seed share their split. The test images are used once, with the weights of the best validation loss.
     """
     rng = np.random.default_rng(config.seed)
     train, validation, test_part = _parts(config, dataset, rng)
@@ -130,7 +132,7 @@ def run_one(
 
 
 def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
-    """Return one config of each kind: what decides which kernels a run needs."""
+    """Return one config for each set of kernels that these runs need."""
 
     def kind(config: RunConfig) -> tuple[str, ...]:
         # a packed run compiles once for all activations and depths, BLAS has a kernel for each activation
@@ -141,9 +143,9 @@ def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
 
 
 def compile_for(config: RunConfig, mark: Path | None = None) -> None:
-    """Compile what a run of this config needs, by one on a few random images.
+    """Compile the kernels that a run of this config needs, by a small run on random images.
 
-    mark : a file that is made at the first compilation, for a parent process to see; none where all can be loaded
+    mark : a file that is made when a compilation begins, for a parent process to see
     """
     with when_compiling(lambda: None if mark is None else _make(mark)):
         _run_small(config)
@@ -165,7 +167,7 @@ def _run_small(config: RunConfig) -> None:
 
 
 def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tuple[_Part, _Part, _Part]:
-    """Return the training, validation and test parts; none copies an image, save for augmentation."""
+    """Return the training, validation and test parts of a data set; images are copied for augmentation alone."""
     labels = dataset.train_labels[config.labels]
     train, validation = split_indices(len(labels), config.validation_fraction, rng)
     dtype = np.float64 if config.precision == "float64" else np.float32
@@ -196,7 +198,7 @@ def _begin_with(model: MLP, start: np.ndarray | None, sha256: str) -> None:
 
 
 def _model(config: RunConfig, dataset: Dataset, parameters: np.ndarray) -> Model:
-    """Return what predicts as the run's network does: with its own moments where they are learnt."""
+    """Return a run's network as a model, with the moments of its training images where the normalisation has such."""
     moments = None
     if config.normalize == "dataset":
         rows, _ = split_indices(

@@ -10,7 +10,8 @@ import numpy as np
 from fastmlp.errors import ConfigError, MissingExtraError
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.decay import DECAY_PER
-from fastmlp.nn.fit import FitResult, History, State, fit
+from fastmlp.nn.fit import fit
+from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.initializers import INITIALIZERS
 from fastmlp.nn.network import MLP
 from fastmlp.nn.optimizer import SGD
@@ -42,6 +43,11 @@ from fastmlp.sklearn.checks import (
     warn_of,
     weighted,
 )
+
+
+def _interval(setting: str) -> Interval:
+    numbers = SGD.SETTINGS[setting].range
+    return Interval(Real, 0, 1 if numbers.below_1 else None, closed="left" if numbers.zero else "neither")
 
 
 class FastMLPClassifier(ClassifierMixin, BaseEstimator):
@@ -91,10 +97,10 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "init": [StrOptions({"auto", *INITIALIZERS})],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_init": [_interval("lr")],
         "schedule": [StrOptions(set(SCHEDULES))],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "momentum": [_interval("momentum")],
+        "weight_decay": [_interval("weight_decay")],
         "decay_per": [StrOptions(set(DECAY_PER))],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
@@ -183,7 +189,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
                 train, held = split(train, self.validation_fraction, seed)
             if not goes_on:
                 self._begin(train.X, classes, seed)
-            self._velocity = np.zeros_like(self.network_.parameters)
+            self._slots = np.zeros(1, self.network_.dtype)  # of all, at zero
         with restored(self, before, Exception):
             patience = self.patience if self.early_stopping else self.max_iter
             result = self._train(train, held, self.max_iter, patience, goes_on)
@@ -268,7 +274,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
         self.network_ = MLP(
             sizes, self.activation, init=self.init, precision=precision, threads=self.threads, rng=self._rng
         )
-        self._velocity = np.zeros_like(self.network_.parameters)
+        self._slots = np.zeros(1, self.network_.dtype)  # of all, at zero
         self._lock = Lock()
         self.classes_ = classes
         self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
@@ -276,10 +282,10 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
     def _train(self, train: Rows, held: Rows | None, epochs: int, patience: int, goes_on: bool) -> FitResult:
         network = self.network_
         optimizer = SGD(self.learning_rate_init, self.momentum, self.weight_decay, self.decay_per)
-        velocity = optimizer.velocity_of(network.parameters)
-        velocity[...] = self._velocity
+        slots = optimizer.state_of(network.parameters)
+        slots[...] = self._slots
         generator = self._rng.bit_generator.state
-        begun = State(History(), network.parameters, velocity, network.parameters, generator, 0.0)
+        begun = State(History(), network.parameters, slots, network.parameters, generator, 0.0)
         network.history, kept = None, network.parameters.copy()
         try:
             return fit(
@@ -296,4 +302,4 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
             self.validation_loss_curve_ = [*self.validation_loss_curve_, *history.val_loss]
             self.validation_scores_ = [*self.validation_scores_, *history.val_accuracy]
             self.n_iter_ = len(self.loss_curve_)
-            self._velocity = velocity
+            self._slots = slots

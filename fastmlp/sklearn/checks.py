@@ -1,4 +1,4 @@
-"""What the estimator is given, checked: settings, and rows with encoded labels and weights; and what it warns of."""
+"""Checks of an estimator's settings, rows, labels and weights, and its warnings."""
 
 import math
 import warnings
@@ -14,8 +14,9 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, compute_class_weight
 
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.nn.checks import check_count, check_rates, is_real, is_whole
-from fastmlp.nn.fit import FitResult
+from fastmlp.nn.checks import check_count, is_real, is_whole
+from fastmlp.nn.history import FitResult
+from fastmlp.nn.optimizer import SGD
 
 # The share by which a loss is below that of class frequencies where the network has learnt something of the features:
 # constant outputs are never below it, save for rounding. A loss of so many nats is none.
@@ -23,7 +24,7 @@ LEARNT = 1e-4
 
 
 class Rows(NamedTuple):
-    """Checked rows X (M, D), labels y (M,) as they were given or encoded, and weights (M,) float64 above 0."""
+    """Checked rows X (M, D) float32 or float64, labels y (M,), as given or encoded, weights (M,) float64 above 0."""
 
     X: np.ndarray
     y: np.ndarray
@@ -32,7 +33,7 @@ class Rows(NamedTuple):
 
 @contextmanager
 def restored(estimator: Any, before: Mapping[str, Any], after: type[BaseException]) -> Iterator[None]:
-    """Give the estimator its attributes of before where the body ends in such an exception."""
+    """Restore the attributes `before` of an estimator where the body raises an exception of the type `after`."""
     try:
         yield
     except after:
@@ -43,9 +44,9 @@ def restored(estimator: Any, before: Mapping[str, Any], after: type[BaseExceptio
 
 
 def check_settings(estimator: Any, *, float32: bool) -> None:
-    """Raise ConfigError for what scikit-learn's own checks of parameters let through."""
-    rates = estimator.learning_rate_init, estimator.momentum, estimator.weight_decay
-    check_rates(*rates, float32=float32, lr_name="learning_rate_init")
+    """Raise ConfigError for settings that scikit-learn's own checks of parameters let through."""
+    settings = {"lr": estimator.learning_rate_init} | vars(estimator)
+    SGD.check(settings, float32=float32, lr_name="learning_rate_init")
     for name in ("batch_size", "max_iter", "patience", "threads"):
         value = getattr(estimator, name)
         if not (value is None or isinstance(value, str)):  # "auto"
@@ -64,10 +65,12 @@ def hidden_units(sizes: Any) -> list[int]:
 
 
 def weighted(X: np.ndarray, y: np.ndarray, sample_weight: Any) -> Rows:
-    """Return the rows with their weights, without those of weight 0; a number is the weight of all, None stands for 1.
+    """Return rows X (M, D) and labels y (M,) of any dtype with their weights, without those of weight 0.
 
-    Leaving them out keeps classes and batches from being of rows alone that do not count. Raises DataError for weights
-    that are none.
+    sample_weight : (M,) numbers, one number for all, or None for 1
+
+    Rows of weight 0 are left out so that no class and no batch consists of them alone. Raises DataError for wrong
+    weights.
     """
     if sample_weight is None or (is_real(sample_weight) and sample_weight > 0):
         return Rows(X, y, np.full(len(y), 1.0 if sample_weight is None else float(sample_weight)))
@@ -83,9 +86,11 @@ def weighted(X: np.ndarray, y: np.ndarray, sample_weight: Any) -> Rows:
 
 
 def class_factors(class_weight: Any, classes: np.ndarray, rows: Rows) -> np.ndarray:
-    """Return what `class_weight` multiplies the weights of each class by, (K,).
+    """Return the factors (K,) float64 that `class_weight` gives for the weights of rows of each class.
 
-    Raises DataError for a single class, ConfigError for factors that are none.
+    classes : (K,) of any dtype
+
+    Raises DataError for a single class, ConfigError for wrong factors.
     """
     if len(classes) < 2:
         raise DataError(f"there is only 1 class, {classes[0]!r}: a classifier needs rows of two or more classes")
@@ -101,27 +106,27 @@ def class_factors(class_weight: Any, classes: np.ndarray, rows: Rows) -> np.ndar
 
 
 def encoded(rows: Rows, classes: np.ndarray, factors: np.ndarray) -> Rows:
-    """Return the rows with labels that are indices of `classes`, and with the factors of these in their weights."""
+    """Return rows with labels encoded as indices of classes (K,), and weights times factors (K,) float64 of these."""
     codes = LabelEncoder().fit(classes).transform(rows.y)
     return Rows(rows.X, codes, rows.weights * factors[codes])
 
 
 def split(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows to train on and those that are held out."""
+    """Return the rows to train on and those that are held out, which are `fraction` of all, by class."""
     parts = train_test_split(np.arange(len(rows.y)), test_size=fraction, stratify=rows.y, random_state=seed)
     train, held = (Rows(*(array[part] for array in rows)) for part in parts)
     return train, held
 
 
 def loss_of_frequencies(rows: Rows) -> float:
-    """Return the lowest mean loss of predicting the same for all (encoded) rows: each class by its share of weight."""
+    """Return the lowest mean loss, in nats, of one prediction for all (encoded) rows: the classes' shares of weight."""
     shares = np.bincount(rows.y, rows.weights / rows.weights.max())
     shares = shares[shares > 0] / shares.sum()
     return float(0.0 - (shares * np.log(shares)).sum())  # of one class 0, not -0
 
 
 def warn_of(result: FitResult, loss: float = -math.inf, usual: float = 0.0) -> None:
-    """Say what went wrong; loss : mean over the training rows, usual : that of class frequencies."""
+    """Warn of a fit that diverged or learnt nothing; loss : over the training rows, usual : of class frequencies."""
     advice = "lower learning_rate_init, or scale the features, as with StandardScaler."
     if result.status == "diverged":
         text = f"{result.in_words} A loss or a weight was not finite, or far above what it was: {advice}"

@@ -1,4 +1,4 @@
-"""Many runs: on every core, on many machines, and on from where they were when something ended them.
+"""Sweeps: many runs, on all cores or on many machines, that resume after whatever ended them.
 
 `run_sweep` is the way in from Python; `python -m fastmlp.train` is built on the same parts. Names are imported on first
 use, as in `fastmlp` itself.
@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fastmlp.sweep.conduct import run_sweep as run_sweep
     from fastmlp.sweep.job import hold as hold
-    from fastmlp.sweep.loop import run_sweep as run_sweep
 
-_HOME = {"hold": "job", "run_sweep": "loop"}
+_HOME = {"hold": "job", "run_sweep": "conduct"}
 
 __all__ = ["hold", "run_sweep"]
 

@@ -1,13 +1,13 @@
-"""The sweep itself: hands runs to an executor, keeps what comes back, and starts again what a dead worker left.
+"""The loop of a sweep: it hands runs to an executor, keeps their results, and restarts the runs of dead workers.
 
 Results never depend on how many runs work at once, nor on the order in which they end.
 """
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,20 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastmlp.config import RunConfig
-from fastmlp.data import Dataset
-from fastmlp.data.mapped import write_mapped
 from fastmlp.errors import ClusterError, OutputError, WorkerError, remedy
 from fastmlp.files import make_folder, write_whole
-from fastmlp.nn.threads import usable_cores
-from fastmlp.runs.environment import environment
-from fastmlp.runs.results import RunResult, failed_result, now, write_results
+from fastmlp.runs.results import RunResult, failed_result, now
 from fastmlp.signals import Requests, Stopped, handled
 from fastmlp.sweep.board import UNSAVED, Board
 from fastmlp.sweep.deaths import WorkerDied
-from fastmlp.sweep.fits import check_fits
-from fastmlp.sweep.folder import opened
-from fastmlp.sweep.job import BOARD, CHECKPOINTS, DATA, Job, Outcome, held_data, holding, model_path, run
-from fastmlp.sweep.processes import Processes
+from fastmlp.sweep.job import BOARD, CHECKPOINTS, Job, Outcome, held_data, model_path, run
 from fastmlp.sweep.size import out_of_memory
 
 # A run whose worker dies is started again so often: a worker can be killed for another's memory, or by its own run.
@@ -37,22 +30,22 @@ LOOK_SECONDS = 0.25
 
 
 class Watcher(Protocol):
-    """Who shows what goes on."""
+    """The observer of a sweep: its methods are called as runs begin, go on and end."""
 
     def start(self, job: Job) -> None:
-        """Begin a run."""
+        """Show that a run, or a part of it, begins."""
         ...
 
     def look(self, board: Board, running: Sequence[Job]) -> None:
-        """Look at what has come of the running ones."""
+        """Show the progress of the running jobs, which is on the board; called every quarter of a second."""
         ...
 
     def finish(self, result: RunResult) -> None:
-        """End a run, or a part of it."""
+        """Show the result of a run, or of a part of it, that has ended."""
         ...
 
     def tell(self, sentence: str) -> None:
-        """Say what a person should know."""
+        """Show a sentence to the user."""
         ...
 
 
@@ -64,7 +57,7 @@ def _stop_on_signals() -> Iterator[Requests]:
 
 
 class Quiet:
-    """Shows nothing."""
+    """The observer that shows nothing."""
 
     def start(self, job: Job) -> None:
         """Say nothing."""
@@ -80,11 +73,12 @@ class Quiet:
 
 
 class Sweep:
-    """Runs of one data set by one executor, `jobs` at a time.
+    """Runs on one data set by one executor, `jobs` at a time.
 
-    work : folder for the board and the checkpoints; keep(result) : called for each result, before anything else is done
-    with it; models : folder in which the network of each tested run is saved, None: they are not; start : weights to
-    begin all runs with
+    fingerprint : of the data; work : folder for the board and the checkpoints
+    keep(result) : called with each result, before anything else is done with it
+    models : folder in which the network of each tested run is saved; None: they are not saved
+    start : (P,) of the runs' dtype, weights to begin all runs with; None: they are drawn
     """
 
     def __init__(
@@ -112,11 +106,11 @@ class Sweep:
         self._unsaved = set[str]()
 
     def run(self, configs: Sequence[RunConfig], *, until: int | None = None, test: bool = True) -> list[RunResult]:
-        """Run them all, each up to the epoch `until`; return their results in this order.
+        """Do these runs, each up to the epoch `until` or to its end; return their results in this order.
 
-        A run that raises, or whose worker dies too often, has the status "failed". The first Ctrl-C,
-        SIGTERM or SIGHUP lets the epochs under way end and be saved, and then raises KeyboardInterrupt; the second of
-        the first two raises it at once.
+        test : whether the networks are tested at their end. A run that raises, or whose worker dies too often, has the
+        status "failed". The first Ctrl-C, SIGTERM or SIGHUP lets the epochs under way end and be saved, and then raises
+        KeyboardInterrupt; a second Ctrl-C or SIGTERM raises it at once.
         """
         every: dict[str, Any] = {"until": until, "test": test, "start": self._start, "models": self._models}
         waiting = deque(Job(config, self.fingerprint, self._work, **every) for config in configs)
@@ -170,7 +164,7 @@ class Sweep:
                 raise Stopped(stop.signum)
 
     def _look_whether_saved(self, jobs: Iterable[Job]) -> None:
-        """Say of each run once that its checkpoint could not be written."""
+        """Report, once a run, that its checkpoint could not be written."""
         for job in jobs:
             number = int(self._board.slot(job.slot)[UNSAVED])
             if number and job.run_id not in self._unsaved:
@@ -183,7 +177,7 @@ class Sweep:
 
 
 def submit(executor: Executor, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-    """Return `executor.submit`'s future; WorkerError where it takes nothing any more, or no thread can be started."""
+    """Submit a call to an executor and return its future; WorkerError where it takes no more, or has no thread left."""
     try:
         return executor.submit(function, *arguments)
     except RuntimeError as error:  # a broken executor's error is one
@@ -196,7 +190,7 @@ def submit(executor: Executor, function: Callable[..., Any], *arguments: Any) ->
 
 
 def _ends_the_sweep(future: "Future[Outcome]") -> bool:
-    """Whether it has an error that is no fault of its run, which stays to be done."""
+    """Whether a future has an error that is no fault of its run, which stays to be done."""
     return isinstance(future.exception(), OutputError | ClusterError | WorkerError)
 
 
@@ -210,60 +204,3 @@ def _outcome(future: "Future[Outcome]", job: Job) -> Outcome:
     if isinstance(error, MemoryError) or (isinstance(error, WorkerDied) and error.for_memory):
         text = f"{text}. {out_of_memory(job.config, held_data(job.fingerprint))}"
     return Outcome(failed_result(job.config, job.run_id, text))
-
-
-def run_sweep(
-    configs: Sequence[RunConfig],
-    dataset: Dataset,
-    *,
-    executor: Executor | None = None,
-    jobs: int | None = None,
-    out: str | Path | None = None,
-    retry: Collection[str] = (),
-    watcher: Watcher | None = None,
-    start: np.ndarray | None = None,
-) -> list[RunResult]:
-    """Train and test a network for each config; return the results in the order of the configs.
-
-    executor : any `concurrent.futures.Executor`, which stays open. Its workers find the data in the sweep's folder; on
-        other machines they call `fastmlp.sweep.hold(dataset)` first. None: processes on this machine
-    jobs : runs at a time; by default as many as their threads fit on this machine's cores, or all of them at once where
-        an executor is given
-    out : folder that keeps each result in `runs.jsonl`, and each network in `models/RUN_ID.npz`; runs that are there
-        already are not run again, save those whose status is one of `retry`: "failed", "diverged", "interrupted"
-    watcher : told of what goes on; start : (P,) weights to begin with, of which each config has the hash in `init_from`
-
-    `out` has a `results.json` too, of these runs in their order. Images may have any width; "channel" wants one that
-    three divides, "dataset" and augmentation 3072.
-
-    Raises ConfigError where `out` holds another sweep, or another sweep holds it, or a config does not fit the data,
-    and DataError for data that are no images. After Ctrl-C the epochs under way end and are saved, and
-    KeyboardInterrupt is raised.
-    """
-    check_fits(configs, dataset)
-    out = None if out is None else Path(out)
-    with opened(out) as folder, ExitStack() as stack:
-        fingerprint = dataset.fingerprint
-        folder.check_sweep(configs, fingerprint)
-        missing = folder.missing(configs, fingerprint, retry)
-
-        def write() -> None:
-            if out is not None:
-                write_results(out / "results.json", environment(dataset), folder.known_of(configs, fingerprint))
-
-        try:
-            if missing:
-                threads = max(config.threads for config in missing)
-                if jobs is None:
-                    jobs = len(missing) if executor is not None else max(1, usable_cores() // threads)
-                if executor is None:
-                    executor = stack.enter_context(Processes(min(jobs, len(missing)), threads))
-                stack.enter_context(holding(write_mapped(dataset, folder.work / DATA)))
-                more = {"models": folder.models, "start": start}
-                Sweep(executor, jobs, fingerprint, folder.work, folder.keep, watcher or Quiet(), **more).run(missing)
-        except BaseException:
-            with suppress(OutputError):  # which must not take the place of what ends the sweep
-                write()
-            raise
-        write()
-        return folder.known_of(configs, fingerprint)

@@ -1,10 +1,11 @@
 """fastmlp_kernels: the compiled kernels of fastmlp, for anyone's numpy and numba code.
 
 Each function here checks its arguments and calls a compiled loop; the loops themselves, unchecked, for use inside other
-jitted functions, are in `fastmlp_kernels.jit`. Sizes in all docstrings: `N` rows of a batch, `D` inputs, `H` hidden
-units, `K` classes. Arrays are C-contiguous, float32 or float64. Functions that work in place return no array.
-Those with `out=None` (`softmax`, `log_softmax`, `logsumexp`, `accurate_sum`, `accurate_mean`) work along the last axis
-of arrays of any number of dimensions and return their result, as numpy's own functions do.
+jitted functions, are in `fastmlp_kernels.jit`. Sizes in all docstrings: `N` rows of a batch, `M` of a data set, `D`
+inputs, `H` hidden units, `K` outputs (classes), `C` channels, `P` parameters. Arrays are C-contiguous, float32 or
+float64. Functions that work in place return no array. Those with `out=None` (`softmax`, `log_softmax`, `logsumexp`,
+`accurate_sum`, `accurate_mean`) work along the last axis of arrays of any number of dimensions and return their result,
+as numpy's own functions do.
 Nothing compiles at import; `warmup()` compiles all, and what is compiled is kept on disk, see `fastmlp_kernels.cache`.
 Matrix products, float32 and bfloat16, are a module of their own, `fastmlp_kernels.gemm`, and rounding to bfloat16 is in
 `fastmlp_kernels.bfloat16`; these compile at their first call.
@@ -49,3 +50,11 @@ __all__ = [
     "tanh_backward",
     "warmup",
 ]
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fastmlp import __version__  # both are of one distribution, whose version is written there alone
+
+    return __version__

@@ -6,7 +6,7 @@ LINE_BYTES = 64
 
 
 def aligned_zeros(shape: int | tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
-    """Return zeros that begin with a cache line; numpy's own begin anywhere on 16 bytes.
+    """Return zeros of this shape and dtype that begin with a cache line; numpy's own begin anywhere on 16 bytes.
 
     A vector of 64 bytes is read at half the speed where it lies in two lines, and a tile of AMX at a third.
     """
@@ -18,7 +18,7 @@ def aligned_zeros(shape: int | tuple[int, ...], dtype: np.dtype | type) -> np.nd
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """Return a view that cannot be written to: numba compiles anew where that differs, so all inputs are such."""
+    """Return a read-only view of an array: numba compiles anew where that differs, so all inputs are made read-only."""
     view = array.view()
     view.flags.writeable = False
     return view

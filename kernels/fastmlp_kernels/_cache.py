@@ -86,7 +86,7 @@ def _absolute(file: str) -> Path:
 
 
 def package_version() -> str:
-    """Return the part of an entry's name that tells the version of this package and of what it compiles with."""
+    """Return a digest of this package's code and of the versions of numba, llvmlite, numpy and Python."""
     return _digest(_package_source_at_import(), numba.__version__, llvmlite.__version__, np.__version__, sys.version)
 
 
@@ -94,14 +94,15 @@ _Base: Any = _Cache  # its annotations say that all methods return None
 
 
 class KernelCache(_Base):
-    """What numba asks for compiled code before it compiles a function, and gives it to afterwards.
+    """The disk cache of one function's compiled code, as numba calls it: an entry for each tuple of argument types.
 
     An entry's name holds four digests: of where it comes from (this Python's environment, the folders of this package
     and of the function, the CPU, numba's options); of its version, in two parts (this package's code, numba, llvmlite,
     numpy and Python; the code in the function's folder); of the function and the types of its arguments. Those of one
     origin and another version are of no more use.
 
-    What a function reads from elsewhere, as numba does once when it compiles, must not be changed by hand before.
+    Global values that a function reads are compiled in as constants, as always in numba. They have no part in the name,
+    so nobody may change them by hand before it compiles.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -117,11 +118,11 @@ class KernelCache(_Base):
 
     @property
     def cache_path(self) -> str:
-        """The folder."""
+        """The folder of the entries, as text."""
         return str(folder() or "")
 
     def load_overload(self, sig: Any, target_context: Any) -> CompileResult | None:
-        """Return what was kept for arguments of these types, None where nothing was."""
+        """Return the compiled code that is kept for arguments of these types, None where none is."""
         target_context.refresh()  # numba: the context must know all types before code is linked into it
         path = None
         try:
@@ -135,7 +136,7 @@ class KernelCache(_Base):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a compiled function, where that can be."""
+        """Write compiled code to the disk, where it can be written."""
         if data.lifted or data.library.has_dynamic_globals:  # these hold only in this process
             logger.info("A compiled kernel could not be kept: numba linked it to addresses of this process")
             return

@@ -1,4 +1,4 @@
-"""Checks of arguments, shared by the public functions. Each error names the argument, what came and what is allowed."""
+"""Checks of arguments for the public functions. Each error names the argument, what was given and what is allowed."""
 
 import math
 import operator
@@ -55,7 +55,7 @@ def _mask_error(name: str) -> TypeError:
 
 
 def unmasked(**arrays: Any) -> None:
-    """Check that nothing is masked in what is about to become plain arrays, which have no mask. Raises TypeError."""
+    """Check that no element of these arrays, or lists of arrays, is masked: a kernel sees no mask. Raises TypeError."""
     for name, value in arrays.items():
         if type(value) is np.ndarray:  # as a rule; a step asks for its rows and labels
             continue
@@ -66,7 +66,7 @@ def unmasked(**arrays: Any) -> None:
 
 
 def whole(name: str, value: Any) -> int:
-    """Check a whole number; return it as an int. Raises TypeError for anything else, True and False among it."""
+    """Check a whole number; return it as an int. Raises TypeError for anything else, also for True and False."""
     try:
         if not isinstance(value, bool | np.bool_):  # numpy 2.0 only warns where that is taken for 0 or 1
             return operator.index(value)
@@ -77,10 +77,10 @@ def whole(name: str, value: Any) -> int:
 
 def count(name: str, value: Any, most: int, least: int = 1) -> int:
     """Check a whole number from `least` to `most`; return it as an int. Raises TypeError or ValueError."""
-    found = whole(name, value)
-    if not least <= found <= most:
-        raise ValueError(f"{name} is {shown(found)}, allowed is a whole number from {least} to {most}")
-    return found
+    number = whole(name, value)
+    if not least <= number <= most:
+        raise ValueError(f"{name} is {shown(number)}, allowed is a whole number from {least} to {most}")
+    return number
 
 
 def shown(value: Any) -> str:
@@ -94,9 +94,9 @@ def shown(value: Any) -> str:
 
 
 def number(name: str, value: Any, dtype: np.dtype) -> float:
-    """Check a number that will be used in this dtype, where it must be finite; return it as a float.
+    """Check a real number that is finite in this dtype, float32 or float64; return it as a float.
 
-    Raises TypeError for anything else than a number, True and False among it, ValueError for one that is not finite.
+    Raises TypeError for anything else than a number, also for True and False, ValueError for one that is not finite.
     """
     most = LARGEST[dtype]
     if type(value) is float and -most <= value <= most:  # as a rule; the questions below take half a microsecond
@@ -104,12 +104,12 @@ def number(name: str, value: Any, dtype: np.dtype) -> float:
     if not isinstance(value, Real) or isinstance(value, bool | np.timedelta64):
         raise TypeError(f"{name} is {value!r}, allowed is a finite number")
     try:
-        found = float(value)
+        real = float(value)
     except OverflowError:  # a whole number beyond float64
-        found = math.inf
-    if not -most <= found <= most:
+        real = math.inf
+    if not -most <= real <= most:
         raise ValueError(f"{name} is {shown(value)}, allowed is a finite number: from {-most!r} to {most!r} in {dtype}")
-    return found
+    return real
 
 
 def apart(**arrays: np.ndarray) -> None:
@@ -123,7 +123,7 @@ def apart(**arrays: np.ndarray) -> None:
 
 
 def of_rows(name: str, value: np.ndarray) -> np.ndarray:
-    """Check an array of floats that is worked on along its last axis; return it as (N, K), a view."""
+    """Check an array (..., K) of float32 or float64, K > 0; return it as a view (N, K)."""
     array(name, value, FLOATS)
     if value.ndim == 0 or value.shape[-1] == 0:
         raise ValueError(f"{name} has shape {value.shape}, expected at least one element along the last axis")
@@ -131,9 +131,9 @@ def of_rows(name: str, value: np.ndarray) -> np.ndarray:
 
 
 def result(out: np.ndarray | None, shape: tuple[int, ...], x: np.ndarray, *, in_place: bool = False) -> np.ndarray:
-    """Return `out`, checked, or a new array of this shape and the dtype of x where it is None.
+    """Return the array for a result of this shape and the dtype of x: `out`, checked, or a new one where it is None.
 
-    in_place : whether out may be the memory of x itself; it may never overlap x otherwise
+    in_place : whether out may be x itself; in any other way it may not overlap x
     """
     if out is None:
         return np.empty(shape, x.dtype)
@@ -152,7 +152,7 @@ def _first_outside(values: np.ndarray, stop: int) -> int:
 
 
 def in_range(name: str, values: np.ndarray, stop: int) -> None:
-    """Check that each of the int64 `values` lies in [0, stop). Raises ValueError with the first that does not."""
+    """Check that each of `values` (N,) int64 lies in [0, stop). Raises ValueError with the first that does not."""
     at = _first_outside(values, stop)
     if at >= 0:
         raise ValueError(f"{name}[{at}] is {values[at]}, allowed is 0 to {stop - 1}")

@@ -1,7 +1,7 @@
-"""When this package's kernels are being compiled, and for how long: for progress, logs, and times without it.
+"""Whether kernels are being compiled, and for how long: for progress lines, logs, and times without compilation.
 
-numba tells of each compilation by an event; those inside another, of functions that it calls, belong to it. What is
-loaded from the disk cache is not compiled, and not told of.
+numba announces each compilation by an event. One inside another, of a function that it calls, counts as part of that.
+Code that is loaded from the disk cache is not compiled, and not announced.
 """
 
 import logging
@@ -17,14 +17,14 @@ logger = logging.getLogger("fastmlp_kernels")
 
 
 class _Watch(event.Listener):
-    """numba compiles one function at a time, so that begin and end need no lock."""
+    """Listens to numba's events and adds up seconds; as numba compiles one function at a time, it needs no lock."""
 
     def __init__(self) -> None:
         self.seconds, self.depth, self.began, self.listeners = 0.0, 0, 0.0, list[Callable[[], None]]()
         self.of_thread = threading.local()
 
     def on_start(self, event: Any) -> None:
-        """Begin a compilation, or one inside it."""
+        """Count the start of a compilation, or of one inside it."""
         if self.depth == 0:
             data: Any = event.data
             module = data["dispatcher"].py_func.__module__ or ""  # None for code that was never in a file
@@ -38,7 +38,7 @@ class _Watch(event.Listener):
         self.depth += 1
 
     def on_end(self, event: Any) -> None:  # noqa: ARG002 - as numba calls it
-        """End one."""
+        """Count the end of a compilation, or of one inside it."""
         if self.depth:
             self.depth -= 1
             if self.depth == 0:
@@ -67,10 +67,10 @@ def is_compiling() -> bool:
 
 
 @contextmanager
-def when_compiling(tell: Callable[[], None]) -> Iterator[None]:
-    """Call `tell` at the start of each compilation of a kernel, in the thread that compiles, for as long as this is."""
-    _watch.listeners.append(tell)
+def when_compiling(callback: Callable[[], None]) -> Iterator[None]:
+    """Within the body, call `callback` at the start of each compilation of a kernel, in the thread that compiles."""
+    _watch.listeners.append(callback)
     try:
         yield
     finally:
-        _watch.listeners.remove(tell)
+        _watch.listeners.remove(callback)

@@ -1,4 +1,4 @@
-"""Rows of logits by blocks: the exponentials of what is left of them without their largest, and sums of these.
+"""Blocks of rows of logits: exp(x - max(x)) of each element, and the sums of these by row.
 
 A block that fits the L1 cache is worked on in a scratch array. The exponential, the costly part, runs over the block as
 one long run, so that vectors are full whatever the number of columns is.
@@ -31,7 +31,7 @@ def _sum(row: np.ndarray) -> float:
 
 @part
 def row_sum(row: np.ndarray) -> float:
-    """Return the sum of a row in its dtype."""
+    """Return the sum of a row (K,) in its dtype, float32 or float64."""
     if row.size <= PIECE:
         return _sum(row)
     total = np.float64(0)
@@ -42,13 +42,13 @@ def row_sum(row: np.ndarray) -> float:
 
 @part
 def block_rows(classes: int) -> int:
-    """Return how many rows a block has, with an element beside each for what is kept of it."""
+    """Return how many rows of `classes` elements, and one more for a result, fill a block."""
     return max(1, BLOCK // (classes + 1))
 
 
 @part
 def shifted_rows(logits: np.ndarray, bias: Maybe, e: np.ndarray) -> None:
-    """Set each row of e to logits + bias - (its maximum); without a bias where it is None."""
+    """e (flat) <- the rows of logits (N, K) + bias (K,), each less its largest element; bias None counts as zeros."""
     classes = logits.shape[1]
     for r in range(logits.shape[0]):
         row, source = vector_at(e, r * classes, classes), vector_at(logits, r * classes, classes)
@@ -66,7 +66,7 @@ def shifted_rows(logits: np.ndarray, bias: Maybe, e: np.ndarray) -> None:
 
 @part
 def exponentials(e: np.ndarray) -> None:
-    """Replace each element, none of them positive, by its exponential."""
+    """In place: e <- exp(e), for elements x <= 0 or NaN, of any shape."""
     flat = vector_at(e, 0, e.size)
     for i in range(flat.size):
         flat[i] = exp_below1(flat[i])

@@ -31,7 +31,7 @@ _cache.wanted()  # refuses a wrong value now, rather than at the first call
 
 
 class _PartLibrary(JITCodeLibrary):
-    """Code that waits to be linked into its callers: LLVM optimises it there, once, and makes no machine code of it."""
+    """LLVM code of a part: kept as it was generated and linked into its callers, where LLVM optimises it once."""
 
     def _optimize_final_module(self) -> None:
         pass
@@ -42,10 +42,10 @@ class _PartLibrary(JITCodeLibrary):
 
 
 class _KernelLibrary(JITCodeLibrary):
-    """Code of a kernel, of which only what is called from outside can be seen from there.
+    """LLVM code of a kernel, with internal linkage for all functions but its entry points.
 
-    numba gives a function a name that is unique in its process. Code from the disk cache comes from several: parts of
-    two kernels can have one name there, and the linker would take one for both.
+    numba's names of functions are unique within one process. Code from the disk cache comes from several: parts of two
+    kernels can have one name there, and the linker would take one for both.
     """
 
     def _finalize_final_module(self) -> None:
@@ -57,7 +57,7 @@ class _KernelLibrary(JITCodeLibrary):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _TypeInference(NopythonTypeInference):
-    """numba's own, that lets a function without reference counts return an array which is a part of another."""
+    """numba's type inference with reference counting announced: without, it refuses functions that return a view."""
 
     _name = "fastmlp_type_inference"
 
@@ -79,6 +79,8 @@ _NEEDLESS = frozenset({
 
 
 class _KernelCompiler(Compiler):
+    """numba's compiler without the passes of `_NEEDLESS`, and with the type inference above."""
+
     library_class: type[JITCodeLibrary] = _KernelLibrary
 
     def __init__(self, *arguments: Any) -> None:
@@ -112,6 +114,8 @@ class _KernelCompiler(Compiler):
 
 
 class _PartCompiler(_KernelCompiler):
+    """The same compiler up to LLVM code, which it leaves for the callers to link."""
+
     library_class = _PartLibrary
 
     def __init__(self, *arguments: Any) -> None:
@@ -157,7 +161,10 @@ def _compile_part(function: Callable[P, R], fastmath: set[str]) -> Callable[P, R
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a loop over arrays. It releases the GIL and checks no argument."""
+    """Compile a loop over arrays, on its first call from Python or from other compiled code.
+
+    It releases the GIL, checks no argument, and is kept on disk.
+    """
     compiled: Any = _compile(function)
     if hasattr(compiled, "_cache"):  # not so a plain function under NUMBA_DISABLE_JIT=1
         compiled._cache = _cache.KernelCache(function)
@@ -165,7 +172,7 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def reduction(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile, as a part, a sum whose order of additions does not matter, so that it runs in vector lanes."""
+    """Compile, as a part, a sum whose additions LLVM may reorder (`reassoc`), so that it runs in vector lanes."""
     return _compile_part(function, FASTMATH | {"reassoc"})
 
 
@@ -175,7 +182,7 @@ def scalar(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def part(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a function that only other compiled functions call.
+    """Compile a function that only other compiled functions call: it is linked into these, never compiled alone.
 
     numba would optimise it and make machine code for it alone, and again as a part of each of its callers, and of
     theirs: a tree of calls five deep costs five times its compile time. Such a function cannot be called from Python.

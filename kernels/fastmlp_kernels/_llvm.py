@@ -9,19 +9,19 @@ from numba.core import cgutils
 from numba.extending import intrinsic as numba_intrinsic
 
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-F32 = ir.FloatType()
+F32, F64 = ir.FloatType(), ir.DoubleType()
 # llvmlite's own annotations know neither a value's type nor that a call returns one.
 Builder = Any
 Value = Any
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
-    """Declare an intrinsic; numba passes its first argument, the typing context, itself."""
+    """Declare a numba intrinsic, typed for callers who do not pass its first argument, the typing context."""
     return numba_intrinsic(function)
 
 
 class _BFloat(ir.Type):
-    """llvmlite knows no bfloat; its name is all that LLVM's parser asks for."""
+    """The type bfloat, which llvmlite does not have: its name is all that LLVM's parser asks for."""
 
     def _to_string(self) -> str:
         return "bfloat"
@@ -77,20 +77,58 @@ def call(builder: Builder, name: str, result: ir.Type, *arguments: Value) -> Val
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
 
 
+_SUFFIXES = {F32: "f32", F64: "f64"}
+
+
 def multiply_add(builder: Builder, x: Value, y: Value, z: Value) -> Value:
-    """Return x * y + z of float32 vectors, fused where the CPU can: `llvm.fma` would call a slow function elsewhere."""
-    return call(builder, f"llvm.fmuladd.v{x.type.count}f32", x.type, x, y, z)
+    """Return x * y + z of floats or vectors of them, fused where the CPU can: `llvm.fma` is slow code elsewhere."""
+    is_vector = isinstance(x.type, ir.VectorType)
+    kind = f"v{x.type.count}{_SUFFIXES[x.type.element]}" if is_vector else _SUFFIXES[x.type]
+    return call(builder, f"llvm.fmuladd.{kind}", x.type, x, y, z)
+
+
+class Number:
+    """A float in LLVM code, or a vector of them, under Python's operators: a formula in plain Python emits its code.
+
+    Each operation rounds once, whatever the code around it, so that vectors and single floats have the same bits.
+    """
+
+    def __init__(self, builder: Builder, value: Value) -> None:
+        self.builder, self.value = builder, value
+
+    def __add__(self, other: "Number") -> "Number":
+        return Number(self.builder, self.builder.fadd(self.value, other.value))
+
+    def __mul__(self, other: "Number") -> "Number":
+        return Number(self.builder, self.builder.fmul(self.value, other.value))
+
+    def __neg__(self) -> "Number":
+        return Number(self.builder, self.builder.fneg(self.value))
+
+
+def fused(x: Any, y: Any, z: Any) -> Any:
+    """Return x * y + z of numbers, or of `Number`s: `multiply_add`."""
+    if not isinstance(x, Number):
+        return x * y + z
+    return Number(x.builder, multiply_add(x.builder, x.value, y.value, z.value))
+
+
+def convert_float(builder: Builder, value: Value, kind: ir.Type) -> Value:
+    """Return a float rounded, or widened, to this type of float."""
+    if value.type == kind:
+        return value
+    return builder.fptrunc(value, kind) if kind is F32 else builder.fpext(value, kind)
 
 
 def multiply_add1(x: float, y: float, z: float) -> float:
-    """Return x * y + z, rounded once where the CPU can: else that depends on what LLVM makes of the code around it."""
+    """Return x * y + z of floats, rounded once where the CPU can; written out, LLVM may fuse it in one place only."""
     return x * y + z
 
 
 @intrinsic
 def _multiply_add1(typingctx: Any, x: Any, y: Any, z: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return call(builder, f"llvm.fmuladd.f{signature.return_type.bitwidth}", args[0].type, *args)
+        return multiply_add(builder, *args)
 
     return z(z, z, z), codegen
 

@@ -30,8 +30,8 @@ def _work_array(typingctx: Any, like: Any, size: Any) -> Any:
             malloc = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I8.as_pointer(), [I64]), "malloc")
             large = builder.call(malloc, [builder.mul(args[1], I64(itemsize))])
             builder.store(builder.bitcast(large, element.as_pointer()), data)
-            found = cgutils.is_not_null(builder, large)
-            builder.store(builder.select(found, args[1], I64(0)), extent)
+            allocated = cgutils.is_not_null(builder, large)
+            builder.store(builder.select(allocated, args[1], I64(0)), extent)
         array = make_array(kind)(context, builder)
         shape, strides = [builder.load(extent)], [I64(itemsize)]
         populate_array(array, data=builder.load(data), shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
@@ -54,15 +54,15 @@ def _release(typingctx: Any, work: Any) -> Any:
 
 
 def work_array(like: np.ndarray, size: int) -> np.ndarray:
-    """Return at least `size` uninitialised elements of the dtype of `like`, valid until the calling function returns.
+    """Return max(size, SIZE) uninitialised elements, flat, of the dtype of `like`, until the calling function returns.
 
-    More than SIZE come from the heap: `release` them. Where it has none left, the array is empty.
+    More than SIZE elements come from the heap: `release` them. Where memory is out, the array is empty.
     """
     return np.empty(max(size, SIZE), like.dtype)
 
 
 def release(work: np.ndarray) -> None:
-    """Give a work array back."""
+    """Free a work array that came from the heap; any other is left alone."""
 
 
 if not config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name

@@ -32,7 +32,7 @@ logger = logging.getLogger("fastmlp_kernels")
 
 
 def wanted() -> bool:
-    """Whether the environment leaves the cache on; ValueError for a value that says neither."""
+    """Whether the environment leaves the cache on; ValueError where its variable is neither 0 nor 1."""
     if (wrong := _wrong_value()) and COMMAND in sys.orig_argv:
         return False  # the command is there to tell of it
     if wrong:
@@ -41,7 +41,7 @@ def wanted() -> bool:
 
 
 def _wrong_value() -> str:
-    """Return what is wrong with the value in the environment, nothing where it may be that."""
+    """Return what is wrong with the variable's value, as a sentence; empty where it is allowed."""
     value = os.environ.get(VARIABLE, "")
     return (
         ""
@@ -51,7 +51,10 @@ def _wrong_value() -> str:
 
 
 def place() -> Path | None:
-    """Return where the folder lies, or would: `NUMBA_CACHE_DIR`, else the user's caches; None where that is unknown."""
+    """Return the path of the folder, which need not exist: in `NUMBA_CACHE_DIR`, else in the user's cache folder.
+
+    None where that is unknown.
+    """
     if given := os.environ.get("NUMBA_CACHE_DIR"):
         try:
             return Path(given).absolute() / "fastmlp"
@@ -87,7 +90,7 @@ def _is_anothers_home(path: Path) -> bool:
 
 
 def why_unused(path: Path | None) -> str | None:
-    """Return why entries are not kept in this folder, which need not be there yet; None where they are."""
+    """Return why entries are not kept in this folder, which need not exist; None where they are."""
     if path is None:
         return "neither HOME nor the system says where this user's files lie"
     try:
@@ -102,7 +105,7 @@ def why_unused(path: Path | None) -> str | None:
 
 @cache
 def folder() -> Path | None:
-    """Return the folder of the entries, made where it is missing; None where there is none that may be used."""
+    """Return the folder of the entries, which is made where it is missing; None where none may be used."""
     path = place()
     reason = why_unused(path)
     if path is not None and reason is None:
@@ -133,7 +136,7 @@ class Entry(NamedTuple):
 
 
 def entries(where: Path, suffix: str = ENTRY) -> list[Entry]:
-    """Return the files in a folder, the longest unused first; a time in the future tells nothing: long ago."""
+    """Return the files in a folder, the longest unused first; one whose time is in the future counts as the oldest."""
     found, now = list[Entry](), time.time()
     with suppress(OSError), os.scandir(where) as listed:
         for file in listed:
@@ -146,18 +149,18 @@ def entries(where: Path, suffix: str = ENTRY) -> list[Entry]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if that can be."""
+    """Remove a file, if the system lets it."""
     with suppress(OSError):
         path.unlink()
 
 
 def _sealed(path: Path, content: bytes) -> bytes:
-    """Return the digest of an entry: one under another's name is damaged, too."""
+    """Return the digest of an entry's name and content: an entry under another's name counts as damaged."""
     return sha256(path.name.encode() + content).digest()
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write an entry; OSError where that cannot be, and then nothing is left of it."""
+    """Write an entry whole; OSError where it cannot be written, and then nothing of it stays."""
     part = path.with_name(f"{secrets.token_hex(8)}{PART}")
     try:
         with open(part, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
@@ -170,7 +173,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def read(path: Path) -> bytes | None:
-    """Return an entry's content, None where there is none; ValueError where it is not whole."""
+    """Return an entry's content, None where no such file exists; ValueError where it is damaged."""
     try:
         file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _PLAIN))  # noqa: SIM115 - below
     except FileNotFoundError:
@@ -189,7 +192,7 @@ def read(path: Path) -> bytes | None:
 
 
 def tidy(written: Path) -> None:
-    """Remove what killed processes left, entries of older versions of what was written, and the oldest of too many."""
+    """Remove half-written files of killed processes, other versions of the entry `written`, the oldest of too many."""
     for part in entries(written.parent, PART):
         if part.used < time.time() - STALE_SECONDS:
             remove(part.path)

@@ -15,9 +15,9 @@ from fastmlp_kernels._views import fill, vector_at
 
 @part
 def add_up_rows(values: np.ndarray, rows: int, width: int) -> np.ndarray:
-    """Return the sum (width,) of so many rows that lie one after the other in `values`, which it overwrites."""
+    """Return the sum (width,) of `rows` consecutive rows in the flat array `values`, which is overwritten."""
     while rows > 1:
-        half = (rows + 1) // 2  # the middle one of an odd number waits
+        half = (rows + 1) // 2  # of an odd number the middle one is added in a later round
         lower, upper = vector_at(values, 0, half * width), vector_at(values, half * width, (rows - half) * width)
         for j in range(upper.size):
             lower[j] += upper[j]
@@ -27,7 +27,7 @@ def add_up_rows(values: np.ndarray, rows: int, width: int) -> np.ndarray:
 
 @part
 def sum_rows(x: np.ndarray, work: np.ndarray) -> np.ndarray:
-    """Return the sum (W,) of the rows of x (N, W), N > 0, which stay; `work` holds half of them or more."""
+    """Return the sum (W,) of the rows of x (N, W), N > 0; work : flat, of x's dtype, room for half of these rows."""
     rows, width = x.shape
     if rows == 1:
         return vector_at(x, 0, width)
@@ -42,14 +42,14 @@ def sum_rows(x: np.ndarray, work: np.ndarray) -> np.ndarray:
 
 @part
 def begin_total(total: np.ndarray, excess: np.ndarray) -> None:
-    """Begin a sum of rows (W,): in `total`, and in `excess` by how much that is too large."""
+    """Begin a compensated sum of rows (W,): zero `total` (W,), and `excess` (W,), by which the total is too large."""
     fill(total, 0)
     fill(excess, 0)
 
 
 @part
 def add_to_total(total: np.ndarray, excess: np.ndarray, row: np.ndarray) -> None:
-    """Add a row (W,)."""
+    """Add a row (W,) to a compensated sum."""
     for j in range(total.size):
         more = row[j] - excess[j]
         new = total[j] + more
@@ -60,7 +60,7 @@ def add_to_total(total: np.ndarray, excess: np.ndarray, row: np.ndarray) -> None
 
 @part
 def sum_apart(values: np.ndarray, at: int, stride: int, rows: int, total: np.ndarray) -> None:
-    """Set total (W,) to the sum of so many rows, of which row r begins at values.flat[at + r * stride]."""
+    """total (W,) <- the compensated sum of `rows` rows, row r of which begins at values.flat[at + r * stride]."""
     for first in range(0, total.size, SIZE):
         own = vector_at(total, first, min(SIZE, total.size - first))
         excess = vector_at(work_array(total, SIZE), 0, own.size)

@@ -28,11 +28,11 @@ def features() -> frozenset[str]:
     listed = os.environ.get("NUMBA_CPU_FEATURES")
     if listed is not None or os.environ.get("NUMBA_CPU_NAME", "host") != "host":
         return frozenset(name[1:] for name in (listed or "").split(",") if name.startswith("+"))
-    return frozenset(name for name, there in llvm.get_host_cpu_features().items() if there)
+    return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
 
 
 class Tile(NamedTuple):
-    """The block of C that a micro-kernel keeps in registers: mr rows of nv vectors of `lanes` float32."""
+    """The tile of C that the micro-kernel keeps in registers: mr rows of nv vectors of `lanes` float32."""
 
     lanes: int
     mr: int
@@ -79,15 +79,15 @@ def _tiles_offered() -> bool:
 
 @cache
 def amx_int8() -> bool:
-    """Return whether bytes can be multiplied in tile registers.
+    """Return whether this process may multiply 8-bit integers in AMX's tile registers.
 
-    The first call asks the system for them, for the whole process: for what is about to multiply bytes alone.
+    The first call requests them from the system, for the whole process: only what is about to use them calls this.
     """
     return AMX_INT8_IN_HARDWARE and _tiles_granted()
 
 
 def amx_int8_offered() -> bool:
-    """Return what `amx_int8` answered, and before it was called what it will answer as a rule; asks for nothing."""
+    """Return the answer of `amx_int8` without a request: before its first call, whether the system offers the tiles."""
     if amx_int8.cache_info().currsize:
         return amx_int8()
     return AMX_INT8_IN_HARDWARE and _tiles_offered()
@@ -95,7 +95,7 @@ def amx_int8_offered() -> bool:
 
 @cache
 def cache_bytes(level: int) -> int:
-    """Return the size of core 0's data cache of this level, 1 or 2."""
+    """Return the size in bytes of core 0's data cache of this level, 1 or 2."""
     for index in sorted(_CACHES.glob("index*")):
         try:
             kind, at, size = ((index / name).read_text().strip() for name in ("type", "level", "size"))

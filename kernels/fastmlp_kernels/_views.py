@@ -1,4 +1,4 @@
-"""Parts of C-contiguous arrays for compiled code, as cheap as pointers: no bound is checked, nothing is counted.
+"""Views of parts of C-contiguous arrays for compiled code, as cheap as pointers: no bounds checks, no reference counts.
 
 numba's own slices and reshapes normalise and check every bound, which is most of what a small function compiles to.
 """
@@ -17,7 +17,7 @@ from fastmlp_kernels._llvm import I64, Builder, Value, element_pointer, intrinsi
 
 
 def _view(context: Any, builder: Builder, signature: Any, args: Any) -> Value:
-    """Return the structure of an array of the signature's type, at args[1] of args[0], with the shape that follows."""
+    """Return a view in numba's form: of the signature's type, from element args[1] of args[0], of shape args[2:]."""
     kind, shape = signature.return_type, list(args[2:])
     size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
     strides = [I64(size)]
@@ -76,22 +76,22 @@ def _rows_at(typingctx: Any, array: Any, rows: Any) -> Any:
 
 
 def vector_at(array: np.ndarray, at: int, size: int) -> np.ndarray:
-    """Return (size,) elements from array.flat[at] on."""
+    """Return a view (size,) of an array of any shape and dtype, from array.flat[at] on."""
     return array.reshape(-1)[at : at + size]
 
 
 def matrix_at(array: np.ndarray, at: int, rows: int, columns: int) -> np.ndarray:
-    """Return (rows, columns) elements from array.flat[at] on."""
+    """Return a view (rows, columns) of an array of any shape and dtype, from array.flat[at] on."""
     return array.reshape(-1)[at : at + rows * columns].reshape(rows, columns)
 
 
 def row_at(array: np.ndarray, i: int) -> np.ndarray:
-    """Return array[i], for an array of two or more dimensions."""
+    """Return array[i] of an array of two or more dimensions, any dtype."""
     return array[i]
 
 
 def rows_at(array: np.ndarray, rows: tuple[int, int]) -> np.ndarray:
-    """Return array[rows[0] : rows[1]], in which all of these rows must be."""
+    """Return array[rows[0] : rows[1]], for rows that all exist; any dtype."""
     return array[rows[0] : rows[1]]
 
 
@@ -119,7 +119,7 @@ def _recast(dtype: Any) -> Any:
 
 @intrinsic
 def read_only(typingctx: Any, array: Any) -> Any:
-    """Return the array as one that cannot be written to: so numba compiles what reads it once for both kinds."""
+    """Return a read-only view of an array, so that numba compiles a function that reads it once, not for both kinds."""
     _check_order(array)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -156,7 +156,7 @@ def copy(x: np.ndarray, out: np.ndarray) -> None:
 
 @part
 def fill(array: np.ndarray, value: float) -> None:
-    """Set all elements of an array."""
+    """Set all elements of an array of any shape to one value."""
     flat = vector_at(array, 0, array.size)
     for i in range(flat.size):
         flat[i] = value

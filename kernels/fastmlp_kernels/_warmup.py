@@ -45,4 +45,8 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
         function(*arguments)
         name = function.__name__
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
+    for name in activations.ACTIVATIONS:  # those without kernels of their own share two
+        forward, backward = activations.passes_of(name)
+        forward(z, bias, h)
+        backward(z, h, dbias)
     return seconds

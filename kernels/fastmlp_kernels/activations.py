@@ -1,6 +1,7 @@
 """Bias and activation in one pass, and the way back: derivative and bias gradient in one pass.
 
-The derivatives take the activation's output h, not its input: tanh' = 1 - h^2, sigmoid' = h (1 - h), relu' = [h > 0].
+The derivatives take what the way forward kept (`_activation_table`): of these four the activation's output h, not its
+input, as tanh' = 1 - h^2, sigmoid' = h (1 - h), relu' = [h > 0].
 Sizes: `N` rows (images), `H` columns (units).
 
 Both passes treat ROWS rows as one long run against the bias repeated ROWS times, so that vectors are full whatever H
@@ -8,17 +9,17 @@ is: with 20 columns, one row would be one vector and four single elements that c
 the run has its own sum for the bias gradient, and these are added up before they could drift (`_sums`).
 """
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from fastmlp_kernels import _check
+from fastmlp_kernels._activation_table import ACTIVATIONS, code_of
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels._sums import add_to_total, add_up_rows, begin_total
 from fastmlp_kernels._views import fill, vector_at
-from fastmlp_kernels.elementary import identity1, relu1, sigmoid1, tanh1
 
 # A multiple of every vector width. Rows of which so many exceed the work array are long enough one by one.
 ROWS = 16
@@ -26,45 +27,18 @@ ROWS = 16
 GROUP = 16
 
 
-@part
-def _times_tanh_derivative1(d, h):
-    return d * (type(h)(1) - h * h)
+# What compiled code is told an activation by.
+CODES = {name: code_of(name) for name in ACTIVATIONS}
+TANH, SIGMOID, RELU, IDENTITY = (CODES[name] for name in ("tanh", "sigmoid", "relu", "identity"))
 
 
 @part
-def _times_sigmoid_derivative1(d, h):
-    return d * (h * (type(h)(1) - h))
-
-
-@part
-def _times_relu_derivative1(d, h):
-    # d * 0, not 0: a NaN or infinite gradient behind a closed unit still shows
-    return d if h > type(h)(0) else d * type(h)(0)
-
-
-@part
-def _times_identity_derivative1(d, h):  # noqa: ARG001 - the four share one signature
-    return d
-
-
-SCALARS = {
-    "tanh": (tanh1, _times_tanh_derivative1),
-    "sigmoid": (sigmoid1, _times_sigmoid_derivative1),
-    "relu": (relu1, _times_relu_derivative1),
-    "identity": (identity1, _times_identity_derivative1),
-}
-# What compiled code is told an activation by, so that it compiles once for all of them; no literals, see `gemm.pack`.
-CODES = {name: cast("int", np.int64(code)) for code, name in enumerate(SCALARS)}
-TANH, SIGMOID, RELU, IDENTITY = CODES.values()
-
-
-@part
-def _no_forward(run: np.ndarray, tile: np.ndarray, code: int) -> None:
+def _no_forward(run: np.ndarray, tile: np.ndarray, kept: np.ndarray, code: int) -> None:
     pass
 
 
 @part
-def _no_backward(run: np.ndarray, h: np.ndarray, sums: np.ndarray, code: int) -> None:
+def _no_backward(run: np.ndarray, kept: np.ndarray, sums: np.ndarray, code: int) -> None:
     pass
 
 
@@ -72,26 +46,29 @@ def _loops(names: Sequence[str]) -> tuple[Any, Any]:
     """Return the loops of both passes over a run, for an activation whose code is of one of these names."""
     if not names:
         return _no_forward, _no_backward
-    own, (forward1, backward1) = CODES[names[0]], SCALARS[names[0]]
+    own, (forward1, backward1, keeps_input) = CODES[names[0]], ACTIVATIONS[names[0]]
     other_forward, other_backward = _loops(names[1:])
 
     @part
-    def forward(run: np.ndarray, tile: np.ndarray, code: int) -> None:
+    def forward(run: np.ndarray, tile: np.ndarray, kept: np.ndarray, code: int) -> None:
         if code == own:
             for j in range(run.size):
-                run[j] = forward1(run[j] + tile[j])
+                x = run[j] + tile[j]
+                if keeps_input:
+                    kept[j] = x
+                run[j] = forward1(x)
         else:
-            other_forward(run, tile, code)
+            other_forward(run, tile, kept, code)
 
     @part
-    def backward(run: np.ndarray, h: np.ndarray, sums: np.ndarray, code: int) -> None:
+    def backward(run: np.ndarray, kept: np.ndarray, sums: np.ndarray, code: int) -> None:
         if code == own:
             for j in range(run.size):
-                d = backward1(run[j], h[j])
+                d = backward1(run[j], kept[j])
                 run[j] = d
                 sums[j] += d
         else:
-            other_backward(run, h, sums, code)
+            other_backward(run, kept, sums, code)
 
     return forward, backward
 
@@ -101,8 +78,11 @@ def _passes(*names: str) -> tuple[Any, Any]:
     forward, backward = _loops(names)
 
     @part
-    def bias_activation(z: np.ndarray, bias: np.ndarray, code: int) -> None:
-        """Z (N, H) <- act(z + bias), for the activation of this code."""
+    def bias_activation(z: np.ndarray, bias: np.ndarray, kept: np.ndarray, code: int) -> None:
+        """In place: z (N, H) <- act(z + bias), for the activation of this code.
+
+        kept : (N, H) <- z + bias, where the activation keeps its input; may be z, where nothing is to be kept
+        """
         for first in range(0, bias.size, SIZE):  # once, but for rows that exceed the work array
             width = min(bias.size - first, SIZE)
             rows = ROWS if ROWS * bias.size <= SIZE else 1
@@ -111,11 +91,15 @@ def _passes(*names: str) -> tuple[Any, Any]:
                 for j in range(width):
                     tile[r * width + j] = bias[first + j]
             for start in range(first, z.size, rows * bias.size):
-                forward(vector_at(z, start, min(tile.size, z.size - start)), tile, code)
+                count = min(tile.size, z.size - start)
+                forward(vector_at(z, start, count), tile, vector_at(kept, start, count), code)
 
     @part
-    def activation_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray, code: int) -> None:
-        """Delta (N, H) <- delta * act'(h) and dbias (H,) <- its column sums, for the activation of this code."""
+    def activation_backward(delta: np.ndarray, kept: np.ndarray, dbias: np.ndarray, code: int) -> None:
+        """In place: delta (N, H) <- delta * act', and dbias (H,) <- its column sums, for the activation of this code.
+
+        kept : (N, H) what `bias_activation` kept, or its output where the activation keeps none else
+        """
         for first in range(0, dbias.size, SIZE):
             width = min(dbias.size - first, SIZE)
             rows = ROWS if ROWS * dbias.size <= SIZE else 1
@@ -127,14 +111,14 @@ def _passes(*names: str) -> tuple[Any, Any]:
                 fill(sums, 0)
                 for start in range(group, min(group + GROUP * step, delta.size), step):
                     count = min(sums.size, delta.size - start)
-                    backward(vector_at(delta, start, count), vector_at(h, start, count), sums, code)
+                    backward(vector_at(delta, start, count), vector_at(kept, start, count), sums, code)
                 add_to_total(total, excess, add_up_rows(sums, rows, width))
 
     return bias_activation, activation_backward
 
 
 # For a compiled run that is told its activation.
-bias_activation, activation_backward = _passes(*SCALARS)
+bias_activation, activation_backward = _passes(*ACTIVATIONS)
 # The same for one activation, which takes less to compile and to run.
 _forward_tanh, _backward_tanh = _passes("tanh")
 _forward_sigmoid, _backward_sigmoid = _passes("sigmoid")
@@ -143,23 +127,33 @@ _forward_identity, _backward_identity = _passes("identity")
 
 
 @kernel
+def _bias_activation(z: np.ndarray, bias: np.ndarray, kept: np.ndarray, code: int) -> None:
+    bias_activation(z, bias, kept, code)
+
+
+@kernel
+def _activation_backward(delta: np.ndarray, kept: np.ndarray, dbias: np.ndarray, code: int) -> None:
+    activation_backward(delta, kept, dbias, code)
+
+
+@kernel
 def _bias_tanh(z: np.ndarray, bias: np.ndarray) -> None:
-    _forward_tanh(z, bias, TANH)
+    _forward_tanh(z, bias, z, TANH)
 
 
 @kernel
 def _bias_sigmoid(z: np.ndarray, bias: np.ndarray) -> None:
-    _forward_sigmoid(z, bias, SIGMOID)
+    _forward_sigmoid(z, bias, z, SIGMOID)
 
 
 @kernel
 def _bias_relu(z: np.ndarray, bias: np.ndarray) -> None:
-    _forward_relu(z, bias, RELU)
+    _forward_relu(z, bias, z, RELU)
 
 
 @kernel
 def _bias_identity(z: np.ndarray, bias: np.ndarray) -> None:
-    _forward_identity(z, bias, IDENTITY)
+    _forward_identity(z, bias, z, IDENTITY)
 
 
 @kernel
@@ -180,6 +174,27 @@ def _relu_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
 @kernel
 def _identity_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
     _backward_identity(delta, h, dbias, IDENTITY)
+
+
+# Compiled for one activation alone; the others of the table share `_bias_activation` and `_activation_backward`.
+ALONE: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
+    "tanh": (_bias_tanh, _tanh_backward),
+    "sigmoid": (_bias_sigmoid, _sigmoid_backward),
+    "relu": (_bias_relu, _relu_backward),
+    "identity": (_bias_identity, _identity_backward),
+}
+
+
+def passes_of(name: str) -> tuple[Callable[..., None], Callable[..., None]]:
+    """Return an activation's unchecked passes, forward(z, bias, kept) and backward(delta, kept, dbias)."""
+    if name in ALONE:
+        forward, backward = ALONE[name]
+        return lambda z, bias, kept: forward(z, bias), backward  # noqa: ARG005 - these four keep their output
+    code = CODES[name]
+    return (
+        lambda z, bias, kept: _bias_activation(z, bias, kept, code),
+        lambda delta, kept, dbias: _activation_backward(delta, kept, dbias, code),
+    )
 
 
 def _check_forward(z: np.ndarray, bias: np.ndarray) -> None:

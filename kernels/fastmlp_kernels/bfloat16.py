@@ -1,7 +1,7 @@
-"""Rounding to bfloat16, the float32 that keeps 8 bits of its mantissa, and whether the CPU multiplies it.
+"""Rounding to bfloat16, and whether the CPU has instructions for products of it.
 
-A bfloat16 is the upper half of a float32: the same exponents, a relative rounding error below 2^-8. Matrix
-products round their operands to it while they pack them (see `gemm`); here the same rounding is there by itself.
+A bfloat16 is the upper half of a float32: the same exponents, 8 significant bits, a relative rounding error below 2^-8.
+Matrix products round their operands to it while they pack them (see `gemm`), by the rounding of `round_to_bfloat16`.
 """
 
 import warnings
@@ -46,7 +46,7 @@ def _round(x: np.ndarray, out: np.ndarray) -> None:
 
 
 def round_to_bfloat16(x: np.ndarray, out: np.ndarray) -> None:
-    """Out <- x, each element rounded to the nearest bfloat16, ties to the even one; still float32.
+    """out <- x, each element rounded to the nearest bfloat16, ties to the even one; still float32.
 
     x : float32, any shape, C-contiguous
     out : float32 of the same shape, overwritten; its elements have 16 zero bits at the end
@@ -63,7 +63,7 @@ def round_to_bfloat16(x: np.ndarray, out: np.ndarray) -> None:
 
 @cache
 def warn_where_slow() -> None:
-    """Say once in a process, as a RuntimeWarning, where the CPU has no bfloat16 instructions; else do nothing."""
+    """Give a RuntimeWarning, once in a process, where the CPU has no bfloat16 instructions."""
     if not BFLOAT16_IN_HARDWARE:
         warnings.warn(
             "this CPU has no bfloat16 instructions (AVX512-BF16), or numba may not use them: products in bfloat16 run"

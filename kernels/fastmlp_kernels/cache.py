@@ -1,4 +1,4 @@
-"""The cache of compiled kernels on disk: where it lies, what is in it, and clearing it.
+"""The disk cache of compiled kernels: its place, what it holds, and how to clear it.
 
     python -m fastmlp_kernels.cache             show it
     python -m fastmlp_kernels.cache --clear     remove all that is in it
@@ -28,7 +28,7 @@ themselves."""
 
 
 class Removed(NamedTuple):
-    """What `clear` removed, and how many files it could not remove."""
+    """What `clear` did: files removed, their size in bytes, and files left that it could not remove."""
 
     files: int
     size: int
@@ -36,7 +36,7 @@ class Removed(NamedTuple):
 
 
 def folder() -> Path | None:
-    """Return the folder that compiled kernels are kept in, there or not, used or not; None where there is no place."""
+    """Return the path of the cache's folder, which may not exist or not be used; None where it is unknown."""
     return _store.place()
 
 
@@ -45,7 +45,7 @@ def _all(where: Path) -> list[_store.Entry]:
 
 
 def clear() -> Removed:
-    """Remove all entries, whoever uses them: what is loaded stays, and the rest compiles again when it is needed."""
+    """Remove all entries. Processes that have loaded some go on with these; others compile again what they need."""
     where = folder()
     files = _all(where) if where else []
     for file in files:
@@ -65,7 +65,7 @@ def _count(number: int, what: str) -> str:
 
 
 def summary() -> str:
-    """Return what is to be known of the cache, a line a fact."""
+    """Return the cache's place and size, and why it is not used where it is not, a line each."""
     where = folder()
     reason = _store.why_unused(where)
     lines = [("Folder", str(where or "none")), ("Used", f"no: {reason}" if reason else "yes")]
@@ -81,8 +81,8 @@ def summary() -> str:
         ]
     else:
         lines.append(("Entries", "0"))
-    told = "\n".join(f"{name:<10} {text}" for name, text in lines)
-    return told.encode(errors="backslashreplace").decode()  # a path may hold bytes that are no UTF-8
+    listing = "\n".join(f"{name:<10} {text}" for name, text in lines)
+    return listing.encode(errors="backslashreplace").decode()  # a path may hold bytes that are no UTF-8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _program() -> int:
-    """Run the command as a program: the errors of its user and of the standard output are no tracebacks."""
+    """Run `main` and return its exit status; errors of the user or of standard output print no traceback."""
     try:
         status = main()
         print(end="", flush=True)

@@ -215,7 +215,7 @@ def exp1(x):
 
 @part
 def exp_below1(x):
-    """`exp1` of one that is not positive, or NaN."""
+    """Exponential of one x <= 0, or NaN: the bits of `exp1` in two thirds of its operations."""
     return _exp_below(x)
 
 

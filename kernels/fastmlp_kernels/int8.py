@@ -1,4 +1,4 @@
-"""What the CPU multiplies 8-bit integers with, to sums of 32 bits: tile registers (AMX), or vectors (VNNI)."""
+"""The instructions of this CPU for products of 8-bit integers, summed in 32 bits: AMX in tiles, VNNI in vectors."""
 
 import warnings
 from functools import cache
@@ -12,7 +12,7 @@ INSTRUCTIONS: str | None  # None: 32-bit integer arithmetic
 
 
 def __getattr__(name: str) -> str | None:
-    """Find INSTRUCTIONS when they are asked for: whether the system grants tile registers shows once they are used."""
+    """Look INSTRUCTIONS up anew each time: whether the system grants tile registers is certain once they are used."""
     if name != "INSTRUCTIONS":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if amx_int8_offered():
@@ -24,7 +24,7 @@ def __getattr__(name: str) -> str | None:
 
 @cache
 def warn_where_slow() -> None:
-    """Say once in a process, as a RuntimeWarning, where the CPU has no such instructions; else do nothing."""
+    """Give a RuntimeWarning, once in a process, where the CPU has none of these instructions."""
     if not INT8_IN_HARDWARE:
         warnings.warn(
             "this CPU has no instructions for products of 8-bit integers (AMX-INT8, AVX512-VNNI, AVX-VNNI), or numba"

@@ -21,7 +21,10 @@ from fastmlp_kernels.loss import softmax_of_rows
 
 @part
 def _shift_of(row: np.ndarray) -> Any:
-    """Return the largest element, or 0 where it is infinite or NaN: then x - shift keeps what makes the result so."""
+    """Return what is subtracted from a row (K,) before its exponentials are taken: its largest element.
+
+    It is 0 where that is infinite or NaN, so that x - shift still is, and the result becomes what it must be.
+    """
     top = key_of(row[0])
     for k in range(row.size):
         key = key_of(row[k])
@@ -38,7 +41,7 @@ def _exponentials(row: np.ndarray, shift: float, e: np.ndarray) -> None:
 
 @reduction
 def _others(e: np.ndarray) -> tuple[float, float]:
-    """Count what is not exactly 1, and add it up, NaN included."""
+    """Return how many of the exponentials e (W,) are not exactly 1, NaN among them, and the sum of these."""
     t = e.dtype.type
     count, total = t(0), t(0)
     for k in range(e.size):
@@ -50,7 +53,7 @@ def _others(e: np.ndarray) -> tuple[float, float]:
 
 @part
 def _log_sum(row: np.ndarray, shift: float, e: np.ndarray) -> float:
-    """Return log(sum(exp(row - shift))) in float64, for the shift of `_shift_of`."""
+    """Return log(sum(exp(row - shift))) of a row (K,) in float64, for the shift of `_shift_of`; e (PIECE,) is work."""
     ones, others = np.float64(0), np.float64(0)
     for start in range(0, row.size, PIECE):
         piece = vector_at(row, start, min(PIECE, row.size - start))

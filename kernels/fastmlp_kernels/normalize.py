@@ -68,7 +68,7 @@ def _gather_normalize(
 
 
 def check_images(images: np.ndarray, channels: int, name: str = "images") -> int:
-    """Check both; return the channels as an int."""
+    """Check images (M, D), and that `channels` divides D; return it as an int."""
     _check.array(name, images, _check.UINT8, ndim=2)
     channels = _check.whole("channels", channels)
     if channels < 1 or images.shape[1] % channels or images.shape[1] == 0:
@@ -80,7 +80,7 @@ def check_images(images: np.ndarray, channels: int, name: str = "images") -> int
 
 
 def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: np.ndarray) -> None:
-    """Mean and reciprocal standard deviation of each image, or of each channel of each image.
+    """Mean and reciprocal standard deviation of each image, or of each channel of each image, in place.
 
     images : (M, D) uint8, C-contiguous
     channels : number of equal blocks that a row is made of, a divisor of D

@@ -1,47 +1,38 @@
 """The momentum update with weight decay, one pass over each parameter array."""
 
+from typing import cast
+
 import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel, part
-from fastmlp_kernels._llvm import multiply_add1
-from fastmlp_kernels._views import vector_at
+from fastmlp_kernels._optimizers import Momentum, step1
+from fastmlp_kernels._views import matrix_at, vector_at
 
-
-@part
-def velocity1(w, v, g, rate, keep, decay):
-    """Return keep * v - rate * (g + decay * w): the new velocity of one parameter, which is also its step.
-
-    Both additions are fused, in vectors and in what is left over, as in `micro_update` of `gemm.micro`: of a sum of two
-    products the compiler would choose which one to round first, here so and there so.
-    """
-    return multiply_add1(-rate, multiply_add1(decay, w, g), keep * v)
+ZERO = cast("int", np.int64(0))  # no literal, see `gemm.pack`
 
 
 @part
 def step_parameters(
-    w: np.ndarray, v: np.ndarray, g: np.ndarray, lr: float, momentum: float, weight_decay: float
+    parameters: np.ndarray, state: np.ndarray, first: int, gradient: np.ndarray, settings: Momentum
 ) -> None:
-    """Take the step of `momentum_step`."""
-    t = w.dtype.type  # a bare Python float would widen the whole loop to float64
-    rate, keep, decay = t(lr), t(momentum), t(weight_decay)
-    flat_w, flat_v, flat_g = vector_at(w, 0, w.size), vector_at(v, 0, v.size), vector_at(g, 0, g.size)
-    for i in range(flat_w.size):
-        step = velocity1(flat_w[i], flat_v[i], flat_g[i], rate, keep, decay)
-        flat_v[i] = step
-        flat_w[i] += step
+    """In place: the parameters from `first` on, of (P,), and their state, of (slots, P), take a step; gradient (N,)."""
+    for i in range(gradient.size):
+        step1(parameters, state, first + i, gradient[i], settings)
 
 
 @kernel
 def _momentum_step(
     w: np.ndarray, v: np.ndarray, g: np.ndarray, lr: float, momentum: float, weight_decay: float
 ) -> None:
-    step_parameters(w, v, g, lr, momentum, weight_decay)
+    settings = Momentum(np.float64(lr), np.float64(momentum), np.float64(weight_decay))
+    flat_w, flat_v, flat_g = vector_at(w, 0, w.size), matrix_at(v, 0, 1, v.size), vector_at(g, 0, g.size)
+    step_parameters(flat_w, flat_v, ZERO, flat_g, settings)
 
 
-def check_rates(lr: float, momentum: float, weight_decay: float, dtype: np.dtype) -> tuple[float, float, float]:
+def checked_momentum(lr: float, momentum: float, weight_decay: float, dtype: np.dtype) -> Momentum:
     """Return the settings of a step on parameters of this dtype. Raises TypeError or ValueError naming the bad one."""
-    return (
+    return Momentum(
         _check.number("lr", lr, dtype),
         _check.number("momentum", momentum, dtype),
         _check.number("weight_decay", weight_decay, dtype),
@@ -64,4 +55,4 @@ def momentum_step(w: np.ndarray, v: np.ndarray, g: np.ndarray, lr: float, moment
     _check.array("v", v, (w.dtype,), w.shape, writes=True)
     _check.array("g", g, (w.dtype,), w.shape)
     _check.apart(w=w, v=v, g=g)
-    _momentum_step(w, v, g, *check_rates(lr, momentum, weight_decay, w.dtype))
+    _momentum_step(w, v, g, *checked_momentum(lr, momentum, weight_decay, w.dtype))

@@ -6,17 +6,18 @@ from itertools import pairwise
 import numpy as np
 
 from fastmlp.errors import ConfigError
-from fastmlp.nn.blas import Totals
+from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.engine import Totals
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input
-from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.optimizer import Optimizer
 from fastmlp.nn.packed.quantized_arrays import BYTES, floats, quantized_errors, quantized_inputs, quantized_weights
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
-from fastmlp.nn.packed.state import BLOCKS, LAYER, TASK, Data, Network, Rates, Space
+from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Network, Rates, Space
 from fastmlp.nn.precision import byte_layers
 from fastmlp_kernels._align import aligned_zeros
+from fastmlp_kernels._optimizers import Momentum
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
-from fastmlp_kernels.activations import CODES
 from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS
 from fastmlp_kernels.gemm.panels import NR, Work, padded
@@ -51,13 +52,15 @@ class Packed:
     ) -> None:
         self._sizes = tuple(int(size) for size in sizes)
         self._team, self._alone = Team(threads), Team(1)
-        self._activation = CODES[activation]
+        self._ran = self._alone  # the one that made the last run
+        self._activation = ACTIVATIONS[activation]
         ELEMENTS[precision].warn_where_slow()
         # the layers that multiply bytes, where there are such; the others compute in float32
         self._quantized = byte_layers(self._sizes, activation) if precision == "int8" else []
         self._raw = ELEMENTS[precision].raw_images
         self._element = ELEMENTS["float32" if self._quantized else precision]
         self._parameters, self._gradient = parameters, gradient
+        self._unread = Rates(Momentum(0.0, 0.0, 0.0), False, gradient.reshape(1, -1))  # of the types of a step's
         self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
 
     def _units(self, count: int) -> int:
@@ -106,8 +109,10 @@ class Packed:
             parts = int(layer["channels"]) if raw else 1
             deltas += padded(int(layer["units"]), int(NR)) // int(NR) * panel * parts
         blocks, corrected = max(-(-n // MC), BLOCKS), raw and not self._quantized
+        outputs = floats(n * sum(units))
         return Space(
-            outputs=floats(n * sum(units)),
+            outputs=outputs,
+            kept=floats(outputs.size) if self._activation.keeps_input else outputs,
             deltas=aligned_zeros(deltas, element.unit),
             panel=panel,
             dbias=floats(blocks, sum(units)),
@@ -145,10 +150,14 @@ class Packed:
 
     def _run(self, work: int, data: Data, rates: Rates | None = None) -> Totals:
         network, space = self._arrays(data)
-        rates = rates or Rates(0.0, 0.0, 0.0, False, self._gradient)  # of the same types, and not read
+        rates = rates or self._unread
         flop = 6 * self._parameters.size * min(data.batch, len(data.labels))
-        team = self._team if flop >= TEAM_FLOP else self._alone
-        return Totals(*team.run(run, work, network, data.read_only(), space, rates, self._activation))
+        self._ran = self._team if flop >= TEAM_FLOP else self._alone
+        return Totals(*self._ran.run(run, work, network, data.read_only(), space, rates, self._activation.code))
+
+    def phase_seconds(self) -> dict[str, np.ndarray]:
+        """Return (members, 2) seconds of the last run by its phases: each thread's at work, and at the barrier."""
+        return dict(zip(PHASES, np.moveaxis(self._ran.seconds(), 1, 0), strict=False))
 
     def _data(
         self,
@@ -194,23 +203,21 @@ class Packed:
         labels: np.ndarray,
         order: np.ndarray,
         batch_size: int,
-        optimizer: SGD,
+        optimizer: Optimizer,
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
-        """Take a step on each batch; see `fastmlp.nn.blas.Engine`."""
+        """Take a step on each batch; see `fastmlp.nn.engine.Engine`."""
         parts = self._parts(inputs, labels, order, batch_size, weights)
         return self._sum(TRAIN, parts, self._rates(optimizer), loss)
 
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: SGD) -> tuple[float, int]:
-        """Take a step on one batch; see `fastmlp.nn.blas.Engine`."""
+    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
+        """Take a step on one batch; see `fastmlp.nn.engine.Engine`."""
         totals = self._run(TRAIN, _whole(x, labels), self._rates(optimizer))
         return totals.loss / len(x), totals.correct
 
-    def _rates(self, optimizer: SGD) -> Rates:
-        velocity = optimizer.velocity_of(self._parameters)
-        per_batch = optimizer.decay_per == "batch"
-        return Rates(optimizer.lr, optimizer.momentum, optimizer.weight_decay, per_batch, velocity)
+    def _rates(self, optimizer: Optimizer) -> Rates:
+        return Rates(optimizer.compiled(), optimizer.decay_per == "batch", optimizer.state_of(self._parameters))
 
     def _sum(
         self, work: int, parts: Iterator[tuple[int, Data]], rates: Rates | None = None, loss: float = 0.0
@@ -224,11 +231,11 @@ class Packed:
         return Totals(loss, correct, rows)
 
     def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Forward and backward over one batch; see `fastmlp.nn.blas.Engine`."""
+        """Forward and backward over one batch; see `fastmlp.nn.engine.Engine`."""
         return self._gradients(_whole(x, labels))
 
     def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
-        """Forward and backward over all rows of the inputs; see `fastmlp.nn.blas.Engine`."""
+        """Forward and backward over all rows of the inputs; see `fastmlp.nn.engine.Engine`."""
         ((_, data),) = self._parts(inputs, labels, np.arange(len(inputs)), len(inputs))
         return self._gradients(data)
 
@@ -245,11 +252,11 @@ class Packed:
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
-        """Go through the rows; see `fastmlp.nn.blas.Engine`."""
+        """Go through the rows; see `fastmlp.nn.engine.Engine`."""
         return self._sum(EVALUATE, self._parts(inputs, labels, order, batch_size, weights), loss=loss)
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield logits batch by batch; see `fastmlp.nn.blas.Engine`."""
+        """Yield logits batch by batch; see `fastmlp.nn.engine.Engine`."""
         labels = np.zeros(len(inputs), np.int64)
         for start in range(0, len(inputs), batch_size):
             order = np.arange(start, min(start + batch_size, len(inputs)))

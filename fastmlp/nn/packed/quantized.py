@@ -24,8 +24,8 @@ from fastmlp.nn.packed.state import (
     own_work,
     packed_weights,
     rows_of,
-    settings_for,
     weight_of,
+    weights_update,
 )
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._rows import Rows
@@ -253,7 +253,6 @@ def quantized_task(
             fill(less, 0)
             product = begin_columns(_input_rows(space.inputs, layer, n), rows, (ZERO, n), b, layer.units, work)
         if train:
-            weight, velocity = weight_of(layer, network.parameters), weight_of(layer, rates.velocity)
-            update_columns(product, rows, weight, velocity, settings_for(rates, n), work)
+            update_columns(product, rows, weights_update(network, rates, layer, n), work)
         else:
             end_gradient(product, rows, weight_of(layer, network.gradient), work)

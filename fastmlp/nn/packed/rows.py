@@ -76,7 +76,8 @@ def forward_rows(network: Network, batch: Batch, space: Space, member: int, bloc
         multiply_quantized(network.quantized, first, batch.rows, space, member, rows, out)
     for i in range(1, network.layers.shape[0]):
         layer = network.layers[i]
-        bias_activation(rows_at(out, rows), bias_of(network.layers[i - 1], network.parameters), activation)
+        kept = rows_at(input_of(layer, space.kept, n), rows)
+        bias_activation(rows_at(out, rows), bias_of(network.layers[i - 1], network.parameters), kept, activation)
         following = output_of(layer, space.outputs, n)
         if is_quantized(network.quantized, layer):
             quantize_inputs(space.inputs, layer, out, rows)
@@ -116,7 +117,7 @@ def backward_rows(network: Network, batch: Batch, space: Space, member: int, blo
         lower = matrix_at(space.delta, (2 * member + i % 2) * space.delta.shape[2], count, layer.inputs)
         multiply_rows(as_rows(delta, None), (ZERO, count), transposed_weights(network, layer), work, lower)
         dbias = of_layer(below, row_at(space.dbias, block))
-        activation_backward(lower, rows_at(input_of(layer, space.outputs, n), rows), dbias, activation)
+        activation_backward(lower, rows_at(input_of(layer, space.kept, n), rows), dbias, activation)
         delta = lower
     if space.errors is not None:
         keep_errors(space.errors, layers[0], batch.rows, delta, block, n)

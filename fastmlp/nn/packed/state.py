@@ -12,6 +12,7 @@ from numba.extending import overload
 
 from fastmlp_kernels._align import read_only
 from fastmlp_kernels._jit import PART, part
+from fastmlp_kernels._optimizers import Momentum, Update, with_decay
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
 from fastmlp_kernels.gemm.blocks import MC, MR
@@ -140,6 +141,8 @@ class Space(NamedTuple):
     """Work arrays for one batch of at most N rows.
 
     outputs : flat, (N, H) of each layer, the last one logits and then their gradient
+    kept : what each hidden layer's activation keeps for the way back, where in it the layer's output is in outputs:
+        outputs itself, where that is all
     deltas : packed gradients by the sums of each layer, `panel` units a panel
     dbias : (blocks of rows, all units); correction : (blocks of rows, C, H of the first layer), or None
     loss, correct : by block of rows
@@ -150,6 +153,7 @@ class Space(NamedTuple):
     """
 
     outputs: np.ndarray
+    kept: np.ndarray
     deltas: np.ndarray
     panel: int
     dbias: np.ndarray
@@ -165,22 +169,22 @@ class Space(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """The optimiser's settings, and its velocities in the order of the parameters.
+    """An optimiser: its settings, and its state (slots, P) in the order of the parameters.
 
     per_batch : whether weight_decay is divided by the rows of a batch
     """
 
-    lr: float
-    momentum: float
-    weight_decay: float
+    settings: Momentum
     per_batch: bool
-    velocity: np.ndarray
+    state: np.ndarray
 
 
 @part
-def settings_for(rates: Rates, n: int) -> tuple[float, float, float]:
-    """Return the rate, the momentum and the decay of the step after a batch of n rows."""
-    return rates.lr, rates.momentum, rates.weight_decay / n if rates.per_batch else rates.weight_decay
+def weights_update(network: Network, rates: Rates, layer: Record, n: int) -> Update:
+    """Return the step of a layer's weights after a batch of n rows."""
+    decay = rates.settings.weight_decay
+    settings = with_decay(rates.settings, decay / n if rates.per_batch else decay)
+    return Update(network.parameters, rates.state, layer.weight, layer.units, settings)
 
 
 @part

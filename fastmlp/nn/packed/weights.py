@@ -18,11 +18,12 @@ from fastmlp.nn.packed.state import (
     packed_delta,
     packed_weights,
     read_in_place,
-    settings_for,
     transposed_weights,
     weight_of,
+    weights_update,
 )
 from fastmlp_kernels._jit import part
+from fastmlp_kernels._optimizers import with_decay
 from fastmlp_kernels._sums import add_up_rows, sum_apart
 from fastmlp_kernels._views import copy, fill, row_at, rows_at, vector_at
 from fastmlp_kernels.gemm.columns import begin_columns, end_gradient, update_columns
@@ -102,8 +103,7 @@ def _float_task(
         product = begin_columns(batch.rows, rows, (ZERO, n), b, layer.units, work)
     _sum_corrections(space.correction, blocks_of(n), task, less)
     if train:
-        weight, velocity = weight_of(layer, network.parameters), weight_of(layer, rates.velocity)
-        update_columns(product, rows, weight, velocity, settings_for(rates, n), work)
+        update_columns(product, rows, weights_update(network, rates, layer, n), work)
     else:
         end_gradient(product, rows, weight_of(layer, network.gradient), work)
 
@@ -111,11 +111,10 @@ def _float_task(
 @part
 def biases_task(network: Network, space: Space, rates: Rates, blocks: int, train: bool) -> None:
     """Add up the bias gradients of all layers over the blocks of rows, and update the biases, which do not decay."""
-    layers = network.layers
+    layers, settings = network.layers, with_decay(rates.settings, 0.0)
     sums = add_up_rows(space.dbias, blocks, space.dbias.shape[1])  # in place: no other task reads them
     for i in range(layers.shape[0]):
         total = bias_of(layers[i], network.gradient)
         copy(of_layer(layers[i], sums), total)
         if train:
-            bias, velocity = bias_of(layers[i], network.parameters), bias_of(layers[i], rates.velocity)
-            step_parameters(bias, velocity, total, rates.lr, rates.momentum, 0.0)
+            step_parameters(network.parameters, rates.state, layers[i].bias, total, settings)

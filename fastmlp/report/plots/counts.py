@@ -1,4 +1,4 @@
-"""How many images a data set has, by split and by class."""
+"""Bar charts of a data set's images by split and by class."""
 
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def splits(dataset: Dataset, narrow: bool = False) -> "Figure":
-    """Draw the images of each split, and their share of all."""
+    """Draw the number of images in each split, with their share of all."""
     counts = {"training": len(dataset.train_images), "test": len(dataset.test_images)}
     figure, [axes] = new_figure(width=NARROW if narrow else WIDE, height=1.4)
     axes.grid(visible=False, axis="y")
     bars = axes.barh(list(counts), list(counts.values()), color=(BLUE, ORANGE), height=0.6)
-    told = [f"{n:,} ({n / sum(counts.values()):.1%})".replace("%", " %") for n in counts.values()]
-    axes.bar_label(bars, told, padding=4, fontsize=SMALL)
+    labels = [f"{n:,} ({n / sum(counts.values()):.1%})".replace("%", " %") for n in counts.values()]
+    axes.bar_label(bars, labels, padding=4, fontsize=SMALL)
     axes.invert_yaxis()
     axes.set(xlabel="images", xlim=(0, 1.5 * max(counts.values()) if narrow else 1.2 * max(counts.values())))
     axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -27,7 +27,7 @@ def splits(dataset: Dataset, narrow: bool = False) -> "Figure":
 
 
 def classes(dataset: Dataset, kind: str, narrow: bool = False) -> "Figure":
-    """Draw the images of each class: in all, in training and for the test."""
+    """Draw the number of images of each class: in all, in training and in the test part."""
     names = class_words(dataset.label_names[kind])
     train, test = (
         np.bincount(labels[kind], minlength=len(names)) for labels in (dataset.train_labels, dataset.test_labels)

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.report.plots.style import BLUE, INK, NARROW, ORANGE, SMALL, WIDE, blank, colour_of, new_figure, short
-from fastmlp.report.tables import title
+from fastmlp.report.words import title
 from fastmlp.runs.results import RunResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_PANELS, MOST_TOLD, MOST_LINES = 16, 3, 8
+MOST_PANELS, MOST_NAMED, MOST_LINES = 16, 3, 8
 _HUGE = 1e300  # a loss that is still to be added to another
 _FLAT = 1e-12  # values that differ by less are drawn as one
 _SHOWN = (("loss", "cross-entropy in nats", 1.0), ("accuracy", "accuracy in %", 100.0))
 
 
 def limits_of(runs: Sequence[RunResult], what: str) -> dict[int, float]:
-    """Return, by number of classes, the value above which curves are cut off, so that none presses the others flat.
+    """Return the value above which curves are cut off, so that none flattens the others, by number of classes.
 
-    Of the loss it is twice that of guessing or, where most runs are above that, twice that of their better quarter, but
-    no more than ten times that of guessing.
+    what : "loss", in nats: twice the loss of guessing or, where most runs are above that, of their better quarter, but
+        no more than ten times that of guessing; or "accuracy": infinite
     """
     limits = {}
     for classes in dict.fromkeys(run.config.layers[-1] for run in runs):
@@ -45,17 +45,17 @@ def leaves(run: RunResult, name: str, limits: Mapping[int, float]) -> int | None
 
 
 def about_cut(runs: Sequence[RunResult], what: str) -> str:
-    """Return in words which of these runs' validation curves leave their figure; nothing where none does."""
+    """Return a sentence on the runs whose validation curves are cut off; empty where none is."""
     limits = limits_of(runs, what)
     gone = [run for run in runs if leaves(run, f"val_{what}", limits)]
     if not gone:
         return ""
     ends = " or ".join(dict.fromkeys(f"{limits[run.config.layers[-1]]:.1f}" for run in gone))
     above = f"above {ends} nats or " if what == "loss" else ""
-    told = "; ".join(title(run.config) for run in gone[:MOST_TOLD])
-    more = f"; and {len(gone) - MOST_TOLD} more" if len(gone) > MOST_TOLD else ""
+    names = "; ".join(title(run.config) for run in gone[:MOST_NAMED])
+    more = f"; and {len(gone) - MOST_NAMED} more" if len(gone) > MOST_NAMED else ""
     where = f"Where the {what} is {above}no longer a number, a curve leaves the figure, with a triangle"
-    return f" {where}: {len(gone)} of {len(runs)} do, {told}{more}."
+    return f" {where}: {len(gone)} of {len(runs)} do, {names}{more}."
 
 
 def run_curves(run: RunResult, narrow: bool = False) -> "Figure":
@@ -86,7 +86,9 @@ def run_curves(run: RunResult, narrow: bool = False) -> "Figure":
 def experiments_together(runs: Sequence[RunResult], what: str, narrow: bool = False) -> "Figure":
     """Draw the validation loss or accuracy of all runs, a panel an experiment and a colour a normalisation.
 
-    Panels of as many classes have one scale. what : "loss" or "accuracy"; of a large search all are in one panel
+    what : "loss" or "accuracy"
+
+    Panels of the same number of classes share a scale. The runs of a large search are all in one panel.
     """
     label, unit = next((text, unit) for name, text, unit in _SHOWN if name == what)
     names = list(dict.fromkeys(run.experiment for run in runs))
@@ -114,12 +116,12 @@ def experiments_together(runs: Sequence[RunResult], what: str, narrow: bool = Fa
         axes.tick_params(labelleft=i % columns == 0 or classes[i] != classes[i - 1])
     for axes, name in zip(panels, names, strict=False):
         letters = int(width / columns / 0.075)  # inches that one takes, and the room between panels
-        told = short(name, 120)
-        parts = [told] if len(told) <= letters else told.split(", ")
-        told = [line for part in parts for line in wrap(part, letters)]
-        if len(told) > MOST_LINES:
-            told[MOST_LINES - 1 :] = ["…"]
-        axes.set_title("\n".join(told), fontsize=SMALL)
+        text = short(name, 120)
+        parts = [text] if len(text) <= letters else text.split(", ")
+        heading = [line for part in parts for line in wrap(part, letters)]
+        if len(heading) > MOST_LINES:
+            heading[MOST_LINES - 1 :] = ["…"]
+        axes.set_title("\n".join(heading), fontsize=SMALL)
     handles = {text: line for panel in panels for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2 if narrow else len(handles))
     figure.supxlabel("epoch", fontsize=9)
@@ -134,9 +136,11 @@ def _lines(
     limits: Mapping[int, float],
     **options: Any,
 ) -> None:
-    """Draw runs' series into panels of one scale: of each line its run, its series, its colour and its name.
+    """Draw series of runs into panels of one scale.
 
-    A line that passes its limit leaves through the top; a triangle marks where it does so, or is no longer a number.
+    lines : for each panel, its lines as (run, key of its history, colour, label)
+    unit : factor from the history's numbers to those shown
+    limits : of `limits_of`; a line that passes its limit, or is no longer finite, leaves with a triangle
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -152,14 +156,14 @@ def _lines(
     epochs = max(run.epochs for run, _ in runs)
     aside = 0.04 * max(1, epochs - 1)
     for axes, some in zip(panels, lines, strict=False):
-        told: set[str] = set()
+        labelled: set[str] = set()
         for run, series, colour, name in some:
             far = 9 * limits[run.config.layers[-1]]
             values = np.clip(run.history[series], -far, far)  # outside the panel, but not by 1e35
             marker = "." if len(values) < 3 else ""  # one epoch makes no line
             axes.plot(np.arange(1, len(values) + 1), unit * values, color=colour, marker=marker,
-                label=None if name in told else name, **options)  # fmt: skip
-            told.add(name)
+                label=None if name in labelled else name, **options)  # fmt: skip
+            labelled.add(name)
             if gone := leaves(run, series, limits):
                 up = series.endswith("loss")
                 axes.plot([gone], [float(up)], "^" if up else "v", color=colour, markersize=6, clip_on=False,

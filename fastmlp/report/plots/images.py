@@ -1,4 +1,4 @@
-"""Pictures of images: one of each class, the mistakes, and a network's first weights; and its confusion matrix."""
+"""Galleries of images (one of each class, mistakes, first-layer weights), and the confusion matrix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,32 +18,32 @@ MOST_UNITS, MOST_MISTAKES, MOST_NAMES = 64, 20, 30
 
 
 def as_picture(row: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the planes (3 * S * S,) of an image as (S, S, 3)."""
+    """Return a row (3 * S * S,) uint8 of an image's colour planes as a picture (S, S, 3)."""
     side = int((len(row) // 3) ** 0.5)
     return row.reshape(3, side, side).transpose(1, 2, 0)
 
 
 @dataclass
 class Tiles:
-    """Pictures (S, S, 3) of uint8, each with a text over it."""
+    """A gallery: pictures, each (S, S, 3) uint8, and a text over each, in rows of `columns`."""
 
     pictures: list[NDArray[np.uint8]]
     texts: list[str]
     columns: int
 
     def figure(self) -> "Figure":
-        """Draw them in rows of so many columns."""
+        """Draw the gallery."""
         from matplotlib.figure import Figure
 
         columns = max(1, min(self.columns, len(self.pictures)))
         side, rows = WIDE / columns, max(1, -(-len(self.pictures) // columns))
         letters = int(side / 0.066)  # inches that a letter takes
-        told = ["\n".join(wrap(text, letters, break_long_words=_is_broken(text, letters))) for text in self.texts]
-        lines = max((1 + text.count("\n") for text in told if text), default=0)
+        wrapped = ["\n".join(wrap(text, letters, break_long_words=_is_broken(text, letters))) for text in self.texts]
+        lines = max((1 + text.count("\n") for text in wrapped if text), default=0)
         words = 0.135 * lines + 0.05
         height = rows * (side + words)
         figure = Figure(figsize=(WIDE, height))  # placed by hand: the solver of layouts takes seconds for so many axes
-        for i, (picture, text) in enumerate(zip(self.pictures, told, strict=True)):
+        for i, (picture, text) in enumerate(zip(self.pictures, wrapped, strict=True)):
             row, column = divmod(i, columns)
             bottom = height - (row + 1) * (side + words)
             axes = figure.add_axes((column / columns, bottom / height, 0.94 / columns, 0.94 * side / height))
@@ -54,34 +54,35 @@ class Tiles:
 
 
 def _is_broken(text: str, letters: int) -> bool:
-    """Whether a word in it is so long that it would reach into the next picture; one a little too long may stay."""
+    """Whether a text has a word that would reach far into the next picture, where `letters` fit over one."""
     return any(len(word) > 1.4 * letters for word in text.split())
 
 
 def class_samples(dataset: Dataset, kind: str, seed: int = 0) -> Tiles:
-    """Show one training image of each class that has one, taken at random."""
+    """Return a gallery of one training image of each class that has any, taken at random."""
     rng, labels, names = np.random.default_rng(seed), dataset.train_labels[kind], dataset.label_names[kind]
-    there = [k for k in range(len(names)) if (labels == k).any()]
-    picked = [int(rng.choice(np.flatnonzero(labels == k))) for k in there]
+    used = [k for k in range(len(names)) if (labels == k).any()]
+    picked = [int(rng.choice(np.flatnonzero(labels == k))) for k in used]
     words = class_words(names)
-    texts = [words[k] for k in there]
+    texts = [words[k] for k in used]
     return Tiles([as_picture(dataset.train_images[i]) for i in picked], texts, 10)
 
 
 def mistakes(dataset: Dataset, kind: str, probabilities: NDArray[np.floating]) -> Tiles:
-    """Show the test images of which the network was most certain, wrongly."""
+    """Return a gallery of the wrongly classified test images with the highest probabilities (M, K), of any float."""
     labels, names = dataset.test_labels[kind], class_words(dataset.label_names[kind])
-    said = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(said != labels)
-    worst = wrong[np.argsort(-probabilities[wrong, said[wrong]], kind="stable")][:MOST_MISTAKES]
-    texts = [f"{100 * probabilities[i, said[i]]:.0f} % {names[said[i]]}, is {names[labels[i]]}" for i in worst]
+    predicted = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:MOST_MISTAKES]
+    texts = [f"{100 * probabilities[i, k]:.0f} % {names[k]}, is {names[labels[i]]}"
+        for i, k in zip(worst, predicted[worst], strict=True)]  # fmt: skip
     return Tiles([as_picture(dataset.test_images[i]) for i in worst], texts, 5)
 
 
 def first_weights(weight: NDArray[np.floating]) -> Tiles:
-    """Show the weights (3072, H) that each unit of the first layer has for the pixels, those with the largest first.
+    """Return a gallery of a first layer's weight (3072, H) of any float, a picture a unit, those of largest norm first.
 
-    Grey is zero; each unit has a scale of its own.
+    Grey is zero; each unit is scaled by its largest weight.
     """
     weight = weight / (np.abs(weight).max() or 1.0)  # squares of the largest numbers are none
     largest = np.argsort(-np.linalg.norm(weight, axis=0), kind="stable")[:MOST_UNITS]
@@ -91,15 +92,16 @@ def first_weights(weight: NDArray[np.floating]) -> Tiles:
 
 
 def confusion(
-    labels: NDArray[np.integer], said: NDArray[np.integer], names: Sequence[str], narrow: bool = False
+    labels: NDArray[np.integer], predicted: NDArray[np.integer], names: Sequence[str], narrow: bool = False
 ) -> "Figure":
-    """Draw how many images of each class (down) were taken for which class (across), in % of the class.
+    """Draw a confusion matrix: the share of each class (down) that was predicted as each class (across), in %.
 
-    narrow : in colours alone, and the classes across, in the same order, without names
+    labels, predicted : (M,) of any integer dtype, each in [0, K) for K names
+    narrow : without numbers in the cells, and with numbers for the names across
     """
     classes = len(names)
     counts = np.zeros((classes, classes))
-    np.add.at(counts, (labels, said), 1)
+    np.add.at(counts, (labels, predicted), 1)
     shares = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     if narrow:
         figure, [axes] = new_figure(width=NARROW, height=1.4 + 0.13 * classes)

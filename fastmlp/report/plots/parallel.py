@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def parallel_coordinates(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bool = False) -> "Figure":
-    """Draw each run as a line through its settings to its validation accuracy, which is its colour too.
+    """Draw each run as a line through its settings to its validation accuracy, by which it is coloured.
 
-    configs : all runs, also those without an accuracy; narrow : from the top down instead of to the right
+    configs : of all runs, also those without an accuracy; narrow : from the top down instead of to the right
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -33,21 +33,21 @@ def parallel_coordinates(runs: Sequence[RunResult], configs: Sequence[RunConfig]
     figure, [place] = new_figure(width=size[0], height=size[1])
     place.grid(visible=False)
 
-    def turned(along: float, height: float) -> tuple[float, float]:
+    def point(along: float, height: float) -> tuple[float, float]:
         return (height, -along) if narrow else (along, height)
 
     for run, score in sorted(zip(runs, scores, strict=True), key=lambda pair: pair[1]):
         share = (score - low) / (high - low)
         aside = 0.06 * (share - 0.5)  # lines of the same settings lie side by side, the better ones above
         heights = [scale.place(getattr(run.config, name)) + scale.apart * aside for name, scale in scales.items()]
-        points = [turned(i, height) for i, height in enumerate([*heights, share])]
+        points = [point(i, height) for i, height in enumerate([*heights, share])]
         place.plot(*zip(*points, strict=True), color=colours(share), linewidth=1.3)
     behind = {"facecolor": GROUND, "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
     for i, scale in enumerate(scales.values()):
-        place.plot(*zip(turned(i, -0.06), turned(i, 1.06), strict=True), color=INK, linewidth=0.8)
+        place.plot(*zip(point(i, -0.06), point(i, 1.06), strict=True), color=INK, linewidth=0.8)
         slanted = narrow and sum(len(text) + 2 for _, text in scale.ticks) > 40
         for height, text in scale.ticks:
-            x, y = turned(i + (-0.1 if narrow else 0.04), height + (0 if narrow else 0.045))
+            x, y = point(i + (-0.1 if narrow else 0.04), height + (0 if narrow else 0.045))
             words = place.text(x, y, text, fontsize=SMALL, va="bottom", bbox=behind, zorder=3)
             words.set(ha="center" if narrow and not slanted else "left", rotation=30 if slanted else 0)
     box = (0, -len(axes) - 0.12, 1, 0.12) if narrow else (len(axes), 0, 0.07, 1)

@@ -1,4 +1,4 @@
-"""How a figure becomes a picture: for light and dark pages, wide and narrow, and as files."""
+"""Rendering of figures: as HTML for light and dark pages, wide and narrow, and as SVG and PNG files."""
 
 import base64
 import io
@@ -21,11 +21,11 @@ _LETTER = 0.06  # inches that a letter of a caption takes
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as it is shown.
+    """A rendered figure.
 
-    name : of its files; title, caption : in words
-    inline : HTML for a page of any width, whose text colour it takes
-    svg, png : files, on white, with title and caption under them
+    name : of its files, without a suffix; title, caption : texts
+    inline : HTML for a page of any width, in the page's text colour
+    svg, png : contents of the files, on white, with title and caption under the figure
     """
 
     name: str
@@ -37,9 +37,9 @@ class Picture:
 
 
 def drawn(name: str, title: str, caption: str, make: "Callable[[bool], Figure]") -> Picture:
-    """Return a figure as a picture; to be called within `styled`.
+    """Return a rendered figure; to be called within `styled`.
 
-    make(narrow) : draws it, in the form for a page or in that for a phone
+    make(narrow) : draws it, for the width of a page or of a phone
     """
     title, caption, wide, narrow = visible(title), visible(caption), make(False), make(True)
     svg, png = _files(wide, name, title, caption)
@@ -57,7 +57,7 @@ def drawn(name: str, title: str, caption: str, make: "Callable[[bool], Figure]")
 
 
 def gallery(name: str, title: str, caption: str, tiles: Tiles) -> Picture:
-    """Return images with their texts as a picture; on a page they stand in as many columns as find room."""
+    """Return a rendered gallery; on a page it has as many columns as its width has room for."""
     from PIL import Image
 
     title, caption = visible(title), visible(caption)
@@ -91,7 +91,7 @@ def _files(figure: "Figure", name: str, title: str, caption: str) -> tuple[str, 
 
 
 def _lay_out(figure: "Figure") -> None:
-    """Place what the figure has, once: or each form of its files would do it again."""
+    """Compute the figure's layout once, as each form of its files would compute it again."""
     if engine := figure.get_layout_engine():
         engine.execute(figure)
     figure.set_layout_engine(None)  # none at all: with one, even the empty one, each file is drawn twice
@@ -108,7 +108,7 @@ def _svg(figure: "Figure", name: str, title: str, **options: Any) -> str:
 
 
 def _for_page(svg: str, name: str, title: str, prefix: str = "") -> str:
-    """Return the SVG element alone, in the page's ink, without a background, as wide as there is room, and short."""
+    """Return the SVG element alone, in the page's text colour, without a background, as wide as the page, shortened."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<g id="patch_1">.*?</g>', "", svg, count=1, flags=re.DOTALL)  # the figure's white rectangle
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""Figures of a search: the grid as a heat map, and what each setting does."""
+"""Figures of a search: the grid as a heat map, and the accuracy by the value of each setting."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -22,16 +22,16 @@ _NOT_AXES = ("experiment", "dataset", "seed", "matmul", "threads", "init_from")
 
 def axes_of(configs: Sequence[RunConfig]) -> dict[str, list[Any]]:
     """Return the settings in which these runs differ, each with its values in order."""
-    found: dict[str, list[Any]] = {}
+    axes: dict[str, list[Any]] = {}
     for name in (field.name for field in fields(RunConfig) if field.name not in _NOT_AXES):
         values = {getattr(config, name) for config in configs}
         if len(values) > 1:
-            found[name] = sorted(values, key=lambda v: (isinstance(v, str), v))
-    return found
+            axes[name] = sorted(values, key=lambda v: (isinstance(v, str), v))
+    return axes
 
 
 def text_of(value: Any) -> str:
-    """Return a setting's value as it is written on the command line; of very many layers the first alone."""
+    """Return a setting's value as it is written on the command line; a long list of layers is cut short."""
     if isinstance(value, tuple):
         return short("-".join(map(str, value)), 32)
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -39,9 +39,10 @@ def text_of(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """Where a setting's values lie on an axis from 0 to 1; apart : whether they stand there side by side.
+    """The scale of a setting's values on an axis from 0 to 1.
 
-    ticks : places and their words
+    place(value) : its position; ticks : positions and their texts
+    apart : whether the values stand side by side, at equal distances
     """
 
     place: Callable[[Any], float]
@@ -50,7 +51,7 @@ class Scale:
 
 
 def scale_of(values: Sequence[Any]) -> Scale:
-    """Return the scale of these values: side by side if they are few or no numbers, else even or logarithmic."""
+    """Return the scale of these values: side by side if they are few or not numbers, else linear or logarithmic."""
     if len(values) <= MOST_VALUES or not all(isinstance(value, int | float) for value in values):
         places = {value: i / max(1, len(values) - 1) for i, value in enumerate(values)}
         return Scale(places.__getitem__, [(place, text_of(value)) for value, place in places.items()], True)
@@ -63,7 +64,7 @@ def scale_of(values: Sequence[Any]) -> Scale:
 
 
 def panels_of(configs: Sequence[RunConfig]) -> tuple[str, str, list[dict[str, Any]]]:
-    """Return the settings down and across a heat map, and of each of its panels the values of the others."""
+    """Return the two settings of a heat map, down and across, and for each panel the values of all others."""
     axes = axes_of(configs)
     down, across = sorted(axes, key=lambda name: -len(axes[name]))[:2]
     others = [name for name in axes if name not in (down, across)]
@@ -74,7 +75,7 @@ def panels_of(configs: Sequence[RunConfig]) -> tuple[str, str, list[dict[str, An
 
 
 def gridded(configs: Sequence[RunConfig]) -> bool:
-    """Whether these runs fill a map over two settings, as a grid does and values drawn at random do not."""
+    """Whether these runs fill half of a heat map's cells or more, as those of a grid do and random ones do not."""
     if not searched(configs):
         return False
     axes, (down, across, panels) = axes_of(configs), panels_of(configs)
@@ -83,9 +84,9 @@ def gridded(configs: Sequence[RunConfig]) -> bool:
 
 
 def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bool = False) -> "Figure":
-    """Draw the mean validation accuracy for each pair of values, a panel for each of the further ones.
+    """Draw the mean validation accuracy for each pair of values of two settings, a panel for each value of the others.
 
-    configs : all runs that are planned; a cell without a finished run has a dash
+    configs : of all planned runs; a cell without a finished run has a dash
     """
     axes, (down, across, panels) = axes_of(configs), panels_of(configs)
     panels = panels[:MOST_PANELS]
@@ -116,10 +117,10 @@ def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bo
             place.set_ylabel(down)
         place.set_title("\n".join(f"{n} {text_of(v)}" for n, v in panel.items()), fontsize=SMALL)
         for (row, column), value in np.ndenumerate(cells):
-            told = "-" if not np.isfinite(value) else f"{value:.1f}" if written else ""
+            number = "-" if not np.isfinite(value) else f"{value:.1f}" if written else ""
             light = np.isfinite(value) and value - low > 0.55 * (high - low)
             colour = ("#111111" if light else "#ffffff") if np.isfinite(value) else INK
-            place.text(column, row, told, ha="center", va="center", fontsize=SMALL, color=colour)
+            place.text(column, row, number, ha="center", va="center", fontsize=SMALL, color=colour)
     if image is not None:
         where: dict[str, Any] = {"location": "bottom"} if narrow else {"shrink": 0.9}
         colour_bar(figure, image, "validation accuracy in %", ax=places, **where)
@@ -127,14 +128,14 @@ def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bo
 
 
 def _mean(runs: Sequence[RunResult], values: dict[str, Any]) -> float:
-    found = [r.val_accuracy for r in runs if all(getattr(r.config, name) == v for name, v in values.items())]
-    return fmean(found) if found else np.nan
+    accuracies = [r.val_accuracy for r in runs if all(getattr(r.config, name) == v for name, v in values.items())]
+    return fmean(accuracies) if accuracies else np.nan
 
 
 def axis_effects(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bool = False) -> "Figure":
     """Draw the validation accuracy of all runs by the value of each setting, and the mean of each value.
 
-    configs : all runs; a value without a run that has an accuracy is marked
+    configs : of all runs; a value without a run that has an accuracy is marked
     """
     axes = axes_of(configs)
     columns = min(2 if narrow else 4, len(axes))
@@ -148,14 +149,14 @@ def axis_effects(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow
         scale = scale_of(values)
         half = 0.25 / max(1, len(values) - 1)
         for value in values:
-            at, found = scale.place(value), [100 * r.val_accuracy for r in runs if getattr(r.config, name) == value]
-            if found:
-                [marks["a run"]] = place.plot([at] * len(found), found, "o", color=BLUE, alpha=0.7, markersize=4)
+            at, reached = scale.place(value), [100 * r.val_accuracy for r in runs if getattr(r.config, name) == value]
+            if reached:
+                [marks["a run"]] = place.plot([at] * len(reached), reached, "o", color=BLUE, alpha=0.7, markersize=4)
             else:
                 [marks["value without an accuracy"]] = place.plot([at], [0.04], "x", color=INK, markersize=5,
                     transform=place.get_xaxis_transform())  # fmt: skip
-            if found and scale.apart:
-                [marks["mean of a value's runs"]] = place.plot([at - half, at + half], [fmean(found)] * 2, color=INK,
+            if reached and scale.apart:
+                [marks["mean of a value's runs"]] = place.plot([at - half, at + half], [fmean(reached)] * 2, color=INK,
                     linewidth=2)  # fmt: skip
         crowded = sum(len(text) + 2 for _, text in scale.ticks) > 15 * (width - 0.8) / columns
         slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
@@ -169,5 +170,5 @@ def axis_effects(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow
 
 
 def searched(configs: Sequence[RunConfig]) -> bool:
-    """Whether there are two settings to draw a map over."""
+    """Whether these runs differ in two settings or more, as a heat map needs."""
     return len(axes_of(configs)) >= 2

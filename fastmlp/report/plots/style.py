@@ -1,4 +1,4 @@
-"""How every figure looks."""
+"""The style that all figures share: colours, fonts, sizes, and names in words."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -66,13 +66,13 @@ def styled() -> Iterator[None]:
 
 
 def short(text: str, most: int) -> str:
-    """Return a name of so many letters at most, which a legend does not hide as it does one with a leading `_`."""
+    """Return a name cut to `most` letters, with a blank before a leading `_`, which would hide it in a legend."""
     text = f" {visible(text)}" if text.startswith("_") else visible(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def class_words(names: Sequence[str]) -> list[str]:
-    """Return names of classes as figures have them, in words."""
+    """Return the names of classes for figures: blanks for `_`, and cut short."""
     return [short(name.replace("_", " "), 32) for name in names]
 
 
@@ -84,7 +84,7 @@ def colour_of(normalize: str) -> str:
 def new_figure(
     rows: int = 1, columns: int = 1, *, width: float = WIDE, height: float = 3.2, **options: Any
 ) -> "tuple[Figure, list[Axes]]":
-    """Return a figure of that size in inches and its axes, row by row; to be called within `styled`."""
+    """Return a figure of this size in inches and its axes, row by row; to be called within `styled`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -93,12 +93,12 @@ def new_figure(
 
 
 def blank(axes: "Axes") -> None:
-    """Leave the place of unneeded axes empty."""
+    """Hide axes that are not needed."""
     axes.set_axis_off()
 
 
 def colour_bar(figure: "Figure", shown: "ScalarMappable", label: str, **options: Any) -> None:
-    """Add the bar that tells what the colours mean; options : of matplotlib's `colorbar`."""
+    """Add a colour bar; options : of matplotlib's `colorbar`."""
     bar = figure.colorbar(shown, label=label, **options)
     if bar.solids is not None:
         bar.solids.set_rasterized(True)  # or each of its 256 colours is a path

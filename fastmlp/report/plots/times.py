@@ -1,4 +1,4 @@
-"""What the runs reached: accuracy against time, and beside the published figures."""
+"""Figures of the runs' accuracies: over their time, beside other programs, and beside the published ones."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,9 @@ _MARKS = "osD^vP*X"
 
 
 def accuracy_and_time(runs: Sequence[RunResult], part: str, narrow: bool = False) -> "Figure":
-    """Draw each run's accuracy over its seconds: a colour a normalisation, a mark an experiment, if these are few.
+    """Draw each run's accuracy over its seconds in training: a colour a normalisation, a mark an experiment.
 
-    part : "test" or "validation"
+    part : "test" or "validation". More experiments than marks all have one mark.
     """
     figure, [axes] = new_figure(width=NARROW if narrow else WIDE, height=4.4 if narrow else 3.8)
     names, norms = (list(dict.fromkeys(getattr(run, field) for run in runs)) for field in ("experiment", "normalize"))
@@ -38,15 +38,15 @@ def accuracy_and_time(runs: Sequence[RunResult], part: str, narrow: bool = False
 
 
 def rivals(measured: Sequence[Mapping[str, Any]], narrow: bool = False) -> "Figure":
-    """Draw the validation accuracy of one network over the time that each program took for its epochs.
+    """Draw the validation accuracy of one network, trained by several programs, over the time since the start.
 
-    measured : of each its `name` and, an epoch each, `seconds` since the start and `val_accuracy`
+    measured : of each program its `name`, and for each epoch `seconds` since the start and `val_accuracy`, a fraction
     """
     figure, [axes] = new_figure(width=NARROW if narrow else WIDE, height=4.4 if narrow else 3.8)
     for one, colour, mark in zip(measured, COLOURS, _MARKS, strict=False):
         accuracy = 100 * np.array(one["val_accuracy"])
-        told = short(one["name"], 42 if narrow else 60)
-        axes.plot(one["seconds"], accuracy, f"{mark}-", color=colour, label=told, markersize=3.5, linewidth=1.2)
+        label = short(one["name"], 42 if narrow else 60)
+        axes.plot(one["seconds"], accuracy, f"{mark}-", color=colour, label=label, markersize=3.5, linewidth=1.2)
     _over_time(axes, [one["seconds"][-1] for one in measured], "validation")
     _legend(figure, axes, narrow)
     return figure
@@ -74,15 +74,15 @@ def _legend(figure: "Figure", axes: "Axes", narrow: bool) -> None:
 
 def beside(runs: Sequence[RunResult], narrow: bool = False) -> "Figure":
     """Draw each run's test accuracy beside the published one of its network and normalisation."""
-    told = [run for run in runs if published(run.config) is not None]
-    names, norms = (list(dict.fromkeys(getattr(run, field) for run in told)) for field in ("experiment", "normalize"))
+    runs = [run for run in runs if published(run.config) is not None]
+    names, norms = (list(dict.fromkeys(getattr(run, field) for run in runs)) for field in ("experiment", "normalize"))
     figure, [axes] = new_figure(width=NARROW if narrow else WIDE, height=(1.6 if narrow else 1.2) + 0.32 * len(names))
-    for run in told:
+    for run in runs:
         i, j = names.index(run.experiment), norms.index(run.normalize)
         height, colour = i + 0.24 * (j - (len(norms) - 1) / 2), colour_of(run.normalize)
-        figure_there = published(run.config)
-        if figure_there is not None:
-            axes.plot([100 * figure_there], [height], "|", color=colour, markersize=11, markeredgewidth=2.5)
+        accuracy = published(run.config)
+        if accuracy is not None:
+            axes.plot([100 * accuracy], [height], "|", color=colour, markersize=11, markeredgewidth=2.5)
         axes.plot([100 * run.test_accuracy], [height], "o", color=colour, markersize=5, alpha=0.8)
     for norm in norms:
         axes.plot([], [], "o", color=colour_of(norm), label=norm)

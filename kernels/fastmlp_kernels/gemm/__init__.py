@@ -31,6 +31,7 @@ import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._align import aligned_zeros, read_only
+from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
 from fastmlp_kernels.activations import CODES
@@ -43,7 +44,7 @@ from fastmlp_kernels.gemm.products import dense_forward as _dense_forward
 from fastmlp_kernels.gemm.products import dense_update as _dense_update
 from fastmlp_kernels.gemm.products import matmul as _matmul
 from fastmlp_kernels.normalize import check_images
-from fastmlp_kernels.update import check_rates
+from fastmlp_kernels.update import checked_momentum
 
 # Where a slip of the pen would otherwise start ten thousand threads; more than the cores only cost time.
 MOST_THREADS = 256
@@ -258,9 +259,10 @@ def dense_update(
     _check.array("weight", weight, FLOAT32, (d, h), writes=True)
     _check.array("velocity", velocity, FLOAT32, (d, h), writes=True)
     _check_written({"weight": weight, "velocity": velocity}, {**arrays, "delta": delta})
-    rates = check_rates(lr, momentum, weight_decay, weight.dtype)
+    settings = checked_momentum(lr, momentum, weight_decay, weight.dtype)
     if weight.size:
         raw = _channels(rows) if _is_raw(rows, element) else 0  # each channel has a delta scaled for itself
         right = panels(element, n, max(raw, 1) * padded(h, int(NR)))
         plan = _plan(element, _share(d, threads), right, h, raw)
-        _run(plan, _dense_update, rows, read_only(delta), weight, velocity, rates)
+        update = Update(weight.reshape(-1), velocity.reshape(1, -1), 0, h, settings)
+        _run(plan, _dense_update, rows, read_only(delta), update)

@@ -8,6 +8,7 @@ from numba.extending import overload
 
 from fastmlp_kernels._convert import prefetch
 from fastmlp_kernels._jit import PART, part
+from fastmlp_kernels._optimizers import Update, step1
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, KC, MR, macro_kernel
@@ -16,7 +17,6 @@ from fastmlp_kernels.gemm.micro import ADD, REPLACE, micro_update
 from fastmlp_kernels.gemm.pack import pack_columns, per_unit, units_of
 from fastmlp_kernels.gemm.panels import NR, ONE, SIDE, ZERO, Maybe, Panels, Work, field_type
 from fastmlp_kernels.gemm.tiles import multiply_turned_tiles
-from fastmlp_kernels.update import velocity1
 
 
 @part
@@ -98,30 +98,18 @@ def _corrected(value: float, less: Maybe, factor: Maybe, j: int) -> float:
 
 
 @part
-def update_weights(
-    c: np.ndarray,
-    rows: tuple[int, int],
-    less: Maybe,
-    factor: Maybe,
-    w: np.ndarray,
-    v: np.ndarray,
-    rates: tuple[float, float, float],
-) -> None:
-    """One step of `momentum_step` for `rows` of w and v (D, H), with (C - less) * factor as gradient.
+def update_weights(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Maybe, update: Update) -> None:
+    """In place: `rows` of the weights (D, H) take a step with (C - less) * factor as gradient.
 
     less, factor : (H,) or longer, or None
     """
-    count, columns = rows[1] - rows[0], w.shape[1]
+    count, columns = rows[1] - rows[0], update.columns
     width = (columns + NR - 1) // NR * NR
-    rate, keep, decay = np.float32(rates[0]), np.float32(rates[1]), np.float32(rates[2])
     for r in range(count):
-        row, at = vector_at(c, r * width, columns), (rows[0] + r) * columns
-        weight, velocity = vector_at(w, at, columns), vector_at(v, at, columns)
+        row, at = vector_at(c, r * width, columns), update.first + (rows[0] + r) * columns
         for j in range(columns):
             g = _corrected(row[j], less, factor, j)
-            step = velocity1(weight[j], velocity[j], g, rate, keep, decay)
-            velocity[j] = step
-            weight[j] += step
+            step1(update.parameters, update.state, at + j, g, update.settings)
 
 
 @part
@@ -136,61 +124,49 @@ def keep_gradient(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: May
 
 
 @part
-def _update_at_the_end(
-    product: Columns,
-    rows: tuple[int, int],
-    w: np.ndarray,
-    v: np.ndarray,
-    rates: tuple[float, float, float],
-    work: Work,
-) -> None:
-    end_columns(product, rows[1] - rows[0], w.shape[1], work)
-    update_weights(work.c, rows, product.b.sums, product.b.steps, w, v, rates)
+def _update_at_the_end(product: Columns, rows: tuple[int, int], update: Update, work: Work) -> None:
+    end_columns(product, rows[1] - rows[0], update.columns, work)
+    update_weights(work.c, rows, product.b.sums, product.b.steps, update)
 
 
 @part
-def _update_in_registers(
-    product: Columns,
-    rows: tuple[int, int],
-    w: np.ndarray,
-    v: np.ndarray,
-    rates: tuple[float, float, float],
-    work: Work,
-) -> None:
+def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update, work: Work) -> None:
     b, first, depth, add = product
-    count, columns = rows[1] - rows[0], w.shape[1]
+    w, state, settings = update.parameters, update.state, update.settings
+    count, columns = rows[1] - rows[0], update.columns
     width = (columns + NR - 1) // NR * NR
     # As the tiles leave the registers, where all are whole and the panels of B leave room in the L1 cache, so that the
     # weights can be taken in the order they lie in.
     if 0 < 2 * depth * width <= KC * NR and columns == width and count % MR == 0:
-        rate, keep, decay = np.float32(rates[0]), np.float32(rates[1]), np.float32(rates[2])
         for i in range(0, count, MR):
+            row = update.first + (rows[0] + i) * columns
             for j in range(0, columns, NR):
-                following = (rows[0] + i + MR) * columns + j * MR
+                following = row + MR * columns + j * MR
                 prefetch(w, following, NR * MR)
-                prefetch(v, following, NR * MR)
+                for slot in range(state.shape[0]):
+                    prefetch(state, slot * state.shape[1] + following, NR * MR)
                 at = b.at + j // NR * b.panel + first * NR
                 micro_update(
                     work.a, i, ONE, COLUMN_STRIDE, b.array, at, NR, work.c, i * width + j, width, depth, add,
-                    w, v, (rows[0] + i) * columns + j, columns, b.sums, j, rate, keep, decay,
+                    w, state, row + j, columns, b.sums, j, settings,
                 )  # fmt: skip
     else:
-        _update_at_the_end(product, rows, w, v, rates, work)
+        _update_at_the_end(product, rows, update, work)
 
 
-def update_columns(product: Columns, rows: Any, w: np.ndarray, v: np.ndarray, rates: Any, work: Work) -> None:
-    """Finish the product and take it, corrected for raw images, as the gradient of `momentum_step`.
+def update_columns(product: Columns, rows: Any, update: Update, work: Work) -> None:
+    """Finish the product and take it, corrected for raw images, as the gradient of a step of the weights (D, H).
 
-    rows : of w and v (D, H); rates : lr, momentum, weight decay
+    rows : of the weights
     """
     raise TypeError("packed operands can only be multiplied in compiled code")
 
 
 @overload(update_columns, jit_options=PART)
-def _overload_update_columns(product, rows, w, v, rates, work):
+def _overload_update_columns(product, rows, update, work):
     element = element_of(field_type(field_type(product, "b"), "array"))
-    update = _update_in_registers if element.accumulator == element.storage else _update_at_the_end
-    return lambda product, rows, w, v, rates, work: update(product, rows, w, v, rates, work)
+    take = _update_in_registers if element.accumulator == element.storage else _update_at_the_end
+    return lambda product, rows, update, work: take(product, rows, update, work)
 
 
 @part

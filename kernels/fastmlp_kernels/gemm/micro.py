@@ -21,11 +21,11 @@ from fastmlp_kernels._llvm import (
     element_pointer,
     intrinsic,
     load,
-    multiply_add,
     splat,
     store,
     vector,
 )
+from fastmlp_kernels._optimizers import emit_step, settings_numbers, slot_pointers
 from fastmlp_kernels._target import TILE, Tile
 from fastmlp_kernels.gemm.elements import element_of
 
@@ -160,43 +160,39 @@ def micro_update(
     k_end: Any,
     add: Any,
     w: Any,
-    v: Any,
+    state: Any,
     wo: Any,
     ws: Any,
     less: Any,
     lo: Any,
-    rate: Any,
-    keep: Any,
-    decay: Any,
+    settings: Any,
 ) -> Any:
-    """Multiply as `micro_kernel`; the sums less a row of values are a gradient, with which w and v take a step.
+    """Multiply as `micro_kernel`; the sums less a row of values are a gradient, with which the weights take a step.
 
-    wo, ws : offset and row stride of the tile in the weights w and the velocities v; less, lo : a row and its offset,
-    or None
+    w, state, settings : as of `_optimizers.Update`; wo, ws : offset and row stride of the tile in w, and in each row of
+    the state; less, lo : a row and its offset, or None
     """
-    i, f = types.intp, types.float32
-    signature = types.void(a, i, i, i, b, i, i, c, i, i, i, i, w, v, i, i, less, i, f, f, f)
+    i = types.intp
+    signature = types.void(a, i, i, i, b, i, i, c, i, i, i, i, w, state, i, i, less, i, settings)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds, lanes = signature.args, TILE.lanes
-        w, v, wo, ws, less, lo, rate, keep, decay = args[12:]
+        w, state, wo, ws, less, lo, settings = args[12:]
         gradient = _multiply(context, builder, TILE, kinds, args[:12]).sums
         kind = vector(F32, lanes)
         if not isinstance(kinds[16], types.NoneType):
             first = element_pointer(context, builder, kinds[16], less, lo)
             row = [load(builder, builder.gep(first, [I64(lanes * j)]), kind, 4) for j in range(TILE.nv)]
             gradient = [builder.fsub(g, row[n % TILE.nv]) for n, g in enumerate(gradient)]
-        minus_rate, keep, decay = (splat(builder, x, lanes) for x in (builder.fneg(rate), keep, decay))
-        at_w, at_v = (
-            _vectors(builder, TILE, element_pointer(context, builder, kinds[n], array, wo), ws)
-            for n, array in ((12, w), (13, v))
-        )
-        for g, pw, pv in zip(gradient, at_w, at_v, strict=True):  # as `update.velocity1`, to the bit
-            weight = load(builder, pw, kind, 4)
-            kept = builder.fmul(keep, load(builder, pv, kind, 4))
-            step = multiply_add(builder, minus_rate, multiply_add(builder, decay, weight, g), kept)
-            store(builder, step, pv, 4)
-            store(builder, builder.fadd(weight, step), pw, 4)
+        numbers = settings_numbers(builder, kinds[18], settings, F32, lanes)
+        first = element_pointer(context, builder, kinds[12], w, wo)
+        slots = slot_pointers(context, builder, kinds[13], state, kinds[18].instance_class.SLOTS, wo)
+        places = [_vectors(builder, TILE, pointer, ws) for pointer in (first, *slots)]
+        for g, *pointers in zip(gradient, *places, strict=True):
+            weight, *before = (load(builder, p, kind, 4) for p in pointers)
+            weight, after = emit_step(numbers, weight, before, g)
+            for value, p in zip((weight, *after), pointers, strict=True):
+                store(builder, value, p, 4)
         return context.get_dummy_value()
 
     return signature, codegen

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import row_at, rows_at
@@ -141,31 +142,23 @@ def dense_forward(
     for task in tasks(member, (out.shape[0] + step - 1) // step):
         block = _block(task, step, out.shape[0])
         multiply_rows(rows, block, right, work, out)
-        bias_activation(rows_at(out, block), bias, activation)
+        bias_activation(rows_at(out, block), bias, rows_at(out, block), activation)
 
 
 @kernel
-def dense_update(
-    member: Member,
-    rows: Rows,
-    delta: np.ndarray,
-    weight: np.ndarray,
-    velocity: np.ndarray,
-    rates: tuple[float, float, float],
-    plan: Plan,
-) -> None:
-    """One momentum step of the weights with the gradient X^T delta; rates: lr, momentum, weight decay."""
+def dense_update(member: Member, rows: Rows, delta: np.ndarray, update: Update, plan: Plan) -> None:
+    """In place: the weights take a step with the gradient X^T delta."""
     (n, h), channels = delta.shape, channels_of(rows.center)
     step, right, work = plan.step, plan.right, _own(plan.work, member)
     for task in tasks(member, _panels(h)):
         _pack_delta(delta, rows, task, right, right.sums)
     if not meet(member, PACK):
         return
-    depth = weight.shape[0] // channels
+    depth = rows.x.shape[1] // channels
     blocks = (depth + step - 1) // step  # a block lies in one channel
     for task in tasks(member, channels * blocks):
         channel, (first, last) = task // blocks, _block(task % blocks, step, depth)
         columns = (channel * depth + first, channel * depth + last)
         own = _of_channel(right, channel, h, right.sums)
         product = begin_columns(rows, columns, (ZERO, n), own, h, work)
-        update_columns(product, columns, weight, velocity, rates, work)
+        update_columns(product, columns, update, work)

@@ -1,4 +1,7 @@
-"""Which files a page was made of: what the next one no longer makes is removed, and nothing that is a user's own."""
+"""The record of the files that a page consists of, by which the next one removes those that it no longer has.
+
+A file that is not in the record, or was changed since, is a user's, and stays.
+"""
 
 import hashlib
 import json
@@ -11,12 +14,13 @@ from fastmlp.files import is_inside, json_of, read_small, write_whole
 
 RECORD = ".report.json"
 FOLDERS = ("figures", "tables")
-"""Where they all are."""
+"""The folders of all files but the page itself."""
 # Of all pages that were made with the data, also by versions that kept no record.
 _WITH_DATA = "figures/confusion.svg"
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> dict[str, Any]:
+    """Return the record of the page that is in the folder, `with_data` and the digests of its `files`, or a guess."""
     try:
         record = json_of(read_small(folder / RECORD))
         files = {name: digest for name, digest in dict(record["files"]).items() if _may_be(name)}
@@ -26,13 +30,13 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _may_be(name: str) -> bool:
-    """Whether a page may have made a file of this name, whoever wrote the record."""
+    """Whether a name in the record, which others may have written, is one that a page gives to its files."""
     return is_inside(name) and name.count("/") == 1 and name.startswith(tuple(f"{folder}/" for folder in FOLDERS))
 
 
 def check_not_poorer(folder: Path, why: str) -> None:
-    """Raise ConfigError where the page that is there was made with the data; why : they are not there for a new one."""
-    if (folder / "report.html").exists() and _read(folder)["with_data"]:
+    """Raise ConfigError where the folder's present page was made with the data; why : a new one would lack them."""
+    if (folder / "report.html").exists() and read(folder)["with_data"]:
         raise ConfigError(
             f"{folder / 'report.html'} was made with the data, and a new one would be poorer: {why} Give their place "
             "by --data-dir, or remove that page first."
@@ -40,11 +44,12 @@ def check_not_poorer(folder: Path, why: str) -> None:
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes], *, with_data: bool) -> None:
-    """Write files by their names in the folder, and remove those of the page before that are none of these.
+    """Write a page's files, by their names in the folder, and remove those of the page before that it no longer has.
 
-    One that was changed since stays. Raises OutputError where a file cannot be written, or removed.
+    with_data : whether the page shows the data set. A file that was changed since the page before was made stays.
+    Raises OutputError where a file cannot be written, or removed.
     """
-    before = _read(folder)["files"]
+    before = read(folder)["files"]
     for name, content in files.items():
         write_whole(folder / name, content)
     for name in set(before) - set(files):

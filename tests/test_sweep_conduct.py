@@ -16,7 +16,7 @@ def test_a_kernel_that_cannot_be_compiled_is_the_runs_own_error(tmp_path: Path, 
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("in the compiler")
 
-    monkeypatch.setattr("fastmlp.cli.workers.compile_for", fail)
+    monkeypatch.setattr("fastmlp.sweep.conduct.compile_for", fail)
     assert run(*SMALL, "--out", str(tmp_path / "well")) == 0  # the run compiles what it needs
     monkeypatch.setattr("fastmlp.sweep.job.run_one", fail)
     assert run(*SMALL, "--out", str(tmp_path / "fails")) == 1

@@ -1,0 +1,115 @@
+"""Optimisers as compiled code knows them: settings, how much state a parameter has, and the formula of a step.
+
+A new one is a class here, one in `fastmlp.nn.optimizer`, and its plain form in `fastmlp.reference`. Compiled code is
+told an optimiser by the type of its settings. The formula is plain Python over numbers. Compiled, these are
+`_llvm.Number`s: single floats (`step1`), or the vectors in which a product leaves the registers (`gemm.micro`).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+
+from fastmlp_kernels._llvm import Builder, Number, Value, convert_float, element_pointer, fused, intrinsic, splat
+
+
+class Momentum(NamedTuple):
+    """The settings of a step of stochastic gradient descent with momentum; its state is the velocity."""
+
+    lr: float
+    momentum: float
+    weight_decay: float
+
+    SLOTS = 1
+
+    def step(self, w: Any, state: tuple[Any, ...], g: Any) -> tuple[Any, tuple[Any, ...]]:
+        """Return (w, state) after v <- momentum * v - lr * (g + weight_decay * w), then w <- w + v.
+
+        Both additions within v are fused: of a sum of two products the compiler would choose which one to round first,
+        here so and there so.
+        """
+        (v,) = state
+        v = fused(-self.lr, fused(self.weight_decay, w, g), self.momentum * v)
+        return w + v, (v,)
+
+
+class Update(NamedTuple):
+    """Weights (D, H) and the step that they are to take.
+
+    parameters : flat (P,), of which they are a part, row by row; state : (slots, P) the optimiser's, in the same order
+    first : where the weights begin; columns : H
+    settings : such as `Momentum`
+    """
+
+    parameters: np.ndarray
+    state: np.ndarray
+    first: int
+    columns: int
+    settings: Momentum
+
+
+def settings_numbers(builder: Builder, kind: Any, settings: Value, element: ir.Type, lanes: int = 0) -> Any:
+    """Return the settings as `Number`s of this type of float, or as vectors of so many."""
+    values = [convert_float(builder, value, element) for value in cgutils.unpack_tuple(builder, settings)]
+    return kind.instance_class(*(Number(builder, splat(builder, x, lanes) if lanes else x) for x in values))
+
+
+def emit_step(settings: Any, weight: Value, state: list[Value], gradient: Value) -> tuple[Value, list[Value]]:
+    """Emit the step of floats or vectors of them; return the new weight and its state."""
+    builder = settings[0].builder
+    w, *slots, g = (Number(builder, value) for value in (weight, *state, gradient))
+    w, new = settings.step(w, tuple(slots), g)
+    return w.value, [number.value for number in new]
+
+
+def slot_pointers(context: Any, builder: Builder, kind: Any, state: Value, slots: int, at: Value) -> list[Value]:
+    """Return the address of the element `at` in each of the first `slots` rows of a state (slots, P)."""
+    array = cgutils.create_struct_proxy(kind)(context, builder, value=state)
+    size = cgutils.unpack_tuple(builder, array.shape)[1]
+    first = element_pointer(context, builder, kind, state, at)
+    pointers = [first]
+    for _ in range(1, slots):
+        pointers.append(builder.gep(pointers[-1], [size]))
+    return pointers
+
+
+def step1(parameters: np.ndarray, state: np.ndarray, at: int, g: Any, settings: Any) -> None:
+    """In place: the parameter `at` of (P,) and its state, of (slots, P), take a step with the gradient g."""
+    own = settings._make(map(parameters.dtype.type, settings))
+    parameters[at], state[:, at] = own.step(parameters[at], tuple(state[:, at]), g)
+
+
+@intrinsic
+def _step1(typingctx: Any, parameters: Any, state: Any, at: Any, g: Any, settings: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        (array, slots, _, _, kind), (parameters, state, at, g, settings) = signature.args, args
+        pointer = element_pointer(context, builder, array, parameters, at)
+        states = slot_pointers(context, builder, slots, state, kind.instance_class.SLOTS, at)
+        numbers = settings_numbers(builder, kind, settings, pointer.type.pointee)
+        w, new = emit_step(numbers, builder.load(pointer), [builder.load(p) for p in states], g)
+        for value, p in zip((*new, w), (*states, pointer), strict=True):
+            builder.store(value, p)
+        return context.get_dummy_value()
+
+    return types.void(parameters, state, types.intp, parameters.dtype, settings), codegen
+
+
+def with_decay(settings: Any, weight_decay: float) -> Any:
+    """Return the settings with another weight_decay."""
+    return settings._replace(weight_decay=weight_decay)
+
+
+@intrinsic
+def _with_decay(typingctx: Any, settings: Any, weight_decay: Any) -> Any:
+    at = settings.fields.index("weight_decay")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.insert_value(*args, at)
+
+    return settings(settings, settings.types[at]), codegen
+
+
+if not config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name
+    step1, with_decay = _step1, _with_decay
