@@ -26,7 +26,8 @@ from fastmlp.models import predictor
 from fastmlp.models.file import load_model, save_model
 from fastmlp.report.page import page
 from fastmlp.report.paper import Paper
-from fastmlp.report.plots import counts, curves, images, times
+from fastmlp.report.plots import counts, curves, times
+from fastmlp.report.plots.confusion import confusion
 from fastmlp.report.plots.picture import Picture, drawn
 from fastmlp.report.plots.style import styled
 from fastmlp.report.sections import sections_of
@@ -246,7 +247,7 @@ def test_figures_draw_names_as_they_are(sweep: Sweep) -> None:
     makers = {
         "times": partial(times.accuracy_and_time, sweep.runs, "validation"),
         "together": partial(curves.experiments_together, sweep.runs, "loss"),
-        "confusion": partial(images.confusion, labels, labels, sweep.dataset.label_names["coarse"]),
+        "confusion": partial(confusion, labels, labels, sweep.dataset.label_names["coarse"]),
     }
     with styled():
         for name, make in makers.items():

@@ -34,9 +34,9 @@ examples:
 
 
 def parse(parser: Parser, argv: list[str]) -> Namespace:
-    """Parse a preset's options first, then the sweep file's, then the command's own: the last one counts.
+    """Parse the options of a preset, then of a sweep file, then of the command line; a later one wins.
 
-    Raises ConfigError for what no data can mend.
+    Raises ConfigError for what is wrong whatever the data are.
     """
     args = parser.parse_args(argv)
     words = [*sweep_file.read(args.config, parser), *argv] if args.config else argv
@@ -48,7 +48,7 @@ def parse(parser: Parser, argv: list[str]) -> Namespace:
 
 
 def asked_for(args: Namespace) -> str:
-    """Return in a few words what the options ask for, as far as they tell it without the data."""
+    """Return in a few words what the options ask for, as far as that is known without the data."""
     if args.clean:
         return f"removing what killed sweeps left in {args.out}"
     own = args.experiments is None and (args.layers or args.activation or args.labels or args.init_from)

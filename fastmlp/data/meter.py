@@ -1,4 +1,4 @@
-"""Progress of a download: bytes, speed and time left, for a callback."""
+"""Progress of a download: bytes and speed, for a callback."""
 
 import time
 from collections import deque

@@ -1,4 +1,4 @@
-"""Images that are changed at random for each epoch, so that a network never sees one twice: mirrored, and shifted."""
+"""Augmentation: training images that are mirrored and shifted at random, anew for each epoch."""
 
 from collections.abc import Callable
 

@@ -105,7 +105,7 @@ class Line:
 
 
 def check_weight(model: MLP, x: np.ndarray, labels: np.ndarray, name: str, move: Move) -> Check:
-    """Compare a weight's gradient with the central difference at EPSILON, within its error; x, labels as in `Line`."""
+    """Compare one weight's gradient with the central difference at EPSILON, to its error; x, labels as of `Line`."""
     line = Line(model, x, labels, [move], EPSILON)
     whole, half = line.central_difference(EPSILON), line.central_difference(EPSILON / 2)
     error = 4 / 3 * abs(whole - half)  # C EPSILON^2, as whole - half is three quarters of it

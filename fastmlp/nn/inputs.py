@@ -15,7 +15,7 @@ from fastmlp_kernels._rows import Rows
 
 @runtime_checkable
 class Input(Protocol):
-    """Rows that can be gathered into a batch buffer."""
+    """M rows of D values, of which any N can be gathered into a batch buffer (N, D)."""
 
     @property
     def features(self) -> int:
@@ -31,7 +31,7 @@ class Input(Protocol):
 
 @runtime_checkable
 class DirectInput(Input, Protocol):
-    """Rows that compiled code may be able to read by itself."""
+    """Rows that compiled code may read where they lie, without a call for each batch."""
 
     def source(self) -> Rows | None:
         """Return the rows as they lie in memory, or None where only `gather` can read them."""
@@ -40,7 +40,7 @@ class DirectInput(Input, Protocol):
 
 @runtime_checkable
 class EpochInput(Input, Protocol):
-    """Rows that are others in each epoch."""
+    """Rows that are drawn anew for each epoch, such as augmented images."""
 
     def begin_epoch(self, rng: np.random.Generator) -> None:
         """Draw the rows of the next epoch."""

@@ -90,7 +90,7 @@ class Keeper:
         return not self._far([*losses, self._loss(self._train, order[:enough])], self._train)
 
     def leave(self) -> int:
-        """Set the network to the weights that training ends with, unless it diverged; return their epoch."""
+        """Set the network, after training without divergence, to the weights to keep; return their epoch."""
         np.copyto(self._model.parameters, self._state.best if self._last is None else self._last)
         return self.epoch if self._last is None else len(self._state.history.train_loss)
 

@@ -23,7 +23,11 @@ class Slices:
     def run(
         self, kind: str, work: Callable[[np.ndarray, float], Totals], order: np.ndarray, batch_size: int
     ) -> Iterator[Totals]:
-        """Call work(rows, loss so far) on successive parts of order (M,) int64; yield the totals after each."""
+        """Call work on successive parts of `order`; yield the totals after each.
+
+        kind : of work, whose calls take alike long; order : (m,) int64
+        work(rows, loss) : goes through the rows, part of `order`, in batches, and adds their losses to this sum
+        """
         done, batches = Totals(0.0, 0, 0), self._batches.get((kind, batch_size), 1)
         while done.rows < len(order):
             start = time.perf_counter()

@@ -60,5 +60,5 @@ class Trainable(Protocol):
         *,
         sample_weight: npt.ArrayLike | None = None,
     ) -> tuple[float, float]:
-        """Return loss and accuracy of rows x (M, D) with labels (M,) and sample_weight (M,); see `MLP.evaluate`."""
+        """Return mean loss and accuracy of rows x (M, D), labels (M,) and sample_weight (M,); see `MLP.evaluate`."""
         ...

@@ -1,4 +1,4 @@
-"""What the sections of a page are written on: it keeps their figures and tables, which become files too."""
+"""A page in the making: the sections add their figures and tables to it, which become files too."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

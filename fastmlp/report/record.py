@@ -20,7 +20,7 @@ _WITH_DATA = "figures/confusion.svg"
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return the record of the page that is in the folder, `with_data` and the digests of its `files`, or a guess."""
+    """Return the record of the page in a folder: `with_data`, and `files` with their digests; a guess without one."""
     try:
         record = json_of(read_small(folder / RECORD))
         files = {name: digest for name, digest in dict(record["files"]).items() if _may_be(name)}

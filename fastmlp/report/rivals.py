@@ -1,4 +1,4 @@
-"""Times and accuracies of other programs on a run's data, as `python -m bench.rivals_accuracy` measures them."""
+"""The file of other programs' times and accuracies on a run's data, which `python -m bench.rivals_accuracy` writes."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ RIVALS = "rivals.json"
 
 
 def rivals_of(folder: Path) -> dict[str, Any] | None:
-    """Return what was measured for a sweep, its texts escaped; None where nothing was. Raises DataError."""
+    """Return the measurements in a sweep's folder, their texts escaped, or None; DataError for a damaged file."""
     path = folder / RIVALS
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""A sweep as its page shows it, read from its folder."""
+"""A sweep's folder, read for its page: its runs, its environment and, where it is on this machine, the data set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

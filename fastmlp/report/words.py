@@ -1,4 +1,4 @@
-"""Runs, times and machines as a line of text has them."""
+"""Runs, times and machines in words, for lines of text."""
 
 from collections.abc import Mapping
 from math import isnan

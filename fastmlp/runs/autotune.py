@@ -1,4 +1,4 @@
-"""The choice between packed products and BLAS: measured once a network on this machine, and kept.
+"""Measures which is faster for a network on this machine, packed products or BLAS, once, and keeps the choice.
 
 The choice goes into each run's config: a run that is repeated has the same bits, whatever a new measurement says.
 """

@@ -31,18 +31,8 @@ except ImportError as error:
         f"FastMLPClassifier needs scikit-learn 1.6 or newer ({error}): pip install 'fastmlp[sklearn]'."
     ) from error
 
-from fastmlp.sklearn.checks import (
-    Rows,
-    check_settings,
-    class_factors,
-    encoded,
-    hidden_units,
-    loss_of_frequencies,
-    restored,
-    split,
-    warn_of,
-    weighted,
-)
+from fastmlp.sklearn.checks import check_settings, hidden_units, restored, warn_of
+from fastmlp.sklearn.rows import Rows, class_factors, encoded, loss_of_frequencies, split, weighted
 
 
 def _interval(setting: str) -> Interval:

@@ -8,7 +8,7 @@ from fastmlp.sweep.source import about_own
 
 
 def section(paper: Paper) -> Section:
-    """Show the commands, and what machine the results are of."""
+    """Return the section with these commands, and with the machine that the results were made on."""
     sweep = paper.sweep
     run = sweep.best or sweep.runs[0]
     lines, words = ["python -m fastmlp.report ."], "this page anew"

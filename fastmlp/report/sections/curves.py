@@ -11,7 +11,7 @@ MOST_CURVES = 64  # runs whose own curves are on the page: each takes some 40 KB
 
 
 def section(paper: Paper) -> Section:
-    """Show loss and accuracy by epoch."""
+    """Return the section with loss and accuracy by epoch."""
     runs, blocks = paper.sweep.runs, []
     for what in ("loss", "accuracy"):
         words = "One line a run." + curves.about_cut(runs, what)

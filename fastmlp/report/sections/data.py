@@ -7,6 +7,7 @@ from fastmlp.data.tables import class_table, split_table, statistics_table
 from fastmlp.report.page import Section, folded
 from fastmlp.report.paper import Paper
 from fastmlp.report.plots import counts, images
+from fastmlp.report.plots.style import MOST_NAMES
 
 
 def section(paper: Paper) -> Section:
@@ -21,7 +22,7 @@ def section(paper: Paper) -> Section:
         words = f"One training image of each class, drawn at random; {kind} labels."
         tiles = images.class_samples(dataset, kind)
         blocks.append(paper.show(f"classes-{kind}", f"One image of each {kind} class", words, tiles, []))
-        if len(dataset.label_names[kind]) <= images.MOST_NAMES:
+        if len(dataset.label_names[kind]) <= MOST_NAMES:
             words, make = f"By {kind} class, in all and by split.", partial(counts.classes, dataset, kind)
             blocks.append(paper.draw(f"counts-{kind}", f"Images by {kind} class", words, make, []))
         table = paper.table(f"classes-{kind}", class_table(dataset, kind))

@@ -1,4 +1,4 @@
-"""The sections of a sweep's page on its best network, and on the numerical check of backpropagated gradients."""
+"""The section of the best network: its confusion matrix, its mistakes, and the weights of its first layer."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,6 +11,7 @@ from fastmlp.models.model import Model
 from fastmlp.report.page import Section, text
 from fastmlp.report.paper import Paper
 from fastmlp.report.plots import images
+from fastmlp.report.plots.confusion import confusion
 from fastmlp.report.words import title
 from fastmlp.runs.results import RunResult
 from fastmlp.sweep.job import MODELS, model_path
@@ -66,7 +67,7 @@ def _of_test_images(paper: Paper, run: RunResult, model: Model) -> Iterator[str]
         words += f" The superclass of what it said is right for {100 * np.mean(predicted == labels):.2f} %."
     words += " Down is what an image is, across, in the same order, what it was taken for, in % of the class's images;"
     words += " shares below 0.5 % are not written."
-    yield paper.draw("confusion", "Confusion matrix", words, partial(images.confusion, labels, predicted, names), [run])
+    yield paper.draw("confusion", "Confusion matrix", words, partial(confusion, labels, predicted, names), [run])
     tiles = images.mistakes(dataset, kind, probabilities)
     words = f"The {len(tiles.pictures)} test images of which the network was most certain, wrongly: its probability in"
     words += " % and the class that it said, and what the image is."

@@ -26,7 +26,7 @@ def results_of(sweep: Sweep) -> Table | None:
 
 
 def section(paper: Paper, results: Table | None) -> Section:
-    """Show the results as a table and by their time, beside the published ones and those of other programs."""
+    """Return the section with the table of results, and figures of their times and of published and rival ones."""
     blocks, sweep = list[str](), paper.sweep
     unfinished = [run for run in sweep.runs if run.status not in ENDED]
     if unfinished:

@@ -10,7 +10,7 @@ from fastmlp.report.plots.parallel import parallel_coordinates
 
 
 def section(paper: Paper) -> Section:
-    """Show how the accuracy of a search's runs depends on their settings."""
+    """Return the section with the accuracies of a search's runs by their settings."""
     blocks, everything = list[str](), paper.sweep.runs
     configs, runs = [run.config for run in everything], [run for run in everything if isfinite(run.val_accuracy)]
     if not runs:
