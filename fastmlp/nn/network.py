@@ -20,7 +20,7 @@ from fastmlp.nn.history import FitResult, History
 from fastmlp.nn.inputs import ArrayInput, Input, as_input, checked_rows
 from fastmlp.nn.layers import Dense, split_parameters
 from fastmlp.nn.optimizer import SGD, Optimizer, check_optimizer
-from fastmlp.nn.precision import MATMULS, PRECISIONS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.slices import Slices
 from fastmlp.nn.threads import check_threads, usable_cores
 from fastmlp_kernels import _check, jit
@@ -63,7 +63,7 @@ class MLP:
         if len(sizes) < 2 or not all(is_whole(size, 1) for size in sizes):
             raise ConfigError(f"layers are {layers!r}, expected two or more positive sizes such as [3072, 128, 20]")
         check_name("precision", precision, PRECISIONS)
-        ways, dtype = MATMULS[precision], np.float64 if precision == "float64" else np.float32
+        ways, dtype = PRECISIONS[precision].matmuls, np.dtype(PRECISIONS[precision].dtype)
         if matmul not in (None, *ways):
             raise ConfigError(f"matmul is {matmul!r}, allowed for {precision}: {', '.join(ways)}")
         activation_named(activation)  # also where no hidden layer will look it up

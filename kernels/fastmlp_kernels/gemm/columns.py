@@ -87,7 +87,7 @@ def end_columns(product: Columns, rows: int, width: int, work: Work) -> None:
 
 
 @part
-def _corrected(value: float, less: Maybe, factor: Maybe, j: int) -> float:
+def _corrected(value: float, less: Maybe, factor: Maybe, j: int) -> Any:
     """Return an element of a gradient: of raw images less their centers' share, of bytes times their step."""
     g = np.float32(value)
     if less is not None:

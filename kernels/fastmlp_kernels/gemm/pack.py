@@ -92,7 +92,7 @@ def _channel_of(rows: Rows, column: int) -> int:
 
 
 @part
-def moment(moments: Maybe, row: int, channel: int, otherwise: float) -> float:
+def moment(moments: Maybe, row: int, channel: int, otherwise: Any) -> Any:
     """Return center or scale of a row of x, or what it is where there is none."""
     if moments is None:
         return otherwise

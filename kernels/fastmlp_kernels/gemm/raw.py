@@ -1,4 +1,4 @@
-"""Right operands of raw images, that are multiplied as they are: rows scaled beforehand, and column sums (see `gemm`)."""
+"""Right operands of raw images, which are multiplied as they are (see `gemm`): scaled rows, and column sums."""
 
 import numpy as np
 from numba import types
