@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastmlp.nn.loss import CROSS_ENTROPY
 from fastmlp.nn.packed.rounded import keep_errors, keep_hidden_errors, multiply_rounded, round_inputs
 from fastmlp.nn.packed.state import (
     DELTA,
@@ -22,7 +23,8 @@ from fastmlp_kernels._views import fill, matrix_at, no_index, read_only, row_at,
 from fastmlp_kernels.activations import activation_backward, bias_activation
 from fastmlp_kernels.gemm.blocks import multiply_rows, units_of
 from fastmlp_kernels.gemm.pack import NR, ZERO, Maybe, add_column_sums, item, pack_panels
-from fastmlp_kernels.loss import cross_entropy_of_rows
+
+_loss_of_block = CROSS_ENTROPY.of_rows
 
 
 @part
@@ -128,7 +130,7 @@ def loss_of_rows(
     bias = bias_of(network.layers, network.parameters, last)
     mine = vector_at(weights, min(rows[0], weights.size), min(count, weights.size))
     own_labels = vector_at(labels, rows[0], count)
-    loss, correct = cross_entropy_of_rows(logits, bias, own_labels, mine, dbias, labels.size)
+    loss, correct = _loss_of_block(logits, bias, own_labels, mine, dbias, labels.size)
     space.loss[block] = loss
     space.correct[block] = correct
 
