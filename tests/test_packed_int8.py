@@ -236,7 +236,6 @@ def test_what_int8_cannot_take_is_refused():
     with pytest.raises(ConfigError, match="matmul is 'blas', allowed for int8: packed"):
         MLP([64, 5], precision="int8", matmul="blas")
     most = ELEMENTS["int8"].exact_depth
-    assert most is not None
     many = ImageInput(np.zeros((most + 1, 1), np.uint8), *np.ones((2, most + 1, 1), np.float32))
     tiny = MLP([1, 2], precision="int8")
     with pytest.raises(ConfigError, match="batch_size is 65794, allowed with precision int8 is at most 65,793"):

@@ -13,7 +13,7 @@ from fastmlp.config import AUGMENTS, INITS, LABELS, RunConfig
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.decay import DECAY_PER
-from fastmlp.nn.precision import MATMULS, PRECISIONS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.schedule import SCHEDULES
 from fastmlp.nn.stopping import STOPPING
 from fastmlp.runs.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
@@ -138,7 +138,7 @@ def _add_training(parser: ArgumentParser) -> None:
     text = "bfloat16: products' operands, int8: the first layer's; else float32 (default: %(default)s)"
     add("--precision", choices=PRECISIONS, default="float32", help=text)
     text = "packed kernels, numpy's BLAS, or the faster (auto)"
-    add("--matmul", choices=("auto", *MATMULS["float32"]), default="auto", help=text)
+    add("--matmul", choices=("auto", *PRECISIONS["float32"].matmuls), default="auto", help=text)
 
 
 def _add_work(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp.config import RunConfig, check_fields
 from fastmlp.errors import ConfigError
-from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import check_threads, usable_cores
 from fastmlp.runs.experiments import CUSTOM, Experiment, make_config, select
 from fastmlp.sweep.halving import rungs
@@ -45,8 +45,8 @@ def settings_of(args: Namespace) -> dict[str, Any]:
     _check_together(args)
     if args.threads is not None:
         check_threads(args.threads)
-    if args.matmul not in ("auto", *MATMULS[args.precision]):
-        allowed = " or ".join(("auto", *MATMULS[args.precision]))
+    if args.matmul not in ("auto", *PRECISIONS[args.precision].matmuls):
+        allowed = " or ".join(("auto", *PRECISIONS[args.precision].matmuls))
         raise ConfigError(f"--matmul is {args.matmul}; allowed with --precision {args.precision} is {allowed}.")
     return settings
 

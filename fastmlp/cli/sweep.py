@@ -16,7 +16,7 @@ from fastmlp.config import RunConfig
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.models.file import load_model
-from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import blas_threads
 from fastmlp.report.plots.style import styled
 from fastmlp.report.tables import Table, machine, plan_table
@@ -184,7 +184,7 @@ def _check_report(args: Namespace) -> None:
 def _resolved(args: Namespace, plan: Plan, folder: Folder) -> tuple[Plan, list[str]]:
     """Return the plan with packed or BLAS products chosen by measurement, where the options ask for that, and notes."""
     is_axis = any(text.startswith("matmul=") for text in (args.grid or args.random or ()))
-    if args.matmul != "auto" or is_axis or len(MATMULS[args.precision]) == 1:
+    if args.matmul != "auto" or is_axis or len(PRECISIONS[args.precision].matmuls) == 1:
         return plan, []
     configs, found = resolve(plan.configs, [result.config for result in folder.known.values()])
     return replace(plan, configs=configs), found

@@ -15,15 +15,13 @@ from fastmlp.files import replacing
 from fastmlp.models.file import FORMATS, load_model, save_model
 from fastmlp.models.model import AS_THEY_ARE, Model
 from fastmlp.nn.activations import activation_named
-from fastmlp.nn.precision import byte_layers
+from fastmlp.nn.network import MLP
+from fastmlp.nn.precision import PRECISIONS, byte_layers
 from fastmlp.terminal import Compiling, say
 
 CHECKED = 1000  # images
 OPSET, IR_VERSION = 18, 9  # of 2022: old enough for any runtime in use
-# The graph computes in the same precision, in another order: sums of a few thousand float32 products differ by some
-# 1e-6 of their size, and logits are of the size of ten. In bfloat16 such a difference can move a hidden value to the
-# neighbouring number, 2^-8 of it away; in int8, where bytes go from one layer to the next, to the next byte.
-TOLERANCES = {"float32": 1e-4, "float64": 1e-12, "bfloat16": 1e-2, "int8": 1e-4}
+# In int8, where bytes go from one layer to the next, a difference of rounding can move a value to the next byte.
 BYTES_BETWEEN_LAYERS = 1e-2
 
 
@@ -41,11 +39,11 @@ class Graph:
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype, self.nodes, self.constants = dtype, list[Any](), dict[str, Any]()
 
-    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add an operator; return the name of its output."""
+    def node(self, kind: str, *inputs: str, named: str = "", **attributes: Any) -> str:
+        """Add an operator; return the name of its output, `named` where that is given."""
         from onnx import helper
 
-        out = f"{kind.lower()}_{len(self.nodes)}"
+        out = named or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [out], **attributes))
         return out
 
@@ -115,7 +113,7 @@ def to_onnx(model: Model) -> Any:
         h = node("Gemm", h, weights, constant(f"bias_{i}", bias))
         if i < len(layers):
             h = activation.onnx(graph, h)
-    graph.nodes.append(helper.make_node("Softmax", [h], ["probabilities"], axis=-1))
+    MLP.loss.onnx(graph, h, "probabilities")
     given = helper.make_tensor_value_info("inputs", TensorProto.UINT8 if images else element, ["rows", model.layers[0]])
     found = helper.make_tensor_value_info("probabilities", element, ["rows", model.layers[-1]])
     whole = helper.make_graph(graph.nodes, "fastmlp", [given], [found], list(graph.constants.values()))
@@ -134,7 +132,7 @@ def _byte_layers(model: Model) -> list[int]:
 
 def tolerance(model: Model) -> float:
     """Return the largest allowed difference of the graph's probabilities from the model's."""
-    return BYTES_BETWEEN_LAYERS if len(_byte_layers(model)) > 1 else TOLERANCES[model.precision]
+    return BYTES_BETWEEN_LAYERS if len(_byte_layers(model)) > 1 else PRECISIONS[model.precision].tolerance
 
 
 def check(proto: Any, model: Model, x: np.ndarray) -> Check:

@@ -16,6 +16,7 @@ from fastmlp.errors import ConfigError, MissingExtraError
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.layers import parameter_count, split_parameters
 from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp_kernels._check import unmasked
 
 
@@ -47,7 +48,7 @@ def _arrays(config: RunConfig, parameters: npt.ArrayLike) -> list[tuple[np.ndarr
 
 
 def _dtype(config: RunConfig) -> Any:
-    return np.float64 if config.precision == "float64" else np.float32
+    return np.dtype(PRECISIONS[config.precision].dtype).type
 
 
 def to_sklearn(config: RunConfig, parameters: npt.ArrayLike | None = None) -> Any:
@@ -125,7 +126,7 @@ def to_torch(config: RunConfig, parameters: npt.ArrayLike | None = None) -> tupl
             "gigabytes of GPU packages: PyTorch's site names the CPU build."
         ) from error
     _check(config, parameters)
-    dtype = torch.float64 if config.precision == "float64" else torch.float32
+    dtype = getattr(torch, PRECISIONS[config.precision].dtype)
     linear = [torch.nn.Linear(d, h, dtype=dtype) for d, h in pairwise(config.layers)]
     if parameters is not None:
         with torch.no_grad():

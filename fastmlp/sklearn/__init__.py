@@ -246,7 +246,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
             return self.network_.dtype
         if self.precision == "auto":
             return [np.float64, np.float32]  # what X has of these; the first one for all else
-        return np.float64 if self.precision == "float64" else np.float32
+        return np.dtype(PRECISIONS[self.precision].dtype).type
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, dtype: Any, *, reset: bool) -> Rows:
         X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=reset)
@@ -259,7 +259,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
 
     def _begin(self, X: np.ndarray, classes: np.ndarray, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        sizes = [X.shape[1], *hidden_units(self.hidden_layer_sizes), len(classes)]
+        sizes = [X.shape[1], *hidden_units(self.hidden_layer_sizes), MLP.loss.outputs(len(classes))]
         precision = X.dtype.name if self.precision == "auto" else self.precision
         self.network_ = MLP(
             sizes, self.activation, init=self.init, precision=precision, threads=self.threads, rng=self._rng

@@ -6,8 +6,8 @@ import numpy as np
 
 from fastmlp_kernels._align import read_only
 
-# What compiled code is given for an index of None. An empty array, as numba compiles anew for each type: a hidden layer's
-# rows, which are never picked, so share the code of the first layer's, which always are.
+# What compiled code is given for an index of None. An empty array, as numba compiles anew for each type: a hidden
+# layer's rows, which are never picked, so share the code of the first layer's, which always are.
 NO_INDEX = read_only(np.empty(0, np.int64))
 
 
@@ -27,5 +27,6 @@ class Rows(NamedTuple):
 
     def compiled(self) -> "Rows":
         """Return these rows with read-only arrays and always an index, as compiled code takes them."""
-        index = NO_INDEX if self.index is None else self.index
-        return Rows(*(None if field is None else read_only(field) for field in self._replace(index=index)))
+        index = NO_INDEX if self.index is None else read_only(self.index)
+        center, scale = (None if field is None else read_only(field) for field in (self.center, self.scale))
+        return Rows(read_only(self.x), index, center, scale)

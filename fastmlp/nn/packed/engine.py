@@ -139,7 +139,7 @@ class Packed:
                 "precision int8 multiplies images of uint8 pixels as they are, and this input is an array of numbers: "
                 "give an ImageInput, or make the network with precision float32 or bfloat16"
             )
-        if self._quantized and most is not None and n > most:
+        if self._quantized and n > most:
             raise ConfigError(f"batch_size is {data.batch}, allowed with precision int8 is at most {most:,}")
         kind = (data.rows.center.shape[1] if image else 1, image)
         if self._made is None or self._made[0] != kind or self._made[1] < n:

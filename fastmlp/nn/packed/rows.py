@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastmlp.nn.loss import CROSS_ENTROPY
 from fastmlp.nn.packed.quantized import keep_errors, keep_hidden_errors, multiply_quantized, quantize_inputs
 from fastmlp.nn.packed.state import (
     Batch,
@@ -28,7 +29,8 @@ from fastmlp_kernels.gemm.pack import as_rows, item, pack_panels, units_of
 from fastmlp_kernels.gemm.panels import ZERO, Maybe
 from fastmlp_kernels.gemm.raw import pack_scaled_panels
 from fastmlp_kernels.gemm.rows import multiply_rows
-from fastmlp_kernels.loss import cross_entropy_of_rows
+
+_loss_of_block = CROSS_ENTROPY.of_rows
 
 
 @part
@@ -96,7 +98,7 @@ def loss_of_rows(network: Network, batch: Batch, space: Space, block: int) -> No
     dbias, bias = of_layer(last, row_at(space.dbias, block)), bias_of(last, network.parameters)
     mine = vector_at(batch.weights, min(rows[0], batch.weights.size), min(count, batch.weights.size))
     labels = vector_at(batch.labels, rows[0], count)
-    loss, correct = cross_entropy_of_rows(logits, bias, labels, mine, dbias, n)
+    loss, correct = _loss_of_block(logits, bias, labels, mine, dbias, n)
     space.loss[block] = loss
     space.correct[block] = correct
 

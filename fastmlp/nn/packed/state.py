@@ -24,8 +24,9 @@ from fastmlp_kernels.gemm.panels import NR, Maybe, Panels, Work
 PHASES = ("pack", "quantize weights", "rows", "quantize errors", "weights")
 PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, WEIGHTS = range(len(PHASES))
 
+# An element of one of the two tables below, of which numba reads the fields as attributes; and an array of them.
 Record = Any
-"""An element of one of the two tables below: numba reads its fields as attributes."""
+Table = Any
 
 # A layer: its number, its sizes, and whether it multiplies bytes; then where its parts begin, in elements of the flat
 # arrays, `input` and `output` in units of all layers. `channels` are packed by themselves: those of images in the first
@@ -99,8 +100,8 @@ class Network(NamedTuple):
     quantized : the quantized weights, or None; `packed` then has those of the other layers
     """
 
-    layers: np.ndarray
-    tasks: np.ndarray
+    layers: Table
+    tasks: Table
     parameters: np.ndarray
     gradient: np.ndarray
     packed: np.ndarray

@@ -185,7 +185,7 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
         )
     _check.array("out", out, (np.dtype(np.int32), np.dtype(np.float32)), (rows, b.shape[1]), writes=True)
     most = element.exact_depth
-    if out.dtype == element.accumulator and most is not None and depth > most:
+    if out.dtype == element.accumulator and depth > most:
         raise ValueError(f"K is {depth:,}, allowed for an int32 result is at most {most:,}: give a float32 out")
     _check_written({"out": out}, {"a": a, "b": b})
     if out.size and depth:

@@ -10,7 +10,6 @@ Sizes: kc makes a panel of B (kc x nr) fill the L1 cache, where one pass over a 
 makes a block of A fill an eighth of the L2 cache, which the block of C and the streaming panels share.
 """
 
-import sys
 from typing import cast
 
 import numpy as np
@@ -52,8 +51,6 @@ def c_elements(n: int) -> int:
 
 def most_at_once(element: Element) -> int:
     """Return the largest inner dimension, a whole number of blocks, that may be summed in one accumulator."""
-    if element.exact_depth is None:
-        return sys.maxsize
     return element.exact_depth // (KC * element.per_unit) * KC * element.per_unit
 
 

@@ -91,7 +91,7 @@ def end_columns(product: Columns, rows: int, width: int, work: Work) -> None:
 
 
 @part
-def _corrected(value: float, less: Maybe, factor: Maybe, j: int) -> float:
+def _corrected(value: float, less: Maybe, factor: Maybe, j: int) -> Any:
     """Return an element of a gradient: (value - less[j]) * factor[j], without what is None."""
     g = np.float32(value)
     if less is not None:

@@ -5,6 +5,7 @@ one lowest. The dtype of a packed array tells its element: numba compiles each f
 and where it must be another one, an `overload` asks this table.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ class Element(NamedTuple):
     accumulator : dtype of a sum of products
     multiply_add : emits acc + a * b of vectors of units, in the instruction chosen for this CPU
     in_tiles : whether tile registers do it instead; where there are some, the first call asks the system for them
-    exact_depth : the largest inner dimension that no sum of products leaves the accumulator's range at; None: any
+    exact_depth : the largest inner dimension of which no sum of products can leave the accumulator's range
     raw_images : whether images are multiplied as they are, and the product is normalised
     warn_where_slow : says once where the CPU has no such instruction
     """
@@ -37,7 +38,7 @@ class Element(NamedTuple):
     accumulator: np.dtype
     multiply_add: Callable[[Builder, Value, Value, Value], Value]
     in_tiles: Callable[[], bool] = lambda: False
-    exact_depth: int | None = None
+    exact_depth: int = sys.maxsize
     raw_images: bool = True
     warn_where_slow: Callable[[], None] = lambda: None
 
@@ -99,9 +100,9 @@ ELEMENTS = {
         warn_where_slow=int8.warn_where_slow,
     ),
 }
-_BY_UNIT = {element.unit.name: element for element in ELEMENTS.values()}
+BY_UNIT = {element.unit.name: element for element in ELEMENTS.values()}
 
 
 def element_of(packed: Any) -> Element:
     """Return the element type of a packed array, or of numba's type of one, by its dtype."""
-    return _BY_UNIT[packed.dtype.name]
+    return BY_UNIT[packed.dtype.name]

@@ -92,7 +92,7 @@ def _channel_of(rows: Rows, column: int) -> int:
 
 
 @part
-def moment(moments: Maybe, row: int, channel: int, otherwise: float) -> float:
+def moment(moments: Maybe, row: int, channel: int, otherwise: Any) -> Any:
     """Return center or scale of a row of x in a channel; `otherwise` where moments is None."""
     if moments is None:
         return otherwise

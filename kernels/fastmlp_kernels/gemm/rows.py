@@ -81,10 +81,9 @@ def multiply_packed_rows(a: np.ndarray, b: Panels, first: int, c: np.ndarray, si
 @overload(multiply_packed_rows, jit_options=PART)
 def _overload_packed_rows(a, b, first, c, size, add):
     element = element_of(field_type(b, "array"))
+    product = _in_tiles if element.in_tiles() else _in_vectors
     if element.unit == element.storage:
         product = _as_they_lie
-    else:
-        product = _in_tiles if element.in_tiles() else _in_vectors
     return lambda a, b, first, c, size, add: product(a, b, first, c, size, add)
 
 
@@ -115,7 +114,7 @@ def span_of(packed: np.ndarray, out: np.ndarray) -> int:
 
 
 @part
-def _step(steps: Maybe, j: int) -> float:
+def _step(steps: Maybe, j: int) -> Any:
     if steps is None:
         return np.float32(1)
     return steps[j]
