@@ -153,7 +153,7 @@ def gather_normalize(images: Array, index: Array, mean: Array, inv_std: Array) -
 
 
 class Network:
-    """A multi-layer perceptron over initial weights (D, H) and biases (H,): hidden layers of one activation, softmax."""
+    """An MLP over initial weights (D, H) and biases (H,): hidden layers of one activation, softmax."""
 
     def __init__(self, weights: Sequence[Array], biases: Sequence[Array], activation: str = "tanh") -> None:
         self.weights = [np.array(w, dtype=np.float64) for w in weights]
