@@ -153,10 +153,7 @@ def gather_normalize(images: Array, index: Array, mean: Array, inv_std: Array) -
 
 
 class Network:
-    """A multi-layer perceptron with hidden layers of one activation and softmax on top.
-
-    weights, biases : the initial (D, H) and (H,) of each layer
-    """
+    """An MLP over initial weights (D, H) and biases (H,): hidden layers of one activation, softmax."""
 
     def __init__(self, weights: Sequence[Array], biases: Sequence[Array], activation: str = "tanh") -> None:
         self.weights = [np.array(w, dtype=np.float64) for w in weights]
