@@ -77,7 +77,7 @@ def to_sklearn(config: RunConfig, parameters: npt.ArrayLike | None = None) -> An
     if activation is None:
         allowed = ", ".join(name for name, known in ACTIVATIONS.items() if known.sklearn)
         raise ConfigError(f"activation is {config.activation!r}, which scikit-learn does not have; allowed: {allowed}.")
-    options = {"batch_size": config.batch_size, **SGD.sklearn(config)}
+    options = {"batch_size": config.batch_size, **SGD.sklearn(vars(config))}
     model = MLPClassifier(
         config.layers[1:-1],
         activation=activation,
@@ -139,4 +139,4 @@ def to_torch(config: RunConfig, parameters: npt.ArrayLike | None = None) -> tupl
         {"params": [layer.weight for layer in linear], "weight_decay": config.decay_an_update},
         {"params": [layer.bias for layer in linear]},
     ]
-    return torch.nn.Sequential(*parts, linear[-1]), SGD.torch(torch.optim, groups, config)
+    return torch.nn.Sequential(*parts, linear[-1]), SGD.torch(torch.optim, groups, vars(config))

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from fastmlp.config import RunConfig
-
 
 class Setting(NamedTuple):
     """A setting of an optimiser: its default and its range."""
@@ -64,12 +62,12 @@ class Optimizer(ABC):
 
     @staticmethod
     @abstractmethod
-    def sklearn(config: RunConfig) -> dict[str, Any]:
-        """Return the options of MLPClassifier by which it takes the steps of a config, but for the weight decay."""
+    def sklearn(settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of MLPClassifier that takes the same steps, but for the weight decay."""
 
     @staticmethod
     @abstractmethod
-    def torch(optim: Any, groups: list[dict[str, Any]], config: RunConfig) -> Any:
+    def torch(optim: Any, groups: list[dict[str, Any]], settings: Mapping[str, Any]) -> Any:
         """Return the same optimiser of `torch.optim`, for groups of parameters with a weight_decay each."""
 
     @abstractmethod
@@ -152,19 +150,19 @@ class SGD(Optimizer):
         super().__init__({"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, decay_per)
 
     @staticmethod
-    def sklearn(config: RunConfig) -> dict[str, Any]:
+    def sklearn(settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options of MLPClassifier, whose steps are the same but for the weight decay."""
         return {
             "solver": "sgd",
-            "learning_rate_init": config.lr,
-            "momentum": config.momentum,
+            "learning_rate_init": settings["lr"],
+            "momentum": settings["momentum"],
             "nesterovs_momentum": False,
         }
 
     @staticmethod
-    def torch(optim: Any, groups: list[dict[str, Any]], config: RunConfig) -> Any:
+    def torch(optim: Any, groups: list[dict[str, Any]], settings: Mapping[str, Any]) -> Any:
         """Return `torch.optim.SGD`, which takes the same steps while lr is constant."""
-        return optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+        return optim.SGD(groups, lr=settings["lr"], momentum=settings["momentum"])
 
     def compiled(self) -> Any:
         """Return the settings as a `Momentum`."""
