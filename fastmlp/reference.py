@@ -125,6 +125,9 @@ def softmax_cross_entropy(
     return float(loss), int(correct), dlogits, dlogits.sum(axis=0)
 
 
+LOSSES = {"cross-entropy": softmax_cross_entropy}
+
+
 def momentum_step(w: Array, v: Array, g: Array, lr: float, momentum: float, weight_decay: float = 0.0) -> Pair:
     """(w, v) after a step by g, all of any shape: v <- momentum v - lr (g + weight_decay w), then w <- w + v."""
     v = momentum * v - lr * (g + weight_decay * w)
@@ -150,10 +153,7 @@ def gather_normalize(images: Array, index: Array, mean: Array, inv_std: Array) -
 
 
 class Network:
-    """A multi-layer perceptron with hidden layers of one activation and softmax on top.
-
-    weights, biases : the initial (D, H) and (H,) of each layer
-    """
+    """An MLP over initial weights (D, H) and biases (H,): hidden layers of one activation, softmax."""
 
     def __init__(self, weights: Sequence[Array], biases: Sequence[Array], activation: str = "tanh") -> None:
         self.weights = [np.array(w, dtype=np.float64) for w in weights]
@@ -162,6 +162,7 @@ class Network:
         self.bias_velocities = [np.zeros_like(b) for b in self.biases]
         self.activate, self.backward = ACTIVATIONS[activation]
         self.keeps_input = activation in KEEP_INPUT
+        self.loss = LOSSES["cross-entropy"]
 
     def forward(self, x: Array) -> list[Array]:
         """Return x (N, D), the output (N, H) of every hidden layer, and the logits (N, K) before their bias."""
@@ -173,7 +174,7 @@ class Network:
     def loss_and_gradients(self, x: Array, labels: Array) -> tuple[float, int, list[Array], list[Array]]:
         """(mean loss, correct, dweights, dbiases) of x (N, D) and labels (N,), the gradients in the layers' order."""
         *outputs, logits = self.forward(x)
-        loss, correct, delta, dbias = softmax_cross_entropy(logits, self.biases[-1], labels)
+        loss, correct, delta, dbias = self.loss(logits, self.biases[-1], labels)
         dweights, dbiases = [outputs[-1].T @ delta], [dbias]
         for layer in range(len(self.weights) - 1, 0, -1):
             below = outputs[layer]
@@ -195,7 +196,7 @@ class Network:
 
     def evaluate(self, x: Array, labels: Array) -> tuple[float, float]:
         """(mean loss, accuracy as a fraction) on x (N, D) and labels (N,)."""
-        loss, correct, _, _ = softmax_cross_entropy(self.forward(x)[-1], self.biases[-1], labels)
+        loss, correct, _, _ = self.loss(self.forward(x)[-1], self.biases[-1], labels)
         return loss, correct / len(labels)
 
 

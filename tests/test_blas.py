@@ -20,7 +20,7 @@ def make(precision: str = "float64", activation: str = "tanh") -> tuple[MLP, Bla
     model = MLP(list(SIZES), activation, precision=precision, matmul="blas")
     for layer in model.layers:
         layer.bias[...] = np.linspace(-0.5, 0.5, layer.bias.size)
-    return model, Blas(model.layers, model.parameters, model.gradient)
+    return model, Blas(model.layers, model.parameters, model.gradient, model.loss)
 
 
 def plain(model: MLP, activation: str = "tanh") -> reference.Network:

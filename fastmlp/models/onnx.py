@@ -15,6 +15,7 @@ from fastmlp.files import replacing
 from fastmlp.models.file import FORMATS, load_model, save_model
 from fastmlp.models.model import AS_THEY_ARE, Model
 from fastmlp.nn.activations import activation_named
+from fastmlp.nn.network import MLP
 from fastmlp.nn.precision import PRECISIONS, byte_layers
 from fastmlp.terminal import Compiling, say
 
@@ -38,11 +39,11 @@ class Graph:
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype, self.nodes, self.constants = dtype, list[Any](), dict[str, Any]()
 
-    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add an operator; return the name of its output."""
+    def node(self, kind: str, *inputs: str, named: str = "", **attributes: Any) -> str:
+        """Add an operator; return the name of its output, `named` where that is given."""
         from onnx import helper
 
-        out = f"{kind.lower()}_{len(self.nodes)}"
+        out = named or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [out], **attributes))
         return out
 
@@ -112,7 +113,7 @@ def to_onnx(model: Model) -> Any:
         h = node("Gemm", h, weights, constant(f"bias_{i}", bias))
         if i < len(layers):
             h = activation.onnx(graph, h)
-    graph.nodes.append(helper.make_node("Softmax", [h], ["probabilities"], axis=-1))
+    MLP.loss.onnx(graph, h, "probabilities")
     given = helper.make_tensor_value_info("inputs", TensorProto.UINT8 if images else element, ["rows", model.layers[0]])
     found = helper.make_tensor_value_info("probabilities", element, ["rows", model.layers[-1]])
     whole = helper.make_graph(graph.nodes, "fastmlp", [given], [found], list(graph.constants.values()))

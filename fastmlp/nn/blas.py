@@ -10,8 +10,8 @@ import numpy as np
 from fastmlp.nn.engine import Totals
 from fastmlp.nn.inputs import Input
 from fastmlp.nn.layers import Dense
+from fastmlp.nn.loss import Loss
 from fastmlp.nn.optimizer import Optimizer
-from fastmlp_kernels import jit
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Blas:
     parameters, gradient : flat, of which the layers' arrays are views: W1, b1, W2, b2, ...
     """
 
-    def __init__(self, layers: list[Dense], parameters: np.ndarray, gradient: np.ndarray) -> None:
-        self._layers = layers
+    def __init__(self, layers: list[Dense], parameters: np.ndarray, gradient: np.ndarray, loss: Loss) -> None:
+        self._layers, self._loss = layers, loss
         self._parameters, self._gradient = parameters, gradient
         ends = list(accumulate(size for layer in layers for size in (layer.weight.size, layer.bias.size)))
         starts = [0, *ends]
@@ -54,7 +54,7 @@ class Blas:
         hidden = list(zip(self._layers[:-1], h, strict=False))
         return Buffers(
             x=np.empty((n, len(first)), dtype),
-            labels=np.empty(n, np.int64),
+            labels=np.empty(n, self._loss.targets),
             h=h,
             delta=[np.empty_like(output) for _, output in hidden],
             kept=[np.empty_like(output) if layer.keeps_input else output for layer, output in hidden],
@@ -83,7 +83,7 @@ class Blas:
         """Forward and backward over one batch; see `Engine`."""
         layers, buffers = self._layers, self.buffers(len(x))
         delta = self._forward(x, buffers)
-        loss, correct = jit.softmax_cross_entropy(delta, layers[-1].bias, labels, layers[-1].dbias, weights)
+        loss, correct = self._loss.of_batch(delta, layers[-1].bias, labels, layers[-1].dbias, weights)
         for i in range(len(layers) - 1, 0, -1):
             layers[i].weight_gradient(buffers.h[i - 1], delta)
             layers[i].input_gradient(delta, buffers.delta[i - 1])
@@ -144,7 +144,7 @@ class Blas:
         for start, logits in self._logits(inputs, order, batch_size):
             index = order[start : start + len(logits)]
             part = None if weights is None else weights[index]
-            mean, right = jit.softmax_cross_entropy_eval(logits, self._layers[-1].bias, labels[index], part)
+            mean, right = self._loss.of_outputs(logits, self._layers[-1].bias, labels[index], part)
             loss += mean * len(logits)
             correct += right
         return Totals(loss, correct, len(order))

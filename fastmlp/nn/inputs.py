@@ -1,4 +1,4 @@
-"""Where batches come from: rows of a float array, or uint8 images that are normalised as they are gathered.
+"""The inputs of a network: rows of a float array, or uint8 images that are normalised as they are gathered.
 
 All inputs have a length, a number of features and `gather(index, out)`; those of this module can also be read by
 compiled code without a call for each batch.
@@ -104,7 +104,10 @@ class ArrayInput:
 
 
 def checked_rows(name: str, rows: np.ndarray, stop: int) -> np.ndarray:
-    """Return the indices as contiguous int64; raises DataError unless they are integers in [0, stop), at least one."""
+    """Return row numbers, checked, as contiguous int64 (m,); DataError unless they are one or more in [0, stop).
+
+    rows : (m,) of any integer dtype; name : of the argument, for the message
+    """
     _check.unmasked(**{name: rows})
     rows = np.asarray(rows)
     if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":  # a mask would be taken for indices 0 and 1
@@ -174,7 +177,7 @@ class ImageInput:
 
 
 def as_input(x: "Input | np.ndarray") -> Input:
-    """Return x if it already gathers rows, else wrap the array."""
+    """Return x itself if it is an input, or an `ArrayInput` of the array x (M, D) of any real dtype."""
     # the usual ones first: to ask for a protocol takes ten microseconds
     if isinstance(x, np.ndarray) or not isinstance(x, ArrayInput | ImageInput | Input):
         return ArrayInput(x)

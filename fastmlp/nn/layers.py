@@ -18,7 +18,7 @@ def parameter_count(sizes: Sequence[int]) -> int:
 
 
 def split_parameters(parameters: np.ndarray, sizes: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return weight (D, H) and bias (H,) of each layer: views of flat parameters (P,), W1, b1, W2, b2, ..."""
+    """Return weight (D, H) and bias (H,) of each layer: views of parameters (P,), any dtype, W1, b1, W2, b2, ..."""
     layers, at = [], 0
     for d, h in pairwise(sizes):
         bias = at + d * h

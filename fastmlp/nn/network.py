@@ -19,11 +19,12 @@ from fastmlp.nn.fit import Validation, fit
 from fastmlp.nn.history import FitResult, History
 from fastmlp.nn.inputs import ArrayInput, Input, as_input, checked_rows
 from fastmlp.nn.layers import Dense, split_parameters
+from fastmlp.nn.loss import CROSS_ENTROPY
 from fastmlp.nn.optimizer import SGD, Optimizer, check_optimizer
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.slices import Slices
 from fastmlp.nn.threads import check_threads, usable_cores
-from fastmlp_kernels import _check, jit
+from fastmlp_kernels import _check
 from fastmlp_kernels._align import aligned_zeros
 
 
@@ -47,6 +48,8 @@ class MLP:
     do not fit. Not safe for use from two threads at once: calls share one set of buffers. `.history` is that of the
     last `fit`, up to where it came.
     """
+
+    loss = CROSS_ENTROPY
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class MLP:
         for layer, arrays, derivatives in zip(self.layers, own, gradients, strict=True):
             layer.live_in(*arrays, *derivatives)
         if self.matmul == "blas":
-            return Blas(self.layers, self.parameters, self.gradient)
+            return Blas(self.layers, self.parameters, self.gradient, self.loss)
         from fastmlp.nn.packed.engine import Packed  # here: half a second that BLAS networks do not need
 
         activation = self.layers[0].activation
@@ -271,11 +274,11 @@ class MLP:
 
     def predict_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
         """Probability of each class, (M, K), for x an (M, D) array or an `ImageInput`; DataError where it overflows."""
-        return self._of_logits(x, batch_size, jit.softmax)
+        return self._of_logits(x, batch_size, self.loss.output_kernel)
 
     def predict_log_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
         """Logarithm of `predict_proba`, of the logits themselves: exact where a probability rounds to 0 or 1."""
-        return self._of_logits(x, batch_size, jit.log_softmax)
+        return self._of_logits(x, batch_size, self.loss.log_output_kernel)
 
     def predict(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
         """Most probable class of each row, (M,) int64."""

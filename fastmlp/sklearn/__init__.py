@@ -259,7 +259,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
 
     def _begin(self, X: np.ndarray, classes: np.ndarray, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        sizes = [X.shape[1], *hidden_units(self.hidden_layer_sizes), len(classes)]
+        sizes = [X.shape[1], *hidden_units(self.hidden_layer_sizes), MLP.loss.outputs(len(classes))]
         precision = X.dtype.name if self.precision == "auto" else self.precision
         self.network_ = MLP(
             sizes, self.activation, init=self.init, precision=precision, threads=self.threads, rng=self._rng

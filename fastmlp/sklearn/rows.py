@@ -1,4 +1,4 @@
-"""The rows that the estimator is given, with encoded labels and with weights of rows and classes in one."""
+"""The estimator's rows, with their labels encoded and the weights of rows and classes multiplied."""
 
 from collections.abc import Mapping
 from numbers import Number
@@ -14,7 +14,7 @@ from fastmlp.nn.checks import is_real
 
 
 class Rows(NamedTuple):
-    """Checked rows X (M, D), labels y (M,) as they were given or encoded, and weights (M,) float64 above 0."""
+    """Checked rows X (M, D) float32 or float64, labels y (M,), as given or encoded, weights (M,) float64 above 0."""
 
     X: np.ndarray
     y: np.ndarray
@@ -22,10 +22,12 @@ class Rows(NamedTuple):
 
 
 def weighted(X: np.ndarray, y: np.ndarray, sample_weight: Any) -> Rows:
-    """Return the rows with their weights, without those of weight 0; a number is the weight of all, None stands for 1.
+    """Return rows X (M, D) and labels y (M,) of any dtype with their weights, without those of weight 0.
 
-    Leaving them out keeps classes and batches from being of rows alone that do not count. Raises DataError for weights
-    that are none.
+    sample_weight : (M,) numbers, one number for all, or None for 1
+
+    Rows of weight 0 are left out so that no class and no batch consists of them alone. Raises DataError for wrong
+    weights.
     """
     if sample_weight is None or (is_real(sample_weight) and sample_weight > 0):
         return Rows(X, y, np.full(len(y), 1.0 if sample_weight is None else float(sample_weight)))
@@ -41,9 +43,11 @@ def weighted(X: np.ndarray, y: np.ndarray, sample_weight: Any) -> Rows:
 
 
 def class_factors(class_weight: Any, classes: np.ndarray, rows: Rows) -> np.ndarray:
-    """Return what `class_weight` multiplies the weights of each class by, (K,).
+    """Return the factors (K,) float64 that `class_weight` gives for the weights of rows of each class.
 
-    Raises DataError for a single class, ConfigError for factors that are none.
+    classes : (K,) of any dtype
+
+    Raises DataError for a single class, ConfigError for wrong factors.
     """
     if len(classes) < 2:
         raise DataError(f"there is only 1 class, {classes[0]!r}: a classifier needs rows of two or more classes")
@@ -59,20 +63,20 @@ def class_factors(class_weight: Any, classes: np.ndarray, rows: Rows) -> np.ndar
 
 
 def encoded(rows: Rows, classes: np.ndarray, factors: np.ndarray) -> Rows:
-    """Return the rows with labels that are indices of `classes`, and with the factors of these in their weights."""
+    """Return rows with labels encoded as indices of classes (K,), and weights times factors (K,) float64 of these."""
     codes = LabelEncoder().fit(classes).transform(rows.y)
     return Rows(rows.X, codes, rows.weights * factors[codes])
 
 
 def split(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows to train on and those that are held out."""
+    """Return the rows to train on and those that are held out, which are `fraction` of all, by class."""
     parts = train_test_split(np.arange(len(rows.y)), test_size=fraction, stratify=rows.y, random_state=seed)
     train, held = (Rows(*(array[part] for array in rows)) for part in parts)
     return train, held
 
 
 def loss_of_frequencies(rows: Rows) -> float:
-    """Return the lowest mean loss of predicting the same for all (encoded) rows: each class by its share of weight."""
+    """Return the lowest mean loss, in nats, of one prediction for all (encoded) rows: the classes' shares of weight."""
     shares = np.bincount(rows.y, rows.weights / rows.weights.max())
     shares = shares[shares > 0] / shares.sum()
     return float(0.0 - (shares * np.log(shares)).sum())  # of one class 0, not -0

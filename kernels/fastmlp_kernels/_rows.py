@@ -1,4 +1,4 @@
-"""The record in which rows of a matrix go from a data set down to the packing of a product."""
+"""The record of a batch's rows, from the data set down to the packing of a product."""
 
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ class Rows(NamedTuple):
     scale: Any = None
 
     def compiled(self) -> "Rows":
-        """Return the same as compiled code takes it: arrays that cannot be written to, and always an index."""
+        """Return these rows with read-only arrays and always an index, as compiled code takes them."""
         index = NO_INDEX if self.index is None else read_only(self.index)
         center, scale = (None if field is None else read_only(field) for field in (self.center, self.scale))
         return Rows(read_only(self.x), index, center, scale)

@@ -1,4 +1,4 @@
-"""Owns the packed copies and work arrays of one network, and calls the compiled run."""
+"""The engine of packed products: it owns a network's packed copies and work arrays, and calls the compiled run."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -29,7 +29,7 @@ TEAM_FLOP = 2e7
 
 
 def _whole(x: np.ndarray, labels: np.ndarray) -> Data:
-    """Return a matrix as one batch."""
+    """Return all rows of x (N, D) and labels (N,) as one batch."""
     return Data(Rows(x, np.arange(len(x))), labels, EQUAL, len(x))
 
 

@@ -1,4 +1,6 @@
-"""What a step does besides where products are of bytes: see `fastmlp_kernels.gemm.quantize`.
+"""The parts of a step that quantize operands to 8-bit integers (`fastmlp_kernels.gemm.quantize`) and multiply them.
+
+All arrays of floats are float32. "Errors" are the gradients by the layers' sums x W + b.
 
 The first layer's inputs are images, as bytes of their own; a ReLU layer's outputs become bytes row by row, and are to
 the layer above what images of mean 0 would be, with a row's step for its inverse deviation. A column's step is known
@@ -63,7 +65,7 @@ def _byte_work(space: Space, member: int) -> Work:
 
 @part
 def _input_rows(inputs: Maybe, layer: Record, n: int) -> Rows:
-    """Return a layer's inputs as what images would be; the same type, so that both share their code."""
+    """Return a ReLU layer's outputs, as bytes, in the record that images have, so that both share compiled code."""
     values, steps = input_of(layer, inputs.values, n), inputs.scale
     scale = matrix_at(steps, layer.number * steps.shape[1], n, 1)
     return Rows(read_only(values), no_index(), read_only(inputs.center), read_only(scale))
@@ -77,7 +79,7 @@ def _weight_panels(quantized: Maybe, layer: Record, member: int, sums: np.ndarra
 
 @part
 def keep_peaks(quantized: Maybe, task: int, weight: np.ndarray) -> None:
-    """Keep the largest magnitudes of a task's rows of its layer's weights."""
+    """Keep the largest magnitude in each column of `weight`, (rows, H), a task's rows of its layer's weights."""
     if quantized is not None:
         peaks = vector_at(quantized.peaks, task * quantized.peaks.shape[1], weight.shape[1])
         fill(peaks, 0)
@@ -86,7 +88,7 @@ def keep_peaks(quantized: Maybe, task: int, weight: np.ndarray) -> None:
 
 @part
 def _quantize_task(quantized: Maybe, network: Network, steps: np.ndarray, number: int) -> None:
-    """Quantize a task's rows of its layer's weights; of the first layer keep their sums, which correct raw images."""
+    """Quantize a task's rows of its layer's weights; of the first layer keep column sums, to correct for raw images."""
     task = network.tasks[number]
     layer, rows = network.layers[task.layer], (task.first, task.last)
     if is_quantized(quantized, layer):
@@ -103,7 +105,7 @@ def _quantize_task(quantized: Maybe, network: Network, steps: np.ndarray, number
 
 @part
 def quantize_weights(quantized: Maybe, network: Network, member: Member) -> bool:
-    """Quantize the weights that are to be; False where a member failed."""
+    """Quantize the weights of all layers that multiply bytes; False where a member of the team failed."""
     if quantized is None:
         return True
     steps = row_at(quantized.steps, member.number)
@@ -121,7 +123,7 @@ def quantize_weights(quantized: Maybe, network: Network, member: Member) -> bool
 
 @part
 def quantize_inputs(inputs: Maybe, layer: Record, h: np.ndarray, rows: tuple[int, int]) -> None:
-    """Make bytes of `rows` of h (N, D), the outputs of a ReLU layer and inputs of this layer."""
+    """Quantize `rows` of h (N, D), the outputs of a ReLU layer, as inputs of the layer above, `layer`."""
     if inputs is not None:
         values, scale = input_of(layer, inputs.values, h.shape[0]), inputs.scale
         steps = vector_at(scale, layer.number * scale.shape[1] + rows[0], rows[1] - rows[0])
@@ -138,7 +140,7 @@ def multiply_quantized(
     block: tuple[int, int],
     out: np.ndarray,
 ) -> None:
-    """Form a layer's product for these rows of the batch; images : the first layer's inputs."""
+    """Rows `block` of out (N, H) <- X W of a layer, in 8-bit integers; images : the first layer's inputs X."""
     if quantized is not None:
         work = _byte_work(space, member)
         if layer.number == 0:
@@ -151,7 +153,7 @@ def multiply_quantized(
 
 @part
 def keep_errors(errors: Maybe, layer: Record, rows: Rows, delta: np.ndarray, number: int, n: int) -> None:
-    """Keep the gradient by a layer's sums for a block of rows, and its largest magnitudes."""
+    """Keep delta (n, H), the gradient by a layer's sums for a block of rows, and its largest magnitude by column."""
     if errors is not None:
         block = rows_of(number, n)
         copy(delta, rows_at(output_of(layer, errors.values, n), block))
@@ -165,7 +167,7 @@ def keep_errors(errors: Maybe, layer: Record, rows: Rows, delta: np.ndarray, num
 
 @part
 def keep_hidden_errors(errors: Maybe, inputs: Maybe, layer: Record, delta: np.ndarray, number: int, n: int) -> None:
-    """`keep_errors` for a layer whose inputs are a ReLU layer's outputs."""
+    """`keep_errors` of delta (n, H) for a layer whose inputs are a ReLU layer's outputs."""
     if inputs is not None:
         keep_errors(errors, layer, _input_rows(inputs, layer, n), delta, number, n)
 
@@ -202,7 +204,10 @@ def _quantize_errors_task(errors: Maybe, layer: Record, rows: Rows, steps: np.nd
 
 @part
 def quantize_errors(errors: Maybe, layers: np.ndarray, rows: Rows, space: Space, n: int, member: Member) -> bool:
-    """Quantize the gradients by the layers' sums, kept from all blocks of rows; False where a member failed."""
+    """Quantize the gradients that `keep_errors` kept of all blocks of rows; False where a member of the team failed.
+
+    layers : (n,) table of `LAYER`
+    """
     if errors is None:
         return True
     steps = row_at(errors.steps, member.number)
@@ -234,7 +239,7 @@ def quantized_task(
     who: tuple[int, int],
     train: bool,
 ) -> None:
-    """`weights_task` for a block of weights that are bytes, but for what is made of the new weights.
+    """Update a block of weights that are bytes, as `weights_task` does, without packing the new weights.
 
     who : the member and the number of its task
     """

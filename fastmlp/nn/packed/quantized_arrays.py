@@ -1,4 +1,4 @@
-"""Makes the arrays of layers that multiply bytes; see `state`."""
+"""Allocation of the arrays of layers that multiply 8-bit integers; see `state`."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ BYTES = ELEMENTS["int8"]
 
 
 def floats(*shape: int) -> np.ndarray:
-    """Return float32 zeros."""
+    """Return float32 zeros of this shape, any shape."""
     return aligned_zeros(shape, np.float32)
 
 
 def quantized_weights(sizes: Sequence[int], members: int, elements: int, tasks: int) -> QuantizedWeights:
-    """Return room for so many units of packed weights."""
+    """Return arrays for so many units of packed weights."""
     units = sizes[1:]
     return QuantizedWeights(
         packed=aligned_zeros(elements, BYTES.unit),
@@ -29,7 +29,7 @@ def quantized_weights(sizes: Sequence[int], members: int, elements: int, tasks: 
 
 
 def quantized_errors(layers: np.ndarray, members: int, n: int, blocks: int) -> QuantizedErrors:
-    """Return room for batches of n rows; note in the table `layers` where each layer's part begins."""
+    """Return arrays for batches of n rows; layers : (n,) table of `LAYER`, dtype too, whose offsets are set."""
     columns, channels, units = 0, int(layers[0]["channels"]), layers["units"]
     for layer in layers:
         if not layer["quantized"]:
@@ -47,7 +47,7 @@ def quantized_errors(layers: np.ndarray, members: int, n: int, blocks: int) -> Q
 
 
 def quantized_inputs(sizes: Sequence[int], n: int) -> QuantizedInputs:
-    """Return room for batches of n rows."""
+    """Return arrays for batches of n rows."""
     units = sizes[1:]
     return QuantizedInputs(
         values=aligned_zeros(n * sum(units), np.uint8),

@@ -1,7 +1,8 @@
-"""The first phase of a step: a block of rows goes through all layers, to the loss, and back."""
+"""The first phase of a step: a block of rows goes through all layers, to the loss, and back. All floats are float32."""
 
 import numpy as np
 
+from fastmlp.nn.loss import CROSS_ENTROPY
 from fastmlp.nn.packed.quantized import keep_errors, keep_hidden_errors, multiply_quantized, quantize_inputs
 from fastmlp.nn.packed.state import (
     Batch,
@@ -28,12 +29,13 @@ from fastmlp_kernels.gemm.pack import as_rows, item, pack_panels, units_of
 from fastmlp_kernels.gemm.panels import ZERO, Maybe
 from fastmlp_kernels.gemm.raw import pack_scaled_panels
 from fastmlp_kernels.gemm.rows import multiply_rows
-from fastmlp_kernels.loss import cross_entropy_of_rows
+
+_loss_of_block = CROSS_ENTROPY.of_rows
 
 
 @part
 def pack_delta(delta: np.ndarray, first: int, layer: Record, space: Space) -> None:
-    """Pack the gradient by a layer's sums: delta (count, H), of the batch's rows from `first` on."""
+    """Pack delta (n, H), the gradient by a layer's sums for the batch's rows from `first` on, as right operand."""
     b = packed_delta(space, layer, ZERO, None)
     inner = (ZERO, delta.shape[0])
     pack_panels(as_rows(delta, None), (ZERO, delta.shape[1]), inner, b, units_of(first, b.array))
@@ -43,7 +45,7 @@ def pack_delta(delta: np.ndarray, first: int, layer: Record, space: Space) -> No
 def pack_first_delta(
     delta: np.ndarray, rows: Rows, block: tuple[int, int], layer: Record, space: Space, correction: Maybe
 ) -> None:
-    """`pack_delta` for the first layer: of raw images channel by channel, with what their centers add to it."""
+    """`pack_delta` of delta (n, H) in the first layer: for raw images by channel, with the correction for centers."""
     if correction is None:
         pack_delta(delta, block[0], layer, space)
     else:
@@ -65,7 +67,7 @@ def sum_blocks(block_sums: Maybe, sums: Maybe) -> None:
 
 @part
 def forward_rows(network: Network, batch: Batch, space: Space, member: int, block: int, activation: int) -> None:
-    """Take a block of the batch's rows through all layers; the logits stay without their bias."""
+    """Compute the forward pass of a block of the batch's rows, up to the logits without their bias."""
     n = batch.labels.size
     rows, work, first = rows_of(block, n), own_work(space, member), network.layers[0]
     out = output_of(first, space.outputs, n)
@@ -89,21 +91,21 @@ def forward_rows(network: Network, batch: Batch, space: Space, member: int, bloc
 
 @part
 def loss_of_rows(network: Network, batch: Batch, space: Space, block: int) -> None:
-    """Keep these rows' share of the loss and their correct answers; the logits become the loss's gradient."""
+    """Compute loss and correct answers of a block of rows; its logits are overwritten with the loss's gradient."""
     n, last = batch.labels.size, network.layers[network.layers.shape[0] - 1]
     rows = rows_of(block, n)
     logits, count = rows_at(output_of(last, space.outputs, n), rows), rows[1] - rows[0]
     dbias, bias = of_layer(last, row_at(space.dbias, block)), bias_of(last, network.parameters)
     mine = vector_at(batch.weights, min(rows[0], batch.weights.size), min(count, batch.weights.size))
     labels = vector_at(batch.labels, rows[0], count)
-    loss, correct = cross_entropy_of_rows(logits, bias, labels, mine, dbias, n)
+    loss, correct = _loss_of_block(logits, bias, labels, mine, dbias, n)
     space.loss[block] = loss
     space.correct[block] = correct
 
 
 @part
 def backward_rows(network: Network, batch: Batch, space: Space, member: int, block: int, activation: int) -> None:
-    """Hand the gradient down to the first layer; pack each layer's for the products with its inputs."""
+    """Compute the backward pass of a block of rows; pack each layer's gradient for the product with its inputs."""
     layers, n, work = network.layers, batch.labels.size, own_work(space, member)
     rows = rows_of(block, n)
     count = rows[1] - rows[0]

@@ -38,9 +38,9 @@ def _batch(data: Data, start: int) -> Batch:
 def run(
     member: Member, work: int, network: Network, data: Data, space: Space, rates: Rates, activation: int
 ) -> tuple[float, int, int]:
-    """Go through the rows in batches of data.batch; return (data.loss and these losses, correct answers, rows done).
+    """Train on, or evaluate, the rows of `data` in batches; return (sum of losses, correct answers, rows done).
 
-    Training ends after the first batch whose loss is not finite. Member 0's answer is the answer.
+    The sum begins at data.loss. Training ends after the first batch whose loss is not finite. Member 0's result counts.
     """
     number, weight_tasks, rows = member.number, network.tasks.shape[0], data.rows.index.size
     for task in tasks(member, weight_tasks):

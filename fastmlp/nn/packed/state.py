@@ -1,4 +1,4 @@
-"""The arrays that a compiled run works on, grouped by who they belong to. `engine` allocates them.
+"""The records of arrays that a compiled run works on; `engine` allocates them. All floats are float32.
 
 Parameters, velocities and gradients lie in one flat array each, in the order W1, b1, W2, b2, ...; so do the packed
 copies of the weights. A record for each layer tells where its part begins. Nothing in the compiled code depends on the
@@ -44,11 +44,11 @@ TASK = np.dtype([(name, np.int64) for name in ("layer", "channel", "first", "las
 
 
 class QuantizedWeights(NamedTuple):
-    """Weights of layers whose inputs are bytes, as bytes too: see `gemm.quantize`.
+    """The weights of layers that multiply 8-bit integers, quantized: see `gemm.quantize`.
 
-    packed : uint32, as right operands of the forward products
-    peaks : (tasks, H of the widest) int32, largest magnitudes by task, as the bits of a float32
-    steps : (members, 2, all units) for each member its own: steps, and their inverses
+    packed : flat uint32, the right operands of the forward products
+    peaks : (tasks, H of the widest) int32, largest magnitudes of columns in a task's rows, as the bits of a float32
+    steps : (members, 2, all units), a copy for each member: steps, and their inverses
     """
 
     packed: np.ndarray
@@ -57,14 +57,14 @@ class QuantizedWeights(NamedTuple):
 
 
 class QuantizedErrors(NamedTuple):
-    """The gradients by the sums of these layers, as bytes once all of a batch's are there: see `gemm.quantize`.
+    """The gradients by the sums of layers that multiply 8-bit integers: kept by blocks of rows, quantized for all.
 
-    values : flat float32, (N, H) of each layer
+    values : flat, (N, H) of each layer: the gradients
     peaks : (blocks of rows, C, all units) int32, largest magnitudes of scale * value, as the bits of a float32
-    steps : (members, C, 2, all units) for each member its own: steps, and their inverses
-    packed : as right operands, a part a channel of the first layer, and one for each other layer
+    steps : (members, C, 2, all units), a copy for each member: steps, and their inverses
+    packed : flat uint32, right operands: one for each channel of the first layer, and one for each other layer
     less : (blocks of mc rows, C, H of the first padded to nr) sums of center * quantized value
-    total : (members, H of the widest) their sums
+    total : (members, H of the widest) their sums over blocks
     """
 
     values: np.ndarray
@@ -76,11 +76,11 @@ class QuantizedErrors(NamedTuple):
 
 
 class QuantizedInputs(NamedTuple):
-    """Outputs of ReLU layers as bytes, for the layers above them: each row in steps of a 255th of its largest.
+    """The outputs of ReLU layers, quantized for the layers above them: each row in steps of a 255th of its largest.
 
     values : flat uint8, (N, H) of each layer
     scale : (layers, N, 1) steps, by the layer that they are inputs of; center : (N, 1) zeros, as they are not shifted
-    sums : (1, H of the widest padded to nr) zeros: what images have and these need not
+    sums : (1, H of the widest padded to nr) zeros, in place of the sums by which raw images are corrected
     """
 
     values: np.ndarray
@@ -92,12 +92,12 @@ class QuantizedInputs(NamedTuple):
 class Network(NamedTuple):
     """A network's parameters and their packed copies.
 
-    layers, tasks : tables of LAYER and TASK
-    parameters, gradient : flat float32
-    packed : weights as right operands of the forward product; transposed : of all but the first layer, for the way
-        back; float32, or int32 for pairs of bfloat16
+    layers, tasks : (n,) tables of LAYER and TASK
+    parameters, gradient : (P,)
+    packed : flat, weights as right operands of the forward products; transposed : flat, of all but the first layer, for
+        the way back; float32, or int32 for pairs of bfloat16
     block_sums : (tasks of the first layer, H) column sums of its packed weights by task, for raw images, or None
-    quantized : the weights that are bytes, or None; `packed` then is of the others
+    quantized : the quantized weights, or None; `packed` then has those of the other layers
     """
 
     layers: Table
@@ -111,11 +111,11 @@ class Network(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Rows to work on, of which index (n,) is the order, and their labels (n,).
+    """The rows of one call: rows, whose index (n,) int64 gives the order, labels (n,) int64, and weights.
 
-    weights : (n,) float32, what each row's loss counts, by its place in the order; empty: once
+    weights : (n,) float32 factors of the rows' losses, in that order; empty for ones
     batch : rows of a batch
-    loss : sum of the losses of the rows before these, so that the total has the same bits in one call as in many
+    loss : sum of the losses of earlier calls, so that a total has the same bits in one call as in many
     """
 
     rows: Rows
@@ -130,7 +130,7 @@ class Data(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One batch of `Data`: its rows, their labels and weights; size : rows that a batch has, which the last may not."""
+    """One batch of `Data`: its rows, their labels (N,) int64 and weights (N,); size : of all batches but the last."""
 
     rows: Rows
     labels: np.ndarray
@@ -141,16 +141,16 @@ class Batch(NamedTuple):
 class Space(NamedTuple):
     """Work arrays for one batch of at most N rows.
 
-    outputs : flat, (N, H) of each layer, the last one logits and then their gradient
-    kept : what each hidden layer's activation keeps for the way back, where in it the layer's output is in outputs:
-        outputs itself, where that is all
-    deltas : packed gradients by the sums of each layer, `panel` units a panel
+    outputs : flat, (N, H) of each layer; the last are the logits, overwritten with their gradient
+    kept : flat like outputs: what each hidden layer's activation keeps for the way back; outputs itself where that is
+        the output
+    deltas : flat, packed gradients by the sums of each layer, `panel` units a panel
     dbias : (blocks of rows, all units); correction : (blocks of rows, C, H of the first layer), or None
-    loss, correct : by block of rows
-    work : blocks of the products, of each member; delta : (members, 2, ...) gradients of a block of rows
+    loss, correct : (blocks of rows,) float64 and int64
+    work : of each member, for blocks of the products; delta : (members, 2, ...) gradients of a block of rows
     sums : (members, C, H) column sums of the first layer's packed weights, or None
-    less : (members, H of the widest layer) what is subtracted from a gradient, or None
-    errors, inputs : what is quantized besides weights, or None; `deltas` then are of the other layers
+    less : (members, H of the widest layer) correction of a gradient, or None
+    errors, inputs : quantized gradients and outputs, or None; `deltas` then has those of the other layers
     """
 
     outputs: np.ndarray
@@ -170,7 +170,7 @@ class Space(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """An optimiser: its settings, and its state (slots, P) in the order of the parameters.
+    """An optimiser for compiled code: its settings, and its state (slots, P) in the order of the parameters.
 
     per_batch : whether weight_decay is divided by the rows of a batch
     """
@@ -196,31 +196,31 @@ def own_work(space: Space, member: int) -> Work:
 
 @part
 def weight_of(layer: Record, flat: np.ndarray) -> np.ndarray:
-    """Return a layer's part (D, H) of a flat array."""
+    """Return a layer's weights (D, H), a view of flat (P,) parameters or gradients."""
     return matrix_at(flat, layer.weight, layer.inputs, layer.units)
 
 
 @part
 def bias_of(layer: Record, flat: np.ndarray) -> np.ndarray:
-    """Return a layer's bias (H,) in a flat array."""
+    """Return a layer's biases (H,), a view of flat (P,) parameters or gradients."""
     return vector_at(flat, layer.bias, layer.units)
 
 
 @part
 def output_of(layer: Record, outputs: np.ndarray, n: int) -> np.ndarray:
-    """Return a layer's outputs (n, H) for a batch of n rows."""
+    """Return a layer's outputs (n, H) for a batch of n rows, a view of the flat `Space.outputs`."""
     return matrix_at(outputs, layer.output * n, n, layer.units)
 
 
 @part
 def input_of(layer: Record, outputs: np.ndarray, n: int) -> np.ndarray:
-    """Return the outputs (n, D) of the layer below."""
+    """Return a layer's inputs (n, D), the outputs of the layer below, a view of the flat `Space.outputs`."""
     return matrix_at(outputs, layer.input * n, n, layer.inputs)
 
 
 @part
 def of_layer(layer: Record, values: np.ndarray) -> np.ndarray:
-    """Return a layer's part (H,) of a row of all units."""
+    """Return a layer's part (H,) of `values`, a row of all units (n,)."""
     return vector_at(values, layer.output, layer.units)
 
 
@@ -254,13 +254,16 @@ def blocks_of(n: int) -> int:
 
 @part
 def rows_of(block: int, n: int) -> tuple[int, int]:
-    """Return the rows of a block."""
+    """Return first and last row, exclusive, of a block of a batch of n rows."""
     return block * block_rows(n), min((block + 1) * block_rows(n), n)
 
 
 @part
 def read_in_place(layer: Record, batch: int, packed: np.ndarray) -> bool:
-    """Whether a layer's forward product reads float32 weights as they lie, and needs no packed copy."""
+    """Whether a layer's forward product reads float32 weights (D, H) in place, without a packed copy.
+
+    packed : flat, any array of the packed weights, for its dtype
+    """
     return per_unit(packed) == 1 and batch <= FEW_ROWS and layer.units % NR == 0
 
 
@@ -277,7 +280,7 @@ def _overload_same_type(parameters, packed):
 
 @part
 def packed_weights(layer: Record, packed: np.ndarray, steps: Maybe, sums: Maybe) -> Panels:
-    """Return a layer's weights (D, H) as they lie packed for the forward product, each channel by itself."""
+    """Return a layer's packed weights (D, H), from the flat `packed`, each channel by itself, as right operand."""
     units = units_of(layer.inputs // layer.channels, packed)
     return Panels(packed, layer.packed, layer.channels * units * NR, NR, steps, sums, None)
 
@@ -293,7 +296,7 @@ def forward_weights(network: Network, layer: Record, batch: int, sums: Maybe) ->
 
 @part
 def transposed_weights(network: Network, layer: Record) -> Panels:
-    """Return a layer's weights for the product that hands the gradient down."""
+    """Return a layer's packed transposed weights (H, D), the right operand of the backward product."""
     panel = units_of(layer.units, network.transposed) * NR
     return Panels(network.transposed, layer.transposed, panel, NR, None, None, None)
 

@@ -1,4 +1,4 @@
-"""The second phase of a step: a block of one layer's weights gets its gradient, is updated, and packed anew."""
+"""The second phase of a step: the gradient of a block of a layer's weights, their update, and packing. All float32."""
 
 import numpy as np
 
@@ -44,7 +44,10 @@ def _keep_sums(block_sums: Maybe, task: int, b: Panels, first: int, units: int) 
 
 @part
 def pack_weights(network: Network, batch: int, strip: np.ndarray, number: int) -> None:
-    """Pack a task's rows of its layer's weights for the forward product, and transposed for the way back."""
+    """Pack a task's rows of its layer's weights (D, H) for the forward product, and transposed for the way back.
+
+    strip : flat work array of the dtype of the packed weights; batch : rows of a batch; number : of the task
+    """
     task = network.tasks[number]
     layer, rows = network.layers[task.layer], (task.first, task.last)
     weight = weight_of(layer, network.parameters)
@@ -78,7 +81,7 @@ def _sum_corrections(correction: Maybe, blocks: int, task: Record, less: Maybe) 
 def weights_task(
     network: Network, batch: Batch, space: Space, rates: Rates, member: int, number: int, train: bool
 ) -> None:
-    """Form a block of a gradient; update the weights and pack them, or else keep the gradient."""
+    """Form a task's block of a weight gradient; with `train` update these weights and pack them, else keep it."""
     layer = network.layers[network.tasks[number].layer]
     if is_quantized(network.quantized, layer):
         quantized_task(space.errors, network, batch, space, rates, (member, number), train)

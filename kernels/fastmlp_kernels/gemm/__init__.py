@@ -60,7 +60,7 @@ def _check_choice(name: str, value: object, allowed: Any) -> None:
 
 
 def _check_settings(precision: str, threads: int) -> tuple[Element, int]:
-    """Check both; return the element, and the threads as an int."""
+    """Check precision and threads; return the precision's element, and the threads as an int."""
     _check_choice("precision", precision, PRECISIONS)
     threads = _check.count("threads", threads, MOST_THREADS)
     ELEMENTS[precision].warn_where_slow()
@@ -68,7 +68,7 @@ def _check_settings(precision: str, threads: int) -> tuple[Element, int]:
 
 
 def _check_written(written: dict[str, np.ndarray], read: dict[str, np.ndarray]) -> None:
-    """Check that no output shares memory with anything; inputs may with each other."""
+    """Check that no written array shares memory with another; read ones may with each other."""
     _check.apart(**written)
     for name, array in read.items():
         for output, values in written.items():
@@ -76,7 +76,7 @@ def _check_written(written: dict[str, np.ndarray], read: dict[str, np.ndarray]) 
 
 
 def _share(rows: int, threads: int) -> tuple[int, int]:
-    """Return (rows a task, threads that find one): blocks of less than mc rows where each would not get one."""
+    """Return (rows a task, threads): mc rows, or fewer where not every thread would get a task."""
     step = min(MC, padded(-(-rows // threads), MR))
     return step, min(threads, -(-rows // step))
 
@@ -104,12 +104,12 @@ def _channels(rows: Rows) -> int:
 
 
 def _is_raw(rows: Rows, element: Element) -> bool:
-    """Return whether images are multiplied as they are, and the product is corrected."""
+    """Return whether raw images are multiplied, and the product is normalised instead."""
     return rows.center is not None and element.raw_images
 
 
 def _check_rows(x: np.ndarray | Rows) -> tuple[Rows, tuple[int, int], dict[str, np.ndarray]]:
-    """Check X; return it as the kernels take it, its shape (N, D), and its arrays by name."""
+    """Check X; return it as `Rows` for compiled code, its shape (N, D), and its arrays by name."""
     if not isinstance(x, Rows):
         _check.array("x", x, FLOAT32, ndim=2)
         return Rows(x).compiled(), x.shape, {"x": x}
@@ -136,7 +136,7 @@ def matmul(
     precision: str = "float32",
     threads: int = 1,
 ) -> None:
-    """Out <- A B, where A is a or its transpose, and B is b or its transpose.
+    """out <- A B, where A is a or its transpose, and B is b or its transpose.
 
     a : (M, K), or (K, M) with transpose_a; b : (K, N), or (N, K) with transpose_b; out : (M, N), overwritten; all
         float32, C-contiguous; a and b may share memory. Any size may be 0; with K = 0, out becomes zeros
@@ -161,7 +161,7 @@ def matmul(
 
 
 def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: bool = False, threads: int = 1) -> None:
-    """Out <- A B, where A is a or its transpose.
+    """out <- A B in 8-bit integers, where A is a or its transpose.
 
     a : (M, K) uint8, or (K, M) with transpose_a; b : (K, N) int8; all C-contiguous. Any size may be 0
     out : (M, N), overwritten. int32: the product exactly, for K of at most 65,793, up to which no sum can leave the
@@ -206,7 +206,7 @@ def dense_forward(
     precision: str = "float32",
     threads: int = 1,
 ) -> None:
-    """Out <- activation(X W + bias), all that the way back needs of this layer.
+    """out <- activation(X W + bias), the forward pass of a fully connected layer.
 
     x : (N, D) float32, C-contiguous, or `Rows`
     weight : (D, H), bias : (H,), out : (N, H), overwritten; float32, C-contiguous

@@ -50,7 +50,7 @@ def c_elements(n: int) -> int:
 
 
 def most_at_once(element: Element) -> int:
-    """Return how many elements of the inner dimension may be summed up, a whole number of blocks; then C moves on."""
+    """Return the largest inner dimension, a whole number of blocks, that may be summed in one accumulator."""
     return element.exact_depth // (KC * element.per_unit) * KC * element.per_unit
 
 
@@ -64,9 +64,10 @@ def macro_kernel(
     size: tuple[int, int, int],
     add: int,
 ) -> None:
-    """C (rows, columns padded to nr) <- A B, or C + A B as `add` says: REPLACE, GO_ON or ADD.
+    """c (rows, columns padded to nr) <- A B, or c + A B, by `add`: REPLACE, GO_ON or ADD.
 
-    a : packed block, unit (i, k) at i * strides[0] + k * strides[1]
+    a : flat packed block of units of b's dtype, unit (i, k) at i * strides[0] + k * strides[1]
+    c : flat, of the element's accumulator dtype
     first : the unit of b that the inner dimension begins with
     size : rows, columns, and units of the inner dimension
     """
@@ -93,7 +94,7 @@ def macro_kernel(
 
 @part
 def store_rows(c: np.ndarray, rows: tuple[int, int], add: bool, out: np.ndarray) -> None:
-    """`rows` of out (M, N) <- the block C, or += it."""
+    """`rows` of out (M, N) <- c, or out + c with `add`; c : flat block of accumulators, float32 or int32 as out."""
     kind = out.dtype.type
     count, columns = rows[1] - rows[0], out.shape[1]
     width = (columns + NR - 1) // NR * NR

@@ -1,4 +1,8 @@
-"""Gradients of weights, X^T B: products in two parts, so that the end can be the step that the weights take."""
+"""Gradients of weights, X^T B: products in two parts, the second of which can end in the step of the weights.
+
+Packed arrays are flat, of units (`elements`); blocks c are flat, of accumulators; weights, gradients, corrections and
+factors are float32.
+"""
 
 from typing import Any, NamedTuple
 
@@ -26,7 +30,7 @@ def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple
 
 @part
 def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
-    """Multiply what makes whole tiles in them, the rest in vectors."""
+    """Multiply whole tiles in tile registers, the rest in vectors."""
     rows, columns, depth = size
     whole = depth // SIDE * SIDE
     if whole > 0:
@@ -38,7 +42,7 @@ def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[i
 
 
 def multiply_packed_columns(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: Any, add: int) -> None:
-    """C <- A B, or C + A B, for packed columns A, in the best instructions; arguments as in `macro_kernel`."""
+    """c <- A B, or c + A B, for packed columns A, in the best instructions; arguments as in `macro_kernel`."""
     raise TypeError("packed operands can only be multiplied in compiled code")
 
 
@@ -49,9 +53,9 @@ def _overload_packed_columns(a, b, first, c, size, add):
 
 
 class Columns(NamedTuple):
-    """A product X^T B under way: all is in C but the last block along the inner dimension, of which A is packed.
+    """An unfinished product X^T B: c holds all but the last block of the inner dimension, for which A is packed.
 
-    first, depth : the last block's first unit of b, and its units; add : what it does with C
+    first, depth : first unit of b and number of units of the last block; add : as in `macro_kernel`
     """
 
     b: Panels
@@ -64,9 +68,9 @@ class Columns(NamedTuple):
 def begin_columns(
     rows: Rows, columns: tuple[int, int], inner: tuple[int, int], b: Panels, width: int, work: Work
 ) -> Columns:
-    """Begin C <- rows `columns` (at most mc) of X^T B, all of one channel; width : the columns of B.
+    """Begin c <- rows `columns` (at most mc) of X^T B, all of one channel; width : columns of B.
 
-    inner : which rows of X and B to take, from a whole number of units on
+    inner : range of rows of X and B, from a whole number of units on
     """
     per = per_unit(b.array)
     product = Columns(b, ZERO, ZERO, ZERO)
@@ -80,7 +84,7 @@ def begin_columns(
 
 @part
 def end_columns(product: Columns, rows: int, width: int, work: Work) -> None:
-    """Finish the product: C (rows, width padded to nr) gets its last part, if there is one."""
+    """Finish a product in c (rows, width padded to nr)."""
     b, first, depth, add = product
     if depth > 0:
         multiply_packed_columns(work.a, b, first, work.c, (rows, width, depth), add)
@@ -88,7 +92,7 @@ def end_columns(product: Columns, rows: int, width: int, work: Work) -> None:
 
 @part
 def _corrected(value: float, less: Maybe, factor: Maybe, j: int) -> Any:
-    """Return an element of a gradient: of raw images less their centers' share, of bytes times their step."""
+    """Return an element of a gradient: (value - less[j]) * factor[j], without what is None."""
     g = np.float32(value)
     if less is not None:
         g -= less[j]
@@ -99,9 +103,10 @@ def _corrected(value: float, less: Maybe, factor: Maybe, j: int) -> Any:
 
 @part
 def update_weights(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Maybe, update: Update) -> None:
-    """In place: `rows` of the weights (D, H) take a step with (C - less) * factor as gradient.
+    """In place: `rows` of the weights (D, H) take a step with the gradient (c - less) * factor.
 
-    less, factor : (H,) or longer, or None
+    c : flat block (rows, H padded to nr)
+    less, factor : (H,) or longer, or None: the correction for raw images' centers, and the steps of bytes
     """
     count, columns = rows[1] - rows[0], update.columns
     width = (columns + NR - 1) // NR * NR
@@ -114,7 +119,7 @@ def update_weights(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Ma
 
 @part
 def keep_gradient(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Maybe, gradient: np.ndarray) -> None:
-    """`rows` of the gradient (D, H) <- (C - less) * factor, as in `update_weights`."""
+    """`rows` of the gradient (D, H) <- (c - less) * factor, as in `update_weights`."""
     count, columns = rows[1] - rows[0], gradient.shape[1]
     width = (columns + NR - 1) // NR * NR
     for r in range(count):
@@ -155,7 +160,7 @@ def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update
 
 
 def update_columns(product: Columns, rows: Any, update: Update, work: Work) -> None:
-    """Finish the product and take it, corrected for raw images, as the gradient of a step of the weights (D, H).
+    """Finish a product, corrected for raw images, and take a step of the weights (D, H) with it as gradient.
 
     rows : of the weights
     """
@@ -171,6 +176,6 @@ def _overload_update_columns(product, rows, update, work):
 
 @part
 def end_gradient(product: Columns, rows: tuple[int, int], gradient: np.ndarray, work: Work) -> None:
-    """Finish the product and keep it, corrected for raw images, in `rows` of the gradient (D, H)."""
+    """Finish a product, corrected for raw images, and write it to `rows` of the gradient (D, H)."""
     end_columns(product, rows[1] - rows[0], gradient.shape[1], work)
     keep_gradient(work.c, rows, product.b.sums, product.b.steps, gradient)

@@ -1,4 +1,4 @@
-"""The element types of products: what operands are packed, multiplied and summed in, by the name of the precision.
+"""The table of element types: storage, packing, arithmetic and accumulator of a product's operands, by precision.
 
 Packed arrays consist of units, each of one or more elements that are neighbours along the inner dimension, the first
 one lowest. The dtype of a packed array tells its element: numba compiles each function for the dtypes that it meets,
@@ -20,7 +20,7 @@ LARGEST, BRIGHTEST = 128, 255
 
 
 class Element(NamedTuple):
-    """What a product's operands are stored, packed, multiplied and summed in.
+    """An element type: how a product's operands are stored, packed, multiplied and summed.
 
     storage : dtype of what is packed and of what results, but for images, which are uint8
     unit : dtype of packed arrays; per_unit : elements of the inner dimension in one of theirs
@@ -104,5 +104,5 @@ BY_UNIT = {element.unit.name: element for element in ELEMENTS.values()}
 
 
 def element_of(packed: Any) -> Element:
-    """Return the element that a packed array is of, by its dtype: an array's, or that of numba's type of it."""
+    """Return the element type of a packed array, or of numba's type of one, by its dtype."""
     return BY_UNIT[packed.dtype.name]

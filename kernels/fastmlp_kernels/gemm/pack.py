@@ -39,13 +39,13 @@ def _overload_per_unit(packed):
 
 @part
 def per_unit(packed: np.ndarray) -> int:
-    """Return how many elements of the inner dimension one unit of the packed array holds."""
+    """Return how many elements of the inner dimension a unit holds; packed : flat, any packed array, for its dtype."""
     return _per_unit(packed)
 
 
 @part
 def units_of(count: int, packed: np.ndarray) -> int:
-    """Return how many units of the packed array hold `count` elements of the inner dimension."""
+    """Return how many units hold `count` elements of the inner dimension; packed : as in `per_unit`."""
     per = per_unit(packed)
     return (count + per - 1) // per
 
@@ -70,19 +70,19 @@ def item(array: Maybe, i: int) -> Maybe:
 
 @part
 def row_of(index: np.ndarray, i: int) -> int:
-    """Return the row that is meant by i."""
+    """Return the row of x that row i of a batch is: index[i], or i where index (N,) int64 is empty."""
     return index[i] if index.size > 0 else i
 
 
 @part
 def count_of(rows: Rows) -> int:
-    """Return how many rows are meant."""
+    """Return N, the number of rows of a batch."""
     return rows.index.size if rows.index.size > 0 else rows.x.shape[0]
 
 
 @part
 def channels_of(center: Maybe) -> int:
-    """Return how many channels are normalised by themselves; 1 where nothing is."""
+    """Return C, the number of channels with moments of their own; 1 without moments."""
     return 1 if center is None else center.shape[1]
 
 
@@ -93,7 +93,7 @@ def _channel_of(rows: Rows, column: int) -> int:
 
 @part
 def moment(moments: Maybe, row: int, channel: int, otherwise: Any) -> Any:
-    """Return center or scale of a row of x, or what it is where there is none."""
+    """Return center or scale of a row of x in a channel; `otherwise` where moments is None."""
     if moments is None:
         return otherwise
     return moments[row, channel]
@@ -113,7 +113,7 @@ def _overload_keep(unit, filled):
 
 @part
 def _clear_rest(packed: np.ndarray, at: int, count: int, filled: int) -> None:
-    """Clear what is behind the first `filled` elements of so many units."""
+    """Clear all but the first `filled` elements of each of `count` units."""
     for i in range(at, at + count):
         packed[i] = _keep(packed[i], filled)
 
@@ -122,7 +122,7 @@ def _clear_rest(packed: np.ndarray, at: int, count: int, filled: int) -> None:
 def pack_rows(rows: Rows, block: tuple[int, int], inner: tuple[int, int], out: np.ndarray, stride: int) -> None:
     """Pack the rows `block`, the inner dimension along each row: out[r * stride + unit].
 
-    inner : which columns, all of one channel
+    inner : range of columns, all of one channel; out : flat, of an element's unit dtype
     """
     x, index = rows.x, rows.index
     per, width = per_unit(out), x.shape[1]
@@ -195,7 +195,7 @@ _COLUMNS = {1: _columns_one_by_one, 2: _columns_in_pairs, 4: _columns_in_quads}
 def pack_columns(rows: Rows, columns: Any, inner: Any, out: np.ndarray, to: int, stride: int) -> None:
     """Pack columns, all of one channel, the inner dimension from row to row: out[to + unit * stride + c].
 
-    columns, inner : from and to which columns, and which rows
+    columns, inner : ranges of columns and of rows; out : flat, of an element's unit dtype
     """
     raise TypeError("columns can only be packed in compiled code")
 
@@ -208,7 +208,7 @@ def _overload_pack_columns(rows, columns, inner, out, to, stride):
 
 @part
 def as_rows(x: np.ndarray, scale: Maybe) -> Rows:
-    """Return all rows of a matrix (N, D), each times its scale (N, 1), or as they are."""
+    """Return all rows of a matrix x (N, D) float32, each times its scale (N, 1), or as they are where it is None."""
     return Rows(read_only(x), no_index(), None, scale)
 
 
@@ -226,7 +226,7 @@ def pack_panels(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], b:
 
 @part
 def pack_panels_transposed(x: np.ndarray, columns: tuple[int, int], strip: np.ndarray, b: Panels) -> None:
-    """Pack rows `columns` of x (N, K), from a multiple of nr on, as columns of the right operand x^T (K, N).
+    """Pack rows `columns` of x (N, K) float32, from a multiple of nr on, as columns of the right operand x^T (K, N).
 
     strip : work array of the dtype of the panels, at least nr elements
     """

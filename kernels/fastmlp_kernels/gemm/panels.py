@@ -1,4 +1,4 @@
-"""The record of an operand that lies packed, and that of the arrays in which a product is under way."""
+"""The record of a packed right operand, and that of a product's work arrays."""
 
 from typing import Any, NamedTuple, cast
 
@@ -16,9 +16,9 @@ SIDE = 16  # rows of a tile register, its units or columns
 
 
 class Panels(NamedTuple):
-    """A right operand B (K, N) as it lies packed: panels of nr columns, in which a row of units follows the other.
+    """A packed right operand B (K, N): panels of nr columns, in each of which one row of units follows the other.
 
-    array : flat, of an element's units (see `elements`); B begins at array[at]
+    array : flat, of an element's unit dtype (see `elements`); B begins at array[at]. All other arrays are float32
     panel, stride : units from one panel to the next, and from row to row: nr, but N, a multiple of nr, for a matrix
         that is read as it lies
     steps : (N,) for bytes that stand for multiples of a step, column by column; else None
@@ -39,9 +39,9 @@ class Panels(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Work arrays: a packed block of the left operand, in units, and a block of the result, in accumulators.
+    """The work arrays of a product, for each member of a team, (members, n), or for one, flat.
 
-    Either those of all members of a team, (members, ...), or one's own.
+    a : a packed block of the left operand, of the element's unit dtype; c : a block of the result, of its accumulator's
     """
 
     a: np.ndarray
@@ -49,17 +49,17 @@ class Work(NamedTuple):
 
 
 def padded(n: int, multiple: int) -> int:
-    """Return n rounded up."""
+    """Return n rounded up to a multiple."""
     return -(-n // multiple) * multiple
 
 
 def column_stride(units: int) -> int:
-    """Return units from one column to the next of `Panels.by_column`: an odd number of cache lines, see `blocks`."""
+    """Return the stride in units from column to column of `Panels.by_column`: an odd number of cache lines."""
     return (units + SIDE - 1) // SIDE // 2 * 2 * SIDE + SIDE
 
 
 def panels(element: Element, depth: int, columns: int, *, transposed_left: bool = False) -> Panels:
-    """Return room for a right operand of this size; transposed_left : whether the left one of its products is so."""
+    """Allocate a right operand (depth, columns); transposed_left : whether the left operand of its products is."""
     units, width = -(-depth // element.per_unit), padded(columns, int(NR))
     tiles = transposed_left and element.in_tiles()
     return Panels(
@@ -74,5 +74,5 @@ def panels(element: Element, depth: int, columns: int, *, transposed_left: bool 
 
 
 def field_type(record: Any, name: str) -> Any:
-    """Return numba's type of a field, of its type of a named tuple."""
+    """Return numba's type of a field of a named tuple, from numba's type of that."""
     return record[record.fields.index(name)]

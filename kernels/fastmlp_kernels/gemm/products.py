@@ -1,7 +1,8 @@
 """The compiled bodies of `gemm`: whole matrix products, which a team of threads shares.
 
-Each has two phases: the right operand is packed, a task a panel; then, behind a barrier, the left operand is packed and
-multiplied, a task a block of rows of the result, at most mc. A task's arithmetic does not depend on who does it.
+Matrices are float32, save those of int8 products and images, which are uint8. Each product has two phases: the right
+operand is packed, a task a panel; then, behind a barrier, the left operand is packed and multiplied, a task a block of
+rows of the result, at most mc. A task's arithmetic does not depend on who does it.
 """
 
 from typing import NamedTuple
@@ -34,11 +35,11 @@ PACK = 0
 
 
 class Plan(NamedTuple):
-    """How a product is shared, and where it is formed.
+    """The tasks and the work arrays of a product.
 
     step : rows of the result in a task, at most mc
-    right : room for the right operand; its sums are (C, columns padded to nr) zeros for raw images, else None
-    work : each member's work arrays; c zeros, as an inner dimension of 0 leaves it
+    right : allocated for the right operand; its sums are (C, columns padded to nr) zeros for raw images, else None
+    work : each member's work arrays; c is zeros, the result for an inner dimension of 0
     """
 
     step: int
@@ -80,7 +81,7 @@ def _pack_weights(weight: np.ndarray, channels: int, j: int, b: Panels, sums: Ma
 
 @part
 def _of_channel(b: Panels, channel: int, columns: int, sums: Maybe) -> Panels:
-    """Return the packed delta of a channel: raw images have one each, others share one."""
+    """Return the packed delta for a channel: one for each channel of raw images, otherwise one for all."""
     at = ZERO if sums is None else channel * _panels(columns) * b.panel
     return Panels(b.array, at, b.panel, NR, None, item(sums, channel), None)
 
@@ -105,7 +106,7 @@ def _pack_delta(delta: np.ndarray, rows: Rows, j: int, b: Panels, sums: Maybe) -
 def matmul(
     member: Member, a: np.ndarray, b: np.ndarray, transposed: tuple[bool, bool], out: np.ndarray, plan: Plan
 ) -> None:
-    """Out <- A B, with A, B or both as the transposes of a and b."""
+    """out (M, N) <- A B, where A (M, K) and B (K, N) are a and b, or their transposes where `transposed` says so."""
     rows, columns = out.shape
     step, right, work = plan.step, plan.right, _own(plan.work, member)
     left, depth = as_rows(a, None), a.shape[0] if transposed[0] else a.shape[1]
@@ -133,7 +134,7 @@ def matmul(
 def dense_forward(
     member: Member, rows: Rows, weight: np.ndarray, bias: np.ndarray, activation: int, out: np.ndarray, plan: Plan
 ) -> None:
-    """Out <- act(X W + bias), for the activation of this code."""
+    """out (N, H) <- act(X W + bias) for rows X (N, D), weight (D, H), bias (H,); activation : its code."""
     step, right, work = plan.step, plan.right, _own(plan.work, member)
     for task in tasks(member, _panels(out.shape[1])):
         _pack_weights(weight, channels_of(rows.center), task, right, right.sums)
@@ -147,7 +148,7 @@ def dense_forward(
 
 @kernel
 def dense_update(member: Member, rows: Rows, delta: np.ndarray, update: Update, plan: Plan) -> None:
-    """In place: the weights take a step with the gradient X^T delta."""
+    """In place: the weights (D, H) of `update` take a step with the gradient X^T delta, for delta (N, H)."""
     (n, h), channels = delta.shape, channels_of(rows.center)
     step, right, work = plan.step, plan.right, _own(plan.work, member)
     for task in tasks(member, _panels(h)):

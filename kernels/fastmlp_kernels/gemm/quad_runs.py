@@ -38,7 +38,7 @@ def _interleave(builder: Builder, a: Value, b: Value) -> Value:
 
 @intrinsic
 def weave_run(typingctx: Any, x: Any, at: Any, at2: Any, at3: Any, at4: Any, out: Any, to: Any, count: Any) -> Any:
-    """Out[to + i] <- the bytes x.flat[at + i], x.flat[at2 + i], x.flat[at3 + i], x.flat[at4 + i]."""
+    """out[to + i] <- the bytes x.flat[at + i], x.flat[at2 + i], x.flat[at3 + i], x.flat[at4 + i]."""
     i = types.intp
     signature = types.void(x, i, i, i, i, out, i, i)
 

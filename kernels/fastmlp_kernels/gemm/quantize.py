@@ -50,7 +50,7 @@ LEAST_PEAK = 1e-30
 
 @part
 def _scale_of(scale: Maybe, k: int, last: int) -> np.float32:
-    """Return what row k is multiplied by, 0 behind the last one."""
+    """Return the factor of row k: scale[k], 1 without a scale, and 0 behind the last row."""
     return np.float32(0) if k > last else moment(scale, k, 0, np.float32(1))
 
 
@@ -90,7 +90,7 @@ def quantize_panels(rows: Rows, inverse: np.ndarray, inner: tuple[int, int], b: 
 
 @part
 def quantize_rows(x: np.ndarray, out: np.ndarray, steps: np.ndarray) -> None:
-    """Out (N, D) uint8 <- rows of x (N, D), none of it negative, in steps (N,) of a 255th of each one's largest."""
+    """out (N, D) uint8 <- the rows of x (N, D) float32, >= 0, each in steps (N,) float32 of a 255th of its largest."""
     for r in range(x.shape[0]):
         row, target = row_at(x, r), row_at(out, r)
         top = np.int32(0)

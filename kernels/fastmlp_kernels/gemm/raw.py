@@ -1,4 +1,7 @@
-"""Right operands of raw images, which are multiplied as they are (see `gemm`): scaled rows, and column sums."""
+"""Right operands of products with raw images: their rows are scaled, and column sums correct the product (see `gemm`).
+
+Sums, moments and gradients are float32.
+"""
 
 import numpy as np
 from numba import types
@@ -81,9 +84,9 @@ def _overload_add_panel(packed, at, units, weight, sums):
 def add_column_sums(
     b: Panels, columns: tuple[int, int], first: int, units: int, weight: Maybe, sums: np.ndarray
 ) -> None:
-    """Add to sums (N padded to nr) these columns of b, from a multiple of nr on, so many units from `first` on.
+    """Add to sums (N padded to nr,) those of these columns of b, from a multiple of nr on, over units from `first` on.
 
-    weight : how often each row counts, the first one being that of unit `first`; None: once
+    weight : (n,) factors of the rows, from that of unit `first` on; None for ones
     """
     for j in range(columns[0], columns[1], NR):
         at = b.at + j // NR * b.panel + first * NR
@@ -92,7 +95,7 @@ def add_column_sums(
 
 @part
 def moments_of(moments: np.ndarray, index: np.ndarray, block: tuple[int, int], channel: int, out: np.ndarray) -> None:
-    """Out (count,) <- the center or scale of the rows `block` in one channel."""
+    """out (n,) <- moments (M, C), center or scale, of the n rows `block` in one channel; index (N,) int64."""
     for r in range(block[0], block[1]):
         out[r - block[0]] = moments[row_of(index, r), channel]
 
@@ -111,8 +114,8 @@ def pack_scaled_panels(
 
         dW = sum_i s_i (x_i - m_i) d_i = sum_i x_i (s_i d_i) - sum_i m_i (s_i d_i)
 
-    delta : (count, H), the gradient by the sums for the rows `block`, at most mc; columns : as in `pack_panels`
-    sums : (H padded to nr), of the values as they are packed
+    delta : (n, H), the gradient by a layer's sums for the n rows `block`, at most mc; columns : as in `pack_panels`
+    sums : (H padded to nr,), of the values as they are packed
     """
     count = block[1] - block[0]
     moments = vector_at(work_array(delta, count), 0, count)

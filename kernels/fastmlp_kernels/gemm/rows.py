@@ -1,4 +1,6 @@
-"""Products X B of rows that are packed block by block: a layer's way forward, and a gradient's way down.
+"""Products X B of rows that are packed block by block: a layer's forward product, and the backward one of a gradient.
+
+Packed arrays are flat, of units (`elements`); blocks c are flat, of accumulators; out is float32, or int32 for bytes.
 
 Raw images, which are multiplied as they are (see `gemm`), have each channel's product corrected by itself; else the
 channels of an image go on from each other like blocks, so that images and their normalised rows give the same bits.
@@ -26,7 +28,7 @@ LONG = 16  # blocks of a row whose sum is taken in one go
 
 @part
 def _few_rows_kernel(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
-    """C (rows, columns) <- A B, or C + A B, for packed rows A and rows of B as they lie, `columns` long."""
+    """c (rows, columns) <- A B, or c + A B, for packed rows A and an unpacked B, `columns` long."""
     rows, columns, depth = size
     for j in range(0, columns, FLAT_NR):
         for i in range(0, rows, FLAT_MR):
@@ -61,7 +63,7 @@ def _as_they_lie(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tupl
 
 @part
 def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
-    """Multiply what makes whole tiles in them, the rest in vectors."""
+    """Multiply whole tiles in tile registers, the rest in vectors."""
     rows, columns, depth = size
     whole = depth // SIDE * SIDE
     if whole > 0:
@@ -72,7 +74,7 @@ def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[i
 
 
 def multiply_packed_rows(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: Any, add: int) -> None:
-    """C <- A B, or C + A B, for packed rows A, in the best instructions there are; arguments as in `macro_kernel`."""
+    """c <- A B, or c + A B, for packed rows A, in the best instructions; arguments as in `macro_kernel`."""
     raise TypeError("packed operands can only be multiplied in compiled code")
 
 
@@ -87,7 +89,7 @@ def _overload_packed_rows(a, b, first, c, size, add):
 
 @part
 def _joins(block: int, more: bool) -> int:
-    """Return what a block of the inner dimension does with C; more : C holds another channel's product."""
+    """Return `add` of `macro_kernel` for a block of the inner dimension; more : c holds another channel's product."""
     if block >= LONG:
         return ADD
     return GO_ON if block > 0 or more else REPLACE
@@ -107,7 +109,7 @@ def _overload_span(packed, out):
 
 @part
 def span_of(packed: np.ndarray, out: np.ndarray) -> int:
-    """Return after how many elements of the inner dimension C moves on to `out`."""
+    """Return after how many elements of the inner dimension c is added to out (N, H); packed : flat, for its dtype."""
     return _span(packed, out)
 
 
@@ -146,7 +148,7 @@ def _store_corrected(
 def _store_product(
     c: np.ndarray, rows: Rows, channel: int, block: Any, b: Panels, how: tuple[bool, bool], out: np.ndarray
 ) -> None:
-    """Rows `block` of out <- or += C; of raw images scale_i * steps_j * (c_ij - center_i * sums_j).
+    """Rows `block` of out <- c, or out + c; for raw images of scale_i * steps_j * (c_ij - center_i * sums_j).
 
     how : whether to add to what is there; whether C completes the channel, of which center and sums are
     """
@@ -177,7 +179,7 @@ def _overload_is_raw(b):
 def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out: np.ndarray) -> None:
     """Rows `block` (at most mc) of out (N, H) <- X B, for X of these rows, normalised by channel.
 
-    b : as packed panels, each channel by itself, or as a matrix lies; with the sums of `Panels` where x is raw images:
+    b : packed panels, each channel by itself, or an unpacked matrix; for raw images with the sums of `Panels`:
         sum_k s (x_k - m) B_kj = s (sum_k x_k B_kj - m sum_k B_kj)
     """
     (a, c), per, channels, raw = work, per_unit(b.array), channels_of(rows.center), _is_raw(b)

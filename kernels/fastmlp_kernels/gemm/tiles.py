@@ -56,7 +56,7 @@ def _bytes_at(builder: Builder, first: Value, offset: Value) -> Value:
 
 @intrinsic
 def begin_tiles(typingctx: Any) -> Any:
-    """Set up the tiles of this thread."""
+    """Configure the tile registers of this thread."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         shapes = cgutils.global_constant(builder, "amx_shapes", ir.Constant(ir.ArrayType(I8, 64), bytearray(_SHAPES)))
@@ -68,7 +68,7 @@ def begin_tiles(typingctx: Any) -> Any:
 
 @intrinsic
 def end_tiles(typingctx: Any) -> Any:
-    """Clear the tiles of this thread."""
+    """Release the tile registers of this thread."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         tiles(builder, "tilerelease")
@@ -93,7 +93,7 @@ def _multiply(builder: Builder, product: str, a: Value, ars: Value, b: Value, bk
 
 
 def _turn(builder: Builder, rows: list[Value]) -> list[Value]:
-    """Return the columns of a square of vectors: halves of pairs change places, then quarters, and so on."""
+    """Return the transpose of a square of vectors: halves of pairs change places, then quarters, and so on."""
     lanes = len(rows)
     for half in (1 << bit for bit in range(lanes.bit_length() - 1)):
         for i in range(lanes):
@@ -108,7 +108,7 @@ def _turn(builder: Builder, rows: list[Value]) -> list[Value]:
 
 @intrinsic
 def turn_square(typingctx: Any, x: Any, xo: Any, xs: Any, out: Any, to: Any, stride: Any) -> Any:
-    """Out[to + i * stride + j] <- x[xo + j * xs + i] for i and j up to 16; elements of 4 bytes."""
+    """out[to + i * stride + j] <- x[xo + j * xs + i] for i and j up to 16; elements of 4 bytes."""
     i = types.intp
     signature = types.void(x, i, i, out, i, i)
 
@@ -138,7 +138,7 @@ def _move_sums(builder: Builder, move: str, c: Value, cs: Value) -> None:
 
 
 def _store_turned(builder: Builder, c: Value, cs: Value, add: Value) -> None:
-    """Store the tiles of C turned, or add them to what is there."""
+    """Store the transposes of the tiles of C, or add them to C."""
     kind = vector(I32, SIDE)
     square = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(I32, SIDE * SIDE)), I32.as_pointer())
     for tile in SUMS:
@@ -205,7 +205,10 @@ _turned_kernel = _block_kernel("tdpbsud", turned=True)
 
 @part
 def multiply_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: bool) -> None:
-    """`macro_kernel` for packed rows and panels of bytes; size[2] : a multiple of 16 quads. C gets whole blocks."""
+    """`macro_kernel` for packed rows a and panels of bytes, c of int32; size[2] : a multiple of 16 quads.
+
+    c is written in whole blocks.
+    """
     rows, columns, depth = size
     width = (columns + NR - 1) // NR * NR
     begin_tiles()
@@ -224,9 +227,9 @@ def multiply_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tu
 def multiply_turned_tiles(
     x: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: bool
 ) -> None:
-    """C (rows, columns padded to nr) <- X^T E, or C + X^T E, whole blocks of it; size[2] : a multiple of 16 quads.
+    """c (rows, columns padded to nr) <- X^T E, or c + X^T E, in whole blocks; size[2] : a multiple of 16 quads.
 
-    x : packed columns of X, a quad each COLUMN_STRIDE; b : E, of which `by_column` is read
+    x : flat uint32, packed columns of X, a quad each COLUMN_STRIDE; b : E, of which `by_column` is read; c : flat int32
     """
     rows, columns, depth = size
     width = (columns + NR - 1) // NR * NR
@@ -243,7 +246,10 @@ def multiply_turned_tiles(
 
 @part
 def turn_panel(packed: np.ndarray, at: int, units: int, out: np.ndarray, to: int, stride: int) -> None:
-    """Turn a panel from packed[at] on: each of its columns becomes a row, from out[to] on; whole 16 quads only."""
+    """Transpose a panel: each of its columns, from packed[at] on, becomes a row, from out[to] on; 16 quads at a time.
+
+    packed, out : flat uint32; units : of the panel; stride : from row to row of out
+    """
     for k in range(0, units // SIDE * SIDE, SIDE):
         for j in range(0, NR, SIDE):
             turn_square(packed, at + k * NR + j, NR, out, to + j * stride + k, stride)
@@ -260,5 +266,5 @@ def _turn_panels(b: Panels, by_column: Maybe, columns: tuple[int, int], first: i
 
 @part
 def keep_by_column(b: Panels, columns: tuple[int, int], first: int, units: int) -> None:
-    """Keep `b.by_column`, if there is one, in step with these columns, so many units from unit `first` on."""
+    """Update `b.by_column`, if it is not None, from these columns of b, `units` of them from unit `first` on."""
     _turn_panels(b, b.by_column, columns, first, units)
