@@ -140,73 +140,70 @@ def pack_rows(rows: Rows, block: tuple[int, int], inner: tuple[int, int], out: n
 
 
 @part
-def _pack_one(
-    rows: Rows, channel: int, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int
+def _columns_one_by_one(
+    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int
 ) -> None:
-    x, row = rows.x, row_of(rows.index, inner[0])
-    center = moment(rows.center, row, channel, np.float32(0))
-    scale = moment(rows.scale, row, channel, np.float32(1))
-    pack_run(x, row * x.shape[1] + columns[0], center, scale, out, to, columns[1] - columns[0])
-
-
-@part
-def _pack_pair(
-    rows: Rows, channel: int, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int
-) -> None:
-    x, row, row2 = rows.x, row_of(rows.index, inner[0]), row_of(rows.index, min(inner[0] + 1, inner[1] - 1))
+    x, index, channel = rows.x, rows.index, _channel_of(rows, columns[0])
     first, count = columns[0], columns[1] - columns[0]
-    scale = moment(rows.scale, row, channel, np.float32(1))
-    scale2 = moment(rows.scale, row2, channel, np.float32(1))
-    pack_two_runs(x, row * x.shape[1] + first, scale, row2 * x.shape[1] + first, scale2, out, to, count)
+    for k in range(inner[0], inner[1]):
+        row = row_of(index, k)
+        center = moment(rows.center, row, channel, np.float32(0))
+        scale = moment(rows.scale, row, channel, np.float32(1))
+        pack_run(x, row * x.shape[1] + first, center, scale, out, to, count)
+        to += stride
 
 
 @part
-def _pack_quad(
-    rows: Rows,
-    channel: int,
-    columns: tuple[int, int],
-    inner: tuple[int, int],
-    out: np.ndarray,
-    to: int,
+def _columns_in_pairs(
+    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int
 ) -> None:
-    (x, index), k, last = (rows.x, rows.index), inner[0], inner[1] - 1
+    x, index, channel = rows.x, rows.index, _channel_of(rows, columns[0])
+    first, count = columns[0], columns[1] - columns[0]
+    for k in range(inner[0], inner[1], 2):
+        row, row2 = row_of(index, k), row_of(index, min(k + 1, inner[1] - 1))
+        scale = moment(rows.scale, row, channel, np.float32(1))
+        scale2 = moment(rows.scale, row2, channel, np.float32(1))
+        pack_two_runs(x, row * x.shape[1] + first, scale, row2 * x.shape[1] + first, scale2, out, to, count)
+        if k + 1 == inner[1]:
+            _clear_rest(out, to, count, ONE)
+        to += stride
+
+
+@part
+def _columns_in_quads(
+    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int
+) -> None:
+    x, index, last = rows.x, rows.index, inner[1] - 1
     width, first, count = x.shape[1], columns[0], columns[1] - columns[0]
-    at = row_of(index, k) * width + first
-    at2 = row_of(index, min(k + 1, last)) * width + first
-    at3 = row_of(index, min(k + 2, last)) * width + first
-    at4 = row_of(index, min(k + 3, last)) * width + first
-    for ahead in range(k + AHEAD, min(k + AHEAD + 4, inner[1])):
-        prefetch(x, row_of(index, ahead) * width + first, count)
-    weave_run(x, at, at2, at3, at4, out, to, count)
+    for k in range(inner[0], inner[1], 4):
+        at = row_of(index, k) * width + first
+        at2 = row_of(index, min(k + 1, last)) * width + first
+        at3 = row_of(index, min(k + 2, last)) * width + first
+        at4 = row_of(index, min(k + 3, last)) * width + first
+        for ahead in range(AHEAD, AHEAD + 4):
+            if k + ahead <= last:
+                prefetch(x, row_of(index, k + ahead) * width + first, count)
+        weave_run(x, at, at2, at3, at4, out, to, count)
+        if k + 4 > inner[1]:
+            _clear_rest(out, to, count, inner[1] - k)
+        to += stride
 
 
-_PACK_UNITS = {1: _pack_one, 2: _pack_pair, 4: _pack_quad}
+_COLUMNS = {1: _columns_one_by_one, 2: _columns_in_pairs, 4: _columns_in_quads}
 
 
-def _pack_units(rows: Rows, channel: int, columns: Any, inner: Any, out: np.ndarray, to: int) -> None:
+def pack_columns(rows: Rows, columns: Any, inner: Any, out: np.ndarray, to: int, stride: int) -> None:
+    """Pack columns, all of one channel, the inner dimension from row to row: out[to + unit * stride + c].
+
+    columns, inner : ranges of columns and of rows; out : flat, of an element's unit dtype
+    """
     raise TypeError("columns can only be packed in compiled code")
 
 
-@overload(_pack_units, jit_options=PART)
-def _overload_pack_units(rows, channel, columns, inner, out, to):
-    pack = _PACK_UNITS[element_of(out).per_unit]
-    return lambda rows, channel, columns, inner, out, to: pack(rows, channel, columns, inner, out, to)
-
-
-@part
-def pack_columns(
-    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int
-) -> None:
-    """Pack columns, all of one channel, the inner dimension from row to row: out[to + unit * stride + c].
-
-    inner : range of rows; out : flat, of an element's unit dtype
-    """
-    per, channel = per_unit(out), _channel_of(rows, columns[0])
-    for k in range(inner[0], inner[1], per):
-        _pack_units(rows, channel, columns, (k, inner[1]), out, to)
-        if k + per > inner[1]:
-            _clear_rest(out, to, columns[1] - columns[0], inner[1] - k)
-        to += stride
+@overload(pack_columns, jit_options=PART)
+def _overload_pack_columns(rows, columns, inner, out, to, stride):
+    pack = _COLUMNS[element_of(out).per_unit]
+    return lambda rows, columns, inner, out, to, stride: pack(rows, columns, inner, out, to, stride)
 
 
 @part
