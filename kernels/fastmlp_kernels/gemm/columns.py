@@ -87,7 +87,8 @@ def end_columns(product: Columns, rows: int, width: int, work: Work) -> None:
     """Finish a product in c (rows, width padded to nr)."""
     b, first, depth, add = product
     if depth > 0:
-        multiply_packed_columns(work.a, b, first, work.c, (rows, width, depth), add)
+        alone = Panels(b.array, b.at, b.panel, b.stride, None, None, b.by_column)  # whatever corrects the product
+        multiply_packed_columns(work.a, alone, first, work.c, (rows, width, depth), add)
 
 
 @part

@@ -185,6 +185,7 @@ def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out
     (a, c), per, channels, raw = work, per_unit(b.array), channels_of(rows.center), _is_raw(b)
     depth, span = rows.x.shape[1] // channels, span_of(b.array, out)
     units, count, columns = units_of(depth, b.array), block[1] - block[0], out.shape[1]
+    alone = Panels(b.array, b.at, b.panel, b.stride, None, None, None)  # of one type, whatever corrects the product
     for channel in range(channels):
         begin = channel * depth
         for k in range(0, depth, KC * per):
@@ -192,7 +193,7 @@ def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out
             pack_rows(rows, block, (begin + k, begin + end), a, ROW_STRIDE)
             add = _joins(k % span // (KC * per), channel > 0 and not raw)
             size = (count, columns, units_of(end - k, b.array))
-            multiply_packed_rows(a, b, channel * units + k // per, c, size, add)
+            multiply_packed_rows(a, alone, channel * units + k // per, c, size, add)
             if end % span == 0 or (end == depth and (raw or channel == channels - 1)):
                 how = (k >= span or (raw and channel > 0), end == depth)
                 _store_product(c, rows, channel, block, b, how, out)
