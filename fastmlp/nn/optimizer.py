@@ -7,6 +7,7 @@ a step is in the kernels' table, `fastmlp_kernels._optimizers`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from fastmlp.errors import ConfigError
@@ -26,6 +27,10 @@ class Setting(NamedTuple):
 
     default: float
     range: Range
+
+
+# Where some of the parameters lie, and their weight_decay.
+Part = tuple[slice, float]
 
 
 class Optimizer(ABC):
@@ -77,8 +82,8 @@ class Optimizer(ABC):
         """Return the settings as compiled code takes them, of `fastmlp_kernels._optimizers`."""
 
     @abstractmethod
-    def _take(self, parameters: np.ndarray, state: list[np.ndarray], gradient: np.ndarray, weight_decay: float) -> None:
-        """In place: flat parameters, and each slot of their state, take a step by the kernel of this optimiser."""
+    def _take(self, parameters: np.ndarray, state: np.ndarray, gradient: np.ndarray, parts: Iterable[Part]) -> None:
+        """In place: parameters (P,) and their state (slots, P) take a step by the kernel of this optimiser."""
 
     def state_of(self, parameters: np.ndarray) -> np.ndarray:
         """Return the state of an array of parameters, (slots, *its shape): zeros at first."""
@@ -91,10 +96,10 @@ class Optimizer(ABC):
 
     def check_for(self, dtype: np.dtype) -> None:
         """Raise ConfigError where a setting, as it is now, is out of its range or out of this dtype's."""
-        settings = {name: getattr(self, name) for name in self.SETTINGS}
-        now = *settings.values(), dtype, self.decay_per
+        settings = [getattr(self, name) for name in self.SETTINGS]
+        now = *settings, dtype, self.decay_per
         if now != self._checked:  # asked in each step
-            self.check(settings, float32=dtype.itemsize < 8)
+            self.check(dict(zip(self.SETTINGS, settings, strict=True)), float32=dtype.itemsize < 8)
             check_name("decay_per", self.decay_per, DECAY_PER)
             self._checked = now
 
@@ -114,10 +119,24 @@ class Optimizer(ABC):
         parts : (where, whether it decays)
         """
         self.check_for(parameters.dtype)
-        state = self.state_of(parameters)
         weight_decay = self.weight_decay / rows if self.decay_per == "batch" else self.weight_decay
-        for at, decays in parts:
-            self._take(parameters[at], [slot[at] for slot in state], gradient[at], weight_decay if decays else 0.0)
+        own = [(at, weight_decay if decays else 0.0) for at, decays in parts]
+        self._take(parameters, self.state_of(parameters), gradient, own)
+
+
+# Looked up once: an import within a function takes a microsecond, which a step on a small network feels.
+@cache
+def _momentum_step() -> Any:
+    from fastmlp_kernels import jit
+
+    return jit.momentum_step
+
+
+@cache
+def _momentum() -> Any:
+    from fastmlp_kernels._optimizers import Momentum
+
+    return Momentum
 
 
 class SGD(Optimizer):
@@ -168,14 +187,12 @@ class SGD(Optimizer):
 
     def compiled(self) -> Any:
         """Return the settings as a `Momentum`."""
-        from fastmlp_kernels._optimizers import Momentum
+        return _momentum()(self.lr, self.momentum, self.weight_decay)
 
-        return Momentum(self.lr, self.momentum, self.weight_decay)
-
-    def _take(self, parameters: np.ndarray, state: list[np.ndarray], gradient: np.ndarray, weight_decay: float) -> None:
-        from fastmlp_kernels import jit
-
-        jit.momentum_step(parameters, state[0], gradient, self.lr, self.momentum, weight_decay)
+    def _take(self, parameters: np.ndarray, state: np.ndarray, gradient: np.ndarray, parts: Iterable[Part]) -> None:
+        step, (velocity,) = _momentum_step(), state
+        for at, weight_decay in parts:
+            step(parameters[at], velocity[at], gradient[at], self.lr, self.momentum, weight_decay)
 
 
 OPTIMIZERS = {"sgd": SGD}
