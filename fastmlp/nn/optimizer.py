@@ -7,6 +7,7 @@ a step is in the kernels' table, `fastmlp_kernels._optimizers`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from fastmlp.errors import ConfigError
@@ -24,6 +25,10 @@ class Setting(NamedTuple):
 
     default: float
     range: Range
+
+
+# Where some of the parameters lie, and their weight_decay.
+Part = tuple[slice, float]
 
 
 class Optimizer(ABC):
@@ -75,8 +80,8 @@ class Optimizer(ABC):
         """Return the settings for compiled code, as a record of `fastmlp_kernels._optimizers`."""
 
     @abstractmethod
-    def _take(self, parameters: np.ndarray, state: list[np.ndarray], gradient: np.ndarray, weight_decay: float) -> None:
-        """In place: parameters (P,), and each slot (P,) of their state, take a step with gradient (P,), by a kernel."""
+    def _take(self, parameters: np.ndarray, state: np.ndarray, gradient: np.ndarray, parts: Iterable[Part]) -> None:
+        """In place: parameters (P,) and their state (slots, P) take a step by the kernel of this optimiser."""
 
     def state_of(self, parameters: np.ndarray) -> np.ndarray:
         """Return the state of an array of parameters of any shape, (slots, *shape) of its dtype: zeros at first."""
@@ -88,11 +93,11 @@ class Optimizer(ABC):
         return self._state[key][1]
 
     def check_for(self, dtype: np.dtype) -> None:
-        """Raise ConfigError where a setting's present value is out of its range or out of this dtype's."""
-        settings = {name: getattr(self, name) for name in self.SETTINGS}
-        now = *settings.values(), dtype, self.decay_per
+        """Raise ConfigError where a setting, as it is now, is out of its range or out of this dtype's."""
+        settings = [getattr(self, name) for name in self.SETTINGS]
+        now = *settings, dtype, self.decay_per
         if now != self._checked:  # asked in each step
-            self.check(settings, float32=dtype.itemsize < 8)
+            self.check(dict(zip(self.SETTINGS, settings, strict=True)), float32=dtype.itemsize < 8)
             check_name("decay_per", self.decay_per, DECAY_PER)
             self._checked = now
 
@@ -112,10 +117,24 @@ class Optimizer(ABC):
         parts : (slice of the parameters, whether they decay); rows : of the batch
         """
         self.check_for(parameters.dtype)
-        state = self.state_of(parameters)
         weight_decay = self.weight_decay / rows if self.decay_per == "batch" else self.weight_decay
-        for at, decays in parts:
-            self._take(parameters[at], [slot[at] for slot in state], gradient[at], weight_decay if decays else 0.0)
+        own = [(at, weight_decay if decays else 0.0) for at, decays in parts]
+        self._take(parameters, self.state_of(parameters), gradient, own)
+
+
+# Looked up once: an import within a function takes a microsecond, which a step on a small network feels.
+@cache
+def _momentum_step() -> Any:
+    from fastmlp_kernels import jit
+
+    return jit.momentum_step
+
+
+@cache
+def _momentum() -> Any:
+    from fastmlp_kernels._optimizers import Momentum
+
+    return Momentum
 
 
 class SGD(Optimizer):
@@ -166,14 +185,12 @@ class SGD(Optimizer):
 
     def compiled(self) -> Any:
         """Return the settings as a `Momentum`."""
-        from fastmlp_kernels._optimizers import Momentum
+        return _momentum()(self.lr, self.momentum, self.weight_decay)
 
-        return Momentum(self.lr, self.momentum, self.weight_decay)
-
-    def _take(self, parameters: np.ndarray, state: list[np.ndarray], gradient: np.ndarray, weight_decay: float) -> None:
-        from fastmlp_kernels import jit
-
-        jit.momentum_step(parameters, state[0], gradient, self.lr, self.momentum, weight_decay)
+    def _take(self, parameters: np.ndarray, state: np.ndarray, gradient: np.ndarray, parts: Iterable[Part]) -> None:
+        step, (velocity,) = _momentum_step(), state
+        for at, weight_decay in parts:
+            step(parameters[at], velocity[at], gradient[at], self.lr, self.momentum, weight_decay)
 
 
 OPTIMIZERS = {"sgd": SGD}
