@@ -6,6 +6,7 @@ kept on disk for the next process (`_cache`).
 
 import gc
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 from llvmlite.binding import Linkage
@@ -188,3 +189,13 @@ def part(function: Callable[P, R]) -> Callable[P, R]:
     theirs: a tree of calls five deep costs five times its compile time. Such a function cannot be called from Python.
     """
     return _compile_part(function, FASTMATH)
+
+
+def body_of(function: Any) -> Callable[..., Any]:
+    """Return the Python function of a part, for an `overload` that chooses among parts.
+
+    A lambda that calls the part would be one more function to compile for each choice. Without annotations, as numba
+    compares signatures.
+    """
+    body = function.py_func
+    return FunctionType(body.__code__, body.__globals__, body.__name__, body.__defaults__, body.__closure__)

@@ -22,7 +22,7 @@ from fastmlp_kernels.gemm.panels import NR, Maybe, Panels, Work
 # The phases of a run, for `Team.seconds`: the weights are packed at its beginning; then, in each step, blocks of rows
 # go through the layers and back, and blocks of weights get their gradients and are updated.
 PHASES = ("pack", "quantize weights", "rows", "quantize errors", "weights")
-PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, WEIGHTS = range(len(PHASES))
+PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, WEIGHTS = np.arange(len(PHASES))  # no literals, see `gemm.panels`
 
 # An element of one of the two tables below, of which numba reads the fields as attributes; and an array of them.
 Record = Any

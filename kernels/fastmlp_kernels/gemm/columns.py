@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import overload
 
 from fastmlp_kernels._convert import prefetch
-from fastmlp_kernels._jit import PART, part
+from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._optimizers import Update, step1
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import vector_at
@@ -48,8 +48,7 @@ def multiply_packed_columns(a: np.ndarray, b: Panels, first: int, c: np.ndarray,
 
 @overload(multiply_packed_columns, jit_options=PART)
 def _overload_packed_columns(a, b, first, c, size, add):
-    product = _in_vectors if isinstance(field_type(b, "by_column"), types.NoneType) else _in_tiles
-    return lambda a, b, first, c, size, add: product(a, b, first, c, size, add)
+    return body_of(_in_vectors if isinstance(field_type(b, "by_column"), types.NoneType) else _in_tiles)
 
 
 class Columns(NamedTuple):
@@ -171,8 +170,7 @@ def update_columns(product: Columns, rows: Any, update: Update, work: Work) -> N
 @overload(update_columns, jit_options=PART)
 def _overload_update_columns(product, rows, update, work):
     element = element_of(field_type(field_type(product, "b"), "array"))
-    take = _update_in_registers if element.accumulator == element.storage else _update_at_the_end
-    return lambda product, rows, update, work: take(product, rows, update, work)
+    return body_of(_update_in_registers if element.accumulator == element.storage else _update_at_the_end)
 
 
 @part

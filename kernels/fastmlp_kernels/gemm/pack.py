@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import overload
 
 from fastmlp_kernels._convert import pack_run, pack_two_runs, prefetch
-from fastmlp_kernels._jit import PART, part
+from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import matrix_at, no_index, read_only, row_at
 from fastmlp_kernels.gemm.elements import element_of
@@ -27,20 +27,15 @@ from fastmlp_kernels.gemm.quad_runs import weave_run
 AHEAD = 16
 
 
-def _per_unit(packed: np.ndarray) -> int:
+def per_unit(packed: np.ndarray) -> int:
+    """Return how many elements of the inner dimension a unit holds; packed : flat, any packed array, for its dtype."""
     return element_of(packed).per_unit
 
 
-@overload(_per_unit, jit_options=PART)
+@overload(per_unit, jit_options=PART)
 def _overload_per_unit(packed):
     per_unit = element_of(packed).per_unit
     return lambda packed: per_unit  # noqa: ARG005
-
-
-@part
-def per_unit(packed: np.ndarray) -> int:
-    """Return how many elements of the inner dimension a unit holds; packed : flat, any packed array, for its dtype."""
-    return _per_unit(packed)
 
 
 @part
@@ -50,22 +45,17 @@ def units_of(count: int, packed: np.ndarray) -> int:
     return (count + per - 1) // per
 
 
-def _item(array: Maybe, i: int) -> Maybe:
+def item(array: Maybe, i: int) -> Maybe:
+    """Return array[i], or None of None."""
     return None if array is None else array[i]
 
 
-@overload(_item, jit_options=PART)
+@overload(item, jit_options=PART)
 def _overload_item(array, i):
     # by type: from an `if`, numba would make an optional array, and two forms of everything that takes one
     if isinstance(array, types.NoneType):
         return lambda array, i: None  # noqa: ARG005
     return (lambda array, i: array[i]) if array.ndim == 1 else (lambda array, i: row_at(array, i))
-
-
-@part
-def item(array: Maybe, i: int) -> Maybe:
-    """Return array[i], or None of None."""
-    return _item(array, i)
 
 
 @part
@@ -202,8 +192,7 @@ def pack_columns(rows: Rows, columns: Any, inner: Any, out: np.ndarray, to: int,
 
 @overload(pack_columns, jit_options=PART)
 def _overload_pack_columns(rows, columns, inner, out, to, stride):
-    pack = _COLUMNS[element_of(out).per_unit]
-    return lambda rows, columns, inner, out, to, stride: pack(rows, columns, inner, out, to, stride)
+    return body_of(_COLUMNS[element_of(out).per_unit])
 
 
 @part

@@ -31,7 +31,7 @@ from fastmlp_kernels.gemm.rows import multiply_rows, span_of
 from fastmlp_kernels.gemm.tiles import keep_by_column
 
 # The phase that is followed by another one.
-PACK = 0
+PACK = ZERO
 
 
 class Plan(NamedTuple):

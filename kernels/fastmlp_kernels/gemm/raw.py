@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fastmlp_kernels._jit import PART, part
+from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._scratch import work_array
 from fastmlp_kernels._views import matrix_at, vector_at
@@ -77,7 +77,7 @@ def _overload_add_panel(packed, at, units, weight, sums):
     add = _add_halves
     if element_of(packed).per_unit == 4:
         add = _count_bytes if isinstance(weight, types.NoneType) else _add_bytes
-    return lambda packed, at, units, weight, sums: add(packed, at, units, weight, sums)
+    return body_of(add)
 
 
 @part

@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fastmlp_kernels._jit import PART, part
+from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import row_at, vector_at
 from fastmlp_kernels.gemm.blocks import FLAT_MR, FLAT_NR, KC, MR, ROW_STRIDE, macro_kernel, most_at_once, store_rows
@@ -84,7 +84,7 @@ def _overload_packed_rows(a, b, first, c, size, add):
     product = _in_tiles if element.in_tiles() else _in_vectors
     if element.unit == element.storage:
         product = _as_they_lie
-    return lambda a, b, first, c, size, add: product(a, b, first, c, size, add)
+    return body_of(product)
 
 
 @part
@@ -95,22 +95,17 @@ def _joins(block: int, more: bool) -> int:
     return GO_ON if block > 0 or more else REPLACE
 
 
-def _span(packed: np.ndarray, out: np.ndarray) -> int:
+def span_of(packed: np.ndarray, out: np.ndarray) -> int:
+    """Return after how many elements of the inner dimension c is added to out (N, H); packed : flat, for its dtype."""
     raise TypeError("products can only be formed in compiled code")
 
 
-@overload(_span, jit_options=PART)
+@overload(span_of, jit_options=PART)
 def _overload_span(packed, out):
     # a result in the accumulators' own dtype is asked for where they can hold it
     element = element_of(packed)
     span = np.int64(sys.maxsize if element.accumulator.name == out.dtype.name else most_at_once(element))
     return lambda packed, out: span  # noqa: ARG005
-
-
-@part
-def span_of(packed: np.ndarray, out: np.ndarray) -> int:
-    """Return after how many elements of the inner dimension c is added to out (N, H); packed : flat, for its dtype."""
-    return _span(packed, out)
 
 
 @part
@@ -157,8 +152,7 @@ def _store_product(
 
 @overload(_store_product, jit_options=PART)
 def _overload_store_product(c, rows, channel, block, b, how, out):
-    store = _store_corrected if _raw(b) else _store_as_it_is
-    return lambda c, rows, channel, block, b, how, out: store(c, rows, channel, block, b, how, out)
+    return body_of(_store_corrected if _raw(b) else _store_as_it_is)
 
 
 def _raw(b: Any) -> bool:
