@@ -21,7 +21,9 @@ from fastmlp.cli import sweep as cli
 from fastmlp.data import Dataset
 from fastmlp.errors import MissingDataError
 from fastmlp.report import __main__ as report
-from fastmlp.report import sections
+from fastmlp.report import make
+from fastmlp.report import sweep as swept
+from fastmlp.report.paper import Paper
 from fastmlp.runs import checkpoint, run
 from fastmlp.runs.results import ENDED, RunResult, load_results
 from fastmlp.sweep import conduct, derived
@@ -65,11 +67,11 @@ def tiny() -> Dataset:
 @contextmanager
 def quick() -> Iterator[None]:
     """Make the command small: tiny data, all in this thread, figures drawn once, a checkpoint after each epoch."""
-    dataset, drawn = tiny(), sections.sections_of
+    dataset, drawn = tiny(), make.sections_of
     known = output.environment(dataset)
     kept: list[Any] = []
 
-    def drawn_once(paper: sections.Paper, results: Any) -> Any:
+    def drawn_once(paper: Paper, results: Any) -> Any:
         if not kept:
             kept.extend([drawn(paper, results), paper.pictures, paper.tables])
         paper.pictures, paper.tables = kept[1:]
@@ -79,8 +81,8 @@ def quick() -> Iterator[None]:
         for owner, name, new in (
             (cli, "load_dataset", lambda *_, **__: dataset),
             (output, "environment", lambda _: known),
-            (sections, "dataset_of", _no_data),
-            (sections, "sections_of", drawn_once),
+            (swept, "dataset_of", _no_data),
+            (make, "sections_of", drawn_once),
             (conduct, "ThreadPoolExecutor", Inline),
             (run, "CHECKPOINT_SECONDS", 0.0),
             (derived, "_SHARE", 1e9),

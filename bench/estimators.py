@@ -23,7 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from bench.readme import markdown, write_block
+from bench.readme import give_block, markdown
 from bench.rounds import peak_memory, reset_peak_memory
 from fastmlp import reference
 from fastmlp.data import NORMALIZATIONS, load_dataset
@@ -170,11 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         kind, name, threads = args.one
         print(json.dumps(measured(kind, name, int(threads), args.data_dir)))
         return 0
-    block = render(args.data_dir, args.threads)
-    if args.readme is None:
-        print(block)
-    else:
-        write_block(args.readme, BLOCK, block)
+    give_block(args.readme, BLOCK, render(args.data_dir, args.threads))
     return 0
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.readme import FRONT, README, block_of, replace_block
+from fastmlp.files import write_whole
 
 CASE, ROWS = "batch 1024", 4
 STEPS = "A training step of 3072-128-20, tanh, 1 thread:"
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.check:
         print(f"{args.readme.name} is {'current' if text == wanted else 'not what the tables give'}.")
         return int(text != wanted)
-    args.readme.write_text(wanted, encoding="utf-8")
+    write_whole(args.readme, wanted)
     return 0
 
 

@@ -1,5 +1,6 @@
 """The files that sweeps leave and read again, as `bench.fuzz_readers` has others."""
 
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Sequence
@@ -15,11 +16,12 @@ from bench.fuzz_mutations import Maker, Reader, members, need, of_bytes, of_docu
 from fastmlp.cli.options import build_parser
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
-from fastmlp.data import mapped as copies
+from fastmlp.data.mapped import read_mapped, write_mapped
 from fastmlp.errors import DataError
 from fastmlp.files import is_inside, json_of, read_small
-from fastmlp.report import made
-from fastmlp.report.sections import _measured
+from fastmlp.npy import read_zip
+from fastmlp.report import record as records
+from fastmlp.report.rivals import checked
 from fastmlp.report.tables import results_table, search_table
 from fastmlp.runs import autotune as matmul
 from fastmlp.runs.identity import run_id
@@ -124,13 +126,13 @@ def small_ones() -> list[Reader]:
             raise DataError("measure anew")
 
     def read_record(path: Path) -> None:
-        record = made._read(path.parent)
+        record = records.read(path.parent)
         need(holds=all(map(is_inside, record["files"])) and isinstance(record["with_data"], bool), what=record)
         if not record["files"]:
             raise DataError("no record")
 
     def read_rivals(path: Path) -> None:
-        for one in _measured(json_of(read_small(path)))["rivals"]:
+        for one in checked(json_of(read_small(path)))["rivals"]:
             need(holds=len(one["seconds"]) == len(one["val_accuracy"]) > 0, what=one)
             np.array(one["val_accuracy"], np.float64)
 
@@ -157,17 +159,22 @@ def check_dataset(dataset: Dataset) -> None:
     need(holds=all(isinstance(name, str) for name in (*names, dataset.name, dataset.source)), what=names)
 
 
+def _digests(content: bytes) -> list[str]:
+    """Return the SHA-256 of an array's bytes, which are less than a block, as a copy of data keeps it."""
+    return [hashlib.sha256(content).hexdigest()] if content else []
+
+
 def mapped(folder: Path) -> list[Reader]:
     """Return the readers of a sweep's copy of its data, one a file; the other files are whole."""
     rng = np.random.default_rng(6)
     images, labels = rng.integers(0, 256, (40, 30), np.uint8), {"fine": rng.integers(0, 2, 40)}
     dataset = Dataset("a", images, labels, images, labels, {"fine": ("one", "two")}, "made")
-    copies.write_mapped(dataset, folder)
+    write_mapped(dataset, folder)
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
     facts = json.loads(whole["facts.json"])["facts"]
 
     def sealed(changed: Any) -> bytes:
-        digest = copies._of_facts(changed) if isinstance(changed, dict) else ""
+        digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
         return json.dumps({"facts": changed, "sha256": digest}).encode()
 
     def read(name: str, path: Path) -> None:
@@ -181,14 +188,15 @@ def mapped(folder: Path) -> list[Reader]:
             about, content = json.loads(json.dumps(facts)), path.read_bytes()
             try:
                 if content[-3:] > b"\x80" and name.endswith(".npy"):
-                    about["digests"]["train"]["images"] = copies._digests([content[128:]] if content[128:] else [])
+                    about["digests"]["train"]["images"] = _digests(content[128:])
                 elif len(content) % 2 and name.endswith(".npz"):
-                    about["digests"]["train"]["labels"] = copies._of_labels(copies.read_zip(path))
+                    found = read_zip(path)
+                    about["digests"]["train"]["labels"] = {kind: _digests(one.tobytes()) for kind, one in found.items()}
             except DataError:
                 pass
             (own / "facts.json").unlink()
             (own / "facts.json").write_bytes(sealed(about))
-        check_dataset(copies.read_mapped(own, dataset.fingerprint))
+        check_dataset(read_mapped(own, dataset.fingerprint))
 
     makers: dict[str, list[Maker]] = {
         "facts.json": [of_json([json.loads(whole["facts.json"])]), of_documents([facts], sealed)],

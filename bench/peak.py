@@ -22,9 +22,11 @@ from numba.extending import intrinsic
 
 from fastmlp.nn.threads import usable_cores
 from fastmlp_kernels._llvm import I8, splat, vector
-from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, INT8_IN_HARDWARE, TILE, amx_int8
-from fastmlp_kernels.gemm.micro import ELEMENTS
+from fastmlp_kernels._target import TILE, amx_int8
+from fastmlp_kernels.bfloat16 import BFLOAT16_IN_HARDWARE
+from fastmlp_kernels.gemm.elements import BY_UNIT
 from fastmlp_kernels.gemm.tiles import COLUMNS, ROWS, SIDE, SUMS, begin_tiles, end_tiles, tiles
+from fastmlp_kernels.int8 import INT8_IN_HARDWARE
 
 LANES = TILE.lanes
 ACCUMULATORS = TILE.mr * TILE.nv  # 16 with AVX-512: 12 reach the peak in float32, but not in bfloat16
@@ -41,10 +43,10 @@ IN_HARDWARE = {"float32": True, "bfloat16": BFLOAT16_IN_HARDWARE, "int8": INT8_I
 def _multiply_add(typingctx: Any, n: Any, x: Any, y: Any) -> Any:  # noqa: ARG001 - numba's calling form
     """Repeat `n` times for each accumulator: a <- a + x * y. Return one lane of their sum."""
 
-    def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:  # noqa: ARG001
-        element = ELEMENTS[signature.args[1]]
-        sums, whole = vector(element.accumulator, LANES), isinstance(element.accumulator, ir.IntType)
-        kind = int if whole else float
+    def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
+        element = BY_UNIT[signature.args[1].name]
+        whole = element.accumulator.kind == "i"
+        sums, kind = vector(context.get_data_type(signature.return_type), LANES), int if whole else float
         x, y = (splat(builder, value, LANES) for value in args[1:])
         accumulators = [  # from different starts: the compiler would merge equal ones
             cgutils.alloca_once_value(builder, ir.Constant(sums, [kind(i)] * LANES)) for i in range(ACCUMULATORS)

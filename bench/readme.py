@@ -35,6 +35,14 @@ def write_block(path: Path, name: str, block: str) -> None:
     write_whole(path, replace_block(path.read_text(encoding="utf-8"), name, block))
 
 
+def give_block(path: Path | None, name: str, block: str) -> None:
+    """Write the block of this name into a file, or print it where none is given."""
+    if path is None:
+        print(block)
+    else:
+        write_block(path, name, block)
+
+
 def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Return a table whose first column stands left, the others right; nothing where it has no lines."""
     lines = list(lines)

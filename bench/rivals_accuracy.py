@@ -31,7 +31,7 @@ from fastmlp.files import write_whole
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.initializers import initial_weight, resolve
 from fastmlp.nn.threads import blas_threads
-from fastmlp.report.sections import RIVALS
+from fastmlp.report.rivals import RIVALS
 from fastmlp.report.tables import machine
 from fastmlp.runs.environment import environment
 from fastmlp.runs.results import RunResult, load_results

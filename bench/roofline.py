@@ -21,7 +21,7 @@ import numpy as np
 from bench.measured import plural
 from bench.networks import LR, MOMENTUM, WEIGHT_DECAY, Data, Work
 from bench.peak import measure, precisions
-from bench.readme import markdown, write_block
+from bench.readme import give_block, markdown
 from fastmlp import MLP, SGD, ImageInput
 from fastmlp.nn.inputs import as_input
 from fastmlp.nn.packed.engine import Packed
@@ -162,11 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--readme", type=Path, help="the file with the markers; without it the table is printed")
     args = parser.parse_args(argv)
-    block = render()
-    if args.readme is None:
-        print(block)
-    else:
-        write_block(args.readme, BLOCK, block)
+    give_block(args.readme, BLOCK, render())
     return 0
 
 

@@ -28,7 +28,7 @@ from bench.readme import markdown
 from fastmlp import MLP, ImageInput
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS, Dataset
-from fastmlp.nn.precision import MATMULS, PRECISIONS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.sweep import run_sweep
 
 # What malloc may keep of what it was given back, in pages that are in use for something else too.
@@ -135,7 +135,7 @@ def images(rng: np.random.Generator, precision: str, rows: int = ROWS, width: in
 
 def network(precision: str, threads: int, rng: np.random.Generator, sizes: Sequence[int]) -> MLP:
     """Return a new network."""
-    matmul = MATMULS[precision][0]
+    matmul = PRECISIONS[precision].matmuls[0]
     return MLP(tuple(sizes), "relu", precision=precision, matmul=matmul, threads=threads, rng=rng)
 
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from bench.checkouts import ROOT, checkout, on
-from bench.readme import markdown, write_block
+from bench.readme import give_block, markdown
 from fastmlp.runs.environment import cpu_model
 
 BLOCK = "startup"
@@ -132,11 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=PROCESSES, help="of each kind (default: %(default)s)")
     parser.add_argument("--readme", type=Path, help="the file with the markers; without it the table is printed")
     args = parser.parse_args(argv)
-    block = render(args.tree, args.processes)
-    if args.readme is None:
-        print(block)
-    else:
-        write_block(args.readme, BLOCK, block)
+    give_block(args.readme, BLOCK, render(args.tree, args.processes))
     return 0
 
 

@@ -15,10 +15,10 @@ import pytest
 
 from bench.products import MULTIPLIERS, Product
 from bench.rivals import describe, speed
+from bench.training_tables import SOURCES
 
 pytest.importorskip("pytest_benchmark", reason="timing needs the extra: pip install 'fastmlp[bench]'")
 
-SOURCES = ("plain", "images")
 PRODUCTS = [
     *(Product(1024, 3072, 128, False, source) for source in SOURCES),
     *(Product(3072, 1024, 128, True, source) for source in SOURCES),

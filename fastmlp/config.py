@@ -1,4 +1,4 @@
-"""Everything that decides a run, in one frozen record that goes to and from JSON."""
+"""The config of a run: all settings that decide it, in a frozen record that goes to and from JSON."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from fastmlp.nn.checks import Range, is_real, is_whole, shown
 from fastmlp.nn.decay import DECAY_PER
 from fastmlp.nn.initializers import INITIALIZERS
 from fastmlp.nn.optimizer import SGD
-from fastmlp.nn.precision import MATMULS, PRECISIONS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.schedule import SCHEDULES
 from fastmlp.nn.stopping import STOPPING
 
@@ -66,8 +66,8 @@ _RULES: dict[str, _Rule] = {
     "epochs": _COUNT,
     "patience": _COUNT,
     "seed": _Rule(lambda v: _whole(v, 0), "a whole number of at least 0"),
-    "precision": _one_of(PRECISIONS),
-    "matmul": _one_of(MATMULS["float32"]),
+    "precision": _one_of(tuple(PRECISIONS)),
+    "matmul": _one_of(PRECISIONS["float32"].matmuls),
     "threads": _COUNT,
     "schedule": _one_of(tuple(SCHEDULES)),
     "stopping": _one_of(tuple(STOPPING)),
@@ -88,7 +88,7 @@ _WRITTEN_ALWAYS = (
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
-    """Return the sizes in a text like `3072-256-20` or `3072,256,20`; ConfigError where that is none."""
+    """Return the layers' sizes in a text such as `3072-256-20` or `3072,256,20`; ConfigError for any other."""
     try:
         return tuple(int(part) for part in re.split("[-,]", text))
     except ValueError:
@@ -99,7 +99,7 @@ def parse_layers(text: str) -> tuple[int, ...]:
 
 
 def check_fields(values: Mapping[str, Any]) -> None:
-    """Raise ConfigError for the first of these values that the field of RunConfig of its name may not have."""
+    """Raise ConfigError for the first of these values, by field of RunConfig, that its field may not have."""
     for name, value in values.items():
         if not _RULES[name].holds(value):
             raise ConfigError(f"{name} is {shown(value)}; allowed is {_RULES[name].allowed}.")
@@ -145,11 +145,11 @@ class RunConfig:
     stopping: str = "rises"
 
     def __post_init__(self) -> None:
-        if not self.matmul and self.precision in PRECISIONS:
-            object.__setattr__(self, "matmul", MATMULS[self.precision][0])
+        if not self.matmul and self.precision in list(PRECISIONS):  # what is wrong may not be hashable
+            object.__setattr__(self, "matmul", PRECISIONS[self.precision].matmuls[0])
         check_fields({name: getattr(self, name) for name in _RULES})
-        if self.matmul not in MATMULS[self.precision]:
-            allowed = " or ".join(MATMULS[self.precision])
+        if self.matmul not in PRECISIONS[self.precision].matmuls:
+            allowed = " or ".join(PRECISIONS[self.precision].matmuls)
             raise ConfigError(f"matmul is {self.matmul!r}; allowed for {self.precision} is {allowed}.")
         SGD.check(vars(self), float32=self.precision != "float64")
 

@@ -1,4 +1,4 @@
-"""Name better OpenBLAS kernels where OpenBLAS is known to choose slow ones. Imports no numpy.
+"""The choice of OpenBLAS's kernels on CPUs for which OpenBLAS itself chooses slow ones. Imports no numpy.
 
 OpenBLAS picks its kernels once, when numpy loads it, from a list of CPUs that can be older than the CPU. The variable
 `OPENBLAS_CORETYPE` overrides its choice. The command line calls `apply` before anything imports numpy. A library user
@@ -41,7 +41,7 @@ RULES = (
 
 
 def find_rule(cpuinfo: str) -> Rule | None:
-    """Return the rule for the first CPU of a `/proc/cpuinfo` text, or None where OpenBLAS's own choice stands."""
+    """Return the rule for the first CPU of a `/proc/cpuinfo` text, or None where OpenBLAS's own choice is good."""
     fields: dict[str, str] = {}
     for line in cpuinfo.splitlines():
         key, colon, value = line.partition(":")
@@ -58,8 +58,8 @@ def find_rule(cpuinfo: str) -> Rule | None:
 def apply() -> str | None:
     """Set OPENBLAS_CORETYPE for this process and its children where a rule asks for it.
 
-    Returns what was done, or could not be done, as one sentence; None where there is nothing to say. A value that is
-    already set is left alone. Once numpy is loaded it is too late: then nothing is set and the sentence says so.
+    Returns a sentence on what was done, or why it was not; None where no rule asks for anything. A value that is set
+    already is left alone. Once numpy is loaded it is too late: then nothing is set, and the sentence says so.
     """
     try:
         rule = find_rule(_CPUINFO.read_text(encoding="utf-8", errors="replace"))
@@ -67,9 +67,9 @@ def apply() -> str | None:
         return None
     if rule is None:
         return None
-    found = os.environ.get(VARIABLE)
-    if found:
-        return f"{VARIABLE}={found} is set and was left as it is (on {rule.cpu}, {rule.core_type} measured fastest)."
+    present = os.environ.get(VARIABLE)
+    if present:
+        return f"{VARIABLE}={present} is set and was left as it is (on {rule.cpu}, {rule.core_type} measured fastest)."
     if "numpy" in sys.modules:
         return f"numpy is loaded already: set {VARIABLE}={rule.core_type} before it for faster kernels on {rule.cpu}."
     os.environ[VARIABLE] = rule.core_type

@@ -17,7 +17,7 @@ class FastMLPError(Exception):
 
 
 class ConfigError(FastMLPError, ValueError):
-    """A setting, a name or a shape that does not fit."""
+    """A setting, a name or a shape is not one that is allowed."""
 
 
 class DataError(FastMLPError, ValueError):
@@ -25,11 +25,11 @@ class DataError(FastMLPError, ValueError):
 
 
 class MissingDataError(FastMLPError, FileNotFoundError):
-    """A data set is not where it was looked for."""
+    """A data set is in none of the places where it was looked for."""
 
 
 class DownloadError(FastMLPError, OSError):
-    """A download did not arrive whole."""
+    """A download could not be completed."""
 
 
 class OutputError(FastMLPError, OSError):
@@ -37,11 +37,11 @@ class OutputError(FastMLPError, OSError):
 
 
 class ClusterError(FastMLPError, ConnectionError):
-    """A cluster can no longer be reached; what it was doing stays to be done."""
+    """A cluster can no longer be reached; its runs remain to be done."""
 
 
 class WorkerError(FastMLPError, RuntimeError):
-    """A worker cannot do any run, as it cannot start or has no data; what it was to do stays to be done."""
+    """A worker can do no run, as it cannot start or has no data; its runs remain to be done."""
 
 
 class MissingExtraError(FastMLPError, ImportError):
@@ -49,7 +49,7 @@ class MissingExtraError(FastMLPError, ImportError):
 
 
 def remedy(error: BaseException, elsewhere: str) -> str:
-    """Return what may help where something could not be written; elsewhere : what always does, as "choose another"."""
+    """Return advice for an error of writing; elsewhere : what always helps, such as "choose another folder"."""
     number = getattr(error, "errno", None)
     if number in _FULL:
         return f"Free some space, or {elsewhere}."
@@ -59,7 +59,7 @@ def remedy(error: BaseException, elsewhere: str) -> str:
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'name'?" for the known name that is most like the given one, nothing where none is."""
+    """Return " Did you mean 'name'?" for the known name most like the given one; empty where none is like it."""
     from difflib import get_close_matches  # here: who makes no mistake need not wait for it
 
     near = get_close_matches(given, list(known), n=1)

@@ -1,4 +1,4 @@
-"""`python -m fastmlp.export`: a saved model as ONNX, checked against this package's answers, or in another format."""
+"""`python -m fastmlp.export`: write a saved model as ONNX, checked against this package's output, or as safetensors."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
     from fastmlp.cli import program

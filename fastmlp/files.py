@@ -1,4 +1,4 @@
-"""Files as this package writes them, whole or not at all, and reads them: regular ones, no longer than they may be.
+"""Reading and writing of files: written whole or not at all, read only if they are regular and within a limit of size.
 
 A file that is being written is called `.<32 hexadecimal digits>.part` and locked until it takes its name. So no one can
 plant a link where it will be, and whoever finds one that is not locked knows that its writer is dead. All writing goes
@@ -36,7 +36,7 @@ _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(
 
 
 class _Raw(io.RawIOBase):
-    """A file descriptor as Python's buffers and numpy write to it."""
+    """A raw stream over a file descriptor, as Python's buffers and numpy need it."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -55,7 +55,10 @@ class _Raw(io.RawIOBase):
 
 
 class Part:
-    """A new file beside the one that it will be: `file` to write to, `path` where it is until then."""
+    """A new file under a random name in the folder of the file that it will replace.
+
+    file : a binary stream to write to; path : of the new file; suffix : the end of its name
+    """
 
     def __init__(self, folder: Path, suffix: str = "") -> None:
         self.path = folder / f".{os.urandom(16).hex()}.part{suffix}"
@@ -71,7 +74,7 @@ class Part:
         os.fsync(self._raw.descriptor)
 
     def close(self) -> None:
-        """End writing, whatever of it is still to come."""
+        """Close the file without writing what is still in its buffer."""
         descriptor, self._raw.descriptor = self._raw.descriptor, -1  # what is still in the buffer must reach no other
         if descriptor >= 0:
             with suppress(OSError):
@@ -80,10 +83,10 @@ class Part:
 
 @contextmanager
 def replacing(path: Path, suffix: str = "", elsewhere: str = "choose another folder") -> Iterator[Part]:
-    """Give a new file, which replaces `path` once the body ends: on the disk, whole, and in one step.
+    """Yield a new file that replaces `path` in one step, whole and on the disk, once the body ends.
 
-    suffix : what its name ends in meanwhile; elsewhere : what always helps, as in `remedy`. Where the body raises, or
-    something cannot be written, `path` is what it was and nothing else is left; OSError becomes OutputError.
+    suffix : the end of its name meanwhile; elsewhere : as in `remedy`. Where the body raises, or something cannot be
+    written, `path` stays as it was and the new file is removed; OSError becomes OutputError.
     """
     part = None
     try:
@@ -105,18 +108,18 @@ def replacing(path: Path, suffix: str = "", elsewhere: str = "choose another fol
 
 
 def _reason(error: OSError) -> str:
-    """Return what the system says, without the name of the part, which is nobody's."""
+    """Return the system's message without the name of the new file, which tells a user nothing."""
     return str(error) if error.errno is None else f"[Errno {error.errno}] {error.strerror}"
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Replace `path` by this content in one step: a reader, or a crash, finds the old file or the new one."""
+    """Write `content` to `path` in one step: readers, also after a crash, see the old file or the new one."""
     with replacing(path) as part:
         part.file.write(content.encode() if isinstance(content, str) else content)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are missing; their names are on the disk when this returns."""
+    """Make a folder and those above it, where they are missing, and wait until their names are on the disk."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for place in missing:
@@ -124,7 +127,7 @@ def make_folder(folder: Path) -> None:
 
 
 def check_no_links(folder: Path, *names: str) -> None:
-    """Raise OutputError where one of these in `folder` is a link: what is written there would be elsewhere."""
+    """Raise OutputError where one of these names in `folder` is a symbolic link, which a writer would follow."""
     for path in (folder / name for name in names):
         if path.is_symlink():
             raise OutputError(
@@ -135,7 +138,7 @@ def check_no_links(folder: Path, *names: str) -> None:
 
 @contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
-    """Give a folder that is gone after the body; OutputError where none can be made."""
+    """Yield a new folder that is removed after the body; OutputError where none can be made."""
     from tempfile import TemporaryDirectory  # it loads all that packs files
 
     try:
@@ -149,7 +152,7 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system can do that."""
+    """Wait until the names in a folder are on the disk, on systems that can do that."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -163,7 +166,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def dead_parts(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder that nobody writes any more, though they never took their names."""
+    """Yield the unfinished files in a folder whose writers are dead."""
     for path in folder.glob(".*.part*"):
         if _PART.fullmatch(path.name) and _is_dead(path):
             yield path
@@ -191,7 +194,7 @@ def _is_dead(path: Path) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[io.BufferedReader]:
-    """Open a regular file for reading; DataError for what is none, as a FIFO, which could be waited for for ever."""
+    """Open a regular file for reading; DataError for anything else, such as a FIFO, which might block for ever."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         mode = os.fstat(descriptor).st_mode
@@ -210,7 +213,7 @@ def _kind(mode: int) -> str:
 
 
 def read_small(path: Path, most: int = MOST_BYTES) -> bytes:
-    """Return what a regular file holds; OSError where it cannot be read, DataError above `most` bytes."""
+    """Return the content of a regular file; OSError where it cannot be read, DataError above `most` bytes."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         content = file.read(min(max(size, 1 << 16), most) + 1)  # which takes so much memory, whatever there is to read
@@ -220,7 +223,7 @@ def read_small(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def json_of(content: bytes | str) -> Any:
-    """Return what a JSON text says; DataError for what is none, or is nested beyond reason."""
+    """Return the value of a JSON text; DataError for any other text, or one nested too deeply."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -228,7 +231,7 @@ def json_of(content: bytes | str) -> Any:
 
 
 def toml_of(content: bytes) -> dict[str, Any]:
-    """Return what a TOML text says; DataError for what is none, or is nested beyond reason."""
+    """Return the tables of a TOML text; DataError for any other text, or one nested too deeply."""
     if any(line.count(b".") > _MOST_DOTS for line in content.splitlines()):
         raise DataError(f"a line of it has more than {_MOST_DOTS:,} dots")
     try:
@@ -238,7 +241,7 @@ def toml_of(content: bytes) -> dict[str, Any]:
 
 
 def is_inside(name: str) -> bool:
-    """Whether a name out of a file leads to a place inside the folder that it is taken from, on any system."""
+    """Whether a relative path, read from a file, stays inside its folder on any system."""
     path = PurePosixPath(name)
     plain = name and "\0" not in name and "\\" not in name and ":" not in name
     return bool(plain) and not path.is_absolute() and ".." not in path.parts and path.parts != ()

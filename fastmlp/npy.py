@@ -1,4 +1,4 @@
-"""Arrays in `.npy` files and in zips of them, as far as a file's own size bears out what its header says.
+"""A strict reader of arrays in `.npy` files and in zips of them: a header must agree with the size of its file.
 
 numpy's reader evaluates a header as Python text: a damaged one can raise nearly anything, warn, or claim any size.
 """
@@ -25,7 +25,7 @@ _MOST_AXES = 16
 
 
 class Header(NamedTuple):
-    """What a file says of its array; at : the byte that it begins with."""
+    """The header of a `.npy` file; at : the byte that the array begins with."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -34,7 +34,10 @@ class Header(NamedTuple):
 
 
 def read_header(file: IO[bytes], size: int) -> Header:
-    """Return what a `.npy` file of so many bytes begins with; DataError unless it is that long, of numbers or text."""
+    """Read the header of a `.npy` file of `size` bytes.
+
+    Raises DataError where it does not agree with that size, or the array is neither of numbers nor of text.
+    """
     start = file.read(8)
     if start not in (b"\x93NUMPY\1\0", b"\x93NUMPY\2\0", b"\x93NUMPY\3\0"):
         raise DataError("it does not begin as a .npy file")
@@ -57,7 +60,10 @@ def read_header(file: IO[bytes], size: int) -> Header:
 
 
 def mapped(path: Path, mode: Literal["r", "c"]) -> np.ndarray:
-    """Return the array in a `.npy` file, mapped as by `np.memmap`; DataError, or OSError, where it is none."""
+    """Return the array of a `.npy` file, of any shape and dtype, mapped as by `np.memmap` in this mode.
+
+    Raises DataError for any other file, OSError where it cannot be read.
+    """
     with opened(path) as file:
         header = read_header(file, fstat(file.fileno()).st_size)
         order = "F" if header.fortran_order else "C"
@@ -65,27 +71,30 @@ def mapped(path: Path, mode: Literal["r", "c"]) -> np.ndarray:
 
 
 def members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """Return what is in a zip of so many bytes, by name; DataError where that would take more than those."""
-    found = {info.filename: info for info in archive.infolist()}
-    if sum(info.file_size for info in archive.infolist()) > size or len(found) < len(archive.infolist()):
+    """Return the members of an uncompressed zip of `size` bytes by name; DataError where they claim to be larger."""
+    infos = {info.filename: info for info in archive.infolist()}
+    if sum(info.file_size for info in archive.infolist()) > size or len(infos) < len(archive.infolist()):
         raise DataError("it says that it holds more than it does")  # compressed, cut off, or made to mislead
-    return found
+    return infos
 
 
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[Header, bytes]:
-    """Return header and bytes of an array in a zip, to its end, where its CRC is checked."""
+    """Return header and bytes of an array in a zip, read to the end, where zipfile checks the CRC."""
     with archive.open(info) as member:
         header = read_header(member, info.file_size)
         return header, member.read()
 
 
 def read_zip(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a `.npz` file, without pickles and not compressed; DataError, or OSError, for another."""
+    """Return the arrays of an uncompressed `.npz` file by name, of any shape and dtype but pickled objects.
+
+    Raises DataError for any other file, OSError where it cannot be read.
+    """
     with opened(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                found = members(archive, fstat(file.fileno()).st_size)
-                return {name.removesuffix(".npy"): _array(*read_member(archive, one)) for name, one in found.items()}
+                infos = members(archive, fstat(file.fileno()).st_size)
+                return {name.removesuffix(".npy"): _array(*read_member(archive, one)) for name, one in infos.items()}
         except Exception as error:  # a damaged zip can raise nearly anything
             raise DataError(f"it is no .npz file that can be read ({error})") from error
 

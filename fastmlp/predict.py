@@ -1,4 +1,4 @@
-"""`python -m fastmlp.predict`: what a saved model says of pictures, of arrays, or of a data set's test images."""
+"""`python -m fastmlp.predict`: predictions of a saved model on pictures, arrays, or a data set's test images."""
 
 if __name__ == "__main__":  # before all other imports, which take a while
     from fastmlp.cli import program

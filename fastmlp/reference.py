@@ -2,7 +2,8 @@
 
 Nothing here is tuned: every line is the formula it stands for, each result is a new array, matrix products are numpy's
 own. Tests compare the fast path with it and benchmarks are timed against it; the fast path never imports it. First one
-function for each kernel, then the network. Weights are (D, H), biases (H,), activations (N, H), logits (N, K).
+function for each kernel, then the network. Weights are (D, H), biases (H,), activations (N, H), logits (N, K); all are
+float64, but for labels and numbers of rows, which are int64, and images, which are uint8.
 """
 
 import math
@@ -20,42 +21,42 @@ def bias_tanh(z: Array, bias: Array) -> Array:
 
 
 def bias_sigmoid(z: Array, bias: Array) -> Array:
-    """1 / (1 + exp(-(z + bias))), in the form whose exponential cannot overflow."""
+    """1 / (1 + exp(-(z + bias))) for z (N, H) and bias (H,), in the form whose exponential cannot overflow."""
     x = z + bias
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)
 
 
 def bias_relu(z: Array, bias: Array) -> Array:
-    """max(z + bias, 0)."""
+    """max(z + bias, 0), for z (N, H) and bias (H,)."""
     return np.maximum(z + bias, 0)
 
 
 def bias_identity(z: Array, bias: Array) -> Array:
-    """Sum z + bias."""
+    """z + bias, for z (N, H) and bias (H,)."""
     return z + bias
 
 
 def tanh_backward(delta: Array, h: Array) -> Pair:
-    """(dz (N, H), dbias (H,)) from the gradient `delta` by the output h = tanh(z + bias)."""
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output h (N, H) of `bias_tanh`."""
     dz = delta * (1 - h * h)
     return dz, dz.sum(axis=0)
 
 
 def sigmoid_backward(delta: Array, h: Array) -> Pair:
-    """(dz, dbias) from the gradient `delta` by the output h = sigmoid(z + bias)."""
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output h (N, H) of `bias_sigmoid`."""
     dz = delta * h * (1 - h)
     return dz, dz.sum(axis=0)
 
 
 def relu_backward(delta: Array, h: Array) -> Pair:
-    """(dz, dbias) from the gradient `delta` by the output h = relu(z + bias); at the kink the slope is 0."""
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output h (N, H) of `bias_relu`; 0 at the kink."""
     dz = delta * (h > 0)
     return dz, dz.sum(axis=0)
 
 
 def identity_backward(delta: Array, h: Array) -> Pair:  # noqa: ARG001 - the same call for every activation
-    """(dz, dbias) from the gradient `delta` by the output h = z + bias."""
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output h (N, H) of `bias_identity`."""
     return delta, delta.sum(axis=0)
 
 
@@ -72,26 +73,26 @@ KEEP_INPUT: set[str] = set()
 
 
 def softmax(x: Array) -> Array:
-    """exp(x) / sum exp(x) along the last axis; the row's largest is subtracted first, which changes nothing."""
+    """exp(x) / sum(exp(x)) for x (..., K), along the last axis; the row's largest is subtracted first, and cancels."""
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
 
 def logsumexp(x: Array) -> Array:
-    """log(sum(exp(x))) along the last axis: log1p of the others' sum beside the largest, which counts 1."""
+    """log(sum(exp(x))) for x (..., K), along the last axis: log1p of the others' sum beside the largest, which is 1."""
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     np.put_along_axis(e, x.argmax(axis=-1)[..., None], 0, axis=-1)
     return x.max(axis=-1) + np.log1p(e.sum(axis=-1))
 
 
 def log_softmax(x: Array) -> Array:
-    """Subtract logsumexp(x) along the last axis, after the row's largest, so that nothing cancels."""
+    """x - logsumexp(x) for x (..., K), along the last axis; the row's largest goes first, so that nothing cancels."""
     z = x - x.max(axis=-1, keepdims=True)
     return z - logsumexp(z)[..., None]
 
 
 def bias_softmax(logits: Array, bias: Array) -> Array:
-    """Class probabilities (N, K): softmax(logits + bias)."""
+    """softmax(logits + bias) for logits (N, K) and bias (K,): the probability of each class."""
     return softmax(logits + bias)
 
 
@@ -110,7 +111,7 @@ def softmax_cross_entropy(
 ) -> tuple[float, int, Array, Array]:
     """(mean loss, correct, dlogits (N, K), dbias (K,)) of softmax(logits + bias) against labels (N,) of 0..K-1.
 
-    weights (N,): what each row's loss is multiplied by before the mean is taken.
+    weights (N,): factors of the rows' losses in the mean, None for ones.
     """
     rows = np.arange(len(labels))
     weights = np.ones(len(labels)) if weights is None else weights
@@ -128,31 +129,31 @@ LOSSES = {"cross-entropy": softmax_cross_entropy}
 
 
 def momentum_step(w: Array, v: Array, g: Array, lr: float, momentum: float, weight_decay: float = 0.0) -> Pair:
-    """(w, v) after one step: v <- momentum v - lr (g + weight_decay w), then w <- w + v."""
+    """(w, v) after a step by g, all of any shape: v <- momentum v - lr (g + weight_decay w), then w <- w + v."""
     v = momentum * v - lr * (g + weight_decay * w)
     return w + v, v
 
 
 def image_moments(images: Array, channels: int) -> Pair:
-    """Mean and 1/std (M, channels) of each image's pixels, a channel at a time; a constant channel gets 1/std = 1."""
+    """Mean and 1/std (M, C) of each of the images (M, D), a channel at a time; a constant channel gets 1/std = 1."""
     pixels = images.reshape(len(images), channels, -1).astype(np.float64)
     std = pixels.std(axis=2)
     return pixels.mean(axis=2), 1 / np.where(std == 0, 1, std)
 
 
 def normalize(images: Array, mean: Array, inv_std: Array) -> Array:
-    """(images - mean) * inv_std as (M, D) float64; `mean` and `inv_std` are (M, channels)."""
+    """(images - mean) * inv_std for images (M, D), mean and inv_std (M, C)."""
     pixels = images.reshape(len(images), mean.shape[1], -1).astype(np.float64)
     return ((pixels - mean[:, :, None]) * inv_std[:, :, None]).reshape(len(images), -1)
 
 
 def gather_normalize(images: Array, index: Array, mean: Array, inv_std: Array) -> Array:
-    """Normalise the rows `index` of the images: (N, D) float64."""
+    """Return the rows index (N,) of `normalize`, (N, D)."""
     return normalize(images[index], mean[index], inv_std[index])
 
 
 class Network:
-    """A multi-layer perceptron over given first weights: hidden layers of one activation, softmax on top."""
+    """An MLP over initial weights (D, H) and biases (H,): hidden layers of one activation, softmax."""
 
     def __init__(self, weights: Sequence[Array], biases: Sequence[Array], activation: str = "tanh") -> None:
         self.weights = [np.array(w, dtype=np.float64) for w in weights]
@@ -164,14 +165,14 @@ class Network:
         self.loss = LOSSES["cross-entropy"]
 
     def forward(self, x: Array) -> list[Array]:
-        """Return x, the output of every hidden layer, and the logits before their bias."""
+        """Return x (N, D), the output (N, H) of every hidden layer, and the logits (N, K) before their bias."""
         outputs = [x]
         for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
             outputs.append(self.activate(outputs[-1] @ w, b))
         return [*outputs, outputs[-1] @ self.weights[-1]]
 
     def loss_and_gradients(self, x: Array, labels: Array) -> tuple[float, int, list[Array], list[Array]]:
-        """(mean loss, correct, dweights, dbiases) of one batch, the gradients in the order of the layers."""
+        """(mean loss, correct, dweights, dbiases) of x (N, D) and labels (N,), the gradients in the layers' order."""
         *outputs, logits = self.forward(x)
         loss, correct, delta, dbias = self.loss(logits, self.biases[-1], labels)
         dweights, dbiases = [outputs[-1].T @ delta], [dbias]
@@ -185,7 +186,7 @@ class Network:
         return loss, correct, dweights, dbiases
 
     def train_step(self, x: Array, labels: Array, lr: float, momentum: float, weight_decay: float) -> tuple[float, int]:
-        """Take one step of SGD on a batch; (mean loss, correct) before it. Biases are not decayed."""
+        """Take a step of SGD on x (N, D) and labels (N,); (mean loss, correct) before it. Biases are not decayed."""
         loss, correct, dweights, dbiases = self.loss_and_gradients(x, labels)
         for i, (dw, db) in enumerate(zip(dweights, dbiases, strict=True)):
             w, b, vw, vb = self.weights[i], self.biases[i], self.weight_velocities[i], self.bias_velocities[i]
@@ -194,13 +195,13 @@ class Network:
         return loss, correct
 
     def evaluate(self, x: Array, labels: Array) -> tuple[float, float]:
-        """(mean loss, accuracy as a fraction)."""
+        """(mean loss, accuracy as a fraction) on x (N, D) and labels (N,)."""
         loss, correct, _, _ = self.loss(self.forward(x)[-1], self.biases[-1], labels)
         return loss, correct / len(labels)
 
 
 def train_epoch(network: Network, x: Array, labels: Array, order: Array, batch_size: int, **settings: float) -> Array:
-    """One pass over the images in this order, the last batch smaller; mean loss and accuracy, each before its step."""
+    """Train on the rows of x (M, D) and labels (M,) in this order (M,); (mean loss, accuracy), each before its step."""
     totals = np.zeros(2)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
@@ -225,9 +226,12 @@ def fit(
     epochs: int = 100,
     batch_size: int = 1024,
     patience: int = 5,
-    **settings: float,  # train_step's lr, momentum and weight_decay
+    **settings: float,
 ) -> dict[str, list[float]]:
-    """Train until the validation loss rose `patience` epochs in a row; keep the best epoch's weights; the history."""
+    """Train until the validation loss rose `patience` epochs in a row; keep the best epoch's weights; the history.
+
+    train, validation : (x (M, D), labels (M,)); settings : those of `train_step`
+    """
     history: dict[str, list[float]] = {"train_loss": [], "train_accuracy": [], "val_loss": [], "val_accuracy": []}
     best_loss, best = np.inf, (network.weights, network.biases)
     for _ in range(epochs):

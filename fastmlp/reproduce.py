@@ -47,7 +47,7 @@ def find(runs: Sequence[RunResult], name: str) -> RunResult:
 
 
 def compared(before: RunResult, now: RunResult) -> Table:
-    """Return hash and figures of both, side by side."""
+    """Return a table of the hashes and scores of two results, side by side."""
     pairs = [("weights_sha256", before.weights_sha256[:16], now.weights_sha256[:16])]
     pairs += [(name, f"{getattr(before, name):.6g}", f"{getattr(now, name):.6g}") for name in _FIGURES]
     rows = [[name, old, new, "same" if old == new else "differs"] for name, old, new in pairs]

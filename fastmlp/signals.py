@@ -1,4 +1,4 @@
-"""What asks a program to stop: Ctrl-C, SIGTERM, as batch systems send it before they kill, a terminal that closes.
+"""Signals that ask a program to stop: Ctrl-C, SIGTERM, which batch systems send before they kill, a closed terminal.
 
 A signal that the program is to ignore, as SIGHUP under `nohup`, stays ignored.
 """
@@ -31,9 +31,9 @@ class Stopped(KeyboardInterrupt):
 
 
 class Requests:
-    """Counts requests to stop, as the handler of a signal: the first is to be met in order, the second at once.
+    """A signal handler that counts requests to stop: after the first a program ends in order, after the second at once.
 
-    A closing terminal is never a second one: whoever sat there is gone.
+    A terminal that closes never counts as a second request, as its user did not make it.
     """
 
     _last = float("-inf")  # of all in this process: one may end, and the next begin, between the two of a request
@@ -42,7 +42,7 @@ class Requests:
         self.asked, self.signum = 0, int(signal.SIGINT)
 
     def __call__(self, signum: int, frame: FrameType | None = None) -> None:  # noqa: ARG002 - as `signal` calls it
-        """Take note of a signal."""
+        """Count a signal."""
         now, before = time.monotonic(), Requests._last
         Requests._last = now
         same = signum != signal.SIGINT and now - before < SAME_SECONDS
@@ -54,20 +54,20 @@ class Requests:
 
 
 def install(handler: Handler) -> dict[int, "Handler | int"]:
-    """Have `handler` called for each of these signals that is not ignored; return the handlers before it."""
+    """Install `handler` for each of these signals that is not ignored; return the handlers before, by signal."""
     before: dict[int, Handler | int] = {}
     if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
         for signum in STOPS:
-            found = signal.getsignal(signum)
-            if found is not None and found != signal.SIG_IGN:
-                before[signum] = found
+            present = signal.getsignal(signum)
+            if present is not None and present != signal.SIG_IGN:
+                before[signum] = present
                 signal.signal(signum, handler)
     return before
 
 
 @contextmanager
 def handled(handler: Handler) -> Iterator[None]:
-    """Have `handler` called for each of these signals in the body."""
+    """Install `handler` for these signals within the body, and restore the handlers before it."""
     before = install(handler)
     try:
         yield
@@ -78,9 +78,9 @@ def handled(handler: Handler) -> Iterator[None]:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Have each request to stop raise Stopped in the body, and again while that makes its way out.
+    """Within the body, raise Stopped at each request to stop, also at one while another is being raised.
 
-    Where it is lost, as in a function that C calls, it is raised once more a moment later.
+    An exception that is lost, as in a function that C calls, is raised once more a moment later.
     """
     requests, lost, tell = Requests(), list[int](), sys.unraisablehook
 
@@ -116,7 +116,7 @@ def _send_to_self(signum: int) -> None:
 
 
 def told(signum: int) -> str:
-    """Return what stopped a program, in words."""
+    """Return a sentence on the signal that stopped a program."""
     name = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
     return f"Stopped by {name}."
 
@@ -127,5 +127,5 @@ def signum_of(error: KeyboardInterrupt) -> int:
 
 
 def status_of(error: KeyboardInterrupt) -> int:
-    """Return the exit status that says so, as a shell has it for a process that the signal ended."""
+    """Return the exit status of a process that the signal ended, as shells have it: 128 + the signal's number."""
     return 128 + signum_of(error)

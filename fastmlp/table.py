@@ -1,4 +1,4 @@
-"""A table of text, and what it is in each medium: Markdown, CSV, JSON, and drawn on a terminal."""
+"""A table of texts, and its forms: Markdown, CSV, JSON, and drawn on a terminal."""
 
 import json
 import re
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text under lines of `facts`; its first `words` columns are words, the rest numbers.
+    """A table of texts, none of them escaped yet, under lines of facts.
 
-    All texts are as they are, not yet escaped for any medium. verdict : whether the last column is words too;
-    aligned : whether Markdown's columns line up for the eye as well; best : rows that are marked as the best
+    words : how many of the first columns are words; the others are numbers. verdict : whether the last is words too
+    aligned : whether columns are padded in Markdown; best : numbers of the rows that are marked as the best
     """
 
     facts: Sequence[str]
@@ -29,18 +29,18 @@ class Table:
     best: Collection[int] = ()
 
     def is_word(self, i: int) -> bool:
-        """Whether a column is words, to the left, and not numbers, to the right."""
+        """Whether column i is words, which are aligned left, or numbers, which are aligned right."""
         return i < self.words or (self.verdict and i == len(self.columns) - 1)
 
     def marked_rows(self, form: Callable[[str], str] = str, mark: str = "(best)") -> list[list[str]]:
-        """Return all cells in a form, with a mark at the names of the best rows."""
+        """Return the rows with form(cell) for each cell, and `mark` after the first cell of the best rows."""
         rows = [[form(cell) for cell in row] for row in self.rows]
         for i in self.best:
             rows[i][0] += f" {mark}"
         return rows
 
     def markdown(self) -> str:
-        """Return the facts as a list and the table under it, ready to paste."""
+        """Return the facts as a list, and the table under it, in Markdown."""
         head, rows = [markdown_text(name) for name in self.columns], self.marked_rows(markdown_text, "**(best)**")
         widths = [max(len(row[i]) for row in [head, *rows]) if self.aligned else 4 for i in range(len(head))]
         rules = [":" + "-" * (w - 1) if self.is_word(i) else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
@@ -57,7 +57,7 @@ class Table:
         return "\n".join([*facts, *[""] * bool(facts), *map(line, (head, rules, *rows)), ""])
 
     def csv(self) -> str:
-        """Return head and rows as CSV, without the commas of thousands."""
+        """Return the columns' names and the rows as CSV; numbers lose the commas between thousands."""
         return "".join(map(csv_line, [self.columns, *self._figures()]))
 
     def json(self) -> str:
@@ -73,7 +73,7 @@ class Table:
     def rich(self, width: int) -> "list[RichTable]":
         """Return the table, without the facts, for a terminal of this width.
 
-        Where it is too wide it comes in several parts, each of them with the first column again.
+        Where it is too wide it is split into several, each of which begins with the first column.
         """
         rows, parts = self.marked_rows(visible), [[0]]
         for i in range(1, len(self.columns)):

@@ -1,4 +1,4 @@
-"""What commands say, all of it on stderr: one line at a time, the compilation of kernels while it goes on, the end.
+"""The output of commands to the user, all of it on stderr: single lines, progress of compilation, and errors.
 
 Nothing here loads numpy or numba before it must: a command says its first line while these still load.
 """
@@ -27,9 +27,9 @@ _WORTH_TELLING = 1.0
 
 
 def say(console: "Console", text: str) -> None:
-    """Print one line of plain text, whatever it holds: brackets are not markup, escape sequences not obeyed.
+    """Print one line of plain text: brackets in it are no markup, and escape sequences are shown, not obeyed.
 
-    It goes to the logger "fastmlp" too, as does what a quiet console does not print.
+    It goes to the logger "fastmlp" too, also where a quiet console does not print it.
     """
     _logger.info(visible(text))
     _print(console, text)
@@ -45,15 +45,15 @@ def say_first(console: "Console", what: str) -> None:
 
 
 def is_moving(console: "Console") -> bool:
-    """Whether lines that change may be drawn: on a terminal that can, and is not to be quiet."""
+    """Whether a console may draw lines that change: it is a terminal that can, and is not quiet."""
     return console.is_terminal and not console.is_dumb_terminal and not console.quiet
 
 
 class Compiling:
-    """What a command shows of compilation: on a terminal a line with the seconds so far, elsewhere one plain line.
+    """The display of compilation: on a terminal a line with the seconds so far, elsewhere one plain line, once.
 
-    One for a command, which says the plain line once. While it draws its line nobody else should draw one; under other
-    moving lines it may come out as the plain line.
+    A command has one of these. While it draws its line, nothing else should draw one; beside other moving lines it may
+    print the plain line instead.
     """
 
     def __init__(self, console: "Console") -> None:
@@ -64,7 +64,7 @@ class Compiling:
 
     @contextmanager
     def here(self, doing: str = "") -> Iterator[None]:
-        """Show what this process compiles in the body; doing : what a terminal shows while it compiles nothing."""
+        """Show the compilation of kernels in this process within the body; doing : shown while nothing compiles."""
         from fastmlp_kernels._compiling import is_compiling, seconds_compiling, when_compiling
 
         before = seconds_compiling()
@@ -81,14 +81,14 @@ class Compiling:
             self.end()
 
     def show(self, seconds: Callable[[], float], line: Callable[[], str] | None = None) -> None:
-        """Show until `end` that kernels are being compiled, for `seconds()` so far: here, or by a worker."""
+        """Show, until `end`, that kernels are being compiled, here or by a worker, for `seconds()` so far."""
         self._seconds = seconds
         if not self._draw(line or self._line) and not self._told:
             say(self._console, f"{_COMPILING}; it takes some seconds.")
         self._told = True
 
     def end(self) -> None:
-        """Take the line away, and say how long compilation took."""
+        """Remove the line, and print how long compilation took."""
         live, self._live = self._live, None
         if live is not None:
             live.stop()
@@ -137,7 +137,7 @@ def print_table(table: "Table") -> None:
 
 
 def in_words(error: Exception) -> str:
-    """Return an error as a command says it."""
+    """Return an error as a sentence for the user."""
     if isinstance(error, MemoryError):
         return f"the memory does not suffice ({error}). Give smaller layers, or a smaller batch."
     if isinstance(error, OSError) and not isinstance(error, FastMLPError):
@@ -146,7 +146,7 @@ def in_words(error: Exception) -> str:
 
 
 def _of_system(error: OSError) -> str:
-    """Return in words what the system refused, wherever that was."""
+    """Return in words what the system refused."""
     try:
         os.getcwd()  # noqa: PTH109 - Path's is the same
     except FileNotFoundError:
@@ -165,7 +165,7 @@ BROKEN_PIPE = 128 + 13
 
 
 def refused(error: Exception) -> int:
-    """Say which of ERRORS ended a command, and return the exit status: 2, or that of a pipe that nobody reads."""
+    """Print one of ERRORS as the end of a command; return the exit status: 2, or 141 where nobody reads its output."""
     from rich.console import Console
 
     if isinstance(error, FastMLPError) and isinstance(error, OSError) and error.errno == errno.EPIPE:

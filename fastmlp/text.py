@@ -1,4 +1,4 @@
-"""Text of others - names of classes and experiments, errors, paths - as each medium takes it: one function a medium.
+"""Escaping of texts from outside - names of classes and experiments, errors, paths - with one function a medium.
 
 Whoever prints or writes need not know what a text holds. For figures see also `fastmlp.report.plots.style`, which
 switches mathtext off.
@@ -29,11 +29,11 @@ _NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*(?:[eE][+-]?[0-9]+)?")
 
 
 class Marked(str):
-    """A text of this package's own that holds Markdown's marks, as in `code`, and nothing of others."""
+    """A text of this package's own with Markdown in it, such as `code`, which is not to be escaped."""
 
 
 def visible(text: str) -> str:
-    r"""Return a text on one line, in which each character that would be obeyed or not be seen is as `\n` or `\x1b`."""
+    r"""Return a text as one line, in which control and invisible characters are escapes such as `\n` or `\x1b`."""
     return _ANY_UNSEEN.sub(_code, text)
 
 
@@ -47,7 +47,7 @@ def visible_lines(text: str) -> str:
 
 
 def visible_in(value: Any) -> Any:
-    """Return values as JSON has them, and tuples, with each text in them `visible`."""
+    """Return a value of JSON's types, or tuples of them, with `visible` applied to each text in it."""
     if isinstance(value, str):
         return visible(value)
     if isinstance(value, dict):
@@ -56,7 +56,7 @@ def visible_in(value: Any) -> Any:
 
 
 def plain(text: str) -> "Text":
-    """Return a text for rich, which takes brackets and colons in a mere string for marks."""
+    """Return a text for rich in which brackets and colons are no markup, as they are in plain strings."""
     from rich.text import Text
 
     return Text(visible(text))
@@ -70,7 +70,7 @@ def html_text(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Return a text as Markdown that shows it: for a cell of a table, or for a line after its first word."""
+    """Return a text escaped for Markdown: for a cell of a table, or for a line after its first word."""
     return text if isinstance(text, Marked) else _MARKS.sub(_marked, visible(text))
 
 
@@ -80,9 +80,9 @@ def _marked(found: re.Match[str]) -> str:
 
 
 def csv_line(cells: Iterable[Any]) -> str:
-    """Return a line of CSV, whose texts may have several lines; a text that would be a formula begins with a quote.
+    """Return a record of CSV. A text that a spreadsheet would take for a formula gets a quote in front, numbers do not.
 
-    As spreadsheets do it, where a quote in front says that what follows is text. Numbers stay numbers.
+    Texts may have several lines.
     """
     import csv
     import io

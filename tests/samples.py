@@ -6,7 +6,7 @@ import numpy as np
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
-from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.runs.identity import run_id
 from fastmlp.runs.results import RunResult
 
@@ -59,7 +59,8 @@ ENVIRONMENT: dict[str, Any] = {
 
 def config(**changes: Any) -> RunConfig:
     """A config; a precision that is changed brings its own way to multiply with it."""
-    usual = {"matmul": MATMULS[changes["precision"]][0]} if changes.get("precision") in MATMULS else {}
+    known = PRECISIONS.get(changes.get("precision", ""))
+    usual: dict[str, Any] = {"matmul": known.matmuls[0]} if known else {}
     return RunConfig(**(FIELDS | usual | changes))
 
 

@@ -13,10 +13,13 @@ from bench.rivals import IMPLEMENTATIONS, PACKAGES, speed, why_not
 from bench.rounds import Products, Rounds, Training, check_losses
 from bench.trainers import TRAINERS, FastMLP, FastMLPBfloat16, Reference
 from bench.training_tables import MULTIPLIERS as MULTIPLIER_LABELS
-from bench.training_tables import RIVALS
+from bench.training_tables import RIVALS, SOURCES
 from bench.worker import TookTooLong, Worker
 
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit:RuntimeWarning"),
+]
 
 WORK, ROWS = Work((4, 5, 3), 8), 24
 
@@ -47,12 +50,13 @@ def test_a_rival_that_trains_otherwise_is_refused(wrong):
         check_losses(wrong(data, WORK, 1), data, WORK, np.arange(ROWS))
 
 
-@pytest.mark.parametrize("source", ["plain", "packed", "stored", "images"])
+OURS_AND_NUMPY = ["fastmlp", "fastmlp_bf16", "fastmlp_int8", "numpy"]
+FORMS = [(rival, source) for rival in OURS_AND_NUMPY for source in SOURCES if hasattr(MULTIPLIERS[rival], source)]
+
+
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("rival", ["fastmlp", "fastmlp_bf16", "numpy"])
-def test_products_are_checked_in_every_form(monkeypatch, rival, transposed, source):
-    if not hasattr(MULTIPLIERS[rival], source):
-        pytest.skip("numpy packs nothing")
+@pytest.mark.parametrize(("rival", "source"), FORMS)
+def test_products_are_checked_in_every_form(monkeypatch, rival, source, transposed):
     monkeypatch.setattr("bench.products.IMAGES", 100)
     m, k = (3072, 90) if transposed else (90, 3072)
     start = {"m": m, "k": k, "n": 40, "transposed": transposed, "source": source}

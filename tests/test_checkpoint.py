@@ -14,11 +14,11 @@ from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.inputs import ImageInput
 from fastmlp.nn.network import MLP
 from fastmlp.nn.optimizer import SGD
-from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.runs import checkpoint
 
 RUN = "0123456789abcdef"
-WAYS = [(precision, matmul) for precision, matmuls in MATMULS.items() for matmul in matmuls]
+WAYS = [(name, matmul) for name, precision in PRECISIONS.items() for matmul in precision.matmuls]
 any_precision = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 
 

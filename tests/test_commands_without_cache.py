@@ -14,7 +14,7 @@ import pytest
 from fastmlp.config import RunConfig
 from fastmlp.data import __main__ as data
 from fastmlp.data import cache_dir
-from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.runs import autotune as matmul
 from fastmlp.terminal import in_words
 from fastmlp_kernels import _store
@@ -66,7 +66,7 @@ def test_commands_do_without(capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert data.main(["describe", "--dataset", "cifar10"]) == 2
     assert kernels_cache.main([]) == 0
     assert "Traceback" not in capsys.readouterr().err
-    seconds = dict.fromkeys(MATMULS["float32"], 1.0)
+    seconds = dict.fromkeys(PRECISIONS["float32"].matmuls, 1.0)
     monkeypatch.setattr(matmul, "measure", lambda _: seconds)
     assert matmul.measured(CONFIG) == seconds
 

@@ -75,6 +75,10 @@ def test_a_value_that_is_not_allowed_is_named(field: str, value: Any, allowed: s
         check_fields({field: value})
 
 
+def test_each_field_has_its_rule() -> None:
+    check_fields(vars(config()))  # KeyError for one without
+
+
 def test_a_way_to_multiply_that_the_precision_has_not_is_named() -> None:
     for precision, matmul in (("float64", "packed"), ("bfloat16", "blas")):
         with pytest.raises(ConfigError, match=f"^matmul is '{matmul}'; allowed for {precision} is"):

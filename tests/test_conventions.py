@@ -87,6 +87,19 @@ def test_no_module_touches_what_is_private_to_another():
         assert taken & everywhere - defined == set(), path  # other libraries' names are nowhere defined
 
 
+def test_no_compiled_function_takes_more_than_seven_arguments():
+    """What goes together goes as a record; numba's intrinsics stand for instructions, and are free."""
+    compiled, counted = {"kernel", "part", "reduction", "scalar", "overload"}, 0
+    for path in [*KERNELS.rglob("*.py"), *(PACKAGE / "nn" / "packed").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            marks = getattr(node, "decorator_list", ())
+            names = {ast.unparse(mark.func if isinstance(mark, ast.Call) else mark) for mark in marks}
+            if isinstance(node, ast.FunctionDef) and names & compiled:
+                counted += 1
+                assert len(node.args.args) <= 7, f"{node.name} in {path.name}"
+    assert counted > 100
+
+
 # Who writes files: all others do by `files`. What each has of its own must stay: it adds a line, goes on with what a
 # download left, keeps kernels where no fastmlp may be.
 WRITERS = ["files.py", "sweep/store.py", "data/part.py", "_store.py", "log.py"]

@@ -12,6 +12,7 @@ from fastmlp.errors import ConfigError, OutputError
 from fastmlp.models import onnx as onnx_graph
 from fastmlp.nn import precision
 from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.precision import PRECISIONS
 from models import KINDS, rows_for, small_model
 
 
@@ -20,7 +21,7 @@ from models import KINDS, rows_for, small_model
 def test_onnxruntime_gives_the_same_probabilities(normalize, precision, activation):
     model = small_model(normalize, precision, activation=activation)
     found = onnx_graph.check(onnx_graph.to_onnx(model), model, rows_for(model, 300))
-    assert found.difference <= onnx_graph.tolerance(model) == onnx_graph.TOLERANCES[precision]
+    assert found.difference <= onnx_graph.tolerance(model) == PRECISIONS[precision].tolerance
     assert found.agreement > 0.99
 
 

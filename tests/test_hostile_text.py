@@ -25,10 +25,14 @@ from fastmlp.errors import ConfigError
 from fastmlp.models import predictor
 from fastmlp.models.file import load_model, save_model
 from fastmlp.report.page import page
-from fastmlp.report.plots import counts, curves, images, times
+from fastmlp.report.paper import Paper
+from fastmlp.report.plots import counts, curves, times
+from fastmlp.report.plots.confusion import confusion
 from fastmlp.report.plots.picture import Picture, drawn
 from fastmlp.report.plots.style import styled
-from fastmlp.report.sections import Paper, Sweep, results_of, sections_of
+from fastmlp.report.sections import sections_of
+from fastmlp.report.sections.results import results_of
+from fastmlp.report.sweep import Sweep
 from fastmlp.report.tables import plan_table, results_table, search_table
 from fastmlp.runs.environment import environment
 from fastmlp.runs.results import RunResult, failed_result, load_results
@@ -217,7 +221,7 @@ def test_the_page_of_a_sweep(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> N
     def undrawn(name: str, heading: str, caption: str, make: object) -> Picture:  # noqa: ARG001 - as `drawn` is called
         return Picture(name, heading, caption, "", b"", b"")
 
-    monkeypatch.setattr("fastmlp.report.sections.drawn", undrawn)
+    monkeypatch.setattr("fastmlp.report.paper.drawn", undrawn)
     told: list[str] = []
     with styled():
         paper = Paper(sweep, told.append)
@@ -243,7 +247,7 @@ def test_figures_draw_names_as_they_are(sweep: Sweep) -> None:
     makers = {
         "times": partial(times.accuracy_and_time, sweep.runs, "validation"),
         "together": partial(curves.experiments_together, sweep.runs, "loss"),
-        "confusion": partial(images.confusion, labels, labels, sweep.dataset.label_names["coarse"]),
+        "confusion": partial(confusion, labels, labels, sweep.dataset.label_names["coarse"]),
     }
     with styled():
         for name, make in makers.items():

@@ -41,7 +41,7 @@ def test_compiled_code_reads_float32_arrays_by_itself_and_no_others():
     source = ArrayInput(X).source()
     assert source is not None
     assert source.x is X
-    assert (source.mean, source.inv_std, source.rows) == (None, None, None)
+    assert (source.center, source.scale, source.index) == (None, None, None)
     for other in (X.astype(np.float64), X.astype(">f4"), X.astype(int), np.asfortranarray(X), X[:, ::2], X[:, :3]):
         assert ArrayInput(other).source() is None
 
@@ -92,7 +92,7 @@ def test_rows_choose_and_order_the_images():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_compiled_code_reads_images_by_their_rows_and_moments(dtype, rows):
     source = ImageInput(IMAGES, MEAN.astype(dtype), INV_STD.astype(dtype), rows)
-    x, mean, inv_std, picked = source.source()
+    x, picked, mean, inv_std = source.source()
     assert x is IMAGES
     assert mean is not None
     assert inv_std is not None

@@ -9,8 +9,8 @@ import pytest
 from fastmlp_kernels import _target
 from fastmlp_kernels._align import LINE_BYTES, aligned_zeros
 from fastmlp_kernels._jit import kernel
-from fastmlp_kernels.gemm.pack import NR
-from fastmlp_kernels.gemm.tiles import SIDE, turn_panel, turned_stride
+from fastmlp_kernels.gemm.panels import NR, SIDE, column_stride
+from fastmlp_kernels.gemm.tiles import turn_panel
 from test_kernels_process import run_python
 from test_kernels_target import AVX2, AVX512, HOST
 
@@ -36,7 +36,7 @@ for depth, dtype in ((65_793, np.int32), (65_794, np.float32), (200_000, np.floa
         gemm.matmul_int8(np.ascontiguousarray(a.T) if transposed else a, b, out, transpose_a=transposed)
         off = out - 255.0 * depth * np.array([-128, 127])
         exact &= bool((np.abs(off) <= (0 if dtype == np.int32 else 6e-8 * 8 * 32640 * depth)).all())
-code = "".join(products.matmul_int8.inspect_asm(signature) for signature in products.matmul_int8.signatures)
+code = "".join(products.matmul.inspect_asm(signature) for signature in products.matmul.signatures)
 print(json.dumps({
     "exact": bool(exact), "instructions": int8.INSTRUCTIONS,
     "code": sorted(set(re.findall(r"tdpbusd|tdpbsud|vpdpbusd", code))),
@@ -109,7 +109,7 @@ def test_turning_a_panel_makes_rows_of_its_columns(units, rng):
     if NR % SIDE:
         pytest.skip("the panels of this CPU are narrower than tiles")
     packed = rng.integers(0, 2**32, units * NR, np.uint32)
-    stride = turned_stride(units)
+    stride = column_stride(units)
     assert stride >= units
     assert stride // SIDE % 2 == 1
     turned = np.zeros(NR * stride, np.uint32)
@@ -198,7 +198,7 @@ def test_the_code_kept_on_disk_is_another_one_where_tiles_are_refused(tmp_path):
 from numba.core.registry import cpu_target
 from fastmlp_kernels import _target
 from fastmlp_kernels.gemm import products
-print(_target.amx_int8(), products.matmul_int8._cache._path("uint32", cpu_target.target_context).name)
+print(_target.amx_int8(), products.matmul._cache._path("uint32", cpu_target.target_context).name)
 """
     (there, entry), (left, other) = (run_python(w + text, NUMBA_CACHE_DIR=str(tmp_path)).split() for w in ("", REFUSE))
     assert left == "False"

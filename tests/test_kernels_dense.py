@@ -9,7 +9,7 @@ from arrays import assert_within, fenced, images, normal
 from fastmlp import reference
 from fastmlp_kernels import gemm, momentum_step
 from fastmlp_kernels.gemm.blocks import KC, MC
-from fastmlp_kernels.gemm.pack import NR
+from fastmlp_kernels.gemm.panels import NR
 from packing import PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
 
 # a machine without bfloat16 instructions says so once, in whichever test is the first
@@ -29,22 +29,22 @@ def layer_input(rng, channels, n, d):
     pixels = images(rng, 30, d)
     mean, inv_std = (m.astype(np.float32) for m in reference.image_moments(pixels, channels))
     index = rng.integers(0, 30, n)  # repeated, in no order
-    return gemm.Images(pixels, index, mean, inv_std), reference.gather_normalize(pixels, index, mean, inv_std)
+    return gemm.Rows(pixels, index, mean, inv_std), reference.gather_normalize(pixels, index, mean, inv_std)
 
 
 def blocks_of(x):
     """Raw pixels, means and scales of the rows, a channel at a time, in float64: (N, D / C), (N, 1), (N, 1)."""
-    pixels = np.split(x.images[x.index].astype(np.float64), x.mean.shape[1], axis=1)
-    mean, scale = (np.split(m[x.index].astype(np.float64), m.shape[1], axis=1) for m in (x.mean, x.inv_std))
+    pixels = np.split(x.x[x.index].astype(np.float64), x.center.shape[1], axis=1)
+    mean, scale = (np.split(m[x.index].astype(np.float64), m.shape[1], axis=1) for m in (x.center, x.scale))
     return zip(pixels, mean, scale, strict=True)
 
 
 def forward_sums(x, values, weight, precision):
     """(X W, what the error of a float32 sum is proportional to), with W as the precision rounds it."""
     w = rounded(weight, precision)
-    if precision == "float32" or not isinstance(x, gemm.Images):
+    if precision == "float32" or not isinstance(x, gemm.Rows):
         return exact(rounded(values, precision), w) if precision == "bfloat16" else exact(values, w)
-    parts = zip(blocks_of(x), np.split(w.astype(np.float64), x.mean.shape[1]), strict=True)
+    parts = zip(blocks_of(x), np.split(w.astype(np.float64), x.center.shape[1]), strict=True)
     size = sum(s * (p @ np.abs(part) + np.abs(m) * np.abs(part).sum(axis=0)) for (p, m, s), part in parts)
     return values @ w, size
 
@@ -89,7 +89,7 @@ def test_forward_with_each_activation(activation, precision, rng):
 
 def gradient_sums(x, values, delta, precision):
     """(X^T delta, what the error of a float32 sum is proportional to), rounded as the precision does."""
-    if precision == "float32" or not isinstance(x, gemm.Images):
+    if precision == "float32" or not isinstance(x, gemm.Rows):
         return exact(values.T if precision == "float32" else rounded(values).T, rounded(delta, precision))
     gradients, sizes = [], []
     for p, m, s in blocks_of(x):
@@ -163,7 +163,7 @@ def test_the_update_is_the_step_of_momentum_step_to_the_bit(n, d, h, precision, 
 
 def test_pixels_take_no_rounding_in_bfloat16(rng):
     pixels, index = images(rng, 12, 40), rng.integers(0, 12, 20)
-    x = gemm.Images(pixels, index, np.zeros((12, 1), np.float32), np.ones((12, 1), np.float32))
+    x = gemm.Rows(pixels, index, np.zeros((12, 1), np.float32), np.ones((12, 1), np.float32))
     weight = rng.integers(-9, 10, (40, 7)).astype(np.float32)
     out = np.empty((20, 7), np.float32)
     gemm.dense_forward(x, weight, np.zeros(7, np.float32), "identity", out, precision="bfloat16")
@@ -174,7 +174,7 @@ def test_pixels_take_no_rounding_in_bfloat16(rng):
 def test_nothing_to_multiply(precision, rng):
     weight, bias = normal(rng, (6, 5), np.float32), normal(rng, (5,), np.float32)
     none = np.empty((0, 6), np.float32)
-    pixels = gemm.Images(np.zeros((3, 6), np.uint8), np.empty(0, np.int64), *np.ones((2, 3, 2), np.float32))
+    pixels = gemm.Rows(np.zeros((3, 6), np.uint8), np.empty(0, np.int64), *np.ones((2, 3, 2), np.float32))
     for x in (none, pixels):  # an empty batch
         gemm.dense_forward(x, weight, bias, "tanh", np.empty((0, 5), np.float32), precision=precision)
         w, v = weight.copy(), np.ones_like(weight)
@@ -192,7 +192,7 @@ def test_wrong_arguments_are_refused(rng):
     x, weight, bias, delta = (normal(rng, shape, np.float32) for shape in ((4, 6), (6, 5), (5,), (4, 5)))
     out, velocity = np.zeros((4, 5), np.float32), np.zeros((6, 5), np.float32)
     mean = np.ones((3, 2), np.float32)
-    good = gemm.Images(np.zeros((3, 6), np.uint8), np.array([2, 0, 1, 2]), mean, mean.copy())
+    good = gemm.Rows(np.zeros((3, 6), np.uint8), np.array([2, 0, 1, 2]), mean, mean.copy())
     frozen = weight.copy()
     frozen.flags.writeable = False
     sources = [
@@ -200,14 +200,14 @@ def test_wrong_arguments_are_refused(rng):
         (x.astype(np.uint8), TypeError, "x has dtype uint8, allowed is float32"),
         (np.asfortranarray(x), ValueError, "x is not C-contiguous"),
         (tuple(good), TypeError, "x must be a numpy array, got tuple"),
-        (good._replace(images=x), TypeError, "images has dtype float32, allowed is uint8"),
+        (good._replace(x=x), TypeError, "x has dtype float32, allowed is uint8"),
         (good._replace(index=good.index.astype(np.int32)), TypeError, "index has dtype int32"),
         (good._replace(index=np.array([0, 1, 3, 0])), ValueError, r"index\[2\] is 3, allowed is 0 to 2"),
         (good._replace(index=np.array([0, -1, 2, 0])), ValueError, r"index\[1\] is -1"),
-        (good._replace(mean=mean[:2]), ValueError, r"mean has shape \(2, 2\), expected \(3, 2\)"),
-        (good._replace(inv_std=mean[:, :1].copy()), ValueError, r"inv_std has shape \(3, 1\)"),
-        (good._replace(inv_std=mean.astype(np.float64)), TypeError, "inv_std has dtype float64"),
-        (good._replace(mean=np.ones((3, 4), np.float32)), ValueError, "channels is 4, allowed is a divisor"),
+        (good._replace(center=mean[:2]), ValueError, r"center has shape \(2, 2\), expected \(3, 2\)"),
+        (good._replace(scale=mean[:, :1].copy()), ValueError, r"scale has shape \(3, 1\)"),
+        (good._replace(scale=mean.astype(np.float64)), TypeError, "scale has dtype float64"),
+        (good._replace(center=np.ones((3, 4), np.float32)), ValueError, "channels is 4, allowed is a divisor"),
     ]  # fmt: skip
     for source, error, message in sources:
         with pytest.raises(error, match=message):

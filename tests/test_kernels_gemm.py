@@ -12,7 +12,7 @@ from arrays import assert_within, fenced, normal
 from fastmlp_kernels import gemm
 from fastmlp_kernels._target import TILE
 from fastmlp_kernels.gemm.blocks import KC, MC
-from fastmlp_kernels.gemm.pack import NR
+from fastmlp_kernels.gemm.panels import NR
 from packing import PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
 
 # a machine without bfloat16 instructions says so once, in whichever test is the first

@@ -9,14 +9,18 @@ from arrays import fenced
 from fastmlp_kernels import gemm
 from fastmlp_kernels._jit import kernel
 from fastmlp_kernels._target import TILE
-from fastmlp_kernels.gemm.blocks import KC, MC
-from fastmlp_kernels.gemm.bytes import SPAN
-from fastmlp_kernels.gemm.pack import NR
-from fastmlp_kernels.gemm.quads import EXACT_DEPTH, QUAD, pack_bytes, raise_peaks, round_panels, set_steps
+from fastmlp_kernels.gemm.blocks import KC, MC, most_at_once
+from fastmlp_kernels.gemm.elements import ELEMENTS
+from fastmlp_kernels.gemm.pack import as_rows, pack_panels
+from fastmlp_kernels.gemm.panels import NR, Panels
+from fastmlp_kernels.gemm.quantize import quantize_panels, raise_peaks, set_steps
+from fastmlp_kernels.gemm.raw import add_column_sums
 
 # a machine without these instructions says so once, in whichever test is the first
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit")
 
+EXACT_DEPTH, QUAD = ELEMENTS["int8"].exact_depth, ELEMENTS["int8"].per_unit
+SPAN = most_at_once(ELEMENTS["int8"])
 EDGES = sorted({1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127, 128, 129}
                | {edge + i for edge in (TILE.mr, NR, MC) for i in (-1, 0, 1)})  # fmt: skip
 DEPTHS = sorted({1, 2, 3, 4, 5, 31, 33, 257} | {QUAD * KC + i for i in range(-4, 5)})
@@ -105,16 +109,26 @@ def test_wrong_arguments_are_refused(rng):
 
 
 @kernel
-def _round(x, scale, steps, inverse, peaks, packed, units):
-    raise_peaks(x, scale, peaks)
+def _quantize(x, scale, steps, inverse, peaks, b):
+    raise_peaks(x, None if scale is None else scale[:, 0], peaks)
     set_steps(peaks, steps, inverse)
-    round_panels(x, scale, inverse, (0, x.shape[0]), packed, 0, units)
+    quantize_panels(as_rows(x, scale), inverse, (0, x.shape[0]), b, 0)
 
 
 @kernel
-def _pack(x, packed, units):
-    for column in range(0, x.shape[1], NR):
-        pack_bytes(x, (column, min(column + NR, x.shape[1])), packed, column // NR * units * NR)
+def _pack(x, b):
+    pack_panels(as_rows(x, None), (0, x.shape[1]), (0, x.shape[0]), b, 0)
+
+
+@kernel
+def _add_sums(b, n, units, weight, sums):
+    add_column_sums(b, (0, n), 0, units, weight, sums)
+
+
+def room(k, n):
+    """Return panels of zeros for bytes (K, N)."""
+    units = -(-k // QUAD)
+    return Panels(np.zeros(-(-n // NR) * NR * units, np.uint32), 0, units * int(NR), int(NR), None, None, None)
 
 
 def unpacked(packed, k, n):
@@ -132,13 +146,12 @@ def test_columns_are_rounded_to_the_nearest_of_255_steps(scaled, rng):
         scale = rng.normal(size=k).astype(np.float32) if scaled else None
         values = x if scale is None else x * scale[:, None]
         steps, inverse, peaks = np.empty(n, np.float32), np.empty(n, np.float32), np.zeros(n, np.int32)
-        units = -(-k // QUAD)
-        packed = np.zeros(-(-n // NR) * NR * units, np.uint32)
-        _round(x, scale, steps, inverse, peaks, packed, units)
+        b = room(k, n)
+        _quantize(x, None if scale is None else scale[:, None], steps, inverse, peaks, b)
         peak = np.abs(values).max(0)
         np.testing.assert_array_equal(peaks.view(np.float32), peak)
         np.testing.assert_array_equal(steps, peak / np.float32(127))
-        got, behind = unpacked(packed, k, n)
+        got, behind = unpacked(b.array, k, n)
         assert not behind.any()
         assert np.abs(got.astype(int)).max() <= 127
         # half a step, and what float32 adds in two products of up to 127: 127 * 3 * 2^-24 of a step
@@ -151,16 +164,25 @@ def test_a_column_that_is_not_finite_has_no_finite_step(value, rng):
     x = rng.normal(size=(9, 5)).astype(np.float32)
     x[4, 2] = value
     steps, inverse, peaks = np.empty(5, np.float32), np.empty(5, np.float32), np.zeros(5, np.int32)
-    _round(x, None, steps, inverse, peaks, np.zeros(3 * NR, np.uint32), 3)
+    _quantize(x, None, steps, inverse, peaks, room(9, 5))
     np.testing.assert_array_equal(np.isfinite(steps), [True, True, False, True, True])
 
 
 def test_bytes_are_packed_as_they_are(rng):
     for k, n in ((1, 1), (4, 4), (5, NR + 1), (130, 70)):
         x = rng.integers(-128, 128, (k, n), np.int8)
-        units = -(-k // QUAD)
-        packed = np.zeros(-(-n // NR) * NR * units, np.uint32)
-        _pack(x, packed, units)
-        got, behind = unpacked(packed, k, n)
+        b = room(k, n)
+        _pack(x, b)
+        got, behind = unpacked(b.array, k, n)
         np.testing.assert_array_equal(got, x)
         assert not behind.any()
+
+
+def test_column_sums_of_bytes_are_exact(rng):
+    for k, n in ((1, 1), (5, NR + 1), (130, 70)):
+        x, b, weight = rng.integers(-128, 128, (k, n), np.int8), room(k, n), rng.integers(-3, 4, k).astype(np.float32)
+        _pack(x, b)
+        for counts, by in ((None, np.ones(k)), (weight, weight)):
+            sums = np.ones(-(-n // NR) * NR, np.float32)
+            _add_sums(b, n, -(-k // QUAD), counts, sums)
+            np.testing.assert_array_equal(sums[:n], 1 + by @ x)

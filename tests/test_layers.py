@@ -5,6 +5,7 @@ import pytest
 
 from fastmlp import Dense, reference
 from fastmlp.errors import ConfigError, DataError
+from fastmlp.nn.layers import split_parameters
 
 N, D, H = 5, 4, 3
 
@@ -87,7 +88,8 @@ def test_what_is_assigned_is_copied_into_the_arrays(x):
 
 def test_a_layer_lives_in_flat_arrays():
     layer, parameters, gradient = make(), np.arange(15, dtype=np.float32), np.zeros(15, np.float32)
-    layer.live_in(parameters, gradient)
+    [own], [derivatives] = (split_parameters(flat, (D, H)) for flat in (parameters, gradient))
+    layer.live_in(*own, *derivatives)
     np.testing.assert_array_equal(layer.weight, np.arange(12).reshape(D, H))
     np.testing.assert_array_equal(layer.bias, [12, 13, 14])
     layer.dweight[...], layer.dbias[...], layer.bias = 1, 2, [7, 7, 7]

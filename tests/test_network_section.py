@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from fastmlp.models.file import save_model
-from fastmlp.report.data_section import data
-from fastmlp.report.network_section import network
-from fastmlp.report.sections import Paper, Sweep
+from fastmlp.report.paper import Paper
+from fastmlp.report.sections import data, network
+from fastmlp.report.sweep import Sweep
 from fastmlp.runs.results import RunResult
 from models import small_model
 from samples import ENVIRONMENT, dataset, result
@@ -33,7 +33,7 @@ def test_a_model_that_is_not_of_its_run_or_data_is_left_out_with_a_word(
     run: RunResult, layers: tuple[int, ...], why: str, tmp_path: Path
 ) -> None:
     paper, told = paper_of(tmp_path, run, layers)
-    assert network(paper).blocks
+    assert network.section(paper).blocks
     assert [why in sentence for sentence in told] == [True]
     assert not paper.pictures
 
@@ -44,5 +44,5 @@ def test_labels_that_the_data_do_not_have_are_no_part_of_their_section(tmp_path:
 
     paper, _ = paper_of(tmp_path, result(labels="fine"), (3072, 2, 20))
     with styled():
-        assert data(paper).blocks
+        assert data.section(paper).blocks
     assert [picture.name for picture in paper.pictures] == ["splits"]

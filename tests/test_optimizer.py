@@ -131,7 +131,7 @@ def test_each_optimiser_of_the_table_has_all_that_is_asked_of_it(name):
         assert numbers.holds(default, float32=True)
     assert hasattr(reference, kind.PLAIN)
     config = RunConfig(dataset="embedded", layers=(12, 7, 3))
-    assert kind.sklearn(config).items() <= config.to_sklearn().get_params().items()
+    assert kind.sklearn(vars(config)).items() <= config.to_sklearn().get_params().items()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -247,7 +247,7 @@ pixels, rows = rng.integers(0, 256, (512, 3072), np.uint8), rng.integers(0, 512,
 inputs = ImageInput(pixels, np.full((512, 1), 128, np.float32), np.full((512, 1), 0.01, np.float32), rows)
 model = MLP([3072, 512, 512, 10], "identity", threads=min(2, usable_cores()))
 labels = rng.integers(0, 10, len(rows))
-few = ImageInput(pixels, inputs.source().mean, inputs.source().inv_std)
+few = ImageInput(pixels, inputs.source().center, inputs.source().scale)
 model.train_epoch(few, labels[:512], SGD(1e-6), np.arange(512))  # compiles
 calls, engine = count(1), model._engine
 

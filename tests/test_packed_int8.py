@@ -11,7 +11,7 @@ from fastmlp import MLP, SGD, ImageInput, reference
 from fastmlp.errors import ConfigError
 from fastmlp.nn import precision
 from fastmlp.nn.precision import byte_layers
-from fastmlp_kernels.gemm.quads import EXACT_DEPTH
+from fastmlp_kernels.gemm.elements import ELEMENTS
 
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit:RuntimeWarning")
 SETTINGS: dict[str, Any] = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
@@ -53,7 +53,7 @@ class Rounded(reference.Network):
         activation = model.layers[0].activation
         super().__init__([x.weight for x in model.layers], [x.bias for x in model.layers], activation)
         self.bytes = byte_layers(model.sizes, activation)
-        self.inv_std = np.asarray(inputs.source().inv_std, np.float64)
+        self.inv_std = np.asarray(inputs.source().scale, np.float64)
 
     def forward(self, x: np.ndarray) -> list[np.ndarray]:
         outputs = [x]
@@ -235,7 +235,8 @@ def test_what_int8_cannot_take_is_refused():
         model.train_step(x.astype(np.float32), labels, SGD())
     with pytest.raises(ConfigError, match="matmul is 'blas', allowed for int8: packed"):
         MLP([64, 5], precision="int8", matmul="blas")
-    many = ImageInput(np.zeros((EXACT_DEPTH + 1, 1), np.uint8), *np.ones((2, EXACT_DEPTH + 1, 1), np.float32))
+    most = ELEMENTS["int8"].exact_depth
+    many = ImageInput(np.zeros((most + 1, 1), np.uint8), *np.ones((2, most + 1, 1), np.float32))
     tiny = MLP([1, 2], precision="int8")
     with pytest.raises(ConfigError, match="batch_size is 65794, allowed with precision int8 is at most 65,793"):
         tiny.train_epoch(many, np.zeros(len(many), int), SGD(), np.arange(len(many)), len(many))

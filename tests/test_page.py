@@ -3,15 +3,17 @@
 from pathlib import Path
 
 from fastmlp.report import page
-from fastmlp.report.figure_index import CURVES, figure_index
-from fastmlp.report.sections import Paper, Sweep
+from fastmlp.report.paper import Paper
+from fastmlp.report.sections import figures
+from fastmlp.report.sections.figures import CURVES
+from fastmlp.report.sweep import Sweep
 from fastmlp.runs.experiments import EXPERIMENTS
 from fastmlp.table import Table
 from samples import ENVIRONMENT, dataset, result
 
 
 def rows(paper: Paper) -> list[str]:
-    return figure_index(paper).blocks[1].splitlines()[2:-1]
+    return figures.section(paper).blocks[1].splitlines()[2:-1]
 
 
 def test_curves_are_linked_by_the_first_run_of_each_normalisation() -> None:

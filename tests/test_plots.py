@@ -12,6 +12,7 @@ import pytest
 
 from fastmlp.config import RunConfig
 from fastmlp.report.plots import counts, curves, images, search, times
+from fastmlp.report.plots.confusion import confusion
 from fastmlp.report.plots.parallel import parallel_coordinates
 from fastmlp.report.plots.picture import drawn, gallery
 from fastmlp.report.plots.style import NARROW, colour_of, new_figure, styled
@@ -209,6 +210,6 @@ def test_classes_without_images_and_the_largest_weights_are_drawn() -> None:
     right = np.eye(20)[test_labels["coarse"]]
     assert images.mistakes(data, "coarse", right).pictures == []
     gallery("mistakes", "a", "b", images.mistakes(data, "coarse", right))
-    images.confusion(test_labels["coarse"], right.argmax(1), data.label_names["coarse"]).savefig(io.BytesIO())
+    confusion(test_labels["coarse"], right.argmax(1), data.label_names["coarse"]).savefig(io.BytesIO())
     weight = np.full((3072, 2), np.finfo(np.float32).max, np.float32)
     assert images.first_weights(weight).pictures[0].min() == 255

@@ -15,8 +15,8 @@ from fastmlp import reproduce, train
 from fastmlp.data import Dataset, load, load_dataset
 from fastmlp.errors import MissingDataError, OutputError
 from fastmlp.report import __main__ as report
-from fastmlp.report.made import RECORD, write_files
 from fastmlp.report.make import make_report
+from fastmlp.report.record import RECORD, write_files
 from fastmlp.runs.results import load_results
 from samples import dataset
 

@@ -11,7 +11,7 @@ import fastmlp.runs.run as run_module
 from compilations import compile_for_a_while
 from fastmlp.config import RunConfig
 from fastmlp.models.file import load_model
-from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.runs.results import RunResult
 from fastmlp.runs.run import kinds, run_one
 from samples import config, dataset
@@ -36,7 +36,7 @@ def test_a_network_learns_what_is_there_to_learn() -> None:
     assert result.test_loss < 2.0  # chance is log(20) = 3.0
 
 
-WAYS = [(precision, matmul) for precision, matmuls in MATMULS.items() for matmul in matmuls]
+WAYS = [(name, matmul) for name, precision in PRECISIONS.items() for matmul in precision.matmuls]
 any_precision = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 
 

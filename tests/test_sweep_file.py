@@ -2,7 +2,7 @@ import argparse
 import tomllib
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -50,7 +50,7 @@ def build(*additions: tuple[str, dict[str, Any]]) -> Parser:
 
 
 def real_parser() -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = build_parser()
+    parser = cast(argparse.ArgumentParser, build_parser())
     parser.__class__ = Parser  # whose errors can be caught
     return parser
 

@@ -44,3 +44,9 @@ def test_neither_loads_the_other(code: str, absent: set[str]) -> None:
     command = [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert not absent & set(done.stdout.split())
+
+
+def test_the_public_host_begins_with_the_oldest_python() -> None:
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert f'python: ["{oldest.removeprefix(">=")}", ' in workflow

@@ -1,4 +1,4 @@
-"""What the commands share: their options, the frame in which each runs, and the sweep of `python -m fastmlp.train`."""
+"""The parts that commands share: options, the frame in which each runs, and the sweep of `python -m fastmlp.train`."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""What a command says, in a file too, with the time: `--log FILE`."""
+"""The log file of a command, `--log FILE`: all lines that it prints, with the time of each."""
 
 import logging
 import sys
@@ -16,7 +16,7 @@ _FORM, _TIME = "%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S"
 
 
 class _Line(logging.Formatter):
-    """One line a record, whatever it holds."""
+    """A formatter that makes one line of each record."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -24,18 +24,18 @@ class _Line(logging.Formatter):
 
 
 class _File(logging.FileHandler):
-    """A file that, where it is full, costs the log and not the training."""
+    """A log file that cannot be written on, as on a full disk, without ending the training."""
 
-    told = False
+    warned = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - as logging calls it
-        if not self.told:
+        if not self.warned:
             print(visible(f"--log {self.baseFilename} cannot be written on ({sys.exc_info()[1]})."), file=sys.stderr)
-        self.told = True
+        self.warned = True
 
 
 class Log:
-    """A context in which lines are kept; from `begin` on they are in the file, those from before first."""
+    """A context manager that keeps all lines that are printed, and from `begin` on writes them to a file, in order."""
 
     def __init__(self) -> None:
         self._kept, self._level = MemoryHandler(100_000, flushLevel=logging.CRITICAL + 1), logger.level
@@ -47,10 +47,7 @@ class Log:
         return self
 
     def begin(self, path: Path | None) -> None:
-        """Open the file, at its end, where there is to be one; OutputError where it cannot be written.
-
-        Once it is open, this does nothing.
-        """
+        """Open the file to append to it, unless it is open or `path` is None; OutputError where that cannot be done."""
         if path is None or self._file is not None:
             return
         try:

@@ -13,7 +13,7 @@ from fastmlp.config import AUGMENTS, INITS, LABELS, RunConfig
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.decay import DECAY_PER
-from fastmlp.nn.precision import MATMULS, PRECISIONS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.schedule import SCHEDULES
 from fastmlp.nn.stopping import STOPPING
 from fastmlp.runs.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
@@ -34,9 +34,9 @@ examples:
 
 
 def parse(parser: Parser, argv: list[str]) -> Namespace:
-    """Parse a preset's options first, then the sweep file's, then the command's own: the last one counts.
+    """Parse the options of a preset, then of a sweep file, then of the command line; a later one wins.
 
-    Raises ConfigError for what no data can mend.
+    Raises ConfigError for what is wrong whatever the data are.
     """
     args = parser.parse_args(argv)
     words = [*sweep_file.read(args.config, parser), *argv] if args.config else argv
@@ -48,7 +48,7 @@ def parse(parser: Parser, argv: list[str]) -> Namespace:
 
 
 def asked_for(args: Namespace) -> str:
-    """Return in a few words what the options ask for, as far as they tell it without the data."""
+    """Return in a few words what the options ask for, as far as that is known without the data."""
     if args.clean:
         return f"removing what killed sweeps left in {args.out}"
     own = args.experiments is None and (args.layers or args.activation or args.labels or args.init_from)
@@ -138,7 +138,7 @@ def _add_training(parser: ArgumentParser) -> None:
     text = "bfloat16: products' operands, int8: the first layer's; else float32 (default: %(default)s)"
     add("--precision", choices=PRECISIONS, default="float32", help=text)
     text = "packed kernels, numpy's BLAS, or the faster (auto)"
-    add("--matmul", choices=("auto", *MATMULS["float32"]), default="auto", help=text)
+    add("--matmul", choices=("auto", *PRECISIONS["float32"].matmuls), default="auto", help=text)
 
 
 def _add_work(parser: ArgumentParser) -> None:

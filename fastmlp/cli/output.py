@@ -1,4 +1,4 @@
-"""What the command makes of a sweep's results: files while it goes on, and the table however it ends."""
+"""The output of `python -m fastmlp.train`: files of results while the sweep runs, and the table however it ends."""
 
 import time
 
@@ -16,7 +16,7 @@ from fastmlp.terminal import print_table, say
 
 
 class Output:
-    """Writes and prints the results of a plan's runs that a folder holds; began : when the command did."""
+    """Writer of a plan's results, as its folder holds them; began : when the command began."""
 
     def __init__(self, console: Console, folder: Folder, plan: Plan, dataset: Dataset, began: float) -> None:
         self._console, self._folder, self._plan, self._fingerprint = console, folder, plan, dataset.fingerprint
@@ -25,16 +25,16 @@ class Output:
         self._began = None if self.known() else began  # the time of a part of a sweep says nothing of the sweep
 
     def known(self) -> list[RunResult]:
-        """Return the results that are there, in the plan's order."""
+        """Return the present results, in the plan's order."""
         return self._folder.known_of(self._plan.configs, self._fingerprint)
 
     def now_and_then(self) -> None:
-        """Write the results that are there, unless that was done a moment ago."""
+        """Write the present results, unless that was done a moment ago."""
         if self._derived:
             self._derived.now_and_then(self.known, lambda words: say(self._console, words))
 
     def end(self) -> None:
-        """Print the table of what has finished, and write it; OutputError where that fails."""
+        """Print and write the table of the finished runs; OutputError where it cannot be written."""
         known, plan = self.known(), self._plan
         best = best_of(self._folder, candidates_of(plan.configs), self._fingerprint) if plan.search else None
         left = len(plan.configs) - sum(result.status != "interrupted" for result in known)

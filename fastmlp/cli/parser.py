@@ -1,4 +1,4 @@
-"""The parser of every command line here: what was given, what is allowed, and what was probably meant.
+"""The parser of all command lines: its errors say what was given, what is allowed, and what was probably meant.
 
 It loads neither numpy nor numba, so that `--help` and a typing error are answered at once.
 """
@@ -16,14 +16,14 @@ from fastmlp.errors import ConfigError, suggestion
 
 
 class Parser(ArgumentParser):
-    """An ArgumentParser without abbreviations, that suggests what is most like a word it does not know."""
+    """An ArgumentParser without abbreviations, which suggests the option most like an unknown word."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": RawDescriptionHelpFormatter, "allow_abbrev": False} | options)
         self._negative_number_matcher = re.compile(r"^-(\d|\.\d|inf|nan)")  # argparse takes -1e-3 for an option
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Namespace | None = None) -> Namespace:  # type: ignore[override]
-        """Return the options; ends the program with status 2 where words are left over."""
+        """Return the options; ends the program with status 2 where words are unknown."""
         self._refuse_unknown(sys.argv[1:] if args is None else args)
         if any(action.nargs == "*" for action in self._actions):  # which argparse finds before options alone
             found, left = self.parse_known_intermixed_args(args, namespace or Namespace())
@@ -34,7 +34,7 @@ class Parser(ArgumentParser):
         return found
 
     def _refuse_unknown(self, words: Sequence[str]) -> None:
-        """Say that an option is none before its value is taken for another argument, as for a command's name."""
+        """Report an unknown option before its value is taken for another argument, such as a command's name."""
         known = {option for action in all_actions(self) for option in action.option_strings}
         for word in words:
             if word == "--":
@@ -44,7 +44,7 @@ class Parser(ArgumentParser):
                 self.error(f"unrecognized arguments: {word}.{self._meant(word)} --help lists what is allowed.")
 
     def error(self, message: str) -> NoReturn:
-        """End the program with status 2, having said the message under the usage."""
+        """Print the usage and a message, and end the program with status 2."""
         super().error(without_password(message).encode(errors="backslashreplace").decode())
 
     def _check_value(self, action: Action, value: Any) -> None:
@@ -54,7 +54,7 @@ class Parser(ArgumentParser):
             raise ArgumentError(action, f"invalid choice: {value!r}; choose from {', '.join(allowed)}.{meant}")
 
     def _meant(self, word: str) -> str:
-        """Return which option a word that was not understood may stand for."""
+        """Return a suggestion of the option that an unknown word may stand for."""
         name, equals, value = word.partition("=")
         actions = list(all_actions(self))
         options = [option for action in actions for option in action.option_strings if option.startswith("--")]
@@ -85,7 +85,7 @@ def all_actions(parser: ArgumentParser) -> Iterator[Action]:
 
 
 def known_words(action: Action) -> list[str]:
-    """Return the words that an option takes, where they are known."""
+    """Return the words that an option allows; empty where it allows any."""
     return [str(name) for name in action.choices or getattr(action.type, "known", ())]
 
 
@@ -127,7 +127,7 @@ def whole(least: int = 1, most: int = MOST) -> Callable[[str], int]:
 
 
 def number(text: str) -> float:
-    """Read a number; whether it fits the option is for others to say."""
+    """Read a number, of any size."""
     try:
         return float(text)
     except ValueError:
@@ -143,7 +143,7 @@ def layers(text: str) -> tuple[int, ...]:
 
 
 def place(text: str) -> Path:
-    """Read the path of a file or folder, `~` for the user's own."""
+    """Read the path of a file or folder, with `~` for the home folder."""
     if not text or "\0" in text or _has_surrogates(text):
         raise ArgumentTypeError(f"{text!r} names no file or folder; give a path, . for the folder that you are in")
     try:
@@ -153,7 +153,7 @@ def place(text: str) -> Path:
 
 
 def address(text: str) -> str:
-    """Read the address of a dask scheduler: another one would end in a traceback of dask's."""
+    """Read the address of a dask scheduler; a wrong one would end in a traceback of dask's."""
     if not re.fullmatch(r"((tcp|tls|ucx|wss?)://)?[^\s/]+:\d{1,5}|inproc://\S+", text):
         raise ArgumentTypeError(
             f"{text!r} is not the address of a scheduler; give the one that `dask scheduler` prints, as in tcp://host:8786"
@@ -176,7 +176,7 @@ def fingerprint(text: str) -> str:
 
 
 def _has_surrogates(text: str) -> bool:
-    """Whether the text holds bytes that are no UTF-8: it could not be written into a file."""
+    """Whether a text holds bytes that are no UTF-8, and so cannot be written into a file."""
     return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 

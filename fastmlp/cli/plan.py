@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp.config import RunConfig, check_fields
 from fastmlp.errors import ConfigError
-from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import check_threads, usable_cores
 from fastmlp.runs.experiments import CUSTOM, Experiment, make_config, select
 from fastmlp.sweep.halving import rungs
@@ -37,7 +37,7 @@ _TRAINING = (
 
 
 def settings_of(args: Namespace) -> dict[str, Any]:
-    """Return the fields of RunConfig that options give; ConfigError for a value that one may not have."""
+    """Return the fields of RunConfig that options set; ConfigError for a value that is not allowed."""
     settings = {name: getattr(args, name) for name in (*_NETWORK, *_TRAINING) if getattr(args, name) is not None}
     if args.matmul != "auto":
         settings["matmul"] = args.matmul
@@ -45,14 +45,14 @@ def settings_of(args: Namespace) -> dict[str, Any]:
     _check_together(args)
     if args.threads is not None:
         check_threads(args.threads)
-    if args.matmul not in ("auto", *MATMULS[args.precision]):
-        allowed = " or ".join(("auto", *MATMULS[args.precision]))
+    if args.matmul not in ("auto", *PRECISIONS[args.precision].matmuls):
+        allowed = " or ".join(("auto", *PRECISIONS[args.precision].matmuls))
         raise ConfigError(f"--matmul is {args.matmul}; allowed with --precision {args.precision} is {allowed}.")
     return settings
 
 
 def _check_together(args: Namespace) -> None:
-    """Refuse options of which one would do nothing beside the others; ConfigError says which."""
+    """Raise ConfigError for options of which one would have no effect beside the others."""
     for name in ("retry", "clean"):
         if getattr(args, name) and args.out is None:
             raise ConfigError(
@@ -130,7 +130,7 @@ def _training_rows(config: RunConfig, dataset: "Dataset") -> int:
 
 
 def _network_of(start: "Model | None") -> dict[str, Any]:
-    """Return the settings that a model to begin with gives; options that the command has count before them."""
+    """Return the settings of the network of `--init-from`; options of the command win over them."""
     if start is None:
         return {}
     settings = {"layers": start.layers, "activation": start.activation, "init_from": start.weights_sha256}
@@ -154,7 +154,7 @@ def _check_start(start: "Model", configs: Sequence[RunConfig], experiments: Sequ
 
 
 def _candidates(args: Namespace) -> list[dict[str, Any]] | None:
-    """Return the settings of each candidate of a search, None where there is none."""
+    """Return the settings of each candidate of a search; None where the options ask for no search."""
     asked = [f"--{name}" for name in ("grid", "random") if getattr(args, name)]
     preset_axes = PRESETS[args.preset].axes if args.preset in PRESETS else ()
     asked += [f"--preset {args.preset}"] if preset_axes else []

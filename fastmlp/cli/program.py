@@ -1,4 +1,4 @@
-"""The outermost level of each command: its first moment, its last one, and its standard streams.
+"""The outermost level of each command: the start and the end of its process, and its standard streams.
 
 A command's module begins, before all other imports, by
 
@@ -41,7 +41,7 @@ def begin() -> None:
 
 
 def end(main: "Callable[[], int]") -> "NoReturn":
-    """Run a command, write what is still to be written, and end the process with the command's exit status."""
+    """Run a command, flush the standard streams, and end the process with the command's exit status."""
     try:
         try:
             status = main()
@@ -57,7 +57,7 @@ def end(main: "Callable[[], int]") -> "NoReturn":
 
 
 def _end_at_once(signum: int, frame: "FrameType | None") -> None:  # noqa: ARG001 - as `signal` calls it
-    """End the process where nothing is at stake: an exception may be lost in what is being imported or taken down."""
+    """End the process at once, while nothing can be lost: an exception may vanish in an import or at the exit."""
     try:
         os.write(2, f"{signals.told(signum)}\n".encode())
     finally:
@@ -65,7 +65,7 @@ def _end_at_once(signum: int, frame: "FrameType | None") -> None:  # noqa: ARG00
 
 
 def _fill_descriptors() -> None:
-    """Open what was closed, as by `>&-`: the next file that is opened would be the standard output."""
+    """Open the standard streams that are closed, as by `>&-`: the next opened file would take their place."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -78,7 +78,7 @@ def _fill_descriptors() -> None:
 
 
 class _Raw(io.RawIOBase):
-    """A standard stream that fails once: from then on what is written to it is lost, and that is no error."""
+    """A standard stream that raises at its first failure, and from then on discards what is written to it."""
 
     def __init__(self, raw: "Any", *, required: bool) -> None:
         self._raw, self._required = raw, required
@@ -111,7 +111,7 @@ class _Raw(io.RawIOBase):
 
 
 def _stream(stream: "TextIO | None", *, required: bool) -> "TextIO":
-    """Return the stream as one that writes what its encoding lacks in escapes, and that may fail."""
+    """Return a stream that writes characters which its encoding lacks as escapes, and whose writing may fail."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - a Path would have to be imported
     binary: Any = stream.buffer

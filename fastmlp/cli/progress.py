@@ -1,4 +1,4 @@
-"""What is shown while runs go on, all of it on stderr: stdout holds the table alone."""
+"""The display of a sweep's progress, all of it on stderr: stdout holds the table alone."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,9 +26,9 @@ from fastmlp.text import visible
 
 
 class Numbers:
-    """Numbers of runs, in the order in which they are first heard of: a run that ends in parts keeps its own.
+    """The numbers of runs for display, in the order in which they first appear; a run in parts keeps its number.
 
-    total : of runs; before : names of those that were finished before
+    total : of runs; before : run ids of those that were finished before
     """
 
     def __init__(self, total: int, before: Sequence[str] = ()) -> None:
@@ -36,15 +36,15 @@ class Numbers:
         self._of = {name: i for i, name in enumerate(before, 1)}
 
     def __call__(self, run_id: str) -> str:
-        """Return the number of a run and of how many it is."""
+        """Return a run's number and the total, as in "3/16"."""
         return f"{self._of.setdefault(run_id, len(self._of) + 1)}/{self._total}"
 
 
 class Silent:
-    """Show nothing. The base of the others: it is a `fastmlp.sweep.loop.Watcher`.
+    """The display that shows nothing, and the base of the others: a `fastmlp.sweep.loop.Watcher`.
 
-    Use it as a context manager around the sweep. total : of results that it will bring, None where that is not known
-    before, as in a search; numbers : of its runs
+    It is a context manager around the sweep. total : of results to come; None where it is unknown, as in a search
+    numbers : of its runs
     """
 
     def __init__(self, console: Console, total: int | None, numbers: Numbers) -> None:
@@ -62,18 +62,18 @@ class Silent:
         """Begin a run."""
 
     def look(self, board: Board, running: Sequence[Job]) -> None:
-        """Look at what has come of the running jobs."""
+        """Show the progress of the running jobs."""
 
     def finish(self, result: RunResult) -> None:
         """End a run."""
         self.finished.append(result)
 
     def tell(self, sentence: str) -> None:
-        """Say what a person should know."""
+        """Show a sentence to the user."""
 
 
 class Lines(Silent):
-    """Print one plain line for each finished run: for pipes, files and logs."""
+    """The display for pipes, files and logs: one plain line for each finished run."""
 
     def finish(self, result: RunResult) -> None:
         """Print the run's line."""
@@ -86,9 +86,9 @@ class Lines(Silent):
 
 
 class Bar(Lines):
-    """Keep a line for each running job and one for all at the foot of a terminal, finished runs above them.
+    """The display for a terminal: at its foot a line for each running job and one for all, above them finished runs.
 
-    They are there from the first run on: what goes before, as compilation, has lines of its own.
+    It begins with the first run: what goes before, such as compilation, has lines of its own.
     """
 
     def __enter__(self) -> Self:
@@ -106,7 +106,7 @@ class Bar(Lines):
             self._live.start()
 
     def look(self, board: Board, running: Sequence[Job]) -> None:
-        """Draw anew."""
+        """Redraw the lines of the running jobs."""
         now = time.time()
         lines = [status(job.config, board.slot(job.slot), now) for job in running]
         epochs = [int(board.slot(job.slot)[EPOCHS]) for job in running]
@@ -116,13 +116,13 @@ class Bar(Lines):
 
 
 def make_progress(console: Console, total: int | None, numbers: Numbers) -> Silent:
-    """Return the progress that fits: moving lines on a terminal, plain lines elsewhere, quiet or not."""
+    """Return the display for a console: moving lines on a terminal, plain lines elsewhere, quiet or not."""
     return (Bar if is_moving(console) else Lines)(console, total, numbers)
 
 
 @contextmanager
 def download_bar(console: Console) -> Iterator[Callable[[Download], None]]:
-    """Yield what `load_dataset` wants as `on_progress`; a bar with speed and time left appears once bytes arrive."""
+    """Yield a callback for `load_dataset`'s on_progress, which draws a bar with speed and time left."""
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     bar = RichProgress(TextColumn("{task.description}"), *columns, console=console)
 
@@ -142,7 +142,7 @@ def download_bar(console: Console) -> Iterator[Callable[[Download], None]]:
 
 
 def status(config: RunConfig, row: np.ndarray, now: float) -> str:
-    """Return the line of a running job, from its row of the board; `now` is the time."""
+    """Return the line of a running job, from its row (7,) float64 of the board; now : in seconds since 1970."""
     if isnan(row[BEGAN]):
         return f"{title(config)}: compiling the kernels for its machine"
     done = int(row[EPOCHS])
@@ -156,14 +156,14 @@ def status(config: RunConfig, row: np.ndarray, now: float) -> str:
 
 
 def cost(config: RunConfig) -> float:
-    """Return what an epoch takes, in numbers that only compare runs: the multiply-adds of an image."""
+    """Return the relative cost of an epoch of a run: the multiply-adds of an image."""
     return float(sum(d * h for d, h in pairwise(config.layers)))
 
 
 def overall(finished: list[RunResult], total: int | None, running: list[tuple[float, int, int]], seconds: float) -> str:
     """Return the line of the whole sweep; running : cost of an epoch, epochs done and at most, of each running job.
 
-    A run is thought to stop when the finished ones did, relative to their limit, and to cost what they cost.
+    The time left is estimated: runs are taken to stop at the same fraction of their epochs as the finished ones.
     """
     if total is None:
         return f"{len(finished)} results so far"

@@ -1,4 +1,4 @@
-"""What `python -m fastmlp.train` does once its options are read: data, plan, training, table and page."""
+"""The work of `python -m fastmlp.train` once its options are parsed: data, plan, training, table and page."""
 
 import time
 from argparse import Namespace
@@ -16,7 +16,7 @@ from fastmlp.config import RunConfig
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.models.file import load_model
-from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import blas_threads
 from fastmlp.report.plots.style import styled
 from fastmlp.report.tables import Table, machine, plan_table
@@ -32,9 +32,9 @@ from fastmlp.terminal import Compiling, print_table, say
 
 
 def train(call: Call, note: str | None, args: Namespace, console: Console) -> int:
-    """Check everything that can be checked before training takes its time; then train, print, say where.
+    """Check all that can be checked before training takes its time; then train and print the table.
 
-    note : said first; returns the exit status
+    note : a line to print first, or None. Returns the exit status.
     """
     began, compiling = time.perf_counter(), Compiling(console)
     if note is not None:
@@ -103,7 +103,7 @@ def train(call: Call, note: str | None, args: Namespace, console: Console) -> in
 
 
 def _data(args: Namespace, console: Console, *, looking: bool) -> Dataset:
-    """Load the data set that is asked for, and say which it is; looking : whether nothing is to be downloaded."""
+    """Load the data set of the options, and print its name; looking : whether nothing is to be downloaded."""
     with download_bar(console) as on_progress:
         ways = {"mirror": args.mirror, "download": False if looking else None, "on_progress": on_progress}
         dataset = load_dataset(args.dataset, args.data_dir, **ways)
@@ -115,14 +115,14 @@ def _data(args: Namespace, console: Console, *, looking: bool) -> Dataset:
 
 
 def _check_sweep(args: Namespace, plan: Plan, dataset: Dataset, folder: Folder) -> None:
-    """Refuse a folder that holds another sweep."""
+    """Raise ConfigError for a folder that holds another sweep."""
     folder.check_sweep(plan.configs, dataset.fingerprint)
     if plan.eta is None and any(result.status == "pruned" for result in folder.known.values()):
         raise ConfigError(f"--out {args.out} holds a search by --halving. Give that too, or choose another --out.")
 
 
 def _progress(console: Console, plan: Plan, to_run: Sequence[RunConfig], folder: Folder, dataset: Dataset) -> Silent:
-    """Return what shows the runs that are to be done, numbered after those that were done before."""
+    """Return the display for the runs that are to be done, numbered after those that were done before."""
     before = folder.known_of([config for config in plan.configs if config not in to_run], dataset.fingerprint)
     numbers = Numbers(len(plan.configs), [result.run_id for result in before])
     return make_progress(console, None if plan.search else len(to_run), numbers)
@@ -138,7 +138,10 @@ def _say_error(error: object) -> None:
 
 
 def _begin_log(args: Namespace, log: Log | None) -> None:
-    """Make --out, and begin --log: before it, so that one that cannot be written leaves no folder behind."""
+    """Begin --log, then make the folder of --out, so that a log that cannot be written leaves no folder behind.
+
+    A log inside that folder is begun after it.
+    """
     inside = args.log and args.out and args.log.absolute().is_relative_to(args.out.absolute())
     if log is not None and not inside:
         log.begin(args.log)
@@ -149,7 +152,7 @@ def _begin_log(args: Namespace, log: Log | None) -> None:
 
 
 def _clean(args: Namespace, console: Console) -> int:
-    """Remove what dead sweeps left in the folder; ConfigError where there is none, or a sweep holds it."""
+    """Remove the leftovers of dead sweeps in a folder; ConfigError where it is missing, or a sweep holds it."""
     if not any((args.out / name).exists() for name in (WORK, "runs.jsonl")):
         raise ConfigError(f"--out {args.out} holds no sweep, so there is nothing to remove. Give the folder of one.")
     with held(args.out) as notes:
@@ -171,7 +174,7 @@ def _check_fingerprint(args: Namespace, dataset: Dataset) -> None:
 
 
 def _check_report(args: Namespace) -> None:
-    """Refuse --report before training takes its time, where it could not be written."""
+    """Raise an error for --report before training takes its time, where the page could not be written."""
     if args.out is None:
         raise ConfigError("--report writes its page into the folder of --out, which is missing; give --out DIR too.")
     with styled():  # raises where matplotlib is not installed
@@ -179,16 +182,16 @@ def _check_report(args: Namespace) -> None:
 
 
 def _resolved(args: Namespace, plan: Plan, folder: Folder) -> tuple[Plan, list[str]]:
-    """Choose packed or BLAS products, where that is to be measured."""
+    """Return the plan with packed or BLAS products chosen by measurement, where the options ask for that, and notes."""
     is_axis = any(text.startswith("matmul=") for text in (args.grid or args.random or ()))
-    if args.matmul != "auto" or is_axis or len(MATMULS[args.precision]) == 1:
+    if args.matmul != "auto" or is_axis or len(PRECISIONS[args.precision].matmuls) == 1:
         return plan, []
     configs, found = resolve(plan.configs, [result.config for result in folder.known.values()])
     return replace(plan, configs=configs), found
 
 
 def _planned(plan: Plan, to_run: Sequence[RunConfig], dataset: Dataset) -> Table:
-    """Return the runs with what each takes at most: as many steps as it may do, each as long as was measured.
+    """Return the table of planned runs with the longest time of each: all of its steps, at the measured time of one.
 
     An image of the validation part passes each layer once, where one that is trained on passes it three times.
     """

@@ -1,4 +1,4 @@
-"""Progress of a download: bytes, speed and time left, for a callback."""
+"""Progress of a download: bytes and speed, for a callback."""
 
 import time
 from collections import deque
@@ -22,11 +22,6 @@ class Progress:
     """Over the last ten seconds; 0 while nothing has arrived."""
     note: str = ""
     """A sentence for the user, as on a lost connection; empty for plain progress."""
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds left at this speed; infinite while nothing arrives."""
-        return (self.total - self.done) / self.bytes_per_second if self.bytes_per_second else float("inf")
 
 
 OnProgress = Callable[[Progress], None]

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -15,6 +14,7 @@ from fastmlp.errors import ConfigError, DataError
 from fastmlp.nn.activations import activation_named
 from fastmlp.nn.checks import check_name, is_whole
 from fastmlp.nn.inputs import ArrayInput, ImageInput, Input
+from fastmlp.nn.layers import parameter_count, split_parameters
 from fastmlp.nn.network import MLP
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp_kernels import _check
@@ -55,7 +55,7 @@ class Model:
         activation_named(self.activation)
         check_name("precision", self.precision, PRECISIONS)
         check_name("normalize", self.normalize, NORMALIZES)
-        wanted, dtype = sum(d * h + h for d, h in pairwise(self.layers)), self.parameters.dtype
+        wanted, dtype = parameter_count(self.layers), self.parameters.dtype
         if self.parameters.shape != (wanted,) or dtype not in (np.float32, np.float64):
             raise ConfigError(
                 f"parameters are {dtype} of shape {self.parameters.shape}, expected float32 or float64 of shape "
@@ -92,12 +92,7 @@ class Model:
 
     def arrays(self) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
         """Return weight (D, H) and bias (H,) of each layer, views of the parameters."""
-        pairs, at = [], 0
-        for d, h in pairwise(self.layers):
-            weight, bias = self.parameters[at : at + d * h].reshape(d, h), self.parameters[at + d * h : at + d * h + h]
-            pairs.append((weight, bias))
-            at += d * h + h
-        return pairs
+        return split_parameters(self.parameters, self.layers)
 
     def network(self, *, precision: str | None = None, threads: int | None = None) -> MLP:
         """Return a network with a copy of these weights, for training or prediction.

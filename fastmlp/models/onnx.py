@@ -1,4 +1,4 @@
-"""A model as an ONNX graph, checked against this package's answers, as `python -m fastmlp.export` writes it."""
+"""Models as ONNX graphs, checked against this package's output, as `python -m fastmlp.export` writes them."""
 
 import json
 from argparse import Namespace
@@ -16,20 +16,17 @@ from fastmlp.models.file import FORMATS, load_model, save_model
 from fastmlp.models.model import AS_THEY_ARE, Model
 from fastmlp.nn.activations import activation_named
 from fastmlp.nn.network import MLP
-from fastmlp.nn.precision import byte_layers
+from fastmlp.nn.precision import PRECISIONS, byte_layers
 from fastmlp.terminal import Compiling, say
 
 CHECKED = 1000  # images
 OPSET, IR_VERSION = 18, 9  # of 2022: old enough for any runtime in use
-# The graph computes in the same precision, in another order: sums of a few thousand float32 products differ by some
-# 1e-6 of their size, and logits are of the size of ten. In bfloat16 such a difference can move a hidden value to the
-# neighbouring number, 2^-8 of it away; in int8, where bytes go from one layer to the next, to the next byte.
-TOLERANCES = {"float32": 1e-4, "float64": 1e-12, "bfloat16": 1e-2, "int8": 1e-4}
+# In int8, where bytes go from one layer to the next, a difference of rounding can move a value to the next byte.
 BYTES_BETWEEN_LAYERS = 1e-2
 
 
 class Check(NamedTuple):
-    """How the graph did: rows, largest difference of a probability, share of rows with the same most probable class."""
+    """A graph against its model: rows, largest difference of a probability, share of rows with the same top class."""
 
     rows: int
     difference: float
@@ -37,7 +34,7 @@ class Check(NamedTuple):
 
 
 class Graph:
-    """An ONNX graph under way: its nodes, and its constants by name. Values are known by their names."""
+    """An ONNX graph in the making: its nodes and its constants, all known by the names of their values."""
 
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype, self.nodes, self.constants = dtype, list[Any](), dict[str, Any]()
@@ -134,12 +131,12 @@ def _byte_layers(model: Model) -> list[int]:
 
 
 def tolerance(model: Model) -> float:
-    """Return how far probabilities of the graph may lie from the model's."""
-    return BYTES_BETWEEN_LAYERS if len(_byte_layers(model)) > 1 else TOLERANCES[model.precision]
+    """Return the largest allowed difference of the graph's probabilities from the model's."""
+    return BYTES_BETWEEN_LAYERS if len(_byte_layers(model)) > 1 else PRECISIONS[model.precision].tolerance
 
 
 def check(proto: Any, model: Model, x: np.ndarray) -> Check:
-    """Run the graph on rows x by onnxruntime, and compare with `model.predict_proba`."""
+    """Run the graph on rows x (M, D) by onnxruntime, and compare with `Model.predict_proba`."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -154,7 +151,7 @@ def check(proto: Any, model: Model, x: np.ndarray) -> Check:
 
 
 def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
-    """Replace `path` by the model as ONNX, after a check on rows x.
+    """Write a model as ONNX to `path` in one step, after a check on rows x (M, D) as `Model.inputs` takes them.
 
     Raises OutputError, and writes nothing, where it cannot be written or the difference is above `tolerance(model)`.
     """
@@ -172,7 +169,7 @@ def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
 
 
 def export(args: Namespace, console: Console) -> int:
-    """Write the model that the command's options name in the format that they ask for; return the exit status."""
+    """Run `python -m fastmlp.export` with these options; return its exit status."""
     model = load_model(args.model)
     if args.data_dir is not None and args.out.suffix != ".onnx":
         raise ConfigError("--data-dir has images for the check of an .onnx file; leave it away for other formats.")
@@ -194,7 +191,7 @@ def export(args: Namespace, console: Console) -> int:
 
 
 def _rows(model: Model, data_dir: Path | None) -> tuple[np.ndarray, str]:
-    """Return rows to check the graph on, and what they are."""
+    """Return rows (M, D) to check the graph on, and their source in words."""
     dataset = load_dataset("auto", data_dir)
     if model.normalize != AS_THEY_ARE and dataset.test_images.shape[1] == model.layers[0]:
         return dataset.test_images[:CHECKED], f"test images ({dataset.name})"
@@ -205,7 +202,7 @@ def _rows(model: Model, data_dir: Path | None) -> tuple[np.ndarray, str]:
 
 
 def _int8(weight: np.ndarray) -> np.ndarray:
-    """Return the weights as a product of bytes sees them: whole steps, 127 of which are the column's largest."""
+    """Return the weights (D, H) rounded as in int8 products: to multiples of a 127th of the column's largest."""
     steps = np.abs(weight).max(axis=0) / np.float32(127)
     return np.rint(weight / np.where(steps, steps, 1)) * steps
 

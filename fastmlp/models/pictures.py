@@ -23,6 +23,7 @@ SIDE = 32  # pixels, of the images that CIFAR's networks know
 # Of a picture as it is decoded, which takes up to 16 bytes a pixel: a JPEG is at an eighth of its width, where it is
 # that large.
 MOST_PIXELS = 50_000_000
+AT_ONCE = 1024  # rows of an array that are read together
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 ARRAYS = (".npy",)
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")  # Pillow knows more, one of which starts another program
@@ -58,8 +59,8 @@ def find(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def read_all(paths: Iterable[Path], features: int, *, pictures: bool, at_once: int = 1024) -> Iterator[Rows]:
-    """Yield the rows of all files in their order, at most `at_once` at a time, read by as many threads as cores.
+def read_all(paths: Iterable[Path], features: int, *, pictures: bool) -> Iterator[Rows]:
+    """Yield the rows of all files in their order, at most AT_ONCE at a time, read by as many threads as cores.
 
     features : D of the network; pictures : whether it takes uint8 images; if not, real numbers
     """
@@ -76,7 +77,7 @@ def read_all(paths: Iterable[Path], features: int, *, pictures: bool, at_once: i
                 if rows is not None:
                     yield rows
                 else:
-                    yield from _array(path, features, pictures=pictures, at_once=at_once)
+                    yield from _array(path, features, pictures=pictures)
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -152,11 +153,11 @@ def _picture(path: Path, features: int, *, pictures: bool) -> Rows:
         return Rows(str(path), np.empty((0, features)), wrong=str(error))
 
 
-def _array(path: Path, features: int, *, pictures: bool, at_once: int) -> Iterator[Rows]:
+def _array(path: Path, features: int, *, pictures: bool) -> Iterator[Rows]:
     try:
         x = read_array(path, features, pictures=pictures)
-        for first in range(0, len(x), at_once):
-            yield Rows(str(path), np.array(x[first : first + at_once]), first)
+        for first in range(0, len(x), AT_ONCE):
+            yield Rows(str(path), np.array(x[first : first + AT_ONCE]), first)
     except DataError as error:
         yield Rows(str(path), np.empty((0, features)), wrong=str(error))
 

@@ -14,12 +14,14 @@ import numpy.typing as npt
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError, MissingExtraError
 from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.layers import parameter_count, split_parameters
 from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp_kernels._check import unmasked
 
 
 def _check(config: RunConfig, parameters: npt.ArrayLike | None) -> None:
-    """Refuse what has no counterpart; how a changing rate acts on the velocity is another thing elsewhere."""
+    """Raise ConfigError for settings without a counterpart; a changing rate acts otherwise on other velocities."""
     allowed = {"schedule": ("constant",), "augment": ("none",), "precision": ("float32", "float64")}
     for name, values in allowed.items():
         if (value := getattr(config, name)) not in values:
@@ -30,7 +32,7 @@ def _check(config: RunConfig, parameters: npt.ArrayLike | None) -> None:
 
 def _arrays(config: RunConfig, parameters: npt.ArrayLike) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return weights (D, H) and biases (H,) of each layer, of the flat parameters W1, b1, W2, b2, ..."""
-    wanted = sum(d * h + h for d, h in pairwise(config.layers))
+    wanted = parameter_count(config.layers)
     unmasked(parameters=parameters)
     given = np.asarray(parameters)
     if given.shape != (wanted,) or given.dtype.kind not in "fiu":
@@ -42,22 +44,18 @@ def _arrays(config: RunConfig, parameters: npt.ArrayLike) -> list[tuple[np.ndarr
     parameters = given.astype(_dtype(config))
     if not np.isfinite(parameters).all():
         raise ConfigError(f"parameters hold NaN or infinity in {config.precision}; allowed are finite numbers.")
-    arrays, at = [], 0
-    for d, h in pairwise(config.layers):
-        arrays.append((parameters[at : at + d * h].reshape(d, h), parameters[at + d * h : at + d * h + h]))
-        at += d * h + h
-    return arrays
+    return split_parameters(parameters, config.layers)
 
 
 def _dtype(config: RunConfig) -> Any:
-    return np.float64 if config.precision == "float64" else np.float32
+    return np.dtype(PRECISIONS[config.precision].dtype).type
 
 
 def to_sklearn(config: RunConfig, parameters: npt.ArrayLike | None = None) -> Any:
     """Return an `MLPClassifier` that learns as a run of this config does.
 
-    parameters : (P,) weights and biases to begin with, in the order of `MLP.parameters`; its `partial_fit`, an epoch a
-        call, then goes on from these, while `fit` begins anew. Without them it draws its own
+    parameters : (P,) numbers, the initial weights and biases in the order of `MLP.parameters`: its `partial_fit`, an
+        epoch a call, then goes on from these, while `fit` begins anew. None: it draws its own
 
     It divides alpha by the number of rows in a batch: alpha is the weight_decay of decay_per "batch"; of "update" it is
     weight_decay * batch_size, so that only an epoch's last, smaller batch decays its weights more than here. `fit` goes
@@ -79,7 +77,7 @@ def to_sklearn(config: RunConfig, parameters: npt.ArrayLike | None = None) -> An
     if activation is None:
         allowed = ", ".join(name for name, known in ACTIVATIONS.items() if known.sklearn)
         raise ConfigError(f"activation is {config.activation!r}, which scikit-learn does not have; allowed: {allowed}.")
-    options = {"batch_size": config.batch_size, **SGD.sklearn(config)}
+    options = {"batch_size": config.batch_size, **SGD.sklearn(vars(config))}
     model = MLPClassifier(
         config.layers[1:-1],
         activation=activation,
@@ -95,7 +93,7 @@ def to_sklearn(config: RunConfig, parameters: npt.ArrayLike | None = None) -> An
 
 
 def _begin_sklearn(model: Any, config: RunConfig, parameters: npt.ArrayLike) -> None:
-    """Give it weights and no velocities; there is no public way, so a first step makes the arrays."""
+    """Set the model's weights, and its velocities to zero: a first step makes the arrays, as nothing public does."""
     arrays = _arrays(config, parameters)
     rows, classes = max(config.batch_size, config.layers[-1]), config.layers[-1]
     nothing = np.zeros((rows, config.layers[0]), _dtype(config))
@@ -109,9 +107,9 @@ def _begin_sklearn(model: Any, config: RunConfig, parameters: npt.ArrayLike) -> 
 
 
 def to_torch(config: RunConfig, parameters: npt.ArrayLike | None = None) -> tuple[Any, Any]:
-    """Return a `torch.nn.Sequential` that gives logits, and the `torch.optim.SGD` that trains it as a run here does.
+    """Return a `torch.nn.Sequential` that gives logits, and the optimiser that trains it as a run here does.
 
-    parameters : (P,) weights and biases to begin with, in the order of `MLP.parameters`; PyTorch draws its own without
+    parameters : (P,) numbers, the initial weights and biases in the order of `MLP.parameters`; None: PyTorch draws them
 
     Train with `torch.nn.functional.cross_entropy`, whose mean over the batch is this package's loss. PyTorch keeps the
     learning rate out of the velocity, v <- momentum v + g, w <- w - lr v: the same steps while the rate is constant. It
@@ -128,7 +126,7 @@ def to_torch(config: RunConfig, parameters: npt.ArrayLike | None = None) -> tupl
             "gigabytes of GPU packages: PyTorch's site names the CPU build."
         ) from error
     _check(config, parameters)
-    dtype = torch.float64 if config.precision == "float64" else torch.float32
+    dtype = getattr(torch, PRECISIONS[config.precision].dtype)
     linear = [torch.nn.Linear(d, h, dtype=dtype) for d, h in pairwise(config.layers)]
     if parameters is not None:
         with torch.no_grad():
@@ -141,4 +139,4 @@ def to_torch(config: RunConfig, parameters: npt.ArrayLike | None = None) -> tupl
         {"params": [layer.weight for layer in linear], "weight_decay": config.decay_an_update},
         {"params": [layer.bias for layer in linear]},
     ]
-    return torch.nn.Sequential(*parts, linear[-1]), SGD.torch(torch.optim, groups, config)
+    return torch.nn.Sequential(*parts, linear[-1]), SGD.torch(torch.optim, groups, vars(config))

@@ -1,4 +1,4 @@
-"""Images that are changed at random for each epoch, so that a network never sees one twice: mirrored, and shifted."""
+"""Augmentation: training images that are mirrored and shifted at random, anew for each epoch."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,10 @@ import numpy as np
 
 from fastmlp.errors import DataError
 from fastmlp.nn.augmentations import Augmentation
-from fastmlp.nn.inputs import ImageInput, Source, checked_rows
+from fastmlp.nn.inputs import ImageInput, checked_rows
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel
+from fastmlp_kernels._rows import Rows
 
 SIDE = 32
 
@@ -73,6 +74,6 @@ class AugmentedImages:
         """Write the normalised rows `index` (N,) to out (N, D)."""
         self._input.gather(index, out)
 
-    def source(self) -> Source:
+    def source(self) -> Rows:
         """Return the images as drawn, and their moments."""
         return self._input.source()

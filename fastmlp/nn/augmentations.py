@@ -1,10 +1,10 @@
-"""The table of augmentations: what may happen to a training image. `fastmlp.nn.augment` does it."""
+"""The table of augmentations, random changes of training images, which `fastmlp.nn.augment` makes."""
 
 from typing import NamedTuple
 
 
 class Augmentation(NamedTuple):
-    """What may happen to an image: a mirror in half of the cases, a shift by up to so many pixels each way."""
+    """A random change of an image: mirrored in half of the cases, shifted by up to `shift` pixels each way."""
 
     mirror: bool
     shift: int

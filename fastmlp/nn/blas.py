@@ -16,11 +16,12 @@ from fastmlp.nn.optimizer import Optimizer
 
 @dataclass(frozen=True)
 class Buffers:
-    """The arrays of one batch of N rows: views of memory that all batch sizes share.
+    """The arrays of a batch of N rows, of the network's dtype: views of memory that all batch sizes share.
 
-    x (N, D) input; labels (N,) int64; h: the output of each layer, (N, H), the last one the logits (N, K), which the
-    loss turns into their gradient; delta: the gradient by the output of each hidden layer, (N, H); kept: what each
-    hidden layer's activation keeps for the way back, (N, H), its output h itself where that is all
+    x : (N, D) input; labels : (N,) int64
+    h : (N, H) outputs of each layer; the last are the logits (N, K), which the loss overwrites with their gradient
+    delta : (N, H) gradient by the outputs of each hidden layer
+    kept : (N, H) what each hidden layer's activation keeps for the way back: its input, or h itself
     """
 
     x: np.ndarray
@@ -31,7 +32,7 @@ class Buffers:
 
 
 class Blas:
-    """The engine for float64, and for what BLAS measures faster.
+    """The engine whose products are numpy's: for float64, and for float32 where that is faster.
 
     parameters, gradient : flat, of which the layers' arrays are views: W1, b1, W2, b2, ...
     """

@@ -1,4 +1,4 @@
-"""What a number, a count, a name or a generator among the settings may be: the one place that refuses others."""
+"""Checks of settings: numbers, counts, names, functions and random generators."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FLOAT32_BELOW_1 = math.nextafter(1 - 2**-25, 0)
 
 
 def is_whole(value: Any, least: int) -> bool:
-    """Whether it is an integer of at least this, of Python or numpy; True and False are none."""
+    """Whether a value is an integer, of Python or numpy, from `least` on; True and False are none."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def is_real(value: Any) -> bool:
-    """Whether it is a number that float64 holds, of Python or numpy; neither True, nor NaN, nor 10**400."""
+    """Whether a value is a real number, of Python or numpy, that is finite in float64; True and False are none."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     try:
@@ -35,29 +35,29 @@ def is_real(value: Any) -> bool:
 
 
 def check_count(name: str, value: Any) -> None:
-    """Raise ConfigError unless it is a whole number from 1 on."""
+    """Raise ConfigError unless a value is a whole number from 1 on."""
     if not is_whole(value, 1):
         raise ConfigError(f"{name} is {shown(value)}, allowed is a whole number from 1 on")
 
 
 def check_name(name: str, value: Any, allowed: Iterable[str]) -> None:
-    """Raise ConfigError unless it is one of these names."""
+    """Raise ConfigError unless a value is one of the allowed names."""
     allowed = tuple(allowed)
     if not (isinstance(value, str) and value in allowed):
         raise ConfigError(f"{name} is {value!r}, allowed: {', '.join(allowed)}")
 
 
 def check_function(name: str, value: Any) -> None:
-    """Raise ConfigError unless it can be called, or is None."""
+    """Raise ConfigError unless a value can be called, or is None."""
     if value is not None and not callable(value):
         raise ConfigError(f"{name} is {value!r}, allowed is a function, or None")
 
 
 class Range(NamedTuple):
-    """Numbers from 0 on that a setting may be.
+    """A range of real numbers from 0 on, for a setting.
 
-    zero : whether 0 is one of them; below_1 : whether they end below 1
-    allowed, rule : both in words, for a message and for a config's rule
+    zero : whether it includes 0; below_1 : whether it ends below 1
+    allowed, rule : the range in words, for a message and for a config's rule
     """
 
     zero: bool
@@ -66,7 +66,7 @@ class Range(NamedTuple):
     rule: str
 
     def holds(self, value: Any, *, float32: bool = False) -> bool:
-        """Whether it is such a number, and is one in float32 too where training computes in that."""
+        """Whether a value is in the range; float32 : also once it is rounded to that dtype."""
         if self.below_1:
             most = FLOAT32_BELOW_1 if float32 else math.nextafter(1.0, 0.0)
         else:
@@ -74,7 +74,7 @@ class Range(NamedTuple):
         return is_real(value) and (0 <= value <= most if self.zero else 0 < value <= most)
 
     def check(self, name: str, value: Any, *, float32: bool = False) -> None:
-        """Raise ConfigError unless it is such a number."""
+        """Raise ConfigError unless a value is in the range."""
         if not self.holds(value, float32=float32):
             within = ", in float32" if self.below_1 else " that float32 holds, up to 3.4e38"
             allowed = f"{self.allowed}{within if float32 else ''}"
@@ -87,7 +87,7 @@ FROM_0_BELOW_1 = Range(True, True, "from 0 up to, not including, 1", "a number f
 
 
 def generator(rng: Any) -> np.random.Generator:
-    """Return the generator, or one of this seed; ConfigError where it is neither."""
+    """Return a generator: `rng` itself, or a new one of that seed; ConfigError for anything else."""
     import numpy as np  # here: settings are checked before numpy is needed
 
     try:
@@ -99,5 +99,5 @@ def generator(rng: Any) -> np.random.Generator:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it: an integer of thousands of digits cannot be written out."""
+    """Return a value as text for a message; Python refuses to write integers of thousands of digits."""
     return "a whole number of hundreds of digits" if isinstance(value, int) and abs(value) > 10**100 else repr(value)

@@ -1,4 +1,4 @@
-"""What computes a network's passes: the protocol that `blas.Blas` and `packed.engine.Packed` both follow."""
+"""The protocol of an engine, which computes a network's passes: `blas.Blas` and `packed.engine.Packed` follow it."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -10,7 +10,7 @@ from fastmlp.nn.optimizer import Optimizer
 
 
 class Totals(NamedTuple):
-    """Sums over the rows that were worked on: of their losses in nats, of correct answers, and their number."""
+    """Sums over rows: of their losses in nats, of correct answers, and their number."""
 
     loss: float
     correct: int
@@ -20,8 +20,9 @@ class Totals(NamedTuple):
 class Engine(Protocol):
     """Forward and backward passes, steps and evaluation of one network, whose flat parameters it is given when made.
 
-    Arguments were checked before: inputs have M rows of D values; labels are (M,) int64 in [0, K); order is (m,) int64
-    in [0, M); weights are (M,) of the network's dtype and of mean 1, or None where all rows count the same.
+    Arguments are checked by the caller: inputs have M rows of D values; x is (N, D) of the network's dtype; labels are
+    (M,) or (N,) int64 in [0, K); order is (m,) int64 in [0, M); weights are (M,) of the network's dtype and of mean 1,
+    or None where all rows count the same.
     """
 
     def train(
@@ -36,7 +37,7 @@ class Engine(Protocol):
     ) -> Totals:
         """Take a step on each batch of the rows `order`; end after one whose loss is not finite, and return that loss.
 
-        loss : what the losses are added to, so that the total has the same bits in one call as in many
+        loss : the sum of the losses of earlier calls, so that a total has the same bits in one call as in many
         """
         ...
 
@@ -49,7 +50,7 @@ class Engine(Protocol):
         ...
 
     def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
-        """Do so for all rows of the inputs, as one batch."""
+        """Fill each layer's dweight and dbias for all rows of the inputs, as one batch; return as `gradients` does."""
         ...
 
     def evaluate(
@@ -61,7 +62,7 @@ class Engine(Protocol):
         loss: float = 0.0,
         weights: np.ndarray | None = None,
     ) -> Totals:
-        """Add up the losses of the rows `order` to `loss`, and their correct answers, without learning."""
+        """Return the totals of the rows `order`, their losses added to `loss`; no parameter changes."""
         ...
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""Rows with what is to be learnt of them, checked once for a network: inputs, labels and weights."""
+"""Labelled rows, checked once for a network: inputs, labels and weights."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from fastmlp_kernels import _check
 
 
 class Examples(NamedTuple):
-    """M rows that fit a network, as `MLP.examples` returns them.
+    """M labelled rows, checked for a network by `MLP.examples`.
 
     inputs : M rows of D values; labels : (M,) int64 in [0, K)
     weights : (M,) of the network's dtype and of mean 1; None where all rows count the same
@@ -23,7 +23,7 @@ class Examples(NamedTuple):
 
 
 def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:
-    """Return the labels as contiguous int64; raises DataError unless they are `rows` integers in [0, classes)."""
+    """Return the labels as contiguous (M,) int64; raises DataError unless they are `rows` integers in [0, classes)."""
     _check.unmasked(labels=labels)
     labels = np.asarray(labels)
     if labels.shape != (rows,) or labels.dtype.kind not in "iu":
@@ -37,15 +37,15 @@ def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:
 
 
 def checked_weights(weights: npt.ArrayLike, rows: int, dtype: np.dtype) -> np.ndarray:
-    """Return the weights (rows,) in this dtype, scaled to a mean of 1: the mean of a loss is then a weighted mean.
+    """Return the weights (M,) in this dtype, scaled to a mean of 1: the mean of a loss is then a weighted mean.
 
     Raises DataError unless they are `rows` finite numbers, none negative, not all zero.
     """
     _check.unmasked(sample_weight=weights)
-    given = np.asarray(weights)
-    if given.shape != (rows,) or given.dtype.kind not in "fiub":
-        raise DataError(f"sample_weight is {given.dtype} of shape {given.shape}, expected {rows} numbers")
-    scaled = given.astype(np.float64)
+    array = np.asarray(weights)
+    if array.shape != (rows,) or array.dtype.kind not in "fiub":
+        raise DataError(f"sample_weight is {array.dtype} of shape {array.shape}, expected {rows} numbers")
+    scaled = array.astype(np.float64)
     least, most = scaled.min(), scaled.max()
     if not (least >= 0 and 0 < most < np.inf):
         raise DataError(f"sample_weight holds {least} to {most}, allowed are finite numbers from 0 on, not all 0")

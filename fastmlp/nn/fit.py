@@ -149,12 +149,12 @@ def _examples_of(model: Trainable, validation: Validation | None) -> Examples | 
 
 
 def _validated(model: Trainable, held: Examples, batch_size: int) -> tuple[float, float]:
-    """Return loss and accuracy, by the method that users call: to the same bits as theirs."""
+    """Return validation loss and accuracy, by the network's public method, to the same bits as a user's call."""
     return model.evaluate(held.inputs, held.labels, batch_size, sample_weight=held.weights)
 
 
 def _rule_so_far(rule: Stopping, state: State) -> Stopping:
-    """Return the rule once it has taken all losses of a state."""
+    """Return the rule of early stopping after it has taken all losses of a state."""
     if state.began is not None:
         rule.begin(state.began[0])
     for loss in state.history.val_loss:
@@ -163,12 +163,12 @@ def _rule_so_far(rule: Stopping, state: State) -> Stopping:
 
 
 def _says_stop(answer: object) -> bool:
-    """Whether a callback returned True: what else it returns is no answer."""
+    """Whether a callback returned True; any other value does not stop training."""
     return isinstance(answer, bool | np.bool_) and bool(answer)
 
 
 def _stopping_at(on_batch: Callable[[int], bool | None] | None) -> Callable[[int], None] | None:
-    """Return a callback that calls this one, and ends training where it answers True."""
+    """Return a callback that calls this one, and raises where it returns True, to end training."""
 
     def after_batch(rows: int) -> None:
         if on_batch is not None and _says_stop(on_batch(rows)):
@@ -178,7 +178,7 @@ def _stopping_at(on_batch: Callable[[int], bool | None] | None) -> Callable[[int
 
 
 def _stopwatch(before: float) -> Callable[[], float]:
-    """Return a function of the seconds since now, and before, on a clock that stands while this thread compiles."""
+    """Return a function that gives `before` plus the seconds since now, without those of compilation in this thread."""
 
     def now() -> float:
         return time.perf_counter() - seconds_compiling_here()
@@ -189,7 +189,7 @@ def _stopwatch(before: float) -> Callable[[], float]:
 
 @contextmanager
 def _at_rate(optimizer: Optimizer, lr: float) -> Iterator[None]:
-    """Hold the optimiser's rate for a while."""
+    """Set the optimiser's learning rate within the body."""
     before, optimizer.lr = optimizer.lr, lr
     try:
         yield

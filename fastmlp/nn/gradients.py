@@ -22,7 +22,7 @@ DIRECTIONS = 3
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison of two gradients; `allowed` bounds their difference."""
+    """A comparison of a numerical with a backpropagated gradient; `allowed` bounds their difference."""
 
     name: str
     numerical: float
@@ -31,7 +31,7 @@ class Check:
 
     @property
     def difference(self) -> float:
-        """Return the absolute difference of the two."""
+        """The absolute difference of the two gradients."""
         return abs(self.numerical - self.backpropagated)
 
     @property
@@ -41,7 +41,7 @@ class Check:
 
 
 class Move(NamedTuple):
-    """One parameter array of the model, the gradient that backpropagation leaves for it, and where it is moved."""
+    """A direction in one parameter array: parameter, gradient and direction, float64, all (D, H) or all (H,)."""
 
     parameter: np.ndarray
     gradient: np.ndarray
@@ -49,7 +49,10 @@ class Move(NamedTuple):
 
 
 class Line:
-    """The loss along a straight line through the parameters, over images with no kink within `reach` of its start."""
+    """The loss along a straight line through the parameters, over rows without a kink within `reach` of its start.
+
+    x : (N, D) float64; labels : (N,) int64; moves : the line's direction in each array, zero in all others
+    """
 
     def __init__(self, model: MLP, x: np.ndarray, labels: np.ndarray, moves: Sequence[Move], reach: float) -> None:
         self.model, self.x, self.labels, self.moves = model, x, labels, moves
@@ -66,7 +69,7 @@ class Line:
 
     @contextmanager
     def moved(self, t: float) -> Iterator[None]:
-        """Hold the parameters at distance `t` along the line."""
+        """Hold the parameters at distance `t` along the line within the body."""
         starts = [move.parameter.copy() for move in self.moves]
         for move in self.moves:
             move.parameter[...] += t * move.direction
@@ -77,7 +80,7 @@ class Line:
                 move.parameter[...] = start
 
     def _switches(self) -> np.ndarray:
-        """Return on which side of each kink each hidden unit's input lies: (N, units times kinks) booleans."""
+        """Return on which side of each kink each hidden unit's input lies, (N, units times kinks) bool."""
         x, sides = self.x, []
         for layer in self.model.layers[:-1]:
             z, h = x @ layer.weight + layer.bias, np.empty((len(x), layer.bias.size))
@@ -102,7 +105,7 @@ class Line:
 
 
 def check_weight(model: MLP, x: np.ndarray, labels: np.ndarray, name: str, move: Move) -> Check:
-    """Compare one weight's gradient with the central difference at EPSILON, within its O(EPSILON^2)."""
+    """Compare one weight's gradient with the central difference at EPSILON, to its error; x, labels as of `Line`."""
     line = Line(model, x, labels, [move], EPSILON)
     whole, half = line.central_difference(EPSILON), line.central_difference(EPSILON / 2)
     error = 4 / 3 * abs(whole - half)  # C EPSILON^2, as whole - half is three quarters of it
@@ -111,7 +114,7 @@ def check_weight(model: MLP, x: np.ndarray, labels: np.ndarray, name: str, move:
 
 
 def check_direction(model: MLP, x: np.ndarray, labels: np.ndarray, name: str, moves: Sequence[Move]) -> Check:
-    """Compare the slope along one direction with a fourth-order difference, to TOLERANCE relative."""
+    """Compare the slope along a line with a fourth-order difference, to TOLERANCE relative; x, labels as of `Line`."""
     line = Line(model, x, labels, moves, 2 * STEP)
     numerical = (4 * line.central_difference(STEP) - line.central_difference(2 * STEP)) / 3
     slope = line.backpropagated()
@@ -139,17 +142,17 @@ def _one(parameter: np.ndarray, gradient: np.ndarray, place: int | tuple[np.intp
 
 
 def random_moves(layer: Dense, rng: np.random.Generator) -> list[Move]:
-    """Move all of a layer's weights and biases so that each of its sums moves by about 1 a unit of distance."""
+    """Return a random direction in a layer's weights and biases, of a size by which its sums move by about 1."""
     dweight = rng.standard_normal(layer.weight.shape) / np.sqrt(len(layer.weight))
     dbias = rng.standard_normal(layer.bias.shape)
     return [Move(layer.weight, layer.dweight, dweight), Move(layer.bias, layer.dbias, dbias)]
 
 
 def run_checks(layers: Sequence[int], activation: str, seed: int = 0) -> tuple[list[Check], list[Check]]:
-    """Check one freshly drawn network on random images.
+    """Check the gradients of a newly drawn network on random images.
 
-    Returns the six single weights and the random directions. Raises ConfigError for layers that make no network with
-    a hidden layer.
+    Returns the checks of six single weights and of random directions. Raises ConfigError for layers without a hidden
+    one.
     """
     if len(layers) < 3:
         raise ConfigError(f"layers is {list(layers)}; allowed are inputs, at least one hidden layer, and classes.")
@@ -173,7 +176,7 @@ def run_checks(layers: Sequence[int], activation: str, seed: int = 0) -> tuple[l
 
 
 def to_table(checks: Sequence[Check], heading: str, facts: Sequence[str] = ()) -> Table:
-    """Return the comparisons as a table."""
+    """Return checks as a table, a row each."""
     rows = [
         [
             check.name,

@@ -1,4 +1,4 @@
-"""What training leaves behind: losses by epoch, its result, and the state that it can go on from."""
+"""The records of training: losses by epoch, its result, and the state from which it can be resumed."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ import numpy as np
 class History:
     """Losses in nats and accuracies as fractions, one entry an epoch.
 
-    Training figures are means over the epoch's batches, each taken before its update.
+    Those of training are means over the epoch's rows, each batch before its update.
     """
 
     train_loss: list[float] = field(default_factory=list)
@@ -23,13 +23,13 @@ class History:
 
 @dataclass
 class State:
-    """Where training stands after an epoch: all that it needs to go on to the same bits.
+    """The state of training after an epoch: all that is needed to resume it with the same bits.
 
-    parameters : (P,) of the network; slots : (slots, P) state of its optimiser
-    best : (P,) the parameters at the lowest loss so far, of validation, or without it of training, see
+    parameters : (P,) of the network's dtype; slots : (slots, P) of the same, the state of its optimiser
+    best : (P,) of that dtype, the parameters at the lowest loss so far, of validation, or without it of training; see
         `fastmlp.nn.kept.Keeper`
     generator : state of the shuffling's bit generator; seconds : so far, as in FitResult
-    began : validation loss and accuracy of the weights that training began with, where these may be kept
+    began : validation loss and accuracy of the initial weights, where these may be kept
     """
 
     history: History
@@ -43,15 +43,15 @@ class State:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training run did.
+    """The result of training a network.
 
-    best_epoch : 1-based, the one whose weights the network now holds; 0 stands for those that training began with.
-        A paused network holds its latest
+    best_epoch : the epoch, from 1, whose weights the network now holds; 0 for the initial ones. A paused network holds
+        the latest weights
     epochs : how many were finished, one that diverged among them
-    status : "done"; "stopped" where a callback asked for it; "paused" where `pause` did; "diverged" where a loss or a
-        weight was no longer finite, or a loss far above that of the first epoch, see `fastmlp.nn.kept.FAR`
+    status : "done"; "stopped" by a callback; "paused" by `pause`; "diverged": a loss or a weight was no longer finite,
+        or a loss far above that of the first epoch, see `fastmlp.nn.kept.FAR`
     seconds : wall time, with validation and without compilation; images_per_second : training images over that time
-    state : to resume from where it was paused
+    state : from which training can be resumed
     """
 
     history: History
@@ -79,7 +79,7 @@ class FitResult:
 
     @property
     def in_words(self) -> str:
-        """How training ended and which weights the network now holds, in two sentences."""
+        """Two sentences on how training ended and which weights the network now holds."""
         ends = {"done": "ended", "stopped": "was stopped", "paused": "was paused", "diverged": "diverged"}
         kept = f"those after epoch {self.best_epoch}" if self.best_epoch else "those that training began with"
         return f"Training {ends[self.status]} in epoch {self.epochs}. The network's weights are {kept}."

@@ -23,9 +23,9 @@ INITIALIZERS: dict[str, Callable[[int, int], float]] = {
 
 
 def resolve(init: str, activation: str) -> str:
-    """Return the initialiser's name; "auto" stands for the activation's usual one: He's for relu, LeCun's for others.
+    """Return the name of an initialiser; "auto" is the activation's usual one: "he" for relu, "lecun" for others.
 
-    An unknown name raises ConfigError with the allowed ones.
+    Raises ConfigError for an unknown name.
     """
     if init == "auto":
         return activation_named(activation).init

@@ -1,32 +1,21 @@
-"""Where batches come from: rows of a float array, or uint8 images that are normalised as they are gathered.
+"""The inputs of a network: rows of a float array, or uint8 images that are normalised as they are gathered.
 
 All inputs have a length, a number of features and `gather(index, out)`; those of this module can also be read by
 compiled code without a call for each batch.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from fastmlp.errors import ConfigError, DataError
 from fastmlp_kernels import _check, jit
-
-
-class Source(NamedTuple):
-    """Rows as compiled code reads them: (x[rows] - mean[rows]) * inv_std[rows].
-
-    x : (M, D) float32, or uint8 with mean and inv_std (M, C) by image and channel; rows : (m,) int64, None for all
-    """
-
-    x: np.ndarray
-    mean: np.ndarray | None = None
-    inv_std: np.ndarray | None = None
-    rows: np.ndarray | None = None
+from fastmlp_kernels._rows import Rows
 
 
 @runtime_checkable
 class Input(Protocol):
-    """Rows that can be gathered into a batch buffer."""
+    """M rows of D values, of which any N can be gathered into a batch buffer (N, D)."""
 
     @property
     def features(self) -> int:
@@ -42,16 +31,16 @@ class Input(Protocol):
 
 @runtime_checkable
 class DirectInput(Input, Protocol):
-    """Rows that compiled code may be able to read by itself."""
+    """Rows that compiled code may read where they lie, without a call for each batch."""
 
-    def source(self) -> Source | None:
+    def source(self) -> Rows | None:
         """Return the rows as they lie in memory, or None where only `gather` can read them."""
         ...
 
 
 @runtime_checkable
 class EpochInput(Input, Protocol):
-    """Rows that are others in each epoch."""
+    """Rows that are drawn anew for each epoch, such as augmented images."""
 
     def begin_epoch(self, rng: np.random.Generator) -> None:
         """Draw the rows of the next epoch."""
@@ -109,13 +98,16 @@ class ArrayInput:
         else:
             out[...] = self._x[index]
 
-    def source(self) -> Source | None:
+    def source(self) -> Rows | None:
         """Return the array itself where it is float32 and C-contiguous."""
-        return Source(self._x) if self._x.dtype == np.float32 and self._x.flags.c_contiguous else None
+        return Rows(self._x) if self._x.dtype == np.float32 and self._x.flags.c_contiguous else None
 
 
 def checked_rows(name: str, rows: np.ndarray, stop: int) -> np.ndarray:
-    """Return the indices as contiguous int64; raises DataError unless they are integers in [0, stop), at least one."""
+    """Return row numbers, checked, as contiguous int64 (m,); DataError unless they are one or more in [0, stop).
+
+    rows : (m,) of any integer dtype; name : of the argument, for the message
+    """
     _check.unmasked(**{name: rows})
     rows = np.asarray(rows)
     if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":  # a mask would be taken for indices 0 and 1
@@ -153,38 +145,39 @@ class ImageInput:
             )
         if not (np.isfinite(mean).all() and np.isfinite(inv_std).all()):
             raise DataError("mean or inv_std holds NaN or infinity")
-        self._images, self._mean, self._inv_std = images, mean, inv_std
-        self._rows = checked_rows("rows", np.arange(len(images)) if rows is None else rows, len(images))
+        index = checked_rows("rows", np.arange(len(images)) if rows is None else rows, len(images))
+        self._source = Rows(images, index, mean, inv_std)
         self._picked = np.empty(0, np.int64)
 
     @property
     def features(self) -> int:
         """Values in a row, D."""
-        return self._images.shape[1]
+        return self._source.x.shape[1]
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._source.index)
 
     def gather(self, index: np.ndarray, out: np.ndarray) -> None:
         """Write the normalised rows `index` (N,) to out (N, D)."""
-        if out.dtype != self._mean.dtype:
+        x, rows, center, scale = self._source
+        if out.dtype != center.dtype:
             raise ConfigError(
-                f"the network computes in {out.dtype}, the images' mean and inv_std are {self._mean.dtype}: "
+                f"the network computes in {out.dtype}, the images' mean and inv_std are {center.dtype}: "
                 "make them with the network's dtype"
             )
         if len(self._picked) < len(index):
             self._picked = np.empty(len(index), np.int64)
         picked = self._picked[: len(index)]
-        np.take(self._rows, index, out=picked, mode="clip")
-        jit.gather_normalize(self._images, picked, self._mean, self._inv_std, out)
+        np.take(rows, index, out=picked, mode="clip")
+        jit.gather_normalize(x, picked, center, scale, out)
 
-    def source(self) -> Source:
+    def source(self) -> Rows:
         """Return the images and their moments."""
-        return Source(self._images, self._mean, self._inv_std, self._rows)
+        return self._source
 
 
 def as_input(x: "Input | np.ndarray") -> Input:
-    """Return x if it already gathers rows, else wrap the array."""
+    """Return x itself if it is an input, or an `ArrayInput` of the array x (M, D) of any real dtype."""
     # the usual ones first: to ask for a protocol takes ten microseconds
     if isinstance(x, np.ndarray) or not isinstance(x, ArrayInput | ImageInput | Input):
         return ArrayInput(x)

@@ -25,10 +25,10 @@ class Keeper:
     """
 
     def __init__(self, model: Trainable, state: State, train: Examples, held: Examples | None, batch_size: int) -> None:
-        """Begin, or go on, where the state is.
+        """Begin from a state, of new or of resumed training.
 
-        train, held : the examples to learn from and those of validation, None without it. `state.best` holds the
-        weights after epoch `self.epoch`, 0 for those before the first
+        train, held : the examples of training and of validation, None without it. `state.best` holds the weights after
+        epoch `self.epoch`, 0 for the initial ones
         """
         self._model, self._state, self._train, self._held = model, state, train, held
         self._batch_size = batch_size
@@ -42,12 +42,12 @@ class Keeper:
         self._first = self.epoch, state.best.copy()
 
     def is_finite(self) -> bool:
-        """Whether the network's parameters are."""
+        """Whether all of the network's parameters are finite."""
         w = self._model.parameters
         return math.isfinite(np.dot(w, w)) or bool(np.isfinite(w).all())  # one call, which finite squares answer
 
     def is_far(self) -> bool:
-        """Whether a loss of the epoch that the history ends with is not finite, or far above that of the first."""
+        """Whether a loss of the latest epoch is not finite, or far above that of the first, see `FAR`."""
         history = self._state.history
         held = self._held
         return self._far(history.train_loss, self._train) or (held is not None and self._far(history.val_loss, held))
@@ -62,7 +62,7 @@ class Keeper:
         return not (math.isfinite(loss) and losses[0] <= FAR * loss)
 
     def take(self) -> None:
-        """Take the weights of an epoch that went well."""
+        """Consider the weights after an epoch that did not diverge: keep them where their loss is the lowest so far."""
         history, state = self._state.history, self._state
         epoch = len(history.train_loss)
         if self._last is None:
@@ -76,9 +76,12 @@ class Keeper:
         np.copyto(self._last, self._model.parameters)
 
     def ends_well(self, order: np.ndarray) -> bool:
-        """Whether the weights that are left have no loss that is far on training rows, which they may never have met.
+        """Whether the final weights have a loss on training rows that is finite and not far above that of the first.
 
-        order : of the rows; as many are looked at as a hundredth of training costs, and 256 at the least
+        No training row may have been evaluated with them yet.
+
+        order : (M,) int64, the rows in the order in which they are evaluated: as many as a hundredth of training costs,
+            and at least 256
         """
         losses = self._state.history.train_loss
         if not losses:
@@ -87,14 +90,14 @@ class Keeper:
         return not self._far([*losses, self._loss(self._train, order[:enough])], self._train)
 
     def leave(self) -> int:
-        """Leave the network with the weights to keep after epochs that went well; return the epoch that had them."""
+        """Set the network, after training without divergence, to the weights to keep; return their epoch."""
         np.copyto(self._model.parameters, self._state.best if self._last is None else self._last)
         return self.epoch if self._last is None else len(self._state.history.train_loss)
 
     def leave_best(self) -> int:
-        """Leave, after divergence, the best weights that are sound on all training rows, or else the first.
+        """Set the network, after divergence, to the best weights with a loss that is not far on all training rows.
 
-        Returns the epoch that had them.
+        Where none have such a loss, to those that it began with. Returns their epoch.
         """
         losses, candidates = self._state.history.train_loss, [(self.epoch, self._state.best)]
         if self._last is not None and len(losses) > 1 and losses[-2] < self._least:
@@ -109,11 +112,11 @@ class Keeper:
         return self._model.evaluate_on(rows, order, self._batch_size)[0]
 
     def _loss_with(self, parameters: np.ndarray, rows: Examples | None = None) -> float:
-        """Return the mean loss of all rows, those of training where None, with other parameters."""
+        """Return the mean loss of all rows, those of training where None, with these parameters (P,)."""
         rows = self._train if rows is None else rows
-        own = self._model.parameters.copy()
+        before = self._model.parameters.copy()
         try:
             np.copyto(self._model.parameters, parameters)
             return self._loss(rows, np.arange(len(rows.inputs)))
         finally:
-            np.copyto(self._model.parameters, own)
+            np.copyto(self._model.parameters, before)

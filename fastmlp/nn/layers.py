@@ -1,5 +1,8 @@
 """The fully connected layer: two matrix products and one fused kernel each way."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,6 +10,21 @@ from fastmlp.errors import DataError
 from fastmlp.nn.activations import activation_named
 from fastmlp.nn.initializers import initial_weight, resolve
 from fastmlp_kernels import _check
+
+
+def parameter_count(sizes: Sequence[int]) -> int:
+    """Return P, the number of weights and biases of a network of these sizes, from input to output."""
+    return sum(d * h + h for d, h in pairwise(sizes))
+
+
+def split_parameters(parameters: np.ndarray, sizes: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return weight (D, H) and bias (H,) of each layer: views of parameters (P,), any dtype, W1, b1, W2, b2, ..."""
+    layers, at = [], 0
+    for d, h in pairwise(sizes):
+        bias = at + d * h
+        layers.append((parameters[at:bias].reshape(d, h), parameters[bias : bias + h]))
+        at = bias + h
+    return layers
 
 
 def _copy_into(array: np.ndarray, name: str, values: npt.ArrayLike) -> None:
@@ -24,11 +42,12 @@ def _copy_into(array: np.ndarray, name: str, values: npt.ArrayLike) -> None:
 
 
 class Dense:
-    """act(x W + b): parameters and their gradients. It owns no activations: the caller passes the buffers.
+    """A fully connected layer act(x W + b): its parameters and their gradients. The caller passes all other arrays.
 
-    weight : (D, H), bias : (H,), dweight and dbias of the same shapes; C-contiguous, float32 or float64. What is
-    assigned to weight or bias is copied into them; DataError where its shape is another, or where it holds no numbers
-    that are finite in the layer's dtype.
+    weight : (D, H), bias : (H,), dweight and dbias of the same shapes; C-contiguous, float32 or float64
+
+    Values that are assigned to weight or bias are copied into them; DataError for those of another shape, and for
+    numbers that are not finite in the layer's dtype. Methods take arrays of that dtype.
     """
 
     def __init__(
@@ -65,18 +84,16 @@ class Dense:
     def bias(self, values: npt.ArrayLike) -> None:
         _copy_into(self._bias, "bias", values)
 
-    def live_in(self, parameters: np.ndarray, gradient: np.ndarray) -> None:
-        """Make the layer's arrays views of flat ones (D H + H,), weight before bias, and take the values there."""
-        size = self._weight.size
-        self._weight, self._bias = parameters[:size].reshape(self._weight.shape), parameters[size:]
-        self.dweight, self.dbias = gradient[:size].reshape(self._weight.shape), gradient[size:]
+    def live_in(self, weight: np.ndarray, bias: np.ndarray, dweight: np.ndarray, dbias: np.ndarray) -> None:
+        """Take these arrays, of the same shapes and dtype, for the layer's own, with the values that are in them."""
+        self._weight, self._bias, self.dweight, self.dbias = weight, bias, dweight, dbias
 
     def product(self, x: np.ndarray, z: np.ndarray) -> None:
-        """Z (N, H) <- x W, without the bias."""
+        """z (N, H) <- x W for x (N, D), without the bias."""
         np.matmul(x, self.weight, out=z)
 
     def forward(self, x: np.ndarray, h: np.ndarray, kept: np.ndarray | None = None) -> None:
-        """H (N, H) <- act(x W + b) for x (N, D).
+        """h (N, H) <- act(x W + b) for x (N, D).
 
         kept : (N, H) for x W + b, where the activation keeps its input for the way back
         """
@@ -84,9 +101,9 @@ class Dense:
         self._act.forward(h, self.bias, kept)
 
     def activation_backward(self, delta: np.ndarray, kept: np.ndarray) -> None:
-        """In place: delta (N, H), the gradient by the output h, becomes that by x W + b; fills dbias.
+        """delta (N, H) <- delta * act'(x W + b), in place: the gradient by h becomes that by x W + b; fills dbias.
 
-        kept : x W + b where the activation keeps its input, else h
+        kept : (N, H) x W + b where the activation keeps its input, else h
         """
         self._act.backward(delta, kept, self.dbias)
 
@@ -96,9 +113,9 @@ class Dense:
         return self._act.keeps_input
 
     def weight_gradient(self, x: np.ndarray, delta: np.ndarray) -> None:
-        """Fill dweight <- x^T delta."""
+        """dweight (D, H) <- x^T delta for x (N, D) and delta (N, H)."""
         np.matmul(x.T, delta, out=self.dweight)
 
     def input_gradient(self, delta: np.ndarray, dx: np.ndarray) -> None:
-        """Dx (N, D) <- delta W^T."""
+        """dx (N, D) <- delta W^T for delta (N, H)."""
         np.matmul(delta, self.weight.T, out=dx)

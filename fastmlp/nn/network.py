@@ -18,10 +18,10 @@ from fastmlp.nn.examples import Examples, checked_labels, checked_weights
 from fastmlp.nn.fit import Validation, fit
 from fastmlp.nn.history import FitResult, History
 from fastmlp.nn.inputs import ArrayInput, Input, as_input, checked_rows
-from fastmlp.nn.layers import Dense
+from fastmlp.nn.layers import Dense, split_parameters
 from fastmlp.nn.loss import CROSS_ENTROPY
 from fastmlp.nn.optimizer import SGD, Optimizer, check_optimizer
-from fastmlp.nn.precision import MATMULS, PRECISIONS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.slices import Slices
 from fastmlp.nn.threads import check_threads, usable_cores
 from fastmlp_kernels import _check
@@ -66,7 +66,7 @@ class MLP:
         if len(sizes) < 2 or not all(is_whole(size, 1) for size in sizes):
             raise ConfigError(f"layers are {layers!r}, expected two or more positive sizes such as [3072, 128, 20]")
         check_name("precision", precision, PRECISIONS)
-        ways, dtype = MATMULS[precision], np.float64 if precision == "float64" else np.float32
+        ways, dtype = PRECISIONS[precision].matmuls, np.dtype(PRECISIONS[precision].dtype)
         if matmul not in (None, *ways):
             raise ConfigError(f"matmul is {matmul!r}, allowed for {precision}: {', '.join(ways)}")
         activation_named(activation)  # also where no hidden layer will look it up
@@ -92,11 +92,9 @@ class MLP:
         return zlib.crc32(self.parameters.data)
 
     def _make_engine(self) -> Engine:
-        at = 0
-        for layer in self.layers:
-            end = at + layer.weight.size + layer.bias.size
-            layer.live_in(self.parameters[at:end], self.gradient[at:end])
-            at = end
+        own, gradients = (split_parameters(flat, self.sizes) for flat in (self.parameters, self.gradient))
+        for layer, arrays, derivatives in zip(self.layers, own, gradients, strict=True):
+            layer.live_in(*arrays, *derivatives)
         if self.matmul == "blas":
             return Blas(self.layers, self.parameters, self.gradient, self.loss)
         from fastmlp.nn.packed.engine import Packed  # here: half a second that BLAS networks do not need
@@ -105,7 +103,7 @@ class MLP:
         return Packed(self.sizes, activation, self.parameters, self.gradient, self.precision, self.threads)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the engine: threads cannot be copied or pickled, and a copy's layers are no views any more."""
+        """Return the state without the engine: threads cannot be copied, and a copy's layers are no views any more."""
         return {name: value for name, value in self.__dict__.items() if name != "_engine"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -205,7 +203,7 @@ class MLP:
     ) -> FitResult:
         """Train with mini-batches; see `fastmlp.nn.fit.fit` for the arguments. The optimiser is `SGD()` by default.
 
-        warm_start : whether to train on from the weights that are there
+        warm_start : whether to train on from the present weights
 
         Without it, a further call begins anew: from the weights that the first call began with, whatever these became.
         Weights that were assigned, or trained by other means, since they were drawn or since the last call, are not
@@ -289,7 +287,7 @@ class MLP:
     def _of_logits(
         self, x: Input | np.ndarray, batch_size: int, kernel: Callable[[np.ndarray, np.ndarray], None]
     ) -> np.ndarray:
-        """Return what a kernel (logits, out) makes of each row's logits, (M, K); DataError unless it is finite."""
+        """Return kernel(logits, out)'s result for each row of x, (M, K); DataError unless it is finite."""
         inputs = self._checked_input(x)
         check_count("batch_size", batch_size)
         out = np.empty((len(inputs), self.sizes[-1]), self.dtype)

@@ -1,4 +1,4 @@
-"""The table of optimisers: what each is set by, its state, its step, and what it is called elsewhere.
+"""The table of optimisers: of each its settings, its state, its step, and its form in other libraries.
 
 It loads neither numpy nor numba before a step is taken, as settings are checked before these are needed. The formula of
 a step is in the kernels' table, `fastmlp_kernels._optimizers`.
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from fastmlp.config import RunConfig
-
 
 class Setting(NamedTuple):
-    """A number that an optimiser is set by: its default, and what it may be."""
+    """A setting of an optimiser: its default and its range."""
 
     default: float
     range: Range
@@ -34,10 +32,10 @@ Part = tuple[slice, float]
 
 
 class Optimizer(ABC):
-    """What all optimisers share: settings that are checked, and state that is kept for each network.
+    """The base of all optimisers: it checks settings, and keeps the state of each network.
 
-    SETTINGS : by name, and each an attribute of that name; lr and weight_decay are among them
-    PLAIN : its step in `fastmlp.reference`, of (w, each slot of the state, g, the compiled settings)
+    SETTINGS : by name, each of which is an attribute too; lr and weight_decay are among them
+    PLAIN : name of its step in `fastmlp.reference`, of (w, each slot of the state, g, the compiled settings)
 
     An optimiser keeps the state of each network that it trains. Copied or pickled together with the network, as in
     `copy.deepcopy((model, optimizer))`, it goes on from there; copied alone, its copy knows the old network only.
@@ -61,32 +59,32 @@ class Optimizer(ABC):
     def check(cls, settings: Mapping[str, Any], *, float32: bool = False, lr_name: str = "lr") -> None:
         """Raise ConfigError for the first of these settings that is no number in its range.
 
-        float32 : whether training computes in float32, which holds less: no rate above 3.4e38, and a momentum so near
-            to 1 would be 1
+        float32 : whether training computes in float32, which cannot hold a rate above 3.4e38, nor a momentum so near
+            to 1 that it rounds to 1
         """
         for name, setting in cls.SETTINGS.items():
             setting.range.check(lr_name if name == "lr" else name, settings[name], float32=float32)
 
     @staticmethod
     @abstractmethod
-    def sklearn(config: RunConfig) -> dict[str, Any]:
-        """Return the options of MLPClassifier that make it take a config's steps; weight decay is told apart."""
+    def sklearn(settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of MLPClassifier that takes the same steps, but for the weight decay."""
 
     @staticmethod
     @abstractmethod
-    def torch(optim: Any, groups: list[dict[str, Any]], config: RunConfig) -> Any:
-        """Return the same optimiser, of `torch.optim`, for groups of parameters that have their weight_decay."""
+    def torch(optim: Any, groups: list[dict[str, Any]], settings: Mapping[str, Any]) -> Any:
+        """Return the same optimiser of `torch.optim`, for groups of parameters with a weight_decay each."""
 
     @abstractmethod
     def compiled(self) -> Any:
-        """Return the settings as compiled code takes them, of `fastmlp_kernels._optimizers`."""
+        """Return the settings for compiled code, as a record of `fastmlp_kernels._optimizers`."""
 
     @abstractmethod
     def _take(self, parameters: np.ndarray, state: np.ndarray, gradient: np.ndarray, parts: Iterable[Part]) -> None:
-        """In place: parameters (P,) and their state (slots, P) take a step by the kernel of this optimiser."""
+        """In place: parameters (P,), with state (slots, P), take a step with gradient (P,), part by part, by a kernel."""
 
     def state_of(self, parameters: np.ndarray) -> np.ndarray:
-        """Return the state of an array of parameters, (slots, *its shape): zeros at first."""
+        """Return the state of an array of parameters of any shape, (slots, *shape) of its dtype: zeros at first."""
         key = id(parameters)  # safe: the entry keeps the array alive
         if key not in self._state:
             from fastmlp_kernels._align import aligned_zeros
@@ -95,7 +93,7 @@ class Optimizer(ABC):
         return self._state[key][1]
 
     def check_for(self, dtype: np.dtype) -> None:
-        """Raise ConfigError where a setting, as it is now, is out of its range or out of this dtype's."""
+        """Raise ConfigError where a setting's present value is out of its range or out of this dtype's."""
         settings = [getattr(self, name) for name in self.SETTINGS]
         now = *settings, dtype, self.decay_per
         if now != self._checked:  # asked in each step
@@ -114,9 +112,9 @@ class Optimizer(ABC):
     def step(
         self, parameters: np.ndarray, gradient: np.ndarray, parts: Iterable[tuple[slice, bool]], rows: int = 1
     ) -> None:
-        """Update flat parameters in place from their gradient (P,), the mean over a batch of so many rows.
+        """In place: parameters (P,), float32 or float64, take a step with the gradient (P,) of a batch's mean loss.
 
-        parts : (where, whether it decays)
+        parts : (slice of the parameters, whether they decay); rows : of the batch
         """
         self.check_for(parameters.dtype)
         weight_decay = self.weight_decay / rows if self.decay_per == "batch" else self.weight_decay
@@ -171,19 +169,19 @@ class SGD(Optimizer):
         super().__init__({"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, decay_per)
 
     @staticmethod
-    def sklearn(config: RunConfig) -> dict[str, Any]:
-        """Return MLPClassifier's options for it."""
+    def sklearn(settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of MLPClassifier, whose steps are the same but for the weight decay."""
         return {
             "solver": "sgd",
-            "learning_rate_init": config.lr,
-            "momentum": config.momentum,
+            "learning_rate_init": settings["lr"],
+            "momentum": settings["momentum"],
             "nesterovs_momentum": False,
         }
 
     @staticmethod
-    def torch(optim: Any, groups: list[dict[str, Any]], config: RunConfig) -> Any:
+    def torch(optim: Any, groups: list[dict[str, Any]], settings: Mapping[str, Any]) -> Any:
         """Return `torch.optim.SGD`, which takes the same steps while lr is constant."""
-        return optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+        return optim.SGD(groups, lr=settings["lr"], momentum=settings["momentum"])
 
     def compiled(self) -> Any:
         """Return the settings as a `Momentum`."""
@@ -199,7 +197,7 @@ OPTIMIZERS = {"sgd": SGD}
 
 
 def check_optimizer(optimizer: object, dtype: np.dtype) -> None:
-    """Raise ConfigError unless it is an optimiser that can train in this dtype."""
+    """Raise ConfigError unless `optimizer` is one, with settings that this dtype can hold."""
     if not isinstance(optimizer, Optimizer):
         raise ConfigError(f"optimizer is {optimizer!r}, allowed is an optimiser such as SGD(lr=0.01)")
     optimizer.check_for(dtype)

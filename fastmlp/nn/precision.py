@@ -1,21 +1,42 @@
 """The precisions that a network can train in, and the ways to multiply matrices in each."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from fastmlp.nn.activations import ACTIVATIONS
 
-# packed: whole steps in this package's compiled code; blas: numpy's products. The usual one first.
-MATMULS = {"float32": ("packed", "blas"), "float64": ("blas",), "bfloat16": ("packed",), "int8": ("packed",)}
-PRECISIONS = tuple(MATMULS)
+
+class Precision(NamedTuple):
+    """What follows from a precision but for the products themselves, of which `fastmlp_kernels.gemm.elements` knows.
+
+    dtype : name of that of weights, sums, activations and losses
+    matmuls : "packed", whole steps in this package's compiled code; "blas", numpy's products. The usual one first
+    tolerance : how much the probabilities of an exported graph may differ, which computes in another order: sums of a
+        few thousand float32 products differ by some 1e-6 of their size, and logits are of the size of ten. In bfloat16
+        such a difference can move a hidden value to the neighbouring number, 2^-8 of it away
+    """
+
+    dtype: str
+    matmuls: tuple[str, ...]
+    tolerance: float
+
+
+PRECISIONS = {
+    "float32": Precision("float32", ("packed", "blas"), 1e-4),
+    "float64": Precision("float64", ("blas",), 1e-12),
+    "bfloat16": Precision("float32", ("packed",), 1e-2),
+    "int8": Precision("float32", ("packed",), 1e-4),
+}
 
 # Inputs and units from which on a layer above a ReLU layer gains from products of bytes.
 WIDE = 256
 
 
 def byte_layers(sizes: Sequence[int], activation: str) -> list[int]:
-    """Return which layers of a network multiply bytes in int8, the first one being 0.
+    """Return the numbers, from 0, of the layers whose products an int8 network forms of 8-bit integers.
 
-    The first, whose inputs are pixels; and those between wide layers of an activation whose outputs go on as bytes.
+    They are the first, whose inputs are pixels, and those between wide layers of an activation with outputs >= 0, which
+    are rounded to bytes.
     """
     hidden = range(1, len(sizes) - 1) if ACTIVATIONS[activation].as_bytes else ()
     return [0, *(i for i in hidden if min(sizes[i], sizes[i + 1]) >= WIDE)]

@@ -1,4 +1,4 @@
-"""How the learning rate changes over training: its factor, by the share of the epochs that are done."""
+"""The schedules of the learning rate: its factor, from the fraction of the epochs that are done, by name."""
 
 import math
 from collections.abc import Callable

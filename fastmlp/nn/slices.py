@@ -1,4 +1,4 @@
-"""Cuts long compiled work into short calls, between which Python can look at Ctrl-C and at a progress bar."""
+"""Cutting of long compiled work into short calls, between which Python can handle Ctrl-C and draw a progress bar."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ SLICE = 0.1
 
 
 class Slices:
-    """Cuts long work into calls of about SLICE seconds: compiled code cannot be interrupted.
+    """Cuts long work into calls of about SLICE seconds, as compiled code cannot be interrupted.
 
-    Where the cuts are does not show in the totals. How many batches a call may take is learnt from the calls before.
+    The totals do not depend on the cuts. The number of batches in a call follows from the times of the calls before.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,11 @@ class Slices:
     def run(
         self, kind: str, work: Callable[[np.ndarray, float], Totals], order: np.ndarray, batch_size: int
     ) -> Iterator[Totals]:
-        """Call work(rows, loss so far) on successive parts of `order`; yield the totals after each."""
+        """Call work on successive parts of `order`; yield the totals after each.
+
+        kind : of work, whose calls take alike long; order : (m,) int64
+        work(rows, loss) : goes through the rows, part of `order`, in batches, and adds their losses to this sum
+        """
         done, batches = Totals(0.0, 0, 0), self._batches.get((kind, batch_size), 1)
         while done.rows < len(order):
             start = time.perf_counter()

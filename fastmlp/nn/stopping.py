@@ -1,13 +1,14 @@
-"""When training stops early: rules, by name, that look at the validation loss of each epoch."""
+"""The rules of early stopping, by name: each decides from the validation losses of all epochs so far."""
 
 import math
 from typing import Protocol
 
 
 class Stopping(Protocol):
-    """A rule, made with its patience. All that it knows are the losses that it took, so a run that is resumed can give
-    them anew.
-    """  # noqa: D205
+    """A rule of early stopping, made with its patience.
+
+    It depends on the losses that it has taken alone, so that a resumed run can give them anew.
+    """
 
     stops: bool
     """Whether it is time to stop."""
@@ -15,7 +16,7 @@ class Stopping(Protocol):
     def __init__(self, patience: int) -> None: ...
 
     def begin(self, loss: float) -> None:
-        """Take the loss of the weights that training begins with, where they are not new ones."""
+        """Take the loss of the initial weights, where these are not newly drawn."""
         ...
 
     def take(self, loss: float) -> None:
@@ -31,7 +32,7 @@ class Rises:
         self.stops = False
 
     def begin(self, loss: float) -> None:
-        """Leave it: rises are counted between epochs."""
+        """Ignore the loss, as rises are counted between epochs."""
 
     def take(self, loss: float) -> None:
         """Take the loss of one more epoch."""
@@ -51,7 +52,7 @@ class Best:
         self.stops = False
 
     def begin(self, loss: float) -> None:
-        """Take the loss of the weights that training begins with: the best so far."""
+        """Take the loss of the initial weights as the best so far."""
         self._best = loss
 
     def take(self, loss: float) -> None:

@@ -1,4 +1,4 @@
-"""Hold the number of BLAS threads for a while. The effect is global to the process while it lasts.
+"""The number of BLAS threads, which is global to the process, and how to hold it for a while.
 
 Only BLAS is held, never numba: the compiled kernels are serial, and two pools that both spin are slower than one
 thread. An OpenMP pool that numba may share is left alone for the same reason.
@@ -15,7 +15,7 @@ from fastmlp.errors import ConfigError
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use: an affinity mask or a container's limit can make them fewer."""
+    """Return how many cores this process may use; an affinity mask or a container may allow fewer than exist."""
     from loky import cpu_count  # here: it takes a while, and most programs set their threads themselves
 
     return cpu_count()
@@ -40,7 +40,7 @@ def _controller() -> ThreadpoolController:
 
 
 def blas_info() -> list[dict[str, Any]]:
-    """Return what threadpoolctl knows of each BLAS in this process; empty where it finds none (such as Accelerate)."""
+    """Return threadpoolctl's facts on each BLAS in this process; it knows of none such as Accelerate."""
     return _controller().info()
 
 

@@ -1,4 +1,4 @@
-"""What the training loop asks of a network, as a protocol: any network that has it, `fastmlp.nn.fit` trains."""
+"""The protocol of networks that `fastmlp.nn.fit` can train."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -27,7 +27,10 @@ class Trainable(Protocol):
     def examples(
         self, x: Input | np.ndarray, labels: np.ndarray, sample_weight: npt.ArrayLike | None = None
     ) -> Examples:
-        """Return rows, labels and weights as `train_on` and `evaluate_on` take them; DataError if they do not fit."""
+        """Return rows x (M, D), labels (M,) and sample_weight (M,), checked; see `MLP.examples`.
+
+        Raises DataError where they do not fit the network.
+        """
         ...
 
     def train_on(
@@ -57,5 +60,5 @@ class Trainable(Protocol):
         *,
         sample_weight: npt.ArrayLike | None = None,
     ) -> tuple[float, float]:
-        """Return mean loss and accuracy of all rows, which are checked, and their weights scaled, in each call."""
+        """Return mean loss and accuracy of rows x (M, D), labels (M,) and sample_weight (M,); see `MLP.evaluate`."""
         ...

@@ -8,10 +8,13 @@ from rich.console import Console
 
 from fastmlp.errors import ConfigError
 from fastmlp.files import check_no_links, write_whole
-from fastmlp.report.made import FOLDERS, check_not_poorer, write_files
 from fastmlp.report.page import page
+from fastmlp.report.paper import Paper
 from fastmlp.report.plots.style import styled
-from fastmlp.report.sections import Paper, read, results_of, sections_of
+from fastmlp.report.record import FOLDERS, check_not_poorer, write_files
+from fastmlp.report.sections import sections_of
+from fastmlp.report.sections.results import results_of
+from fastmlp.report.sweep import read
 from fastmlp.runs.results import check_folder
 from fastmlp.sweep.derived import Derived
 from fastmlp.sweep.leftovers import remove_if_free
@@ -51,7 +54,7 @@ def make_report(folder: Path, data_dir: Path | None = None, tell: Callable[[str]
 
 
 def report(args: Namespace, console: Console) -> int:
-    """Do what the options of `python -m fastmlp.report` ask for, and return its exit status."""
+    """Run `python -m fastmlp.report` with these options; return its exit status."""
     if not args.folder.is_dir():
         raise ConfigError(f"{args.folder} is no folder; give the one that --out of a sweep named.")
     if (removed := remove_if_free(args.folder)).files:

@@ -1,4 +1,4 @@
-"""Runs, times and machines as a line of text has them."""
+"""Runs, times and machines in words, for lines of text."""
 
 from collections.abc import Mapping
 from math import isnan
@@ -9,7 +9,7 @@ from fastmlp.runs.results import ENDED, RunResult
 
 
 def title(config: RunConfig) -> str:
-    """Return what tells this run from the others."""
+    """Return the name of a run among those of a sweep: experiment, normalisation, seed."""
     return f"{config.experiment}, {config.normalize}, seed {config.seed}"
 
 
@@ -33,7 +33,7 @@ def outcome(result: RunResult) -> str:
 
 
 def machine(environment: Mapping[str, Any]) -> str:
-    """Return the machine and its libraries in one line."""
+    """Return an environment's machine and libraries in one line."""
     blas = environment["blas"]
     libraries = ", ".join(f"{name} {environment[name]}" for name in ("numpy", "numba", "fastmlp"))
     return (
@@ -44,7 +44,7 @@ def machine(environment: Mapping[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as a person says them."""
+    """Return a duration in words: "1 h 5 min", "2 min 10 s" or "3.4 s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -1,4 +1,4 @@
-"""The choice between packed products and BLAS: measured once a network on this machine, and kept.
+"""Measures which is faster for a network on this machine, packed products or BLAS, once, and keeps the choice.
 
 The choice goes into each run's config: a run that is repeated has the same bits, whatever a new measurement says.
 """
@@ -23,7 +23,7 @@ from fastmlp.files import json_of, read_small, write_whole
 from fastmlp.nn.inputs import ImageInput
 from fastmlp.nn.network import MLP
 from fastmlp.nn.optimizer import SGD
-from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import blas_info, blas_threads
 from fastmlp.runs.environment import cpu_model
 
@@ -76,7 +76,7 @@ def measure(config: RunConfig) -> dict[str, float]:
     options: dict[str, Any] = {"precision": config.precision, "threads": config.threads}
     seconds = {}
     with blas_threads(config.threads):
-        for way in MATMULS[config.precision]:
+        for way in PRECISIONS[config.precision].matmuls:
             model, optimizer, times = MLP(config.layers, config.activation, matmul=way, **options), SGD(), []
             for _ in range(1 + _ROUNDS):
                 start = time.perf_counter()
@@ -98,7 +98,7 @@ def measured(config: RunConfig) -> dict[str, float]:
     table = _remembered(path)
     of_machine = table.get(machine, {})
     known = of_machine.get(network, {})
-    if not _is_measurement(known, MATMULS[config.precision]):
+    if not _is_measurement(known, PRECISIONS[config.precision].matmuls):
         known = measure(config)
         table[machine] = of_machine | {network: known}
         if path is not None:
@@ -111,7 +111,7 @@ def measured(config: RunConfig) -> dict[str, float]:
 def choose(config: RunConfig) -> tuple[str, dict[str, float]]:
     """Return the faster way for such a run, and the seconds a step of each."""
     seconds = measured(config)
-    first, *others = MATMULS[config.precision]
+    first, *others = PRECISIONS[config.precision].matmuls
     best = min(others, key=lambda way: seconds[way], default=first)
     return (best if seconds[best] * MARGIN < seconds[first] else first), seconds
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError, suggestion
-from fastmlp.nn.precision import MATMULS
+from fastmlp.nn.precision import PRECISIONS
 
 if TYPE_CHECKING:
     from fastmlp.data import Dataset
@@ -141,7 +141,7 @@ def make_config(
         "weight_decay": experiment.weight_decay,
         "init": experiment.init,
         "decay_per": experiment.decay_per,
-        "matmul": MATMULS[settings["precision"]][0],
+        "matmul": PRECISIONS[settings["precision"]].matmuls[0],
     }
     config = RunConfig(**(fields | settings))
     if (config.layers[0], config.layers[-1]) != (inputs, classes):

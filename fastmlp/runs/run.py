@@ -24,6 +24,7 @@ from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.inputs import ImageInput
 from fastmlp.nn.network import MLP
 from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.runs import checkpoint
 from fastmlp.runs.identity import run_id
 from fastmlp.runs.results import ENDED, RunResult
@@ -170,7 +171,7 @@ def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tup
     """Return the training, validation and test parts of a data set; images are copied for augmentation alone."""
     labels = dataset.train_labels[config.labels]
     train, validation = split_indices(len(labels), config.validation_fraction, rng)
-    dtype = np.float64 if config.precision == "float64" else np.float32
+    dtype = np.dtype(PRECISIONS[config.precision].dtype)
 
     def moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return NORMALIZATIONS[config.normalize](dataset.train_images, train, images, dtype)

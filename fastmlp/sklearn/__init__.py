@@ -31,18 +31,8 @@ except ImportError as error:
         f"FastMLPClassifier needs scikit-learn 1.6 or newer ({error}): pip install 'fastmlp[sklearn]'."
     ) from error
 
-from fastmlp.sklearn.checks import (
-    Rows,
-    check_settings,
-    class_factors,
-    encoded,
-    hidden_units,
-    loss_of_frequencies,
-    restored,
-    split,
-    warn_of,
-    weighted,
-)
+from fastmlp.sklearn.checks import check_settings, hidden_units, restored, warn_of
+from fastmlp.sklearn.rows import Rows, class_factors, encoded, loss_of_frequencies, split, weighted
 
 
 def _interval(setting: str) -> Interval:
@@ -256,7 +246,7 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
             return self.network_.dtype
         if self.precision == "auto":
             return [np.float64, np.float32]  # what X has of these; the first one for all else
-        return np.float64 if self.precision == "float64" else np.float32
+        return np.dtype(PRECISIONS[self.precision].dtype).type
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, dtype: Any, *, reset: bool) -> Rows:
         X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=reset)

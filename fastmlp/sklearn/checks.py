@@ -1,20 +1,16 @@
-"""What the estimator is given, checked: settings, and rows with encoded labels and weights; and what it warns of."""
+"""The estimator's settings, checked, what a call that fails leaves, and the warnings after training."""
 
 import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Number
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_array, compute_class_weight
 
-from fastmlp.errors import ConfigError, DataError
-from fastmlp.nn.checks import check_count, is_real, is_whole
+from fastmlp.errors import ConfigError
+from fastmlp.nn.checks import check_count, is_whole
 from fastmlp.nn.history import FitResult
 from fastmlp.nn.optimizer import SGD
 
@@ -23,17 +19,9 @@ from fastmlp.nn.optimizer import SGD
 LEARNT = 1e-4
 
 
-class Rows(NamedTuple):
-    """Checked rows X (M, D), labels y (M,) as they were given or encoded, and weights (M,) float64 above 0."""
-
-    X: np.ndarray
-    y: np.ndarray
-    weights: np.ndarray
-
-
 @contextmanager
 def restored(estimator: Any, before: Mapping[str, Any], after: type[BaseException]) -> Iterator[None]:
-    """Give the estimator its attributes of before where the body ends in such an exception."""
+    """Restore the attributes `before` of an estimator where the body raises an exception of the type `after`."""
     try:
         yield
     except after:
@@ -44,7 +32,7 @@ def restored(estimator: Any, before: Mapping[str, Any], after: type[BaseExceptio
 
 
 def check_settings(estimator: Any, *, float32: bool) -> None:
-    """Raise ConfigError for what scikit-learn's own checks of parameters let through."""
+    """Raise ConfigError for settings that scikit-learn's own checks of parameters let through."""
     settings = {"lr": estimator.learning_rate_init} | vars(estimator)
     SGD.check(settings, float32=float32, lr_name="learning_rate_init")
     for name in ("batch_size", "max_iter", "patience", "threads"):
@@ -64,65 +52,8 @@ def hidden_units(sizes: Any) -> list[int]:
     return [int(size) for size in units]
 
 
-def weighted(X: np.ndarray, y: np.ndarray, sample_weight: Any) -> Rows:
-    """Return the rows with their weights, without those of weight 0; a number is the weight of all, None stands for 1.
-
-    Leaving them out keeps classes and batches from being of rows alone that do not count. Raises DataError for weights
-    that are none.
-    """
-    if sample_weight is None or (is_real(sample_weight) and sample_weight > 0):
-        return Rows(X, y, np.full(len(y), 1.0 if sample_weight is None else float(sample_weight)))
-    if isinstance(sample_weight, Number | np.generic | str):
-        raise DataError(f"sample_weight is {sample_weight!r}, allowed is a number above 0, or one for each row")
-    weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
-    if weights.shape != y.shape:
-        raise DataError(f"sample_weight has shape {weights.shape}, expected {y.shape}")
-    if weights.min() < 0 or not weights.any():
-        raise DataError("sample_weight holds a negative number or only zeros, allowed are numbers from 0 on")
-    kept = weights > 0
-    return Rows(X, y, weights) if kept.all() else Rows(X[kept], y[kept], weights[kept])
-
-
-def class_factors(class_weight: Any, classes: np.ndarray, rows: Rows) -> np.ndarray:
-    """Return what `class_weight` multiplies the weights of each class by, (K,).
-
-    Raises DataError for a single class, ConfigError for factors that are none.
-    """
-    if len(classes) < 2:
-        raise DataError(f"there is only 1 class, {classes[0]!r}: a classifier needs rows of two or more classes")
-    if class_weight is None:
-        return np.ones(len(classes))
-    if isinstance(class_weight, Mapping):
-        for label, factor in class_weight.items():
-            if not (is_real(factor) and factor >= 0):
-                raise ConfigError(f"class_weight[{label!r}] is {factor!r}, allowed is a finite number from 0 on")
-        if len(rows.y) and not any(class_weight.get(label, 1) for label in np.unique(rows.y).tolist()):
-            raise ConfigError("class_weight is 0 for all classes that there are, so that no row counts")
-    return compute_class_weight(class_weight, classes=classes, y=rows.y, sample_weight=rows.weights)
-
-
-def encoded(rows: Rows, classes: np.ndarray, factors: np.ndarray) -> Rows:
-    """Return the rows with labels that are indices of `classes`, and with the factors of these in their weights."""
-    codes = LabelEncoder().fit(classes).transform(rows.y)
-    return Rows(rows.X, codes, rows.weights * factors[codes])
-
-
-def split(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows to train on and those that are held out."""
-    parts = train_test_split(np.arange(len(rows.y)), test_size=fraction, stratify=rows.y, random_state=seed)
-    train, held = (Rows(*(array[part] for array in rows)) for part in parts)
-    return train, held
-
-
-def loss_of_frequencies(rows: Rows) -> float:
-    """Return the lowest mean loss of predicting the same for all (encoded) rows: each class by its share of weight."""
-    shares = np.bincount(rows.y, rows.weights / rows.weights.max())
-    shares = shares[shares > 0] / shares.sum()
-    return float(0.0 - (shares * np.log(shares)).sum())  # of one class 0, not -0
-
-
 def warn_of(result: FitResult, loss: float = -math.inf, usual: float = 0.0) -> None:
-    """Say what went wrong; loss : mean over the training rows, usual : that of class frequencies."""
+    """Warn of a fit that diverged or learnt nothing; loss : over the training rows, usual : of class frequencies."""
     advice = "lower learning_rate_init, or scale the features, as with StandardScaler."
     if result.status == "diverged":
         text = f"{result.in_words} A loss or a weight was not finite, or far above what it was: {advice}"

@@ -1,4 +1,4 @@
-"""Many runs: on every core, on many machines, and on from where they were when something ended them.
+"""Sweeps: many runs, on all cores or on many machines, that resume after whatever ended them.
 
 `run_sweep` is the way in from Python; `python -m fastmlp.train` is built on the same parts. Names are imported on first
 use, as in `fastmlp` itself.

@@ -1,8 +1,9 @@
 """A sweep's runs on the workers of a dask.distributed scheduler: the extra `cluster`.
 
-A worker gets a run only after it was set up: it has this version of fastmlp, cores enough for a run's threads, and data
-whose fingerprint it worked out itself - its own, or the sweep's folder, or else the data sent to it, once. Which worker
-takes which run is decided here, so that a worker that dies is seen and costs its runs a restart, as in `processes`.
+A worker gets runs only after it was set up: it has this version of fastmlp, cores enough for a run's threads, and data
+whose fingerprint it has computed itself. The data are those it holds, or those in the sweep's folder, or else sent to
+it, once. Which worker takes which run is decided here, not by dask, so that the death of a worker is noticed and costs
+its runs a restart, as in `processes`.
 
 dask sends functions and data as pickles: whoever reaches the scheduler's port can run code on all its machines.
 """
@@ -48,9 +49,10 @@ class _Call:
 class Cluster(Executor):
     """An executor over the workers of the scheduler at `address`, those that join later included.
 
-    dataset : sent to workers that have none of its fingerprint; work : the sweep's folder, where workers may see it
-    threads : of a run; a worker takes as many runs at once as it has threads of its own, and cores for theirs
-    tell(sentence) : told of workers that come, go, compile, or cannot be used
+    dataset : the runs' data, sent to workers that have none of its fingerprint
+    work : the sweep's work folder, which workers may share
+    threads : of a run. A worker takes as many runs at once as it has dask threads, and as its cores have room for
+    tell(sentence) : called when workers come, go, compile, or cannot be used
 
     A future whose worker died, or is no longer heard of, raises BrokenExecutor; all of them raise ClusterError once the
     scheduler is gone or silent. Raises ConfigError where the extra `cluster` is not installed, no scheduler answers, or
@@ -85,11 +87,11 @@ class Cluster(Executor):
 
     @property
     def slots(self) -> int:
-        """Runs that the workers which are there take at once."""
+        """The number of runs that the present workers take at once."""
         return sum(worker.slots for worker in list(self._workers.values()))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Run fn on a worker that has room for it; arguments by name are not taken."""
+        """Run fn on the next worker that has room for it; return its future. Takes no arguments by name."""
         if kwargs:
             raise TypeError(f"arguments by name are not taken: {', '.join(kwargs)}")
         call = _Call(Future(), fn, args)
@@ -101,7 +103,7 @@ class Cluster(Executor):
         return call.future
 
     def _await_workers(self) -> None:
-        """Return as soon as all workers that are there were set up, or one was and the others take too long."""
+        """Wait until all present workers are set up, or until one is and the others take too long."""
         began = time.monotonic()
         while True:
             self._look_for_workers()
@@ -121,7 +123,7 @@ class Cluster(Executor):
         return time.monotonic() - self._heard[name][1] > SILENT_SECONDS
 
     def _look_for_workers(self) -> None:
-        """Have those that are new set up; forget those that are gone, and break the futures of what they did."""
+        """Set up new workers; forget those that are gone, and break the futures of their runs."""
         known = self._scheduler.workers().items()
         there = {f"{address} {about['id']}": (address, about) for address, about in known}
         now = time.monotonic()
@@ -143,7 +145,7 @@ class Cluster(Executor):
             self._take(name, self._asked.pop(name))
 
     async def _set_up(self, address: str, threads: int) -> int:
-        """Ready a worker; return how many runs it takes at once."""
+        """Set a worker up; return how many runs it takes at once."""
         found = await self._ask(address, None)
         if not found["has_data"]:
             found = await self._ask(address, self._dataset)
@@ -158,7 +160,7 @@ class Cluster(Executor):
         return (await self._scheduler.client.run(set_up, self._wanted, sent, workers=[address]))[address]
 
     def _take(self, name: str, asked: "Future[int]") -> None:
-        """Use a worker that was set up, or say why not."""
+        """Use a worker whose set-up has ended, or report why not."""
         try:
             self._workers[name] = _Worker(asked.result())
         except (OSError, CancelledError):  # it died meanwhile, or is not yet ready: the next look tells
@@ -184,7 +186,7 @@ class Cluster(Executor):
             self._tell(f"Worker {address} compiles the kernels for its machine, once; it takes some seconds.")
 
     def _work(self) -> None:
-        """Hand out what waits and bring back what is done, until the end."""
+        """Hand waiting calls to workers and set the futures of those that are done, until the executor ends."""
         while not self._ends.is_set():
             try:
                 self._look_for_workers()
@@ -209,7 +211,7 @@ class Cluster(Executor):
                     future.set_exception(error)
 
     def _error_of(self, remote: "Future[Any]") -> BaseException | None:
-        """Return the run's own error, or BrokenExecutor where it was lost with its worker: the next look finds that."""
+        """Return the error that a call raised, or BrokenExecutor where it was lost with its worker; None for none."""
         error = CancelledError() if remote.cancelled() else remote.exception()
         if isinstance(error, CancelledError) or type(error).__name__ in _LOST:
             self._scheduler.check()  # or with the scheduler
@@ -229,7 +231,7 @@ class Cluster(Executor):
                 worker.running[called] = waiting.future
 
     async def _do(self, address: str, waiting: _Call) -> Any:
-        """Return what a worker makes of it. Once nobody waits for this, dask is told to let it be."""
+        """Run a call on a worker and return its result; dask drops the call once this coroutine is cancelled."""
         where = {"workers": [address], "allow_other_workers": False}
         called = (call, waiting.function, waiting.arguments, self._topic)
         return await self._scheduler.client.submit(*called, pure=False, **where).result()
@@ -244,11 +246,11 @@ class Cluster(Executor):
             future.set_exception(error)
 
     def kill(self) -> None:
-        """Wait for nothing; what runs on the workers ends there with its epoch, unseen."""
+        """End without waiting; runs on the workers end there after their epoch, and their results are lost."""
         self.shutdown(wait=False)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - as in Executor
-        """End, once no run is under way if `wait`; the cluster's workers stay."""
+        """End, with `wait` once no run is under way; the cluster's workers stay."""
         while wait and self._pump.is_alive() and (self._waiting or any(w.running for w in [*self._workers.values()])):
             time.sleep(LOOK_SECONDS)
         if not self._ends.is_set():

@@ -1,4 +1,4 @@
-"""What a sweep calls on the workers of a dask.distributed scheduler: to ready one, and to do a run there."""
+"""Functions that a sweep calls on the workers of a dask.distributed scheduler: to set one up, and to do a run there."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from fastmlp_kernels._compiling import when_compiling
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a worker is asked to be ready for: data, the sweep's folder, the threads of a run, and the version."""
+    """What a worker must have: data of a fingerprint, the sweep's folder or not, a run's threads, and the version."""
 
     name: str
     fingerprint: str
@@ -29,7 +29,7 @@ class Wanted:
 
 
 async def set_up(wanted: Wanted, sent: Dataset | None) -> dict[str, Any]:
-    """Ready this worker. Return its cores and whether it has the data; raises where it can never do the runs."""
+    """Set this worker up; return its cores and whether it has the data. Raises where it can never do the runs."""
     # In a thread: the worker's own goes on telling the scheduler that it lives.
     return await asyncio.to_thread(_set_up, wanted, sent)
 
@@ -66,9 +66,9 @@ def _set_up(wanted: Wanted, sent: Dataset | None) -> dict[str, Any]:
 
 
 def call(function: Callable[..., Any], arguments: tuple[Any, ...], topic: str) -> Any:
-    """Call the function on this worker, whose address goes to the topic where it compiles kernels for that.
+    """Call a function on this worker and return its result; its compilations are reported to a topic of dask's.
 
-    A run that nobody waits for any more, as its sweep was killed, ends with its epoch: it would keep the worker busy.
+    A run that nobody waits for any more, as its sweep was killed, ends after its epoch.
     """
     from distributed import get_worker
 

@@ -1,4 +1,4 @@
-"""A sweep from beginning to end: what is still to run, who does it, and what is written however it ends.
+"""The conduct of a sweep: the runs that are still to do, their executor, and the files written however it ends.
 
 `run_sweep` is its form for Python; `python -m fastmlp.train` conducts its sweeps by the same parts.
 """
@@ -39,11 +39,11 @@ def conduct(
     kept: Callable[[], None] = lambda: None,
     compiling: Compiling | None = None,
 ) -> None:
-    """Do those runs of a plan that the folder has not finished, and the whole of a search.
+    """Do those runs of a plan that are not finished in the folder, and all of a search.
 
-    start : (P,) weights to begin with, of which each config has the hash in `init_from`
-    watcher : told of what goes on; kept() : called once a result is in the folder
-    compiling : shows what workers of this machine compile before the runs; None: each run compiles what it needs
+    start : (P,) of the runs' dtype, weights to begin with, whose hash each config has in `init_from`
+    watcher : called as runs begin, go on and end; kept() : called after each result is in the folder
+    compiling : shows the compilation by this machine's workers before the runs; None: each run compiles what it needs
     """
     fingerprint, watcher = dataset.fingerprint, watcher or Quiet()
     missing = folder.missing(plan.configs, fingerprint, plan.retry, test=not plan.search)
@@ -67,7 +67,7 @@ def conduct(
 
 @contextmanager
 def _executor(plan: Plan, dataset: Dataset, work: Path, watcher: Watcher) -> Iterator[tuple[Executor, int]]:
-    """Yield what does the runs, and how many at once; where something ends the body, runs are not waited for."""
+    """Yield the executor and how many runs it does at once; where the body raises, runs are not waited for."""
     workers, jobs = plan.workers, plan.jobs
     if not isinstance(workers, str):
         yield workers, jobs
@@ -92,9 +92,9 @@ def _executor(plan: Plan, dataset: Dataset, work: Path, watcher: Watcher) -> Ite
 
 
 def compile_by(executor: Executor, configs: Sequence[RunConfig], mark: Path, compiling: Compiling) -> None:
-    """Have workers compile what these runs need, before the runs: what one has compiled the others load.
+    """Compile the kernels of these runs in workers before the runs: what one has compiled the others load.
 
-    mark : a file that a worker makes when it begins; one that only loads what is kept on disk does not
+    mark : a file that a worker makes when it begins to compile, and not where it loads all from the disk
     """
     _unmark(mark)
     futures = [submit(executor, compile_for, config, mark) for config in kinds(configs)]
@@ -118,9 +118,9 @@ def _unmark(mark: Path) -> None:
 
 @contextmanager
 def ending(write: Callable[[], None], lost: Callable[[OutputError], None] = lambda _: None) -> Iterator[None]:
-    """Have `write` called however the body ends.
+    """Call `write` however the body ends.
 
-    lost(error) : told of an OutputError of `write` that must not take the place of what ends the body
+    lost(error) : called with an OutputError of `write` where the body has raised, whose error goes on instead
     """
     try:
         yield
@@ -148,14 +148,14 @@ def run_sweep(
 
     executor : any `concurrent.futures.Executor`, which stays open. Its workers find the data in the sweep's folder; on
         other machines they call `fastmlp.sweep.hold(dataset)` first. None: processes on this machine
-    jobs : runs at a time; by default as many as their threads fit on this machine's cores, or all of them at once where
-        an executor is given
-    out : folder that keeps each result in `runs.jsonl`, and each network in `models/RUN_ID.npz`; runs that are there
-        already are not run again, save those whose status is one of `retry`: "failed", "diverged", "interrupted"
-    watcher : told of what goes on; start : (P,) weights to begin with, of which each config has the hash in `init_from`
+    jobs : runs at a time; None: as many as have cores for their threads on this machine, or all with an executor
+    out : folder of the results, `runs.jsonl` and `results.json`, and of the networks, `models/RUN_ID.npz`; runs that it
+        holds are not run again. None keeps nothing
+    retry : statuses of runs in `out` to begin anew: "failed", "diverged", "interrupted"
+    watcher : called as runs begin, go on and end, see `Watcher`
+    start : (P,) of the runs' dtype, weights to begin with, whose hash each config has in `init_from`
 
-    `out` has a `results.json` too, of these runs in their order. Images may have any width; "channel" wants one that
-    three divides, "dataset" and augmentation 3072.
+    Images may have any width D; normalisation "channel" wants a multiple of three, "dataset" and augmentation 3072.
 
     Raises ConfigError where `out` holds another sweep, or another sweep holds it, or a config does not fit the data,
     and DataError for data that are no images. After Ctrl-C the epochs under way end and are saved, and

@@ -1,4 +1,4 @@
-"""Why a worker process died: what its exit status says, and whether the system ended it for want of memory."""
+"""The cause of a worker process's death: its exit status, and whether the system killed it for want of memory."""
 
 import re
 import signal
@@ -20,9 +20,9 @@ _MEANING = {
 
 
 class WorkerDied(BrokenExecutor):
-    """A worker process that ended in the midst of a run.
+    """A worker process ended in the midst of a run.
 
-    status : as `subprocess` gives it, below 0 for a signal; short : whether the system killed for memory meanwhile
+    status : as of `subprocess`, below 0 for a signal; short : whether the system killed processes for memory meanwhile
     """
 
     def __init__(self, status: int, short: bool = False) -> None:
@@ -43,9 +43,9 @@ def _in_words(status: int, *, for_memory: bool) -> str:
 
 
 def memory_kills(root: Path = Path("/")) -> int:
-    """Return how many processes the system has killed for want of memory here; 0 where it does not say.
+    """Return how many processes the system has killed for want of memory; 0 where it does not say.
 
-    "Here" is this process's control group where there is one that counts, as in a container, or else the machine.
+    It counts those of this process's control group, as in a container, or where no group counts, of the machine.
     """
     for path in _counters(root):
         try:

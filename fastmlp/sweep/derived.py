@@ -1,4 +1,4 @@
-"""What is made of a sweep's results: results.json, table.md and table.csv, each replaced in one step."""
+"""The files derived from a sweep's results: results.json, table.md and table.csv, each replaced in one step."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,16 +16,16 @@ _SHARE = 0.02
 
 
 class Derived:
-    """Writes them into `folder`; environment : that of `fastmlp.runs.environment`."""
+    """Writer of the derived files in `folder`; environment : that of `fastmlp.runs.environment`."""
 
     def __init__(self, folder: Path, environment: Mapping[str, Any]) -> None:
         self._folder, self._environment = folder, environment
         self._next, self._told = 0.0, False
 
     def now_and_then(self, runs: Callable[[], Sequence[RunResult]], tell: Callable[[str], None]) -> None:
-        """Write results.json, unless that was done a moment ago; runs() returns those to write.
+        """Write results.json, unless that would take more than 2 % of the sweep's time; runs() : those to write.
 
-        tell(sentence) : told once where it cannot be written; `runs.jsonl` has all that it would hold
+        tell(sentence) : called once where it cannot be written; `runs.jsonl` has all that it would hold
         """
         start = time.perf_counter()
         if start >= self._next:
@@ -39,14 +39,14 @@ class Derived:
             self._next = end + (end - start) / _SHARE
 
     def write(self, runs: Sequence[RunResult], table: Table) -> None:
-        """Write all of them."""
+        """Write all three files."""
         write_results(self._folder / "results.json", self._environment, runs)
         write_whole(self._folder / "table.md", table.markdown())
         write_whole(self._folder / "table.csv", as_csv(runs))
 
 
 def as_csv(runs: Sequence[RunResult]) -> str:
-    """Return a line a run: its name, status, config and figures, without the histories."""
+    """Return runs as CSV, a line a run: its name, status, config and figures, without the history."""
     figures = ("val_accuracy", "test_accuracy", "test_loss", "best_epoch", "epochs", "seconds", "images_per_second")
     rows = []
     for run in runs:

@@ -1,4 +1,4 @@
-"""Whether a run's config fits the data, looked at before anything is trained."""
+"""The check of runs' configs against the data set, before anything is trained."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ IMAGE = 3072  # values of the images that can be moved about, and that have mome
 
 
 def check_fits(configs: Iterable[RunConfig], dataset: Dataset) -> None:
-    """Raise DataError where the data are no images, and ConfigError for a config that does not fit them."""
+    """Raise DataError where the data are not uint8 images (M, D), and ConfigError for a config that does not fit."""
     parts = {"train_images": dataset.train_images, "test_images": dataset.test_images}
     for name, images in parts.items():
         if images.dtype != np.uint8 or images.ndim != 2:

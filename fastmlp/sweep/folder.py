@@ -1,4 +1,4 @@
-"""A sweep's folder: what is there from before, what is still to run, and where each new result goes first."""
+"""A sweep's folder: the results it has, the runs that are still to do, and the file that each new result goes to."""
 
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -21,9 +21,11 @@ from fastmlp.sweep.store import Store, newest
 
 
 class Folder:
-    """Results by run id, `known`, which are in `runs.jsonl` before they are here; `work` for what dies with the sweep.
+    """A sweep's folder while it is open; made by `opened`.
 
-    Without `out` nothing is kept: use `opened`. reads : whether nothing is to be changed, nor made
+    work : folder of files that last as long as the sweep; out : the sweep's folder, or None to keep nothing
+    reads : whether nothing may be changed or made
+    known : results by run id, each of which is in `runs.jsonl` first; notes : sentences on damage in that file
     """
 
     def __init__(self, work: Path, out: Path | None, *, reads: bool = False) -> None:
@@ -37,7 +39,7 @@ class Folder:
             self.known = newest(runs)
 
     def keep(self, result: RunResult) -> None:
-        """Add a result; its checkpoint goes, unless the run goes on from it. One that went on keeps its start."""
+        """Add a result; remove the run's checkpoint unless it may resume. A resumed run keeps its first start."""
         before = self.known.get(result.run_id)
         if before is not None and before.started and result.run_id not in self._anew:
             result = replace(result, started=before.started)
@@ -49,21 +51,21 @@ class Folder:
             self.drop_checkpoint(result.run_id)
 
     def drop_checkpoint(self, name: str) -> None:
-        """Let a run begin anew the next time, if it runs again."""
+        """Remove a run's checkpoint: if it runs again, it begins anew."""
         with suppress(OSError):  # it would go on from there to the same bits
             (self.work / CHECKPOINTS / f"{name}.npz").unlink()
 
     def known_of(self, configs: Iterable[RunConfig], fingerprint: str) -> list[RunResult]:
-        """Return what is known of these runs, in their order."""
+        """Return the results of those of these runs that have one, in their order."""
         names = (run_id(config, fingerprint) for config in configs)
         return [self.known[name] for name in names if name in self.known]
 
     def missing(
         self, configs: Sequence[RunConfig], fingerprint: str, retry: Collection[str] = (), *, test: bool = True
     ) -> list[RunConfig]:
-        """Return the configs that are still to run.
+        """Return the configs that are still to run, interrupted ones among them, which resume from their checkpoints.
 
-        Interrupted runs are, from their checkpoint on. `retry` holds statuses of runs to begin anew.
+        retry : statuses of runs to begin anew; test : whether a run is finished only once it was tested
         """
         to_run = []
         for config in configs:
@@ -79,7 +81,7 @@ class Folder:
         return to_run
 
     def without_models(self, configs: Iterable[RunConfig], fingerprint: str) -> list[str]:
-        """Return a sentence on the runs that were tested, but whose network is no longer there."""
+        """Return a sentence, in a list, on those of these runs that were tested and whose model's file is gone."""
         if self.models is None:
             return []
         tested = [run.run_id for run in self.known_of(configs, fingerprint) if isfinite(run.test_accuracy)]
@@ -93,17 +95,17 @@ class Folder:
         ]
 
     def check_sweep(self, configs: Sequence[RunConfig], fingerprint: str) -> None:
-        """Raise ConfigError where a run in the folder is none of these: the folder holds another sweep."""
+        """Raise ConfigError where the folder has results of other runs than these, and so holds another sweep."""
         planned = {run_id(config, fingerprint) for config in configs}
         for name, result in self.known.items():
             if name not in planned:
                 raise ConfigError(f"--out {self.out} holds another sweep: {_difference(result.config, configs)}")
 
     def clean(self, *, ended: bool = True) -> None:
-        """Remove what only a running sweep needs: the mapped data, the board, and checkpoints that no run goes on from.
+        """Remove what only a running sweep needs: the mapped data, the board, and checkpoints that no run resumes.
 
-        A run that was interrupted keeps its own; one that is still to be tested too, unless the sweep has `ended`. What
-        cannot be removed now is by the next sweep.
+        Interrupted runs keep theirs and, unless the sweep has `ended`, so do those that are still to be tested. What
+        cannot be removed now, the next sweep removes.
         """
         rmtree(self.work / DATA, ignore_errors=True)
         with suppress(OSError):
@@ -114,7 +116,7 @@ class Folder:
 
 
 def _goes_on(result: RunResult) -> bool:
-    """Whether a run may go on from its checkpoint: to its end, or to its test."""
+    """Whether a run may resume from its checkpoint: to its end, or to its test."""
     return result.status == "interrupted" or (result.status in ENDED and not isfinite(result.test_accuracy))
 
 
@@ -125,7 +127,7 @@ def _finished(result: RunResult, *, test: bool) -> bool:
 
 
 def _difference(there: RunConfig, configs: Sequence[RunConfig]) -> str:
-    """Say how a run differs from the one of `configs` that is most like it, and what to do."""
+    """Return a sentence on how a run differs from the one of `configs` most like it, and what to do."""
 
     def differing(config: RunConfig) -> dict[str, tuple[Any, Any]]:
         here, old = asdict(config), asdict(there)
@@ -140,12 +142,12 @@ def _difference(there: RunConfig, configs: Sequence[RunConfig]) -> str:
 
 @contextmanager
 def opened(out: Path | None, *, looking: bool = False) -> Iterator[Folder]:
-    """Hold the folder for one sweep; a temporary one, without a store, where `out` is None.
+    """Lock a folder for one sweep and yield it; a temporary one, without a store, where `out` is None.
 
-    looking : whether the folder is only looked into, and nothing made or changed in it: it need not be there
+    looking : whether the folder is only read, without a lock; it need not exist
 
-    What a sweep before this one left, as a killed one does, is removed. Raises ConfigError where another sweep holds
-    the folder, OutputError or DataError where it cannot be used.
+    Leftovers of a killed sweep are removed. Raises ConfigError where another sweep holds the folder, OutputError or
+    DataError where it cannot be used.
     """
     if looking:
         yield Folder(Path(), out, reads=True)

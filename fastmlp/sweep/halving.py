@@ -1,4 +1,4 @@
-"""Synchronous successive halving over epochs: when candidates are compared, and which of them go on.
+"""Synchronous successive halving over epochs: the epochs at which candidates are compared, and which of them survive.
 
 Karnin, Koren and Somekh, "Almost optimal exploration in multi-armed bandits", ICML 2013; Jamieson and Talwalkar,
 "Non-stochastic best arm identification and hyperparameter optimization", AISTATS 2016. Synchronous: a rung is decided

@@ -1,7 +1,7 @@
-"""One run as a worker gets it: what is sent, and the function that runs it there.
+"""A run as it is sent to a worker, and the function that does it there.
 
-A worker finds its data by the fingerprint: held in its process (a thread's parent, a cluster's set-up), or else mapped
-from the sweep's work folder.
+A worker finds its data by the fingerprint: held in its process (by the parent of a thread, or by a cluster's set-up),
+or else mapped from the sweep's work folder.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,11 +32,11 @@ _mapped: dict[str, Dataset] = {}
 
 @dataclass(frozen=True)
 class Job:
-    """A run, or a part of it.
+    """A run, or a part of it, as it is sent to a worker.
 
     fingerprint : of its data; work : the sweep's work folder, which a worker on another machine may not see
-    slot : the row of the board that it writes to while it runs; until, test, start : as in `run_one`
-    models : folder in which its network is saved, None: nowhere
+    slot : the slot of the board that it writes to; until, test, start : as in `run_one`
+    models : folder in which its network is saved; None: it is not saved
     """
 
     config: RunConfig
@@ -55,30 +55,30 @@ class Job:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the run's state is kept."""
+        """Path of the run's checkpoint."""
         return self.work / CHECKPOINTS / f"{self.run_id}.npz"
 
 
 class Outcome(NamedTuple):
-    """What comes back: the result, and its model's file where the worker could not save it in the sweep's folder."""
+    """What a worker returns: the result and, where it cannot reach the sweep's folder, its model's file as bytes."""
 
     result: RunResult
     model: bytes = b""
 
 
 def model_path(models: Path, name: str) -> Path:
-    """Return where the network of the run of this name is saved."""
+    """Return the path of the saved network of a run; name : its run id."""
     return models / f"{name}.npz"
 
 
 def hold(dataset: Dataset) -> None:
-    """Keep a data set in this process for the jobs to come."""
+    """Keep a data set in this process, for all jobs with its fingerprint."""
     _held[dataset.fingerprint] = dataset
 
 
 @contextmanager
 def holding(dataset: Dataset) -> Iterator[None]:
-    """Keep a data set in this process while a sweep goes on; what `hold` was given before is there again then."""
+    """Keep a data set in this process within the body; one of its fingerprint that `hold` keeps is restored after."""
     before = _held.get(dataset.fingerprint)
     hold(dataset)
     try:
@@ -96,7 +96,7 @@ def holds(fingerprint: str) -> bool:
 
 
 def held_data(fingerprint: str) -> Dataset | None:
-    """Return the data set that `hold` was given."""
+    """Return the data set of this fingerprint that this process keeps, None where it keeps none."""
     return _held.get(fingerprint)
 
 
@@ -115,9 +115,9 @@ def _dataset(job: Job) -> Dataset:
 
 
 def run(job: Job, stop: Callable[[], bool] = lambda: False) -> Outcome:
-    """Train the job's network in this process, from its checkpoint on, and tell of it on the board.
+    """Train a job's network in this process, from its checkpoint if it has one, with its progress on the board.
 
-    stop : looked at after each epoch, as the board is: whether to end there
+    stop() : asked after each epoch, as the board is: whether to end there
     """
     dataset = _dataset(job)
     if not (job.work / BOARD).exists():  # on another machine: nobody sees it, and nothing can be kept

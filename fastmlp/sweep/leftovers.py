@@ -1,4 +1,4 @@
-"""What a sweep that was killed leaves behind: the mapped copy of its data above all, and files half written."""
+"""The removal of what a killed sweep leaves behind: the mapped copy of its data above all, and half-written files."""
 
 import os
 import stat
@@ -20,7 +20,7 @@ TEMPORARY = "fastmlp-sweep-"
 
 
 class Removed(NamedTuple):
-    """Files and their bytes together."""
+    """Number of removed files, and their bytes in all."""
 
     files: int
     size: int
@@ -30,7 +30,7 @@ class Removed(NamedTuple):
 
 
 def remove_leftovers(out: Path) -> Removed:
-    """Remove what only a running sweep of this folder needs; whoever calls holds its lock. Checkpoints stay."""
+    """Remove what only a running sweep needs from its folder, whose lock the caller holds. Checkpoints stay."""
     sizes = []
     for path in list(_leftovers(out)):
         with suppress(OSError):  # what cannot be removed is left to the next sweep
@@ -55,7 +55,7 @@ def _leftovers(out: Path) -> Iterator[Path]:
 
 
 def remove_if_free(out: Path) -> Removed:
-    """Remove a dead sweep's leftovers, unless a sweep holds the folder, or it cannot be changed."""
+    """Remove a dead sweep's leftovers, unless a sweep holds the folder or the folder cannot be changed."""
     try:
         if (out / WORK / OWNER).exists() or any(path.is_file() for path in _leftovers(out)):
             with held(out):
@@ -67,14 +67,14 @@ def remove_if_free(out: Path) -> Removed:
 
 @contextmanager
 def temporary() -> Iterator[Path]:
-    """Give a folder that is held and goes in the end; those that dead processes left go first."""
+    """Yield a locked temporary folder, which is removed at the end; folders that dead processes left go first."""
     remove_temporary()
     with temporary_folder(TEMPORARY) as place, held(place):
         yield place
 
 
 def remove_temporary() -> Removed:
-    """Remove the folders of dead sweeps that had none of their own."""
+    """Remove the temporary folders of dead sweeps."""
     files, size = 0, 0
     for folder in Path(gettempdir()).glob(f"{TEMPORARY}*"):
         try:
@@ -92,6 +92,6 @@ def remove_temporary() -> Removed:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether it is a folder of this user's: in another's, links could be put in the place of what is removed."""
+    """Whether a folder is this user's: in another's, links could be put in the place of what is removed."""
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and (os.name != "posix" or found.st_uid == os.geteuid())

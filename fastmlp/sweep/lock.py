@@ -1,4 +1,4 @@
-"""One sweep a folder: a lock that the system frees when its process dies, and a file that says whose it is."""
+"""The lock of a sweep's folder, which the system frees when its process dies, and a file that names its owner."""
 
 import json
 import os
@@ -20,10 +20,10 @@ _MOST_BYTES = 1 << 16  # of the latter
 
 @contextmanager
 def held(folder: Path) -> Iterator[list[str]]:
-    """Hold the lock of a sweep's folder, which is made where it is missing; gives sentences for the user.
+    """Hold the lock of a sweep's folder, made where it is missing; yield notes for the user.
 
-    There is one where a sweep before this one was killed. Raises ConfigError where another sweep holds the lock, and
-    OutputError where the folder cannot be locked, or a link is in the place of its files.
+    The notes are empty but where the sweep before this one was killed. Raises ConfigError where another sweep holds the
+    lock, and OutputError where the folder cannot be locked, or a link is in the place of its files.
     """
     check_no_links(folder, WORK)
     work = folder / WORK
@@ -66,7 +66,7 @@ def _acquire(work: Path, lock: FileLock, tries: int = 10) -> None:
 
 
 def _end(work: Path, lock: FileLock) -> None:
-    """Free the lock; its folder goes where nothing else is in it, as after each sweep that came to its end."""
+    """Free the lock; remove its folder if it is empty otherwise, as after each sweep that came to its end."""
     with suppress(OSError):
         for path in work.iterdir():
             with suppress(OSError):
@@ -84,7 +84,7 @@ def _write(owner: Path) -> None:
 
 
 def _read(owner: Path) -> str:
-    """Return the process that the file names, in words; nothing where there is no such file."""
+    """Return the owner that the file names, in words; empty where no such file exists."""
     try:
         facts = json_of(read_small(owner, _MOST_BYTES))
         pid, host, since = facts["pid"], facts["host"], facts["since"]

@@ -1,4 +1,4 @@
-"""The sweep itself: hands runs to an executor, keeps what comes back, and starts again what a dead worker left.
+"""The loop of a sweep: it hands runs to an executor, keeps their results, and restarts the runs of dead workers.
 
 Results never depend on how many runs work at once, nor on the order in which they end.
 """
@@ -30,22 +30,22 @@ LOOK_SECONDS = 0.25
 
 
 class Watcher(Protocol):
-    """Who shows what goes on."""
+    """The observer of a sweep: its methods are called as runs begin, go on and end."""
 
     def start(self, job: Job) -> None:
-        """Begin a run."""
+        """Show that a run, or a part of it, begins."""
         ...
 
     def look(self, board: Board, running: Sequence[Job]) -> None:
-        """Look at what has come of the running ones."""
+        """Show the progress of the running jobs, which is on the board; called every quarter of a second."""
         ...
 
     def finish(self, result: RunResult) -> None:
-        """End a run, or a part of it."""
+        """Show the result of a run, or of a part of it, that has ended."""
         ...
 
     def tell(self, sentence: str) -> None:
-        """Say what a person should know."""
+        """Show a sentence to the user."""
         ...
 
 
@@ -57,7 +57,7 @@ def _stop_on_signals() -> Iterator[Requests]:
 
 
 class Quiet:
-    """Shows nothing."""
+    """The observer that shows nothing."""
 
     def start(self, job: Job) -> None:
         """Say nothing."""
@@ -73,11 +73,12 @@ class Quiet:
 
 
 class Sweep:
-    """Runs of one data set by one executor, `jobs` at a time.
+    """Runs on one data set by one executor, `jobs` at a time.
 
-    work : folder for the board and the checkpoints; keep(result) : called for each result, before anything else is done
-    with it; models : folder in which the network of each tested run is saved, None: they are not; start : weights to
-    begin all runs with
+    fingerprint : of the data; work : folder for the board and the checkpoints
+    keep(result) : called with each result, before anything else is done with it
+    models : folder in which the network of each tested run is saved; None: they are not saved
+    start : (P,) of the runs' dtype, weights to begin all runs with; None: they are drawn
     """
 
     def __init__(
@@ -105,11 +106,11 @@ class Sweep:
         self._unsaved = set[str]()
 
     def run(self, configs: Sequence[RunConfig], *, until: int | None = None, test: bool = True) -> list[RunResult]:
-        """Run them all, each up to the epoch `until`; return their results in this order.
+        """Do these runs, each up to the epoch `until` or to its end; return their results in this order.
 
-        A run that raises, or whose worker dies too often, has the status "failed". The first Ctrl-C,
-        SIGTERM or SIGHUP lets the epochs under way end and be saved, and then raises KeyboardInterrupt; the second of
-        the first two raises it at once.
+        test : whether the networks are tested at their end. A run that raises, or whose worker dies too often, has the
+        status "failed". The first Ctrl-C, SIGTERM or SIGHUP lets the epochs under way end and be saved, and then raises
+        KeyboardInterrupt; a second Ctrl-C or SIGTERM raises it at once.
         """
         every: dict[str, Any] = {"until": until, "test": test, "start": self._start, "models": self._models}
         waiting = deque(Job(config, self.fingerprint, self._work, **every) for config in configs)
@@ -163,7 +164,7 @@ class Sweep:
                 raise Stopped(stop.signum)
 
     def _look_whether_saved(self, jobs: Iterable[Job]) -> None:
-        """Say of each run once that its checkpoint could not be written."""
+        """Report, once a run, that its checkpoint could not be written."""
         for job in jobs:
             number = int(self._board.slot(job.slot)[UNSAVED])
             if number and job.run_id not in self._unsaved:
@@ -176,7 +177,7 @@ class Sweep:
 
 
 def submit(executor: Executor, function: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-    """Return `executor.submit`'s future; WorkerError where it takes nothing any more, or no thread can be started."""
+    """Submit a call to an executor and return its future; WorkerError where it takes no more, or has no thread left."""
     try:
         return executor.submit(function, *arguments)
     except RuntimeError as error:  # a broken executor's error is one
@@ -189,7 +190,7 @@ def submit(executor: Executor, function: Callable[..., Any], *arguments: Any) ->
 
 
 def _ends_the_sweep(future: "Future[Outcome]") -> bool:
-    """Whether it has an error that is no fault of its run, which stays to be done."""
+    """Whether a future has an error that is no fault of its run, which stays to be done."""
     return isinstance(future.exception(), OutputError | ClusterError | WorkerError)
 
 

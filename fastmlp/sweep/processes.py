@@ -1,4 +1,4 @@
-"""Worker processes for a sweep: each has pipes of its own, so that one that is killed takes no other with it.
+"""A pool of worker processes for a sweep, each with pipes of its own, so that a killed one harms no other.
 
 A process starts with its thread limits in the environment, before numpy loads there. What one has compiled, the next
 ones load from the cache of kernels.
@@ -41,7 +41,7 @@ else:
 
 
 class _Process:
-    """A process, and the ends of its pipes here."""
+    """A worker process, with this end of its pipes."""
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         pipe = subprocess.PIPE
@@ -50,13 +50,13 @@ class _Process:
         assert self.popen.stdout is not None
         self.calls, self.answers = self.popen.stdin, self.popen.stdout
 
-    def end(self, *, seconds: float = END_SECONDS) -> int:
-        """Close the pipes, which ends a process that waits, or kill it after so many seconds; return its status."""
+    def end(self) -> int:
+        """Close the pipes, which ends a waiting process; kill it after a while; return its exit status."""
         for pipe in (self.calls, self.answers):
             with suppress(OSError):  # what could not be sent is not to be
                 pipe.close()
         try:
-            return self.popen.wait(seconds)
+            return self.popen.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self.popen.kill()
             return self.popen.wait()
@@ -70,7 +70,7 @@ def _cannot_start(error: object) -> WorkerError:
 
 
 def _end_with(parent: int) -> None:
-    """End this process, whatever it does, once the one that started it is gone: the sweep may run again elsewhere."""
+    """End this process, whatever it does, once its parent is gone, as its sweep may be running again elsewhere."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -81,7 +81,7 @@ def _end_with(parent: int) -> None:
 
 
 def begin_worker(threads: int, parent: int) -> None:
-    """Set a new worker up, and check that its limits hold."""
+    """Set up a new worker, in its process, and check that the limits of its threads hold."""
     _end_with(parent)
     from fastmlp.signals import STOPS
 
@@ -95,10 +95,10 @@ def begin_worker(threads: int, parent: int) -> None:
 
 
 class Processes(Executor):
-    """`jobs` processes of `threads` threads each, started as they are needed.
+    """An executor over `jobs` processes of `threads` threads each, started as they are needed.
 
-    A future whose process died raises WorkerDied; the next job in its place gets a new process. One that cannot start
-    or cannot be set up raises WorkerError: all runs would meet the same.
+    A future whose process died raises WorkerDied, and the process is replaced. One whose process cannot start or cannot
+    be set up raises WorkerError: all other runs would fail alike.
     """
 
     def __init__(self, jobs: int, threads: int) -> None:
@@ -109,7 +109,7 @@ class Processes(Executor):
         self._idle, self._all, self._killed = list[_Process](), set[_Process](), False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Run fn in a process that has nothing else to do, once there is one."""
+        """Run fn in the next idle process; return its future."""
         return self._pool.submit(self._call, fn, args, kwargs)
 
     def _call(self, *call: Any) -> Any:

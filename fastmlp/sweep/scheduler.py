@@ -1,7 +1,7 @@
-"""The connection to a dask.distributed scheduler, of which nothing is waited for without an end.
+"""The connection to a dask.distributed scheduler, every wait on which has a time limit.
 
-Who is connected may still be silent: a process that was stopped, a machine without its network. So all that asks the
-scheduler runs in dask's own thread, and is looked at from outside.
+A scheduler may be connected and silent, as a stopped process or a machine that lost its network is. So all requests run
+in dask's own thread, and are observed from outside.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _MUTED = dict.fromkeys(("distributed", "distributed.client", "tornado.applicatio
 
 
 class Scheduler:
-    """The scheduler at an address. Raises ConfigError where none answers, or the extra `cluster` is not installed."""
+    """A connection to the scheduler at an address; ConfigError where none answers or dask is not installed."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -47,11 +47,11 @@ class Scheduler:
         self._ends = False
 
     def later(self, coroutine: Coroutine[Any, Any, Any]) -> "Future[Any]":
-        """Have dask's thread do it."""
+        """Run a coroutine in dask's thread; return its future."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.client.loop.asyncio_loop)
 
     def workers(self) -> dict[str, dict[str, Any]]:
-        """Return by their addresses what is known of the workers; ClusterError where the scheduler is gone."""
+        """Return the scheduler's facts on each worker, by address; ClusterError where the scheduler is gone."""
         # Not `scheduler_info()`: its answer is a cache that the client itself empties of workers every two seconds.
         asked = self.later(self.client.scheduler.identity())
         for _ in range(int(SILENT_SECONDS)):  # one by one: a second may be an hour where this process was stopped
@@ -65,12 +65,12 @@ class Scheduler:
         raise self.gone(f"it has not answered for {SILENT_SECONDS:g} s")
 
     def check(self) -> None:
-        """Raise ClusterError where the connection was lost, even if there is another by now."""
+        """Raise ClusterError where the connection was lost, even if dask has made a new one."""
         if self._ends or self.client.scheduler_comm is not self._stream or self._stream.closed():
             raise self.gone("the connection was closed")
 
     def gone(self, why: str) -> ClusterError:
-        """Return the error that says so, and what to do."""
+        """Return the error for a scheduler that is gone; why : in words."""
         return ClusterError(
             f"The scheduler at {self.address} is gone: {why}. No run has failed by that: with --out, what is done is "
             "kept, and the rest stays to be done. Give the same command again, with --scheduler and the address of one "
@@ -78,7 +78,7 @@ class Scheduler:
         )
 
     def close(self) -> None:
-        """Leave; where the scheduler does not listen, without a word."""
+        """Close the connection; errors of a scheduler that does not answer are ignored."""
 
         def close() -> None:
             with suppress(Exception):
@@ -91,7 +91,7 @@ class Scheduler:
 
 
 def _connected(address: str) -> Any:
-    """Return dask's client. What it waits for has a time limit, but what it does once that is over has none."""
+    """Return dask's client, connected within a time limit: dask's own limits its wait, but not what it does after."""
     from distributed import Client
 
     made = Future[Any]()
@@ -110,7 +110,7 @@ def _connected(address: str) -> Any:
 
 
 def _mute() -> None:
-    """Have dask say nothing, unless its user's own configuration says what of it is to be logged."""
+    """Silence dask's loggers, unless the user's configuration of dask sets them."""
     from dask import config
 
     if "distributed" not in sys.modules and not config.get("logging", None):

@@ -1,4 +1,4 @@
-"""A search: candidates are compared on the validation images, the best one is tested, once."""
+"""A search among candidates: they are compared on the validation images, and the best one is tested, once."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -20,8 +20,9 @@ def search(
 ) -> Candidate | None:
     """Train the candidates, test the best and return it; None where none came to an end.
 
-    eta : of successive halving, None: all are trained to their end. All that decides is in the folder's results, so
-    that a search that goes on decides as it did.
+    retry : statuses of runs to begin anew; eta : of successive halving, None: all are trained to their end
+
+    All decisions follow from the folder's results, so that a search that is resumed decides as before.
     """
     alive = list(candidates)
     epochs = max(config.epochs for candidate in alive for config in candidate)
@@ -41,7 +42,7 @@ def search(
 def _train(
     sweep: Sweep, folder: Folder, candidates: Sequence[Candidate], retry: Collection[str], until: int | None
 ) -> None:
-    """Bring all candidates to the end of a rung, those that are not there yet."""
+    """Train all candidates that have not reached the end of a rung to it; until : its last epoch."""
     configs = [config for candidate in candidates for config in candidate]
     to_run = folder.missing(configs, sweep.fingerprint, retry, test=False)
     if until is not None:
@@ -61,7 +62,7 @@ def _prune(folder: Folder, candidates: Sequence[Candidate], fingerprint: str) ->
 def score(folder: Folder, candidate: Candidate, fingerprint: str, epochs: int | None = None) -> float:
     """Return a candidate's mean validation accuracy over its seeds, NaN where one of them failed or diverged.
 
-    epochs : how many to look at, all where None: later ones must not change what was decided before them
+    epochs : how many of each run count, None: all; a rung's decision must not change with epochs after it
     """
     results = folder.known_of(candidate, fingerprint)
     return fmean(_accuracy(result, epochs) for result in results) if len(results) == len(candidate) else nan
@@ -79,7 +80,7 @@ def _accuracy(result: RunResult, epochs: int | None) -> float:
 def best_of(folder: Folder, candidates: Sequence[Candidate], fingerprint: str) -> Candidate | None:
     """Return the candidate of the best score, the first of equal ones; None where none has one.
 
-    One that was pruned has none: its score is of fewer epochs than the others'.
+    Pruned candidates have no score, as theirs would be of fewer epochs.
     """
     candidates = [c for c in candidates if all(r.status != "pruned" for r in folder.known_of(c, fingerprint))]
     scores = [score(folder, candidate, fingerprint) for candidate in candidates]

@@ -1,4 +1,4 @@
-"""The memory that a run takes, by what it consists of, and what would need less."""
+"""An estimate of the memory that a run takes, by kind, and advice on what would need less."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -11,9 +11,9 @@ TEST_BATCH = 1024  # rows that are tested at once, whatever the batch size
 
 
 class Size(NamedTuple):
-    """Bytes: of weights and what is as large, of the arrays for a batch and its products, and of images and moments.
+    """Bytes of a run: arrays as large as the weights, work arrays of a batch, and copies of images and their moments.
 
-    The images that all runs share are not among them, nor what a process has for itself, some 0.2 GB.
+    The images that all runs share are not counted, nor the 0.2 GB of a process itself.
     """
 
     weights: int
@@ -30,7 +30,7 @@ def _amount(size: int) -> str:
 
 
 def size_of(config: RunConfig, dataset: Dataset) -> Size:
-    """Return what a run of this config takes at most, to some 30 % where it is more than a few megabytes."""
+    """Return the most that a run of this config takes, to within 30 % where that is more than a few megabytes."""
     train, test = len(dataset.train_images), len(dataset.test_images)
     n = max(min(config.batch_size, train), min(TEST_BATCH, test))
     item = 8 if config.precision == "float64" else 4
@@ -57,7 +57,7 @@ def _packed(config: RunConfig, n: int, units: int) -> int:
 
 
 def out_of_memory(config: RunConfig, dataset: Dataset | None) -> str:
-    """Return sentences on what the run takes, and what would need less."""
+    """Return sentences on the memory that a run takes, where its data set is known, and on what would need less."""
     taken = "" if dataset is None else f"The run takes about {size_of(config, dataset)}, its process 0.2 GB more. "
     less = ["smaller layers", "a smaller batch"]
     less += ["precision float32"] * (config.precision == "float64") + ["augment none"] * (config.augment != "none")

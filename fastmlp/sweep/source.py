@@ -1,4 +1,4 @@
-"""Where a sweep's data lie: kept in its `sweep.toml`, found again for its page and for runs that are to be repeated."""
+"""The place of a sweep's data: kept in its `sweep.toml`, and used to load them for its page or to repeat a run."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from fastmlp.sweep.file import MOST_BYTES, SWEEP_FILE, resolved
 
 
 def check_fingerprint(dataset: Dataset, wanted: str) -> None:
-    """Raise DataError unless these are the wanted data."""
+    """Raise DataError unless a data set has the wanted fingerprint."""
     if dataset.fingerprint != wanted:
         raise DataError(
             f"The {dataset.name} found here has fingerprint {dataset.fingerprint}, the sweep's had {wanted}; "
@@ -18,7 +18,7 @@ def check_fingerprint(dataset: Dataset, wanted: str) -> None:
 
 
 def kept_place(folder: Path) -> Path | None:
-    """Return where the data of the sweep in this folder lay, None where they were in the cache or that is not kept."""
+    """Return the place of a sweep's data, from `sweep.toml` in its folder; None for the cache, or where it has none."""
     try:
         place = toml_of(read_small(folder / SWEEP_FILE, MOST_BYTES)).get("data_dir")
     except (OSError, ValueError):
@@ -27,17 +27,18 @@ def kept_place(folder: Path) -> Path | None:
 
 
 def about_own(name: str) -> str:
-    """Return why no command finds a data set of a user's own; nothing for those of this package."""
+    """Return why no command can load a data set of a user's own; empty for those of this package."""
     if name in DATASET_NAMES:
         return ""
     return f"{name} is no data set of this package, and so only the program that gave it to run_sweep has it."
 
 
 def dataset_of(folder: Path, name: str, fingerprint: str, given: Path | None = None) -> Dataset:
-    """Return the data set of the sweep in `folder`, by its fingerprint; nothing is downloaded.
+    """Return the data set of the sweep in `folder`, checked by its fingerprint; nothing is downloaded.
 
-    given : where it lies, as a user says now; otherwise it is looked for where it lay, and then in the cache. Raises
-    MissingDataError, as for any data set of a user's own, and DataError for damaged data or those of another
+    given : the folder where the user says it lies; None: the place kept in `sweep.toml`, then the cache
+
+    Raises MissingDataError, also for any data set of a user's own, and DataError for damaged data or those of another
     fingerprint.
     """
     if own := about_own(name):

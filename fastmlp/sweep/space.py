@@ -1,4 +1,4 @@
-"""What a search goes through: axes over the fields of a run's config, and the candidates that they make."""
+"""The space of a search: axes over fields of a run's config, and the candidates on a grid or drawn at random."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +27,9 @@ MOST_RUNS = 100_000
 
 @dataclass(frozen=True)
 class Axis:
-    """The values that one field of RunConfig takes in a search: `choices`, or a range where `bounds` is given.
+    """The values that one field of RunConfig takes in a search: `choices`, or all between two `bounds`.
 
-    A range includes both of its bounds, and is even in the logarithm.
+    A range includes both bounds, and is uniform in the logarithm.
     """
 
     field: str
@@ -124,7 +124,7 @@ def _check_fields_differ(axes: Sequence[Axis]) -> None:
 
 
 def grid(axes: Sequence[Axis]) -> list[dict[str, Any]]:
-    """Return all combinations as settings, the last axis fastest; ConfigError for a range or two axes of one field."""
+    """Return the settings of all combinations, the last axis fastest; ConfigError for ranges, or axes of one field."""
     _check_fields_differ(axes)
     for axis in axes:
         if axis.bounds:
@@ -137,7 +137,7 @@ def grid(axes: Sequence[Axis]) -> list[dict[str, Any]]:
 
 
 def sample(axes: Sequence[Axis], count: int, seed: int) -> list[dict[str, Any]]:
-    """Return the settings of `count` different candidates, drawn independently; one that was there is drawn again.
+    """Return the settings of `count` different candidates, drawn independently; a repeated one is drawn again.
 
     Choices are equally likely. Ranges are log-uniform, rounded to 4 significant digits or, for a field of whole
     numbers, to one. The same seed draws the same candidates, and of more of them the same ones first. Raises
@@ -175,14 +175,14 @@ def _draw(axis: Axis, rng: "np.random.Generator") -> Any:
 
 
 def label(settings: Mapping[str, Any]) -> str:
-    """Return the short text that names a candidate in a table: `lr 0.005, layers 3072-128-20`."""
+    """Return the name of a candidate in tables, as in `lr 0.005, layers 3072-128-20`."""
     return ", ".join(f"{name} {_text(value)}" for name, value in settings.items())
 
 
 def apart(runs: "Sequence[RunResult]") -> "dict[str, list[RunResult]]":
-    """Return runs by experiment, and by the settings in which runs of one experiment differ, but for normalisation.
+    """Return runs in groups, by experiment and by the settings, but for normalisation, in which its runs differ.
 
-    So no mean over runs of one name is over more than their seeds.
+    So a mean over the runs of a group with one normalisation is over their seeds alone.
     """
     experiments: dict[str, list[RunResult]] = {}
     for run in runs:

@@ -27,13 +27,13 @@ _LINE = re.compile(rb'(.*)\{"length": (\d{1,12}), "crc32": "([0-9a-f]{8})", "run
 
 
 class Store:
-    """The file at `path`, which need not be there yet. Only the process that holds its folder's lock may use it."""
+    """A file of results at `path`, which need not exist. Only the process that holds its folder's lock may use it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, run: RunResult) -> None:
-        """Add one line; it is on the disk when this returns. OutputError, and nothing added, where it cannot be."""
+        """Add a result as a line, on the disk when this returns; OutputError, and nothing added, where it cannot be."""
         text = json.dumps(run.to_json(), separators=(",", ":"), allow_nan=False).encode()
         line = b'{"length": %d, "crc32": "%08x", "run": %b}\n' % (len(text), zlib.crc32(text), text)
         try:
@@ -60,12 +60,13 @@ class Store:
             ) from error
 
     def load(self, *, mend: bool = True) -> tuple[list[RunResult], list[str]]:
-        """Return the runs of all whole lines, in order, and sentences on what was damaged and where it is now.
+        """Return the results of all whole lines, in order, and sentences on damaged lines and where they are now.
 
-        Damaged lines are moved to a file beside this one; if not `mend`, as for one who only reads while a sweep may
-        write, they are passed over. Raises DataError for a file that cannot be read or whose
-        lines are whole but of another version, and OutputError where the damage cannot be set aside; the file is then
-        as it was.
+        mend : whether to move damaged lines to a file beside this one; False, as for one who only reads while a sweep
+            may write, leaves them
+
+        Raises DataError for a file that cannot be read, or with whole lines of another version, and OutputError where
+        damaged lines cannot be moved; the file is then as it was.
         """
         try:
             data = read_small(self.path, MOST_BYTES)
@@ -89,7 +90,7 @@ class Store:
         return runs, [self._set_aside(damaged, lines, whole)] if damaged and mend else []
 
     def _read(self, line: bytes) -> tuple[bytes, RunResult | None]:
-        """Return what is damaged at the beginning of the line, up to all of it, and the run in the rest."""
+        """Return the damaged beginning of a line, up to all of it, and the result in the rest, or None."""
         match = (
             _LINE.fullmatch(line) if line.endswith(b"}\n") else None
         )  # one without an end would be tried at each head
@@ -111,7 +112,7 @@ class Store:
             ) from error
 
     def _set_aside(self, damaged: bytearray, lines: int, whole: list[bytes]) -> str:
-        """Write the damaged lines to a new file, replace this one by the whole lines, and say so."""
+        """Move damaged lines to a new file, leave the whole ones in this, and return a sentence on it."""
         aside = next(p for n in count(1) if not (p := self.path.with_name(f"{self.path.name}.damaged-{n}")).exists())
         try:
             write_whole(aside, bytes(damaged))  # before the only other copy goes

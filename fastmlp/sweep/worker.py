@@ -1,7 +1,7 @@
-"""What a worker process does: takes calls from its parent, one after the other, and answers each.
+"""The main loop of a worker process: it takes calls from its parent, one after the other, and answers each.
 
-Both go through pipes of its own, so that a process which is killed leaves nothing behind, and one that ends closes
-them: no semaphores, no shared memory, no third process that tidies up.
+Calls and answers go through two pipes, which the system closes when a process ends or is killed: no semaphores, no
+shared memory, no third process that tidies up.
 """
 
 import os
@@ -19,7 +19,7 @@ BEGINS = b"\0fastmlp answers\0"
 
 
 def skip_to_answers(pipe: IO[bytes]) -> None:
-    """Read up to where the answers begin; EOFError where they never do."""
+    """Read a pipe up to the mark after which a worker's answers begin; EOFError where it never comes."""
     read = b""
     while read != BEGINS:
         if not (byte := pipe.read(1)):
@@ -28,7 +28,7 @@ def skip_to_answers(pipe: IO[bytes]) -> None:
 
 
 def send(pipe: IO[bytes], value: Any) -> None:
-    """Write a value that `receive` gives at the other end."""
+    """Write a value, for `receive` at the other end of the pipe."""
     content = pickle.dumps(value)  # first: what cannot be sent must not be begun
     pipe.write(len(content).to_bytes(8, "little"))
     pipe.write(content)
@@ -36,7 +36,7 @@ def send(pipe: IO[bytes], value: Any) -> None:
 
 
 def receive(pipe: IO[bytes]) -> Any:
-    """Return the next value; EOFError where the other end is closed, or its process dead."""
+    """Return the next value that `send` wrote; EOFError where the other end is closed or its process dead."""
     head = pipe.read(8)
     content = pipe.read(int.from_bytes(head, "little"))
     if len(head) < 8 or len(content) < int.from_bytes(head, "little"):
@@ -45,7 +45,7 @@ def receive(pipe: IO[bytes]) -> Any:
 
 
 def main(threads: int, parent: int) -> None:
-    """Set this process up, say that it is, and do what is asked until nobody asks any more."""
+    """Set this process up, report that, and answer calls until the parent closes the pipe; threads : of each call."""
     try:
         _serve(threads, parent)
     except BrokenPipeError:  # the parent is gone, and there is nobody to tell
@@ -87,7 +87,7 @@ def _serve(threads: int, parent: int) -> None:
 
 
 def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Take standard input and output away from everybody else: what a library prints would be taken for an answer."""
+    """Return the pipes at standard input and output, and replace those: a library's print would count as an answer."""
     calls, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -101,7 +101,7 @@ def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
 
 
 def _sendable(error: BaseException) -> BaseException:
-    """Return the error, or, where it cannot be sent, one that says the same."""
+    """Return an error or, where it cannot be pickled, one with the same message."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     except Exception:

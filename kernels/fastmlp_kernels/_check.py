@@ -75,11 +75,11 @@ def whole(name: str, value: Any) -> int:
     raise TypeError(f"{name} is {value!r}, allowed is a whole number")
 
 
-def count(name: str, value: Any, most: int, least: int = 1) -> int:
-    """Check a whole number from `least` to `most`; return it as an int. Raises TypeError or ValueError."""
+def count(name: str, value: Any, most: int) -> int:
+    """Check a whole number from 1 to `most`; return it as an int. Raises TypeError or ValueError."""
     number = whole(name, value)
-    if not least <= number <= most:
-        raise ValueError(f"{name} is {shown(number)}, allowed is a whole number from {least} to {most}")
+    if not 1 <= number <= most:
+        raise ValueError(f"{name} is {shown(number)}, allowed is a whole number from 1 to {most}")
     return number
 
 

@@ -1,6 +1,7 @@
 """Conversion of a run of elements on its way into a packed operand: intrinsics, in vectors as wide as the CPU has.
 
 Sources are float32 or uint8, targets float32 or bfloat16: alone, or in pairs of two rows, the first in the low half.
+Bytes for products of bytes are copied.
 Rounding to bfloat16 is to nearest even, and NaN stays NaN. It is done with integers: packing waits for memory, not for
 this, and the same bits come out on every CPU.
 """
@@ -68,7 +69,7 @@ def runs(builder: Builder, count: Value, body: Any, lengths: tuple[int, ...] = R
 
 @intrinsic
 def pack_run(typingctx: Any, x: Any, at: Any, center: Any, scale: Any, out: Any, to: Any, count: Any) -> Any:
-    """Convert `count` elements from x.flat[at] on to as many elements, not units, of `out` from `to` on."""
+    """Convert `count` elements from x.flat[at] on to as many elements, not units, of `out` from `to` on; copy bytes."""
     i, f = types.intp, types.float32
     signature = types.void(x, i, f, f, out, i, i)
 
@@ -78,6 +79,9 @@ def pack_run(typingctx: Any, x: Any, at: Any, center: Any, scale: Any, out: Any,
         pairs = target.dtype == types.int32
         source = element_pointer(context, builder, kind, x, at)
         first = element_pointer(context, builder, target, out, I64(0))
+        if target.dtype == types.uint32:
+            cgutils.raw_memcpy(builder, builder.gep(builder.bitcast(first, I8.as_pointer()), [to]), source, count, 1)
+            return context.get_dummy_value()
         first = builder.gep(builder.bitcast(first, (I16 if pairs else F32).as_pointer()), [to])
 
         def body(offset: Value, lanes: int) -> None:

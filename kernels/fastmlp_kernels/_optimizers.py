@@ -1,7 +1,7 @@
-"""Optimisers as compiled code knows them: settings, how much state a parameter has, and the formula of a step.
+"""The optimisers of compiled code: of each the settings, the number of its slots of state, and the formula of a step.
 
-A new one is a class here, one in `fastmlp.nn.optimizer`, and its plain form in `fastmlp.reference`. Compiled code is
-told an optimiser by the type of its settings. The formula is plain Python over numbers. Compiled, these are
+A new one is a class here, one in `fastmlp.nn.optimizer`, and its plain form in `fastmlp.reference`. The type of the
+settings selects the optimiser in compiled code. The formula is plain Python over numbers. Compiled, these are
 `_llvm.Number`s: single floats (`step1`), or the vectors in which a product leaves the registers (`gemm.micro`).
 """
 
@@ -36,11 +36,10 @@ class Momentum(NamedTuple):
 
 
 class Update(NamedTuple):
-    """Weights (D, H) and the step that they are to take.
+    """The weights (D, H) of a layer and the optimiser's step that updates them.
 
-    parameters : flat (P,), of which they are a part, row by row; state : (slots, P) the optimiser's, in the same order
-    first : where the weights begin; columns : H
-    settings : such as `Momentum`
+    parameters : (P,) float32 of the network, which hold the weights row by row; state : (slots, P) float32, likewise
+    first : index of the first weight; columns : H; settings : of the optimiser, such as `Momentum`
     """
 
     parameters: np.ndarray
@@ -51,13 +50,13 @@ class Update(NamedTuple):
 
 
 def settings_numbers(builder: Builder, kind: Any, settings: Value, element: ir.Type, lanes: int = 0) -> Any:
-    """Return the settings as `Number`s of this type of float, or as vectors of so many."""
+    """Return the settings as `Number`s: floats of the type `element`, or vectors of `lanes` of them."""
     values = [convert_float(builder, value, element) for value in cgutils.unpack_tuple(builder, settings)]
     return kind.instance_class(*(Number(builder, splat(builder, x, lanes) if lanes else x) for x in values))
 
 
 def emit_step(settings: Any, weight: Value, state: list[Value], gradient: Value) -> tuple[Value, list[Value]]:
-    """Emit the step of floats or vectors of them; return the new weight and its state."""
+    """Emit a step of floats, or of vectors of floats; return the new weight and its state."""
     builder = settings[0].builder
     w, *slots, g = (Number(builder, value) for value in (weight, *state, gradient))
     w, new = settings.step(w, tuple(slots), g)
@@ -76,7 +75,7 @@ def slot_pointers(context: Any, builder: Builder, kind: Any, state: Value, slots
 
 
 def step1(parameters: np.ndarray, state: np.ndarray, at: int, g: Any, settings: Any) -> None:
-    """In place: the parameter `at` of (P,) and its state, of (slots, P), take a step with the gradient g."""
+    """In place: element `at` of parameters (P,) and its state (slots, P), floats, take a step with its gradient g."""
     own = settings._make(map(parameters.dtype.type, settings))
     parameters[at], state[:, at] = own.step(parameters[at], tuple(state[:, at]), g)
 

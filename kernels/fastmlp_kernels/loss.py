@@ -36,7 +36,7 @@ def _has_no_zero(row: np.ndarray) -> bool:
 
 @part
 def _wide_gap(row: np.ndarray, bias: np.ndarray, at: int) -> float:
-    """Return how far logits + bias lies below its largest, where that exceeds the range of float32."""
+    """Return in float64 how far element `at` of a row (K,) of logits + bias (K,) lies below the largest."""
     top = -np.inf
     for k in range(row.size):
         top = max(top, np.float64(row[k] + bias[k]))
@@ -45,7 +45,7 @@ def _wide_gap(row: np.ndarray, bias: np.ndarray, at: int) -> float:
 
 @part
 def _log1p1(x: float) -> float:
-    """Logarithm of 1 + x for x >= 0: the C library's own takes longer."""
+    """Logarithm of 1 + x for x >= 0, faster than the C library's."""
     u = 1.0 + x
     return math.log(u) + (x - (u - 1.0) if u < 2.0 else 0.0)  # what the addition lost, where the logarithm is small
 
@@ -76,9 +76,14 @@ def _overload_weight(weights, i):  # noqa: ARG001
 def cross_entropy_of_rows(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe, dbias: Maybe, batch: int
 ) -> tuple[float, int]:
-    """Return the share of these rows in the mean loss of a batch of so many, and the number of correct rows."""
-    # weights None or empty: each row counts once. dbias None asks for no gradient; numba leaves out the branches of
-    # what is None, so that read-only logits compile.
+    """Return these rows' part of a batch's mean loss, in nats, and how many are correct; in place, the gradient.
+
+    logits : (N, K) float32 or float64, overwritten with the loss's gradient by them, unless dbias is None
+    bias : (K,); labels : (N,) int64 in [0, K); weights : (N,) factors of the rows' losses, None or empty for ones
+    dbias : (K,) <- column sums of the gradient; None for no gradient
+    batch : rows of the whole batch
+    """
+    # numba leaves out the branches of what is None, so that read-only logits compile.
     t = logits.dtype.type
     n, classes = logits.shape
     rows, weighted = block_rows(classes), _is_weighted(weights)
@@ -149,7 +154,10 @@ def _softmax_cross_entropy_eval(
 
 @part
 def softmax_of_rows(logits: np.ndarray, bias: Maybe, out: np.ndarray) -> None:
-    """Set out, which may be logits itself, to the softmax of logits + bias; without a bias where it is None."""
+    """out (N, K) <- softmax of logits (N, K) + bias (K,), float32 or float64; bias None counts as zeros.
+
+    out may be logits itself.
+    """
     n, classes = logits.shape
     t = logits.dtype.type
     rows = block_rows(classes)

@@ -20,7 +20,7 @@ EXACT = math.isqrt((2**63 - 1) // 255**2)
 def _spread(size: int, total: np.int64, squares: np.int64) -> float:
     """Return size^2 times the variance of a plane of any size, to a few roundings of a float64.
 
-    Pixels are shifted by the integer nearest to their mean: the subtraction then leaves half of its minuend or more.
+    It is taken of differences from the whole number next to the mean, so that half of the first product remains.
     """
     middle = np.int64(total / size + 0.5)
     rest = np.float64(total - size * middle)
@@ -67,9 +67,9 @@ def _gather_normalize(
                 row[j] = (t(block[j]) - center) * scale
 
 
-def _check_images(images: np.ndarray, channels: int) -> int:
+def check_images(images: np.ndarray, channels: int, name: str = "images") -> int:
     """Check images (M, D), and that `channels` divides D; return it as an int."""
-    _check.array("images", images, _check.UINT8, ndim=2)
+    _check.array(name, images, _check.UINT8, ndim=2)
     channels = _check.whole("channels", channels)
     if channels < 1 or images.shape[1] % channels or images.shape[1] == 0:
         raise ValueError(
@@ -90,7 +90,7 @@ def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: 
     D / channels). A constant block has none: its inv_std is 1, so that it normalises to zeros.
     Raises TypeError or ValueError naming the argument at fault.
     """
-    channels = _check_images(images, channels)
+    channels = check_images(images, channels)
     _check.array("mean", mean, _check.FLOATS, (len(images), channels), writes=True)
     _check.array("inv_std", inv_std, (mean.dtype,), mean.shape, writes=True)
     _check.apart(images=images, mean=mean, inv_std=inv_std)
@@ -100,7 +100,7 @@ def image_moments(images: np.ndarray, channels: int, mean: np.ndarray, inv_std: 
 def gather_normalize(
     images: np.ndarray, index: np.ndarray, mean: np.ndarray, inv_std: np.ndarray, out: np.ndarray
 ) -> None:
-    """out[i] <- (images[index[i]] - mean[index[i]]) * inv_std[index[i]], for each row i of a batch.
+    """out[i] <- (images[index[i]] - mean[index[i]]) * inv_std[index[i]].
 
     images : (M, D) uint8, C-contiguous
     index : (N,) int64, each in [0, M)
@@ -110,7 +110,7 @@ def gather_normalize(
     Raises TypeError or ValueError naming the argument at fault.
     """
     _check.array("mean", mean, _check.FLOATS, ndim=2)
-    _check_images(images, mean.shape[1])
+    check_images(images, mean.shape[1])
     _check.array("mean", mean, _check.FLOATS, (len(images), mean.shape[1]))
     _check.array("inv_std", inv_std, (mean.dtype,), mean.shape)
     _check.array("index", index, _check.INT64, ndim=1)

@@ -16,7 +16,10 @@ ZERO = cast("int", np.int64(0))  # no literal, see `gemm.pack`
 def step_parameters(
     parameters: np.ndarray, state: np.ndarray, first: int, gradient: np.ndarray, settings: Momentum
 ) -> None:
-    """In place: the parameters from `first` on, of (P,), and their state, of (slots, P), take a step; gradient (N,)."""
+    """In place: elements of parameters (P,) from `first` on, and their state (slots, P), take a step; any float.
+
+    gradient : (N,) of the N elements
+    """
     for i in range(gradient.size):
         step1(parameters, state, first + i, gradient[i], settings)
 

@@ -1,4 +1,4 @@
-"""Owns the packed copies and work arrays of one network, and calls the compiled run."""
+"""The engine of packed products: it owns a network's packed copies and work arrays, and calls the compiled run."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -8,39 +8,29 @@ import numpy as np
 from fastmlp.errors import ConfigError
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.engine import Totals
-from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input, Source
+from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input
 from fastmlp.nn.optimizer import Optimizer
-from fastmlp.nn.packed.rounded_arrays import floats, rounded_errors, rounded_inputs, rounded_weights
+from fastmlp.nn.packed.quantized_arrays import BYTES, floats, quantized_errors, quantized_inputs, quantized_weights
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
-from fastmlp.nn.packed.state import (
-    BLOCKS,
-    DELTA,
-    OUTPUT,
-    PHASES,
-    QUADS,
-    ROUNDED,
-    TURNED,
-    WEIGHT,
-    Data,
-    Network,
-    Rates,
-    Space,
-    empty_table,
-)
+from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Network, Rates, Space
 from fastmlp.nn.precision import byte_layers
 from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._optimizers import Momentum
+from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
-from fastmlp_kernels.bfloat16 import warn_where_slow
-from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements, padded
-from fastmlp_kernels.gemm.pack import NR
-from fastmlp_kernels.gemm.quads import EXACT_DEPTH, QUAD
-from fastmlp_kernels.int8 import warn_where_slow as warn_where_bytes_are_slow
+from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements
+from fastmlp_kernels.gemm.elements import ELEMENTS
+from fastmlp_kernels.gemm.panels import NR, Work, padded
 
 # Weights of rows that all count the same.
 EQUAL = np.empty(0, np.float32)
 # Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
 TEAM_FLOP = 2e7
+
+
+def _whole(x: np.ndarray, labels: np.ndarray) -> Data:
+    """Return all rows of x (N, D) and labels (N,) as one batch."""
+    return Data(Rows(x, np.arange(len(x))), labels, EQUAL, len(x))
 
 
 class Packed:
@@ -64,106 +54,104 @@ class Packed:
         self._team, self._alone = Team(threads), Team(1)
         self._ran = self._alone  # the one that made the last run
         self._activation = ACTIVATIONS[activation]
-        if precision == "bfloat16":
-            warn_where_slow()
-        if precision == "int8":
-            warn_where_bytes_are_slow()
-        # the layers that multiply bytes; the others compute in float32
-        self._rounded = byte_layers(self._sizes, activation) if precision == "int8" else []
-        self._per = {"float32": 1, "bfloat16": 2, "int8": 1}[precision]
-        self._dtype = {"float32": np.float32, "bfloat16": np.int32, "int8": np.float32}[precision]
+        ELEMENTS[precision].warn_where_slow()
+        # the layers that multiply bytes, where there are such; the others compute in float32
+        self._quantized = byte_layers(self._sizes, activation) if precision == "int8" else []
+        self._raw = ELEMENTS[precision].raw_images
+        self._element = ELEMENTS["float32" if self._quantized else precision]
         self._parameters, self._gradient = parameters, gradient
         self._unread = Rates(Momentum(0.0, 0.0, 0.0), False, gradient.reshape(1, -1))  # of the types of a step's
         self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
 
     def _units(self, count: int) -> int:
-        return -(-count // self._per)
+        return -(-count // self._element.per_unit)
 
     def _network(self, channels: int, raw: bool) -> Network:
-        layers = empty_table(self._sizes)
+        layers: list[tuple[int, ...]] = []
         tasks: list[tuple[int, int, int, int]] = []
-        parameters = packed = turned = units = of_bytes = 0
+        parameters = packed = transposed = units = below = of_bytes = 0
         for i, (d, h) in enumerate(pairwise(self._sizes)):
-            own = channels if i == 0 else 1
-            depth = d // own
-            layers[i, WEIGHT : TURNED + 1] = parameters, parameters + d * h, units, packed, turned
-            parameters += d * h + h
-            units += h
-            if i in self._rounded:
-                layers[i, ROUNDED], layers[i, QUADS] = 1, of_bytes
-                of_bytes += padded(h, NR) * own * -(-depth // QUAD)
+            own, quantized = channels if i == 0 else 1, i in self._quantized
+            depth, at = d // own, of_bytes if quantized else packed
+            flat = parameters, parameters + d * h, below, units
+            layers.append((i, d, h, own, quantized, *flat, at, transposed, 0))  # the last one is for `_space`
+            parameters, below, units = parameters + d * h + h, units, units + h
+            if quantized:
+                of_bytes += padded(h, int(NR)) * own * -(-depth // BYTES.per_unit)
             else:
-                packed += padded(h, NR) * own * self._units(depth)
-            turned += padded(d, NR) * self._units(h) if i else 0
+                packed += padded(h, int(NR)) * own * self._units(depth)
+            transposed += padded(d, int(NR)) * self._units(h) if i else 0
             starts = [(c * depth, k) for c in range(own) for k in range(0, depth, MC)]
             tasks += [(i, at // depth, at + k, at + min(k + MC, depth)) for at, k in starts]
         of_first = sum(task[0] == 0 for task in tasks)
         return Network(
-            layers=layers,
-            tasks=np.array(tasks, np.int64),
+            layers=np.array(layers, LAYER),
+            tasks=np.array(tasks, TASK),
             parameters=self._parameters,
             gradient=self._gradient,
-            packed=aligned_zeros(packed, self._dtype),
-            turned=aligned_zeros(turned, self._dtype),
-            block_sums=floats(of_first, padded(self._sizes[1], NR)) if raw else None,
-            rounded=rounded_weights(self._sizes, self._team.members, of_bytes, len(tasks)) if self._rounded else None,
+            packed=aligned_zeros(packed, self._element.unit),
+            transposed=aligned_zeros(transposed, self._element.unit),
+            block_sums=floats(of_first, padded(self._sizes[1], int(NR))) if raw else None,
+            quantized=quantized_weights(self._sizes, self._team.members, of_bytes, len(tasks))
+            if self._quantized
+            else None,
         )
 
-    def _space(self, layers: np.ndarray, n: int, channels: int, image: bool, raw: bool) -> Space:
-        units = self._sizes[1:]
-        first, widest, members = padded(units[0], NR), padded(max(units), NR), self._team.members
-        panel = self._units(padded(n, 2)) * NR
+    def _space(self, layers: np.ndarray, n: int, channels: int, raw: bool) -> Space:
+        units, element = self._sizes[1:], self._element
+        first, widest, members = padded(units[0], int(NR)), padded(max(units), int(NR)), self._team.members
+        panel = self._units(padded(n, 2)) * int(NR)
         deltas = 0
-        for i, h in enumerate(units):
-            layers[i, DELTA] = deltas
-            if i in self._rounded:
+        for layer in layers:
+            if layer["quantized"]:
                 continue
-            deltas += padded(h, NR) // NR * panel * (channels if raw and i == 0 else 1)
-        blocks, outputs = max(-(-n // MC), BLOCKS), floats(n * sum(units))
+            layer["delta"] = deltas
+            parts = int(layer["channels"]) if raw else 1
+            deltas += padded(int(layer["units"]), int(NR)) // int(NR) * panel * parts
+        blocks, corrected = max(-(-n // MC), BLOCKS), raw and not self._quantized
+        outputs = floats(n * sum(units))
         return Space(
             outputs=outputs,
             kept=floats(outputs.size) if self._activation.keeps_input else outputs,
-            deltas=aligned_zeros(deltas, self._dtype),
+            deltas=aligned_zeros(deltas, element.unit),
             panel=panel,
-            center=floats(channels, n) if image else None,
-            scale=floats(channels, n) if image else None,
             dbias=floats(blocks, sum(units)),
-            correction=floats(blocks, channels, first) if raw and not self._rounded else None,
+            correction=floats(blocks, channels, first) if corrected else None,
             loss=np.zeros(blocks),
             correct=np.zeros(blocks, np.int64),
-            a=aligned_zeros((members, a_elements()), self._dtype),
-            c=floats(members, c_elements(widest)),
+            work=Work(
+                a=aligned_zeros((members, a_elements()), element.unit),
+                c=aligned_zeros((members, c_elements(widest)), element.accumulator),
+            ),
             delta=floats(members, 2, MC * widest),
             sums=floats(members, channels, first) if raw else None,
-            less=floats(members, widest) if raw and not self._rounded else None,
-            errors=rounded_errors(self._sizes, self._team.members, layers, n, channels, blocks)
-            if self._rounded
-            else None,
-            inputs=rounded_inputs(self._sizes, n) if self._rounded else None,
+            less=floats(members, widest) if corrected else None,
+            errors=quantized_errors(layers, members, n, blocks) if self._quantized else None,
+            inputs=quantized_inputs(self._sizes, n) if self._quantized else None,
         )
 
     def _arrays(self, data: Data) -> tuple[Network, Space]:
         """Return the arrays for such data, made anew only where it is of another kind or its batch larger."""
-        image = data.mean is not None
-        if self._rounded and not image:
+        image = data.rows.center is not None
+        n, most = min(data.batch, len(data.labels)), BYTES.exact_depth
+        if self._quantized and not image:
             raise ConfigError(
                 "precision int8 multiplies images of uint8 pixels as they are, and this input is an array of numbers: "
                 "give an ImageInput, or make the network with precision float32 or bfloat16"
             )
-        if self._rounded and min(data.batch, data.order.size) > EXACT_DEPTH:
-            raise ConfigError(f"batch_size is {data.batch}, allowed with precision int8 is at most {EXACT_DEPTH:,}")
-        kind = (data.mean.shape[1] if data.mean is not None else 1, image)
-        n = min(data.batch, data.order.size)
+        if self._quantized and n > most:
+            raise ConfigError(f"batch_size is {data.batch}, allowed with precision int8 is at most {most:,}")
+        kind = (data.rows.center.shape[1] if image else 1, image)
         if self._made is None or self._made[0] != kind or self._made[1] < n:
-            raw = image and (self._per > 1 or bool(self._rounded))
+            raw = image and self._raw
             network = self._network(kind[0], raw)
-            self._made = kind, n, network, self._space(network.layers, n, *kind, raw)
+            self._made = kind, n, network, self._space(network.layers, n, kind[0], raw)
         return self._made[2:]
 
     def _run(self, work: int, data: Data, rates: Rates | None = None) -> Totals:
         network, space = self._arrays(data)
         rates = rates or self._unread
-        flop = 6 * self._parameters.size * min(data.batch, data.order.size)
+        flop = 6 * self._parameters.size * min(data.batch, len(data.labels))
         self._ran = self._team if flop >= TEAM_FLOP else self._alone
         return Totals(*self._ran.run(run, work, network, data.read_only(), space, rates, self._activation.code))
 
@@ -173,20 +161,19 @@ class Packed:
 
     def _data(
         self,
-        source: Source,
+        rows: Rows,
         labels: np.ndarray,
         order: np.ndarray,
         batch_size: int,
         weights: np.ndarray | None = None,
     ) -> Data:
-        if source.mean is not None and source.mean.dtype != np.float32:
+        if rows.center is not None and rows.center.dtype != self._parameters.dtype:
             raise ConfigError(
-                f"the network computes in float32, the images' mean and inv_std are {source.mean.dtype}: "
-                "make them with the network's dtype"
+                f"the network computes in {self._parameters.dtype}, the images' mean and inv_std are "
+                f"{rows.center.dtype}: make them with the network's dtype"
             )
-        index = order if source.rows is None else source.rows[order]
-        given = EQUAL if weights is None else weights[order]
-        return Data(source.x, source.mean, source.inv_std, index, labels[order], given, batch_size)
+        rows = rows._replace(index=order if rows.index is None else rows.index[order])
+        return Data(rows, labels[order], EQUAL if weights is None else weights[order], batch_size)
 
     def _parts(
         self,
@@ -198,17 +185,17 @@ class Packed:
     ) -> Iterator[tuple[int, Data]]:
         """Yield (rows done before, data): all at once where compiled code can read the rows, else batch by batch."""
         # the usual ones first: to ask for a protocol takes ten microseconds
-        source = inputs.source() if isinstance(inputs, ArrayInput | ImageInput | DirectInput) else None
+        rows = inputs.source() if isinstance(inputs, ArrayInput | ImageInput | DirectInput) else None
         batch_size = min(batch_size, len(order))  # compiled code counts in 64 bits
-        if source is not None:
-            yield 0, self._data(source, labels, order, batch_size, weights)
+        if rows is not None:
+            yield 0, self._data(rows, labels, order, batch_size, weights)
             return
         x = np.empty((min(batch_size, len(order)), self._sizes[0]), np.float32)
         for start in range(0, len(order), batch_size):
             index = order[start : start + batch_size]
             inputs.gather(index, x[: len(index)])
             given = EQUAL if weights is None else weights[index]
-            yield start, Data(x, None, None, np.arange(len(index)), labels[index], given, batch_size)
+            yield start, Data(Rows(x, np.arange(len(index))), labels[index], given, batch_size)
 
     def train(
         self,
@@ -226,7 +213,7 @@ class Packed:
 
     def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """Take a step on one batch; see `fastmlp.nn.engine.Engine`."""
-        totals = self._run(TRAIN, Data(x, None, None, np.arange(len(x)), labels, EQUAL, len(x)), self._rates(optimizer))
+        totals = self._run(TRAIN, _whole(x, labels), self._rates(optimizer))
         return totals.loss / len(x), totals.correct
 
     def _rates(self, optimizer: Optimizer) -> Rates:
@@ -245,7 +232,7 @@ class Packed:
 
     def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Forward and backward over one batch; see `fastmlp.nn.engine.Engine`."""
-        return self._gradients(Data(x, None, None, np.arange(len(x)), labels, EQUAL, len(x)))
+        return self._gradients(_whole(x, labels))
 
     def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
         """Forward and backward over all rows of the inputs; see `fastmlp.nn.engine.Engine`."""
@@ -276,5 +263,5 @@ class Packed:
             for _, data in self._parts(inputs, labels, order, batch_size):
                 self._run(FORWARD, data)
                 network, space = self._arrays(data)
-                n, at, k = len(order), network.layers[-1, OUTPUT], self._sizes[-1]
+                n, at, k = len(order), network.layers[-1]["output"], self._sizes[-1]
                 yield start, space.outputs[at * n : (at + k) * n].reshape(n, k)

@@ -1,12 +1,11 @@
-"""The arrays that a compiled run works on, grouped by who they belong to. `engine` allocates them.
+"""The records of arrays that a compiled run works on; `engine` allocates them. All floats are float32.
 
 Parameters, velocities and gradients lie in one flat array each, in the order W1, b1, W2, b2, ...; so do the packed
-copies of the weights. The table `layers` tells where each layer's part begins. Nothing in the compiled code depends on
-the number of layers, so it compiles once for every network.
+copies of the weights. A record for each layer tells where its part begins. Nothing in the compiled code depends on the
+number of layers, so it compiles once for every network.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
@@ -14,28 +13,42 @@ from numba.extending import overload
 from fastmlp_kernels._align import read_only
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._optimizers import Momentum, Update, with_decay
-from fastmlp_kernels._views import matrix_at, vector_at
+from fastmlp_kernels._rows import Rows
+from fastmlp_kernels._views import matrix_at, row_at, vector_at
 from fastmlp_kernels.gemm.blocks import MC, MR
-from fastmlp_kernels.gemm.bytes import Quads
-from fastmlp_kernels.gemm.pack import NR, Maybe, per_unit
+from fastmlp_kernels.gemm.pack import per_unit, units_of
+from fastmlp_kernels.gemm.panels import NR, Maybe, Panels, Work
 
-# Columns of `Network.layers`: sizes, and where the layer's part begins. OUTPUT counts units, DELTA and the packed ones
-# elements, as do QUADS and ERRORS in `RoundedWeights.packed` and `RoundedErrors.packed` where ROUNDED is 1.
-INPUTS, UNITS, WEIGHT, BIAS, OUTPUT, PACKED, TURNED, DELTA, ROUNDED, QUADS, ERRORS = range(11)
 # The phases of a run, for `Team.seconds`: the weights are packed at its beginning; then, in each step, blocks of rows
 # go through the layers and back, and blocks of weights get their gradients and are updated.
-PHASES = ("pack", "round weights", "rows", "round errors", "weights")
-PACK, ROUND_WEIGHTS, ROWS, ROUND_ERRORS, WEIGHTS = range(len(PHASES))
-# Columns of `Network.tasks`: rows FIRST to below LAST of a layer's weights, which lie in one of its channels.
-LAYER, CHANNEL, FIRST, LAST = range(4)
+PHASES = ("pack", "quantize weights", "rows", "quantize errors", "weights")
+PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, WEIGHTS = range(len(PHASES))
+
+# An element of one of the two tables below, of which numba reads the fields as attributes; and an array of them.
+Record = Any
+Table = Any
+
+# A layer: its number, its sizes, and whether it multiplies bytes; then where its parts begin, in elements of the flat
+# arrays, `input` and `output` in units of all layers. `channels` are packed by themselves: those of images in the first
+# layer, else 1. The parts of `packed` and `delta` lie in the arrays of `QuantizedWeights` and `QuantizedErrors` for a
+# layer that multiplies bytes.
+LAYER = np.dtype([
+    (name, np.int64)
+    for name in (
+        "number", "inputs", "units", "channels", "quantized",
+        "weight", "bias", "input", "output", "packed", "transposed", "delta",
+    )
+])  # fmt: skip
+# A task of the second phase: rows `first` to below `last` of a layer's weights, which lie in one of its channels.
+TASK = np.dtype([(name, np.int64) for name in ("layer", "channel", "first", "last")])
 
 
-class RoundedWeights(NamedTuple):
-    """Weights of layers whose inputs are bytes, rounded to bytes too: see `gemm.bytes`.
+class QuantizedWeights(NamedTuple):
+    """The weights of layers that multiply 8-bit integers, quantized: see `gemm.quantize`.
 
-    packed : uint32, as right operands of the forward products
-    peaks : (tasks, H of the widest) int32, largest magnitudes by task, as the bits of a float32
-    steps : (members, 2, all units) for each member its own: steps, and their inverses
+    packed : flat uint32, the right operands of the forward products
+    peaks : (tasks, H of the widest) int32, largest magnitudes of columns in a task's rows, as the bits of a float32
+    steps : (members, 2, all units), a copy for each member: steps, and their inverses
     """
 
     packed: np.ndarray
@@ -43,111 +56,112 @@ class RoundedWeights(NamedTuple):
     steps: np.ndarray
 
 
-class RoundedErrors(NamedTuple):
-    """The gradients by the sums of these layers, rounded to bytes once all of a batch's are there: see `gemm.bytes`.
+class QuantizedErrors(NamedTuple):
+    """The gradients by the sums of layers that multiply 8-bit integers: kept by blocks of rows, quantized for all.
 
-    values : flat float32, (N, H) of each layer
+    values : flat, (N, H) of each layer: the gradients
     peaks : (blocks of rows, C, all units) int32, largest magnitudes of scale * value, as the bits of a float32
-    steps : (members, C, 2, all units) for each member its own: steps, and their inverses
-    packed : as right operands, a part a channel of the first layer, and one for each other layer
-    less : (blocks of mc rows, C, H of the first padded to nr) sums of center * rounded value
-    total : (members, H of the widest) their sums
+    steps : (members, C, 2, all units), a copy for each member: steps, and their inverses
+    packed : flat uint32, right operands: one for each channel of the first layer, and one for each other layer
+    less : (blocks of mc rows, C, H of the first padded to nr) sums of center * quantized value
+    total : (members, H of the widest) their sums over blocks
     """
 
     values: np.ndarray
     peaks: np.ndarray
     steps: np.ndarray
-    packed: Quads
+    packed: Panels
     less: np.ndarray
     total: np.ndarray
 
 
-class RoundedInputs(NamedTuple):
-    """Outputs of ReLU layers as bytes, for the layers above them: each row in steps of a 255th of its largest.
+class QuantizedInputs(NamedTuple):
+    """The outputs of ReLU layers, quantized for the layers above them: each row in steps of a 255th of its largest.
 
     values : flat uint8, (N, H) of each layer
-    scale : (layers, 1, N) steps, by the layer that they are inputs of; center : (1, N) zeros, as they are not shifted
-    rows : (N,) row numbers; sums : (1, H of the widest padded to nr) zeros: what images have and these need not
+    scale : (layers, N, 1) steps, by the layer that they are inputs of; center : (N, 1) zeros, as they are not shifted
+    sums : (1, H of the widest padded to nr) zeros, in place of the sums by which raw images are corrected
     """
 
     values: np.ndarray
     scale: np.ndarray
     center: np.ndarray
-    rows: np.ndarray
     sums: np.ndarray
 
 
 class Network(NamedTuple):
     """A network's parameters and their packed copies.
 
-    layers, tasks : tables of int64
-    parameters, gradient : flat float32
-    packed : weights as right operands of the forward product; turned : of all but the first layer, transposed, for the
-        way back; float32, or int32 for pairs of bfloat16
-    block_sums : (tasks of the first layer, H) column sums of its packed weights by task, or None: see `gemm`
-    rounded : the weights that are rounded to bytes, or None; `packed` then is of the others
+    layers, tasks : (n,) tables of LAYER and TASK
+    parameters, gradient : (P,)
+    packed : flat, weights as right operands of the forward products; transposed : flat, of all but the first layer, for
+        the way back; float32, or int32 for pairs of bfloat16
+    block_sums : (tasks of the first layer, H) column sums of its packed weights by task, for raw images, or None
+    quantized : the quantized weights, or None; `packed` then has those of the other layers
     """
 
-    layers: np.ndarray
-    tasks: np.ndarray
+    layers: Table
+    tasks: Table
     parameters: np.ndarray
     gradient: np.ndarray
     packed: np.ndarray
-    turned: np.ndarray
+    transposed: np.ndarray
     block_sums: Maybe
-    rounded: Maybe
+    quantized: Maybe
 
 
 class Data(NamedTuple):
-    """Rows to work on: x (M, D); mean, inv_std (M, C) of images, or None; order (n,) of rows, and their labels.
+    """The rows of one call: rows, whose index (n,) int64 gives the order, labels (n,) int64, and weights.
 
-    weights : (n,) float32, what each row's loss counts, by its place in `order`; empty: once
-    loss : sum of the losses of the rows before these, so that the total has the same bits in one call as in many
+    weights : (n,) float32 factors of the rows' losses, in that order; empty for ones
+    batch : rows of a batch
+    loss : sum of the losses of earlier calls, so that a total has the same bits in one call as in many
     """
 
-    x: np.ndarray
-    mean: Maybe
-    inv_std: Maybe
-    order: np.ndarray
+    rows: Rows
     labels: np.ndarray
     weights: np.ndarray
     batch: int
     loss: float = 0.0
 
     def read_only(self) -> "Data":
-        """Return the same as views that cannot be written to."""
-        arrays = {name: read_only(field) for name, field in self._asdict().items() if isinstance(field, np.ndarray)}
-        return self._replace(**arrays)
+        """Return the same as compiled code takes it, with arrays that cannot be written to."""
+        return Data(self.rows.compiled(), read_only(self.labels), read_only(self.weights), self.batch, self.loss)
+
+
+class Batch(NamedTuple):
+    """One batch of `Data`: its rows, their labels (N,) int64 and weights (N,); size : of all batches but the last."""
+
+    rows: Rows
+    labels: np.ndarray
+    weights: np.ndarray
+    size: int
 
 
 class Space(NamedTuple):
     """Work arrays for one batch of at most N rows.
 
-    outputs : flat, (N, H) of each layer, the last one logits and then their gradient
-    kept : what each hidden layer's activation keeps for the way back, where in it the layer's output is in outputs:
-        outputs itself, where that is all
-    deltas : packed gradients by the sums of each layer, `panel` elements a panel
-    center, scale : (C, N) moments of the batch's images, or None
+    outputs : flat, (N, H) of each layer; the last are the logits, overwritten with their gradient
+    kept : flat like outputs: what each hidden layer's activation keeps for the way back; outputs itself where that is
+        the output
+    deltas : flat, packed gradients by the sums of each layer, `panel` units a panel
     dbias : (blocks of rows, all units); correction : (blocks of rows, C, H of the first layer), or None
-    loss, correct : by block of rows
-    a, c : (members, ...) blocks of the products; delta : (members, 2, ...) gradients of a block of rows
+    loss, correct : (blocks of rows,) float64 and int64
+    work : of each member, for blocks of the products; delta : (members, 2, ...) gradients of a block of rows
     sums : (members, C, H) column sums of the first layer's packed weights, or None
-    less : (members, H of the widest layer) what is subtracted from a gradient, or None
-    errors, inputs : what is rounded to bytes besides weights, or None; `deltas` then are of the other layers
+    less : (members, H of the widest layer) correction of a gradient, or None
+    errors, inputs : quantized gradients and outputs, or None; `deltas` then has those of the other layers
     """
 
     outputs: np.ndarray
     kept: np.ndarray
     deltas: np.ndarray
     panel: int
-    center: Maybe
-    scale: Maybe
     dbias: np.ndarray
     correction: Maybe
     loss: np.ndarray
     correct: np.ndarray
-    a: np.ndarray
-    c: np.ndarray
+    work: Work
     delta: np.ndarray
     sums: Maybe
     less: Maybe
@@ -156,7 +170,7 @@ class Space(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """An optimiser: its settings, and its state (slots, P) in the order of the parameters.
+    """An optimiser for compiled code: its settings, and its state (slots, P) in the order of the parameters.
 
     per_batch : whether weight_decay is divided by the rows of a batch
     """
@@ -167,61 +181,53 @@ class Rates(NamedTuple):
 
 
 @part
-def weights_update(network: Network, rates: Rates, i: int, n: int) -> Update:
-    """Return the step of layer i's weights after a batch of n rows."""
-    layers, decay = network.layers, rates.settings.weight_decay
+def weights_update(network: Network, rates: Rates, layer: Record, n: int) -> Update:
+    """Return the step of a layer's weights after a batch of n rows."""
+    decay = rates.settings.weight_decay
     settings = with_decay(rates.settings, decay / n if rates.per_batch else decay)
-    return Update(network.parameters, rates.state, layers[i, WEIGHT], layers[i, UNITS], settings)
+    return Update(network.parameters, rates.state, layer.weight, layer.units, settings)
 
 
 @part
-def weight_of(layers: np.ndarray, flat: np.ndarray, i: int) -> np.ndarray:
-    """Return layer i's part (D, H) of a flat array."""
-    d, h, at = layers[i, INPUTS], layers[i, UNITS], layers[i, WEIGHT]
-    return matrix_at(flat, at, d, h)
+def own_work(space: Space, member: int) -> Work:
+    """Return a member's work arrays."""
+    return Work(row_at(space.work.a, member), row_at(space.work.c, member))
 
 
 @part
-def bias_of(layers: np.ndarray, flat: np.ndarray, i: int) -> np.ndarray:
-    """Return layer i's bias (H,) in a flat array."""
-    return vector_at(flat, layers[i, BIAS], layers[i, UNITS])
+def weight_of(layer: Record, flat: np.ndarray) -> np.ndarray:
+    """Return a layer's weights (D, H), a view of flat (P,) parameters or gradients."""
+    return matrix_at(flat, layer.weight, layer.inputs, layer.units)
 
 
 @part
-def output_of(layers: np.ndarray, outputs: np.ndarray, i: int, n: int) -> np.ndarray:
-    """Return layer i's outputs (n, H) for a batch of n rows."""
-    return matrix_at(outputs, layers[i, OUTPUT] * n, n, layers[i, UNITS])
+def bias_of(layer: Record, flat: np.ndarray) -> np.ndarray:
+    """Return a layer's biases (H,), a view of flat (P,) parameters or gradients."""
+    return vector_at(flat, layer.bias, layer.units)
 
 
 @part
-def of_layer(layers: np.ndarray, values: np.ndarray, i: int) -> np.ndarray:
-    """Return layer i's part (H,) of a row of all units."""
-    return vector_at(values, layers[i, OUTPUT], layers[i, UNITS])
+def output_of(layer: Record, outputs: np.ndarray, n: int) -> np.ndarray:
+    """Return a layer's outputs (n, H) for a batch of n rows, a view of the flat `Space.outputs`."""
+    return matrix_at(outputs, layer.output * n, n, layer.units)
 
 
 @part
-def is_rounded(rounded: Maybe, layers: np.ndarray, i: int) -> bool:
-    """Whether layer i multiplies bytes."""
-    return False if rounded is None else layers[i, ROUNDED] == 1
+def input_of(layer: Record, outputs: np.ndarray, n: int) -> np.ndarray:
+    """Return a layer's inputs (n, D), the outputs of the layer below, a view of the flat `Space.outputs`."""
+    return matrix_at(outputs, layer.input * n, n, layer.inputs)
 
 
 @part
-def channels_of(center: Maybe) -> int:
-    """Return the number of channels that are normalised by themselves; 1 where nothing is."""
-    return 1 if center is None else center.shape[0]
+def of_layer(layer: Record, values: np.ndarray) -> np.ndarray:
+    """Return a layer's part (H,) of `values`, a row of all units (n,)."""
+    return vector_at(values, layer.output, layer.units)
 
 
 @part
-def channel_elements(correction: Maybe, units: int, panel: int) -> int:
-    """Return how many elements the first layer's packed gradient takes for one channel; 0 where all share one."""
-    return 0 if correction is None else (units + NR - 1) // NR * panel
-
-
-def empty_table(sizes: Sequence[int]) -> np.ndarray:
-    """Return the table `Network.layers` with the sizes filled in."""
-    table = np.zeros((len(sizes) - 1, ERRORS + 1), np.int64)
-    table[:, INPUTS], table[:, UNITS] = sizes[:-1], sizes[1:]
-    return table
+def is_quantized(quantized: Maybe, layer: Record) -> bool:
+    """Whether a layer multiplies bytes."""
+    return False if quantized is None else layer.quantized == 1
 
 
 # Rows of a batch up to which weights are multiplied as they lie: a copy in the order of the micro-kernel pays once many
@@ -241,9 +247,24 @@ def block_rows(n: int) -> int:
 
 
 @part
-def read_in_place(layers: np.ndarray, i: int, batch: int, packed: np.ndarray) -> bool:
-    """Whether layer i's forward product reads float32 weights as they lie, and needs no packed copy."""
-    return per_unit(packed) == 1 and batch <= FEW_ROWS and layers[i, UNITS] % NR == 0
+def blocks_of(n: int) -> int:
+    """Return how many blocks a batch of n rows is cut into."""
+    return (n + block_rows(n) - 1) // block_rows(n)
+
+
+@part
+def rows_of(block: int, n: int) -> tuple[int, int]:
+    """Return first and last row, exclusive, of a block of a batch of n rows."""
+    return block * block_rows(n), min((block + 1) * block_rows(n), n)
+
+
+@part
+def read_in_place(layer: Record, batch: int, packed: np.ndarray) -> bool:
+    """Whether a layer's forward product reads float32 weights (D, H) in place, without a packed copy.
+
+    packed : flat, any array of the packed weights, for its dtype
+    """
+    return per_unit(packed) == 1 and batch <= FEW_ROWS and layer.units % NR == 0
 
 
 def _same_type(parameters: np.ndarray, packed: np.ndarray) -> np.ndarray:
@@ -258,9 +279,36 @@ def _overload_same_type(parameters, packed):
 
 
 @part
-def forward_weights(network: Network, i: int, batch: int) -> tuple[np.ndarray, int, int]:
-    """Return layer i's weights for `multiply_rows`: the array, where they begin in it, and its stride."""
-    layers = network.layers
-    if read_in_place(layers, i, batch, network.packed):
-        return _same_type(network.parameters, network.packed), layers[i, WEIGHT], layers[i, UNITS]
-    return network.packed, layers[i, PACKED], NR
+def packed_weights(layer: Record, packed: np.ndarray, steps: Maybe, sums: Maybe) -> Panels:
+    """Return a layer's packed weights (D, H), from the flat `packed`, each channel by itself, as right operand."""
+    units = units_of(layer.inputs // layer.channels, packed)
+    return Panels(packed, layer.packed, layer.channels * units * NR, NR, steps, sums, None)
+
+
+@part
+def forward_weights(network: Network, layer: Record, batch: int, sums: Maybe) -> Panels:
+    """Return a layer's weights for the forward product; sums : as in `Panels`."""
+    if read_in_place(layer, batch, network.packed):
+        array = _same_type(network.parameters, network.packed)
+        return Panels(array, layer.weight, NR, layer.units, None, sums, None)
+    return packed_weights(layer, network.packed, None, sums)
+
+
+@part
+def transposed_weights(network: Network, layer: Record) -> Panels:
+    """Return a layer's packed transposed weights (H, D), the right operand of the backward product."""
+    panel = units_of(layer.units, network.transposed) * NR
+    return Panels(network.transposed, layer.transposed, panel, NR, None, None, None)
+
+
+@part
+def _of_channel(correction: Maybe, channel: int) -> int:
+    """Return which packed gradient is a channel's: raw images have one each, others share one."""
+    return 0 if correction is None else channel
+
+
+@part
+def packed_delta(space: Space, layer: Record, channel: int, less: Maybe) -> Panels:
+    """Return the packed gradient by a layer's sums (N, H), in the first layer for a channel of its images."""
+    at = layer.delta + _of_channel(space.correction, channel) * ((layer.units + NR - 1) // NR) * space.panel
+    return Panels(space.deltas, at, space.panel, NR, None, less, None)

@@ -1,142 +1,114 @@
-"""The second phase of a step: a block of one layer's weights gets its gradient, is updated, and packed anew."""
+"""The second phase of a step: the gradient of a block of a layer's weights, their update, and packing. All float32."""
 
 import numpy as np
 
-from fastmlp.nn.packed.rounded import keep_peaks, rounded_task
+from fastmlp.nn.packed.quantized import keep_peaks, quantized_task
 from fastmlp.nn.packed.state import (
-    BIAS,
-    CHANNEL,
-    DELTA,
-    FIRST,
-    INPUTS,
-    LAST,
-    LAYER,
-    PACKED,
-    TURNED,
-    UNITS,
-    Data,
+    Batch,
     Network,
     Rates,
+    Record,
     Space,
     bias_of,
-    channel_elements,
-    channels_of,
-    is_rounded,
+    blocks_of,
+    input_of,
+    is_quantized,
     of_layer,
-    output_of,
+    own_work,
+    packed_delta,
+    packed_weights,
     read_in_place,
+    transposed_weights,
     weight_of,
     weights_update,
 )
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._optimizers import with_decay
 from fastmlp_kernels._sums import add_up_rows, sum_apart
-from fastmlp_kernels._views import copy, fill, no_index, read_only, row_at, rows_at, vector_at
-from fastmlp_kernels.gemm.blocks import units_of
-from fastmlp_kernels.gemm.columns import begin_columns, end_columns, keep_gradient, update_columns
-from fastmlp_kernels.gemm.pack import NR, Maybe, add_column_sums, item, pack_panels, pack_panels_transposed
+from fastmlp_kernels._views import copy, fill, row_at, rows_at, vector_at
+from fastmlp_kernels.gemm.columns import begin_columns, end_gradient, update_columns
+from fastmlp_kernels.gemm.pack import as_rows, item, pack_panels, pack_panels_transposed, units_of
+from fastmlp_kernels.gemm.panels import ZERO, Maybe, Panels
+from fastmlp_kernels.gemm.raw import add_column_sums
 from fastmlp_kernels.update import step_parameters
 
 
 @part
-def _keep_sums(
-    rounded: Maybe, block_sums: Maybe, task: int, packed: np.ndarray, at: int, units: int, panel: int
-) -> None:
-    if rounded is None and block_sums is not None:
-        for j in range(0, block_sums.shape[1], NR):
-            sums = vector_at(block_sums, task * block_sums.shape[1] + j, NR)
-            fill(sums, 0)
-            add_column_sums(packed, at + j // NR * panel, units, None, 0, sums)
+def _keep_sums(block_sums: Maybe, task: int, b: Panels, first: int, units: int) -> None:
+    """Keep the column sums of a task's packed weights, for raw images."""
+    if block_sums is not None:
+        sums = row_at(block_sums, task)
+        fill(sums, 0)
+        add_column_sums(b, (ZERO, sums.size), first, units, None, sums)
 
 
 @part
-def pack_weights(network: Network, channels: int, batch: int, strip: np.ndarray, task: int) -> None:
-    """Pack the task's rows of its layer's weights for the forward product, and turned for the way back."""
-    layers = network.layers
-    i, channel = network.tasks[task, LAYER], network.tasks[task, CHANNEL]
-    rows = network.tasks[task, FIRST], network.tasks[task, LAST]
-    weight = weight_of(layers, network.parameters, i)
-    own = channels if i == 0 else 1
-    depth = layers[i, INPUTS] // own
-    units = units_of(depth, network.packed)  # of a channel: each is packed by itself, with padding of its own
-    at = layers[i, PACKED] + (channel * units + units_of(rows[0] - channel * depth, network.packed)) * NR
-    if is_rounded(network.rounded, layers, i):
-        keep_peaks(network.rounded, task, rows_at(weight, rows))
-    elif not read_in_place(layers, i, batch, network.packed):
-        pack_panels(weight, None, rows, network.packed, at, own * units)
-    if i == 0:
-        count = units_of(rows[1] - rows[0], network.packed)
-        _keep_sums(network.rounded, network.block_sums, task, network.packed, at, count, own * units * NR)
+def pack_weights(network: Network, batch: int, strip: np.ndarray, number: int) -> None:
+    """Pack a task's rows of its layer's weights (D, H) for the forward product, and transposed for the way back.
+
+    strip : flat work array of the dtype of the packed weights; batch : rows of a batch; number : of the task
+    """
+    task = network.tasks[number]
+    layer, rows = network.layers[task.layer], (task.first, task.last)
+    weight = weight_of(layer, network.parameters)
+    if is_quantized(network.quantized, layer):
+        keep_peaks(network.quantized, number, rows_at(weight, rows))
     else:
-        turned = units_of(layers[i, UNITS], network.turned)
-        pack_panels_transposed(weight, rows, strip, network.turned, layers[i, TURNED], turned)
+        b = packed_weights(layer, network.packed, None, None)
+        depth = layer.inputs // layer.channels  # each channel is packed by itself, with padding of its own
+        first = task.channel * units_of(depth, b.array) + units_of(rows[0] - task.channel * depth, b.array)
+        if not read_in_place(layer, batch, network.packed):
+            pack_panels(as_rows(weight, None), (ZERO, layer.units), rows, b, first)
+        if task.layer == 0:
+            _keep_sums(network.block_sums, number, b, first, units_of(rows[1] - rows[0], b.array))
+    if task.layer > 0:
+        pack_panels_transposed(weight, rows, strip, transposed_weights(network, layer))
 
 
 @part
-def _sum_corrections(correction: Maybe, blocks: int, task: np.ndarray, less: Maybe) -> None:
-    """Add up what the images' means add to a gradient of the first layer, by unit; see `rows`."""
+def _sum_corrections(correction: Maybe, blocks: int, task: Record, less: Maybe) -> None:
+    """Add up what the images' centers add to a gradient of the first layer, by unit; see `rows`."""
     if correction is not None:
-        if task[LAYER] == 0:
+        if task.layer == 0:
             width = correction.shape[2]
             stride = correction.shape[1] * width
-            sum_apart(correction, task[CHANNEL] * width, stride, blocks, vector_at(less, 0, width))
+            sum_apart(correction, task.channel * width, stride, blocks, vector_at(less, 0, width))
         else:
             fill(less, 0)
 
 
 @part
 def weights_task(
-    network: Network,
-    data: Data,
-    index: np.ndarray,
-    space: Space,
-    rates: Rates,
-    member: int,
-    blocks: int,
-    task: int,
-    train: bool,
+    network: Network, batch: Batch, space: Space, rates: Rates, member: int, number: int, train: bool
 ) -> None:
-    """Form a block of a gradient; update the weights and pack them, or else keep the gradient.
-
-    blocks : of rows, that the batch was cut into
-    """
-    if is_rounded(network.rounded, network.layers, network.tasks[task, LAYER]):
-        rounded_task(space.errors, network, data, index, space, rates, member, task, train)
+    """Form a task's block of a weight gradient; with `train` update these weights and pack them, else keep it."""
+    layer = network.layers[network.tasks[number].layer]
+    if is_quantized(network.quantized, layer):
+        quantized_task(space.errors, network, batch, space, rates, (member, number), train)
     else:
-        _floats_task(network, data, index, space, rates, member, blocks, task, train)
+        _float_task(network, batch, space, rates, member, number, train)
     if train:
-        pack_weights(network, channels_of(space.center), data.batch, row_at(space.a, member), task)
+        pack_weights(network, batch.size, row_at(space.work.a, member), number)
 
 
 @part
-def _floats_task(
-    network: Network,
-    data: Data,
-    index: np.ndarray,
-    space: Space,
-    rates: Rates,
-    member: int,
-    blocks: int,
-    task: int,
-    train: bool,
+def _float_task(
+    network: Network, batch: Batch, space: Space, rates: Rates, member: int, number: int, train: bool
 ) -> None:
-    layers, row = network.layers, row_at(network.tasks, task)
-    i, channel, rows = row[LAYER], row[CHANNEL], (row[FIRST], row[LAST])
-    a, c, less = row_at(space.a, member), row_at(space.c, member), item(space.less, member)
-    n, at, h = index.size, layers[i, DELTA], layers[i, UNITS]
-    if i > 0:
-        x = output_of(layers, space.outputs, i - 1, n)
-        product = begin_columns(read_only(x), no_index(), None, None, rows, n, space.deltas, at, space.panel, h, a, c)
+    task, n = network.tasks[number], batch.labels.size
+    layer, rows, work = network.layers[task.layer], (task.first, task.last), own_work(space, member)
+    less = item(space.less, member)
+    b = packed_delta(space, layer, task.channel, less)
+    if task.layer > 0:
+        x = as_rows(input_of(layer, space.outputs, n), None)
+        product = begin_columns(x, rows, (ZERO, n), b, layer.units, work)
     else:
-        at += channel * channel_elements(space.correction, h, space.panel)
-        center, scale = item(space.center, channel), item(space.scale, channel)
-        product = begin_columns(data.x, index, center, scale, rows, n, space.deltas, at, space.panel, h, a, c)
-    _sum_corrections(space.correction, blocks, row, less)
+        product = begin_columns(batch.rows, rows, (ZERO, n), b, layer.units, work)
+    _sum_corrections(space.correction, blocks_of(n), task, less)
     if train:
-        update_columns(product, rows, less, weights_update(network, rates, i, n), a, c)
+        update_columns(product, rows, weights_update(network, rates, layer, n), work)
     else:
-        end_columns(product, rows[1] - rows[0], h, a, c)
-        keep_gradient(c, rows, less, None, weight_of(layers, network.gradient, i))
+        end_gradient(product, rows, weight_of(layer, network.gradient), work)
 
 
 @part
@@ -145,7 +117,7 @@ def biases_task(network: Network, space: Space, rates: Rates, blocks: int, train
     layers, settings = network.layers, with_decay(rates.settings, 0.0)
     sums = add_up_rows(space.dbias, blocks, space.dbias.shape[1])  # in place: no other task reads them
     for i in range(layers.shape[0]):
-        total = bias_of(layers, network.gradient, i)
-        copy(of_layer(layers, sums, i), total)
+        total = bias_of(layers[i], network.gradient)
+        copy(of_layer(layers[i], sums), total)
         if train:
-            step_parameters(network.parameters, rates.state, layers[i, BIAS], total, settings)
+            step_parameters(network.parameters, rates.state, layers[i].bias, total, settings)

@@ -1,6 +1,5 @@
-"""Galleries of images (one of each class, mistakes, first-layer weights), and the confusion matrix."""
+"""Galleries of images: one of each class, mistakes, first-layer weights."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -9,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data import Dataset
-from fastmlp.report.plots.style import MAP, NARROW, SMALL, WIDE, class_words, colour_bar, new_figure
+from fastmlp.report.plots.style import WIDE, class_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_UNITS, MOST_MISTAKES, MOST_NAMES = 64, 20, 30
+MOST_UNITS, MOST_MISTAKES = 64, 20
 
 
 def as_picture(row: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image's colour planes (3 * S * S,) uint8 as a picture (S, S, 3)."""
+    """Return a row (3 * S * S,) uint8 of an image's colour planes as a picture (S, S, 3)."""
     side = int((len(row) // 3) ** 0.5)
     return row.reshape(3, side, side).transpose(1, 2, 0)
 
@@ -58,9 +57,9 @@ def _is_broken(text: str, letters: int) -> bool:
     return any(len(word) > 1.4 * letters for word in text.split())
 
 
-def class_samples(dataset: Dataset, kind: str, seed: int = 0) -> Tiles:
+def class_samples(dataset: Dataset, kind: str) -> Tiles:
     """Return a gallery of one training image of each class that has any, taken at random."""
-    rng, labels, names = np.random.default_rng(seed), dataset.train_labels[kind], dataset.label_names[kind]
+    rng, labels, names = np.random.default_rng(0), dataset.train_labels[kind], dataset.label_names[kind]
     used = [k for k in range(len(names)) if (labels == k).any()]
     picked = [int(rng.choice(np.flatnonzero(labels == k))) for k in used]
     words = class_words(names)
@@ -89,43 +88,3 @@ def first_weights(weight: NDArray[np.floating]) -> Tiles:
     scaled = [unit / (np.abs(unit).max() or 1.0) for unit in weight.T[largest]]
     pictures = [as_picture(np.round(127.5 + 127.5 * unit).astype(np.uint8)) for unit in scaled]
     return Tiles(pictures, [""] * len(pictures), 16)
-
-
-def confusion(
-    labels: NDArray[np.integer], predicted: NDArray[np.integer], names: Sequence[str], narrow: bool = False
-) -> "Figure":
-    """Draw a confusion matrix: the share of each class (down) that was predicted as each class (across), in %.
-
-    labels, predicted : (M,) of any integer dtype, each in [0, K) for K names
-    narrow : without numbers in the cells, and with numbers for the names across
-    """
-    classes = len(names)
-    counts = np.zeros((classes, classes))
-    np.add.at(counts, (labels, predicted), 1)
-    shares = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    if narrow:
-        figure, [axes] = new_figure(width=NARROW, height=1.4 + 0.13 * classes)
-    else:
-        figure, [axes] = new_figure(width=WIDE, height=2.3 + 0.235 * min(classes, MOST_NAMES))
-    axes.grid(visible=False)
-    image = axes.imshow(shares, cmap=MAP, vmin=0, aspect="auto")
-    texts = class_words(names)
-    if classes <= MOST_NAMES:
-        axes.set_yticks(
-            range(classes), [f"{i}. {text}" if narrow else text for i, text in enumerate(texts, 1)], fontsize=SMALL
-        )
-    if narrow:
-        every = range(4, classes, 5)
-        axes.set_xticks(every, [str(i + 1) for i in every], fontsize=SMALL)
-    elif classes <= MOST_NAMES:
-        axes.set_xticks(range(classes), texts, rotation=90, fontsize=SMALL)
-        for (i, j), share in np.ndenumerate(shares):
-            if share >= 0.5:
-                colour = "#111111" if share > 0.55 * shares.max() else "#ffffff"
-                axes.text(j, i, f"{share:.0f}", ha="center", va="center", fontsize=SMALL, color=colour)
-    axes.set(xlabel="taken for", ylabel="" if narrow else "class")
-    if narrow:
-        colour_bar(figure, image, "% of the class", ax=axes, location="bottom")
-    else:
-        colour_bar(figure, image, "% of the class's test images", ax=axes)
-    return figure

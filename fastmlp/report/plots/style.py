@@ -26,6 +26,7 @@ MAP = "cividis"  # even in lightness, and the same to all eyes
 # Inches. A page shows the wide form of a figure down to 46rem of its window, and below that the narrow one, which fills
 # a phone's width: letters of SMALL pt and more are then 9 pixels high or more.
 WIDE, NARROW, SMALL = 8.0, 3.5, 8
+MOST_NAMES = 30  # classes whose names find room along an axis
 
 FONTS = ["DejaVu Sans", "Arial", "Helvetica", "sans-serif"]
 

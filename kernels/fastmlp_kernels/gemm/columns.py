@@ -1,116 +1,142 @@
-"""Gradients of weights, X^T B: products in two parts, so that the end can be the step that the weights take."""
+"""Gradients of weights, X^T B: products in two parts, the second of which can end in the step of the weights.
 
-from typing import NamedTuple
+Packed arrays are flat, of units (`elements`); blocks c are flat, of accumulators; weights, gradients, corrections and
+factors are float32.
+"""
+
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from fastmlp_kernels._convert import prefetch
-from fastmlp_kernels._jit import part
+from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._optimizers import Update, step1
+from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import vector_at
-from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, KC, MR, macro_kernel, store_rows, units_of
+from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, KC, MR, macro_kernel
+from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.micro import ADD, REPLACE, micro_update
-from fastmlp_kernels.gemm.pack import NR, ONE, ZERO, Maybe, pack_columns, per_unit
+from fastmlp_kernels.gemm.pack import pack_columns, per_unit, units_of
+from fastmlp_kernels.gemm.panels import NR, ONE, SIDE, ZERO, Maybe, Panels, Work, field_type
+from fastmlp_kernels.gemm.tiles import multiply_turned_tiles
+
+
+@part
+def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+    macro_kernel(a, (ONE, COLUMN_STRIDE), b, first, c, size, add)
+
+
+@part
+def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+    """Multiply whole tiles in tile registers, the rest in vectors."""
+    rows, columns, depth = size
+    whole = depth // SIDE * SIDE
+    if whole > 0:
+        multiply_turned_tiles(a, b, first, c, (rows, columns, whole), add != REPLACE)
+    if whole < depth:
+        past = whole * COLUMN_STRIDE
+        rest, rest_size = vector_at(a, past, a.size - past), (rows, columns, depth - whole)
+        macro_kernel(rest, (ONE, COLUMN_STRIDE), b, first + whole, c, rest_size, ADD if whole > 0 else add)
+
+
+def multiply_packed_columns(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: Any, add: int) -> None:
+    """c <- A B, or c + A B, for packed columns A, in the best instructions; arguments as in `macro_kernel`."""
+    raise TypeError("packed operands can only be multiplied in compiled code")
+
+
+@overload(multiply_packed_columns, jit_options=PART)
+def _overload_packed_columns(a, b, first, c, size, add):
+    product = _in_vectors if isinstance(field_type(b, "by_column"), types.NoneType) else _in_tiles
+    return lambda a, b, first, c, size, add: product(a, b, first, c, size, add)
 
 
 class Columns(NamedTuple):
-    """A product X^T B under way: all is in C but the last block along the inner dimension, of which A is packed.
+    """An unfinished product X^T B: c holds all but the last block of the inner dimension, for which A is packed.
 
-    b, at, panel : the right operand, as for `macro_kernel`; depth : units of the last block; add : what it does with C
+    first, depth : first unit of b and number of units of the last block; add : as in `macro_kernel`
     """
 
-    b: np.ndarray
-    at: int
-    panel: int
+    b: Panels
+    first: int
     depth: int
     add: int
 
 
 @part
 def begin_columns(
-    x: np.ndarray,
-    index: np.ndarray,
-    center: Maybe,
-    scale: Maybe,
-    columns: tuple[int, int],
-    n: int,
-    b: np.ndarray,
-    at: int,
-    panel: int,
-    width: int,
-    a: np.ndarray,
-    c: np.ndarray,
+    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], b: Panels, width: int, work: Work
 ) -> Columns:
-    """Begin C <- rows `columns` (at most mc) of X^T B, for n rows of X as in `multiply_rows`, all of one channel."""
-    per = per_unit(b)
-    product = Columns(b, at, panel, ZERO, ZERO)
-    for k in range(0, n, KC * per):
-        end_columns(product, columns[1] - columns[0], width, a, c)
-        inner = (k, min(k + KC * per, n))
-        pack_columns(x, index, center, scale, columns, inner, a, ZERO, COLUMN_STRIDE)
-        product = Columns(b, at + k // per * NR, panel, units_of(inner[1] - inner[0], b), ADD if k > 0 else REPLACE)
+    """Begin c <- rows `columns` (at most mc) of X^T B, all of one channel; width : columns of B.
+
+    inner : range of rows of X and B, from a whole number of units on
+    """
+    per = per_unit(b.array)
+    product = Columns(b, ZERO, ZERO, ZERO)
+    for k in range(inner[0], inner[1], KC * per):
+        end_columns(product, columns[1] - columns[0], width, work)
+        block = (k, min(k + KC * per, inner[1]))
+        pack_columns(rows, columns, block, work.a, ZERO, COLUMN_STRIDE)
+        product = Columns(b, k // per, units_of(block[1] - k, b.array), ADD if k > inner[0] else REPLACE)
     return product
 
 
 @part
-def end_columns(product: Columns, rows: int, width: int, a: np.ndarray, c: np.ndarray) -> None:
-    """Finish the product: C (rows, width padded to nr) gets its last part, if there is one."""
-    b, at, panel, depth, add = product
+def end_columns(product: Columns, rows: int, width: int, work: Work) -> None:
+    """Finish a product in c (rows, width padded to nr)."""
+    b, first, depth, add = product
     if depth > 0:
-        macro_kernel(a, (ONE, COLUMN_STRIDE), rows, b, at, panel, NR, c, width, depth, add)
+        multiply_packed_columns(work.a, b, first, work.c, (rows, width, depth), add)
 
 
 @part
-def update_weights(
-    c: np.ndarray,
-    rows: tuple[int, int],
-    less: Maybe,
-    factor: Maybe,
-    update: Update,
-) -> None:
-    """In place: `rows` of the weights (D, H) take a step with (C - less) * factor as gradient.
+def _corrected(value: float, less: Maybe, factor: Maybe, j: int) -> Any:
+    """Return an element of a gradient: (value - less[j]) * factor[j], without what is None."""
+    g = np.float32(value)
+    if less is not None:
+        g -= less[j]
+    if factor is not None:
+        g *= factor[j]
+    return g
 
-    less, factor : (H,) or longer, or None
+
+@part
+def update_weights(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Maybe, update: Update) -> None:
+    """In place: `rows` of the weights (D, H) take a step with the gradient (c - less) * factor.
+
+    c : flat block (rows, H padded to nr)
+    less, factor : (H,) or longer, or None: the correction for raw images' centers, and the steps of bytes
     """
     count, columns = rows[1] - rows[0], update.columns
     width = (columns + NR - 1) // NR * NR
     for r in range(count):
         row, at = vector_at(c, r * width, columns), update.first + (rows[0] + r) * columns
         for j in range(columns):
-            g = np.float32(row[j])
-            if less is not None:
-                g -= less[j]
-            if factor is not None:
-                g *= factor[j]
+            g = _corrected(row[j], less, factor, j)
             step1(update.parameters, update.state, at + j, g, update.settings)
 
 
 @part
 def keep_gradient(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Maybe, gradient: np.ndarray) -> None:
-    """`rows` of the gradient (D, H) <- (C - less) * factor, as in `update_weights`."""
-    store_rows(c, rows, gradient)
-    if less is not None:
-        for r in range(rows[0], rows[1]):
-            for j in range(gradient.shape[1]):
-                gradient[r, j] -= less[j]
-                if factor is not None:
-                    gradient[r, j] *= factor[j]
+    """`rows` of the gradient (D, H) <- (c - less) * factor, as in `update_weights`."""
+    count, columns = rows[1] - rows[0], gradient.shape[1]
+    width = (columns + NR - 1) // NR * NR
+    for r in range(count):
+        row, target = vector_at(c, r * width, columns), vector_at(gradient, (rows[0] + r) * columns, columns)
+        for j in range(columns):
+            target[j] = _corrected(row[j], less, factor, j)
 
 
 @part
-def update_columns(
-    product: Columns,
-    rows: tuple[int, int],
-    less: Maybe,
-    update: Update,
-    a: np.ndarray,
-    c: np.ndarray,
-) -> None:
-    """Finish the product and take it, less a row of values, as the gradient of a step of the weights (D, H).
+def _update_at_the_end(product: Columns, rows: tuple[int, int], update: Update, work: Work) -> None:
+    end_columns(product, rows[1] - rows[0], update.columns, work)
+    update_weights(work.c, rows, product.b.sums, product.b.steps, update)
 
-    rows : of the weights; less : (H,) or longer, or None
-    """
-    b, at, panel, depth, add = product
+
+@part
+def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update, work: Work) -> None:
+    b, first, depth, add = product
     w, state, settings = update.parameters, update.state, update.settings
     count, columns = rows[1] - rows[0], update.columns
     width = (columns + NR - 1) // NR * NR
@@ -124,10 +150,32 @@ def update_columns(
                 prefetch(w, following, NR * MR)
                 for slot in range(state.shape[0]):
                     prefetch(state, slot * state.shape[1] + following, NR * MR)
+                at = b.at + j // NR * b.panel + first * NR
                 micro_update(
-                    a, i, ONE, COLUMN_STRIDE, b, at + j // NR * panel, NR, c, i * width + j, width, depth, add,
-                    w, state, row + j, columns, less, j, settings,
+                    work.a, i, ONE, COLUMN_STRIDE, b.array, at, NR, work.c, i * width + j, width, depth, add,
+                    w, state, row + j, columns, b.sums, j, settings,
                 )  # fmt: skip
     else:
-        end_columns(product, count, columns, a, c)
-        update_weights(c, rows, less, None, update)
+        _update_at_the_end(product, rows, update, work)
+
+
+def update_columns(product: Columns, rows: Any, update: Update, work: Work) -> None:
+    """Finish a product, corrected for raw images, and take a step of the weights (D, H) with it as gradient.
+
+    rows : of the weights
+    """
+    raise TypeError("packed operands can only be multiplied in compiled code")
+
+
+@overload(update_columns, jit_options=PART)
+def _overload_update_columns(product, rows, update, work):
+    element = element_of(field_type(field_type(product, "b"), "array"))
+    take = _update_in_registers if element.accumulator == element.storage else _update_at_the_end
+    return lambda product, rows, update, work: take(product, rows, update, work)
+
+
+@part
+def end_gradient(product: Columns, rows: tuple[int, int], gradient: np.ndarray, work: Work) -> None:
+    """Finish a product, corrected for raw images, and write it to `rows` of the gradient (D, H)."""
+    end_columns(product, rows[1] - rows[0], gradient.shape[1], work)
+    keep_gradient(work.c, rows, product.b.sums, product.b.steps, gradient)

@@ -3,92 +3,31 @@
 The tile is mr rows by nr = nv * lanes columns. At each step k it reads one row of the packed B (nv vectors) and mr
 elements of the packed A, each broadcast to a vector, and issues mr * nv multiply-adds that do not wait for each other.
 
-"Element" means a unit of 4 bytes here: one float32, a pair of bfloat16, or four 8-bit integers, that are neighbours
-along the inner dimension (the first one lowest), so that K counts units. The dtype of the packed arrays picks the
-arithmetic: float32; int32 for pairs of bfloat16, summed in float32; uint32 for bytes, unsigned in A and signed in B,
-summed in int32, which C then is too.
+Elements of the packed operands are units here (see `elements`), so that K counts units. The dtype of the packed arrays
+picks the arithmetic and the dtype of C, which is that of the sums.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from llvmlite import ir
 from numba import types
+from numba.np.numpy_support import from_dtype
 
 from fastmlp_kernels._llvm import (
-    BF16,
     F32,
-    I32,
     I64,
     Builder,
     Value,
-    call,
     constant,
     element_pointer,
     intrinsic,
     load,
-    multiply_add,
     splat,
     store,
     vector,
 )
 from fastmlp_kernels._optimizers import emit_step, settings_numbers, slot_pointers
-from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, INT8_IN_HARDWARE, TILE, Tile
-
-
-class Element(NamedTuple):
-    """What the micro-kernel must know of a kind of unit: its LLVM type, that of a sum, and acc + a * b of vectors."""
-
-    unit: ir.Type
-    accumulator: ir.Type
-    multiply_add: Callable[[Builder, Value, Value, Value], Value]
-
-
-def _float32_multiply_add(builder: Builder, acc: Value, a: Value, b: Value) -> Value:
-    return multiply_add(builder, a, b, acc)
-
-
-def _bfloat16_pairs_in_hardware(builder: Builder, acc: Value, a: Value, b: Value) -> Value:
-    lanes = acc.type.count
-    pairs = vector(BF16, 2 * lanes)
-    name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * lanes}"
-    return call(builder, name, acc.type, acc, builder.bitcast(a, pairs), builder.bitcast(b, pairs))
-
-
-def _bfloat16_pairs_in_float32(builder: Builder, acc: Value, a: Value, b: Value) -> Value:
-    # A bfloat16 is the upper half of a float32: a shift widens the even one, a mask the odd one, without error.
-    lanes = acc.type.count
-    shift, mask = constant(I32, 16, lanes), constant(I32, 0xFFFF0000, lanes)
-    for widen in (lambda x: builder.shl(x, shift), lambda x: builder.and_(x, mask)):
-        acc = multiply_add(builder, builder.bitcast(widen(a), acc.type), builder.bitcast(widen(b), acc.type), acc)
-    return acc
-
-
-_bfloat16_pairs = _bfloat16_pairs_in_hardware if BFLOAT16_IN_HARDWARE else _bfloat16_pairs_in_float32
-
-
-def _byte_quads_in_hardware(builder: Builder, acc: Value, a: Value, b: Value) -> Value:
-    return call(builder, f"llvm.x86.avx512.vpdpbusd.{32 * acc.type.count}", acc.type, acc, a, b)
-
-
-def _byte_quads_in_int32(builder: Builder, acc: Value, a: Value, b: Value) -> Value:
-    lanes = acc.type.count
-    for shift in (0, 8, 16, 24):
-        byte = builder.and_(builder.lshr(a, constant(I32, shift, lanes)), constant(I32, 0xFF, lanes))
-        signed = builder.ashr(builder.shl(b, constant(I32, 24 - shift, lanes)), constant(I32, 24, lanes))
-        acc = builder.add(acc, builder.mul(byte, signed))
-    return acc
-
-
-_byte_quads = _byte_quads_in_hardware if INT8_IN_HARDWARE else _byte_quads_in_int32
-
-# by the dtype of the packed arrays
-ELEMENTS = {
-    types.float32: Element(F32, F32, _float32_multiply_add),
-    types.int32: Element(I32, F32, _bfloat16_pairs),
-    types.uint32: Element(I32, I32, _byte_quads),
-}
-
+from fastmlp_kernels._target import TILE, Tile
+from fastmlp_kernels.gemm.elements import element_of
 
 # What a product does with what C holds: replaces it; goes on from it in the registers, as if both were one long block;
 # or is added to it at the end, as sums over millions would not grow by single terms.
@@ -114,8 +53,9 @@ def _vectors(builder: Builder, tile: Tile, first: Value, stride: Value) -> list[
 def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any) -> _Block:
     """Emit the loop over the inner dimension; the arguments are those of `micro_kernel`."""
     a, ao, ars, aks, b, bo, bks, c, co, cs, k_end, add = args
-    element, lanes = ELEMENTS[kinds[0].dtype], tile.lanes
-    sums, row = vector(element.accumulator, lanes), vector(element.unit, lanes)
+    element, lanes = element_of(kinds[0]), tile.lanes
+    unit, accumulator = (context.get_data_type(from_dtype(kind)) for kind in (element.unit, element.accumulator))
+    sums, row = vector(accumulator, lanes), vector(unit, lanes)
     a_first, b_first, c_first = (
         element_pointer(context, builder, kinds[n], array, at) for n, array, at in ((0, a, ao), (4, b, bo), (7, c, co))
     )
@@ -132,7 +72,7 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
 
     # The accumulators are PHI nodes, not memory: so LLVM has no choice but to keep them in registers.
     builder.position_at_end(loop)
-    zero = constant(element.accumulator, 0, lanes)
+    zero = constant(accumulator, 0, lanes)
     k = builder.phi(I64)
     acc = [builder.phi(sums) for _ in pointers]
     for phi, start, other in ((k, I64(0), I64(0)), *zip(acc, [zero] * len(acc), before, strict=True)):
@@ -153,7 +93,7 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
     builder.position_at_end(done)
     builder.cbranch(builder.icmp_signed("==", add, I64(ADD)), join, end)
     builder.position_at_end(join)
-    plus = builder.add if element.accumulator is I32 else builder.fadd
+    plus = builder.add if element.accumulator.kind == "i" else builder.fadd
     with_before = [plus(load(builder, p, sums, 4), value) for p, value in zip(pointers, after, strict=True)]
     builder.branch(end)
     builder.position_at_end(end)

@@ -1,14 +1,14 @@
 """Packing: operands copied into the order in which the micro-kernel reads them, converted on the way.
 
-An operand comes as rows of a float32 matrix or of uint8 images, possibly picked by an index. Packed arrays are float32,
-or int32 holding two bfloat16 each: neighbours along the inner dimension of the product, the even one in the low half.
-Numba compiles each function below for the dtypes it meets; `per_unit` is 1 or 2 accordingly.
+An operand comes as `Rows`: of a float32 matrix, or of uint8 images, possibly picked by an index. Packed arrays consist
+of units (see `elements`): one float32; two bfloat16 in an int32; four bytes in a uint32. What is behind the last
+element of the inner dimension in a unit is zero.
 
-Images become (x - mean) * inv_std on the way to float32. On the way to bfloat16 they stay 0..255, which is exact there;
-the caller normalises the product instead (see `gemm`).
+Images become (x - center) * scale on the way to float32. On the way to bfloat16 they stay 0..255, which is exact there,
+and bytes stay as they are; the product is corrected instead (see `gemm`).
 """
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -16,34 +16,38 @@ from numba.extending import overload
 
 from fastmlp_kernels._convert import pack_run, pack_two_runs, prefetch
 from fastmlp_kernels._jit import PART, part
-from fastmlp_kernels._target import TILE
-from fastmlp_kernels._views import matrix_at, no_index, read_only, row_at, vector_at
+from fastmlp_kernels._rows import Rows
+from fastmlp_kernels._views import matrix_at, no_index, read_only, row_at
+from fastmlp_kernels.gemm.elements import element_of
+from fastmlp_kernels.gemm.panels import NR, ONE, Maybe, Panels
+from fastmlp_kernels.gemm.quad_runs import weave_run
 
-# An array, or None: numba compiles a form of its own for each, in which `is None` takes no time.
-Maybe = Any
-# Elements of the inner dimension in one of the packed array, by its dtype: pairs of bfloat16, quads of 8-bit integers.
-PER_UNIT = {"float32": 1, "int32": 2, "uint32": 4}
-# numba compiles a function anew for each literal that it is called with, as if that were a type; not so for these.
-NR, ZERO, ONE = (cast("int", np.int64(n)) for n in (TILE.nr, 0, 1))
 # No hardware prefetcher guesses where picked rows lie, nor follows short pieces of long rows; 8 and 24 rows ahead
 # measured the same.
 AHEAD = 16
 
 
 def _per_unit(packed: np.ndarray) -> int:
-    return PER_UNIT[packed.dtype.name]
+    return element_of(packed).per_unit
 
 
 @overload(_per_unit, jit_options=PART)
 def _overload_per_unit(packed):
-    per_unit = PER_UNIT[packed.dtype.name]
+    per_unit = element_of(packed).per_unit
     return lambda packed: per_unit  # noqa: ARG005
 
 
 @part
 def per_unit(packed: np.ndarray) -> int:
-    """Return how many elements of the inner dimension one element of the packed array holds."""
+    """Return how many elements of the inner dimension a unit holds; packed : flat, any packed array, for its dtype."""
     return _per_unit(packed)
+
+
+@part
+def units_of(count: int, packed: np.ndarray) -> int:
+    """Return how many units hold `count` elements of the inner dimension; packed : as in `per_unit`."""
+    per = per_unit(packed)
+    return (count + per - 1) // per
 
 
 def _item(array: Maybe, i: int) -> Maybe:
@@ -64,134 +68,169 @@ def item(array: Maybe, i: int) -> Maybe:
     return _item(array, i)
 
 
-def _span(array: Maybe, start: int, stop: int) -> Maybe:
-    return None if array is None else array[start:stop]
-
-
-@overload(_span, jit_options=PART)
-def _overload_span(array, start, stop):
-    if isinstance(array, types.NoneType):
-        return lambda array, start, stop: None  # noqa: ARG005
-    return lambda array, start, stop: vector_at(array, start, stop - start)
-
-
-@part
-def span(array: Maybe, start: int, stop: int) -> Maybe:
-    """Return array[start:stop], or None of None."""
-    return _span(array, start, stop)
-
-
 @part
 def row_of(index: np.ndarray, i: int) -> int:
-    """Return the row that is meant by i."""
+    """Return the row of x that row i of a batch is: index[i], or i where index (N,) int64 is empty."""
     return index[i] if index.size > 0 else i
 
 
-def _even_half(unit: Any) -> Any:
-    return np.int32(unit & np.int32(0xFFFF))
+@part
+def count_of(rows: Rows) -> int:
+    """Return N, the number of rows of a batch."""
+    return rows.index.size if rows.index.size > 0 else rows.x.shape[0]
 
 
-@overload(_even_half, jit_options=PART)
-def _overload_even_half(unit):
+@part
+def channels_of(center: Maybe) -> int:
+    """Return C, the number of channels with moments of their own; 1 without moments."""
+    return 1 if center is None else center.shape[1]
+
+
+@part
+def _channel_of(rows: Rows, column: int) -> int:
+    return column // (rows.x.shape[1] // channels_of(rows.center))
+
+
+@part
+def moment(moments: Maybe, row: int, channel: int, otherwise: Any) -> Any:
+    """Return center or scale of a row of x in a channel; `otherwise` where moments is None."""
+    if moments is None:
+        return otherwise
+    return moments[row, channel]
+
+
+def _keep(unit: Any, filled: int) -> Any:
+    raise TypeError("units can only be cut in compiled code")
+
+
+@overload(_keep, jit_options=PART)
+def _overload_keep(unit, filled):
     if unit == types.float32:
-        return lambda unit: unit
-    return lambda unit: np.int32(unit & np.int32(0xFFFF))
+        return lambda unit, filled: unit  # noqa: ARG005
+    kind, bits = (np.int32, 16) if unit == types.int32 else (np.uint32, 8)
+    return lambda unit, filled: kind(unit & kind((1 << bits * filled) - 1))
 
 
 @part
-def _clear_odd_half(packed: np.ndarray, at: int, count: int) -> None:
+def _clear_rest(packed: np.ndarray, at: int, count: int, filled: int) -> None:
+    """Clear all but the first `filled` elements of each of `count` units."""
     for i in range(at, at + count):
-        packed[i] = _even_half(packed[i])
+        packed[i] = _keep(packed[i], filled)
 
 
 @part
-def pack_rows(
-    x: np.ndarray,
-    index: np.ndarray,
-    center: Maybe,
-    scale: Maybe,
-    rows: tuple[int, int],
-    inner: tuple[int, int],
-    out: np.ndarray,
-    stride: int,
-) -> None:
-    """Pack rows of x, the inner dimension along each row: out[r * stride + k].
+def pack_rows(rows: Rows, block: tuple[int, int], inner: tuple[int, int], out: np.ndarray, stride: int) -> None:
+    """Pack the rows `block`, the inner dimension along each row: out[r * stride + unit].
 
-    index : (N,) which row of x is meant, or empty: all in their order
-    center, scale : (N,) for (x - center) * scale, or None
+    inner : range of columns, all of one channel; out : flat, of an element's unit dtype
     """
-    per = per_unit(out)
-    first, count = inner[0], inner[1] - inner[0]
-    for r in range(rows[0], rows[1]):
-        at = row_of(index, r) * x.shape[1] + first
-        if r + AHEAD < rows[1]:
-            prefetch(x, row_of(index, r + AHEAD) * x.shape[1] + first, count)
-        c, s = np.float32(0), np.float32(1)
-        if center is not None:
-            c = center[r]
-        if scale is not None:
-            s = scale[r]
-        to = (r - rows[0]) * stride
-        pack_run(x, at, c, s, out, to * per, count)
+    x, index = rows.x, rows.index
+    per, width = per_unit(out), x.shape[1]
+    first, count, channel = inner[0], inner[1] - inner[0], _channel_of(rows, inner[0])
+    for r in range(block[0], block[1]):
+        row = row_of(index, r)
+        if r + AHEAD < block[1]:
+            prefetch(x, row_of(index, r + AHEAD) * width + first, count)
+        center = moment(rows.center, row, channel, np.float32(0))
+        scale = moment(rows.scale, row, channel, np.float32(1))
+        to = (r - block[0]) * stride
+        pack_run(x, row * width + first, center, scale, out, to * per, count)
         if count % per:
-            _clear_odd_half(out, to + count // per, ONE)
+            _clear_rest(out, to + count // per, ONE, count % per)
 
 
 @part
-def pack_columns(
-    x: np.ndarray,
-    index: np.ndarray,
-    center: Maybe,
-    scale: Maybe,
-    columns: tuple[int, int],
-    inner: tuple[int, int],
-    out: np.ndarray,
-    to: int,
-    stride: int,
+def _columns_one_by_one(
+    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int
 ) -> None:
-    """Pack columns of x, the inner dimension from row to row: out[to + k * stride + c]. Arguments as in `pack_rows`."""
-    per = per_unit(out)
-    width = x.shape[1]
+    x, index, channel = rows.x, rows.index, _channel_of(rows, columns[0])
     first, count = columns[0], columns[1] - columns[0]
-    for k in range(inner[0], inner[1], per):
-        at = row_of(index, k) * width + first
-        c, s = np.float32(0), np.float32(1)
-        if center is not None:
-            c = center[k]
-        if scale is not None:
-            s = scale[k]
-        if per == 1:
-            pack_run(x, at, c, s, out, to, count)
-        elif k + 1 < inner[1]:
-            at2 = row_of(index, k + 1) * width + first
-            pack_two_runs(x, at, s, at2, np.float32(1) if scale is None else scale[k + 1], out, to, count)
-        else:
-            pack_two_runs(x, at, s, at, s, out, to, count)
-            _clear_odd_half(out, to, count)
+    for k in range(inner[0], inner[1]):
+        row = row_of(index, k)
+        center = moment(rows.center, row, channel, np.float32(0))
+        scale = moment(rows.scale, row, channel, np.float32(1))
+        pack_run(x, row * x.shape[1] + first, center, scale, out, to, count)
         to += stride
 
 
 @part
-def pack_panels(x: np.ndarray, scale: Maybe, inner: tuple[int, int], out: np.ndarray, to: int, units: int) -> None:
-    """Pack rows `inner` of the right operand x (K, N): panels of nr columns, out[to + (panel * units + k) * nr + c].
-
-    Columns beyond N are left as they are: allocate `out` with zeros.
-    """
-    n = x.shape[1]
-    for column in range(0, n, NR):
-        pack_columns(read_only(x), no_index(), None, scale, (column, min(column + NR, n)), inner, out, to, NR)
-        to += units * NR
+def _columns_in_pairs(
+    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int
+) -> None:
+    x, index, channel = rows.x, rows.index, _channel_of(rows, columns[0])
+    first, count = columns[0], columns[1] - columns[0]
+    for k in range(inner[0], inner[1], 2):
+        row, row2 = row_of(index, k), row_of(index, min(k + 1, inner[1] - 1))
+        scale = moment(rows.scale, row, channel, np.float32(1))
+        scale2 = moment(rows.scale, row2, channel, np.float32(1))
+        pack_two_runs(x, row * x.shape[1] + first, scale, row2 * x.shape[1] + first, scale2, out, to, count)
+        if k + 1 == inner[1]:
+            _clear_rest(out, to, count, ONE)
+        to += stride
 
 
 @part
-def pack_panels_transposed(
-    x: np.ndarray, columns: tuple[int, int], strip: np.ndarray, out: np.ndarray, to: int, units: int
+def _columns_in_quads(
+    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int
 ) -> None:
-    """Pack rows `columns` of x (N, K), from a multiple of nr on, as columns of the right operand x^T (K, N).
+    x, index, last = rows.x, rows.index, inner[1] - 1
+    width, first, count = x.shape[1], columns[0], columns[1] - columns[0]
+    for k in range(inner[0], inner[1], 4):
+        at = row_of(index, k) * width + first
+        at2 = row_of(index, min(k + 1, last)) * width + first
+        at3 = row_of(index, min(k + 2, last)) * width + first
+        at4 = row_of(index, min(k + 3, last)) * width + first
+        for ahead in range(AHEAD, AHEAD + 4):
+            if k + ahead <= last:
+                prefetch(x, row_of(index, k + ahead) * width + first, count)
+        weave_run(x, at, at2, at3, at4, out, to, count)
+        if k + 4 > inner[1]:
+            _clear_rest(out, to, count, inner[1] - k)
+        to += stride
 
-    strip : work array of the dtype of `out`, at least nr elements
+
+_COLUMNS = {1: _columns_one_by_one, 2: _columns_in_pairs, 4: _columns_in_quads}
+
+
+def pack_columns(rows: Rows, columns: Any, inner: Any, out: np.ndarray, to: int, stride: int) -> None:
+    """Pack columns, all of one channel, the inner dimension from row to row: out[to + unit * stride + c].
+
+    columns, inner : ranges of columns and of rows; out : flat, of an element's unit dtype
     """
-    per = per_unit(out)
+    raise TypeError("columns can only be packed in compiled code")
+
+
+@overload(pack_columns, jit_options=PART)
+def _overload_pack_columns(rows, columns, inner, out, to, stride):
+    pack = _COLUMNS[element_of(out).per_unit]
+    return lambda rows, columns, inner, out, to, stride: pack(rows, columns, inner, out, to, stride)
+
+
+@part
+def as_rows(x: np.ndarray, scale: Maybe) -> Rows:
+    """Return all rows of a matrix x (N, D) float32, each times its scale (N, 1), or as they are where it is None."""
+    return Rows(read_only(x), no_index(), None, scale)
+
+
+@part
+def pack_panels(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], b: Panels, first: int) -> None:
+    """Pack columns, from a multiple of nr on, of rows `inner` of a right operand (K, N), from unit `first` of b on.
+
+    Columns beyond N are left as they are: allocate the panels with zeros.
+    """
+    to = b.at + first * NR + columns[0] // NR * b.panel
+    for column in range(columns[0], columns[1], NR):
+        pack_columns(rows, (column, min(column + NR, columns[1])), inner, b.array, to, NR)
+        to += b.panel
+
+
+@part
+def pack_panels_transposed(x: np.ndarray, columns: tuple[int, int], strip: np.ndarray, b: Panels) -> None:
+    """Pack rows `columns` of x (N, K) float32, from a multiple of nr on, as columns of the right operand x^T (K, N).
+
+    strip : work array of the dtype of the panels, at least nr elements
+    """
+    per = per_unit(b.array)
     k_end = x.shape[1]
     step = strip.size // NR * per
     for first in range(columns[0], columns[1], NR):
@@ -199,39 +238,9 @@ def pack_panels_transposed(
         for k in range(0, k_end, step):
             count = min(step, k_end - k)
             width = (count + per - 1) // per
-            pack_rows(read_only(x), no_index(), None, None, (first, last), (k, k + count), strip, width)
+            pack_rows(as_rows(x, None), (first, last), (k, k + count), strip, width)
             rows = matrix_at(strip, 0, last - first, width)
-            panel = matrix_at(out, to + first // NR * units * NR + k // per * NR, width, NR)
+            panel = matrix_at(b.array, b.at + first // NR * b.panel + k // per * NR, width, NR)
             for unit in range(width):
                 for c in range(last - first):
                     panel[unit, c] = rows[c, unit]
-
-
-def _halves(unit: Any) -> tuple[Any, Any]:
-    bits = np.int32(unit)
-    return (bits << np.int32(16)).view(np.float32), (bits & np.int32(-65536)).view(np.float32)
-
-
-@overload(_halves, jit_options=PART)
-def _overload_halves(unit):
-    if unit == types.float32:
-        return lambda unit: (unit, np.float32(0))
-    return lambda unit: (
-        np.int32(unit << np.int32(16)).view(np.float32),
-        np.int32(unit & np.int32(-65536)).view(np.float32),
-    )
-
-
-@part
-def add_column_sums(packed: np.ndarray, at: int, units: int, weight: Maybe, first: int, sums: np.ndarray) -> None:
-    """Add to sums (nr,) the columns of one panel from packed[at] on; row k counts weight[first + k] times, or once."""
-    per = per_unit(packed)
-    for unit in range(units):
-        row = vector_at(packed, at + unit * NR, NR)
-        low, high = np.float32(1), np.float32(1)
-        if weight is not None:
-            k = first + unit * per
-            low, high = weight[k], weight[min(k + 1, weight.size - 1)]  # where there is no next row, its half is zero
-        for c in range(NR):
-            even, odd = _halves(row[c])
-            sums[c] += low * even + high * odd

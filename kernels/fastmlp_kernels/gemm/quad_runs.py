@@ -1,4 +1,4 @@
-"""Runs of bytes on their way into packed quads: intrinsics, in vectors as wide as the CPU has; see `quads`."""
+"""Runs of bytes on their way into packed quads: intrinsics, in vectors as wide as the CPU has; see `quantize`."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from fastmlp_kernels._llvm import (
     vector,
 )
 from fastmlp_kernels._target import TILE
-from fastmlp_kernels.gemm.micro import ELEMENTS
+from fastmlp_kernels.gemm.elements import ELEMENTS
 
 # 1.5 * 2^23: a float32 of magnitude up to 2^22 that is added to it is rounded to an integer, which are its lowest bits.
 _ROUNDER = 12582912.0
@@ -38,7 +38,7 @@ def _interleave(builder: Builder, a: Value, b: Value) -> Value:
 
 @intrinsic
 def weave_run(typingctx: Any, x: Any, at: Any, at2: Any, at3: Any, at4: Any, out: Any, to: Any, count: Any) -> Any:
-    """Out[to + i] <- the bytes x.flat[at + i], x.flat[at2 + i], x.flat[at3 + i], x.flat[at4 + i]."""
+    """out[to + i] <- the bytes x.flat[at + i], x.flat[at2 + i], x.flat[at3 + i], x.flat[at4 + i]."""
     i = types.intp
     signature = types.void(x, i, i, i, i, out, i, i)
 
@@ -56,20 +56,6 @@ def weave_run(typingctx: Any, x: Any, at: Any, at2: Any, at3: Any, at4: Any, out
         return context.get_dummy_value()
 
     return signature, codegen
-
-
-@intrinsic
-def copy_run(typingctx: Any, x: Any, at: Any, out: Any, to: Any, count: Any) -> Any:
-    """Copy `count` bytes from x.flat[at] on to the units of `out` from `to` on."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x, at, out, to, count = args
-        source = element_pointer(context, builder, signature.args[0], x, at)
-        target = builder.bitcast(element_pointer(context, builder, signature.args[2], out, to), I8.as_pointer())
-        cgutils.raw_memcpy(builder, target, source, count, 1)
-        return context.get_dummy_value()
-
-    return types.void(x, types.intp, out, types.intp, types.intp), codegen
 
 
 @intrinsic
@@ -119,17 +105,16 @@ def round_four_runs(
 
 
 @intrinsic
-def sum_panel(typingctx: Any, packed: Any, at: Any, units: Any, sums: Any, so: Any) -> Any:
-    """Add to int32 sums[so : so + nr] the columns of one panel from packed[at] on: its product with ones."""
+def sum_panel(typingctx: Any, packed: Any, at: Any, units: Any, sums: Any) -> Any:
+    """Add to float32 sums (nr,) the columns of one panel from packed[at] on: its product with ones."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        packed, at, units, sums, so = args
-        kind, element = vector(I32, TILE.lanes), ELEMENTS[types.uint32]
-        ones = constant(I32, 0x01010101, TILE.lanes)
+        packed, at, units, sums = args
+        kind, element = vector(I32, TILE.lanes), ELEMENTS["int8"]
+        zero, ones = (constant(I32, value, TILE.lanes) for value in (0, 0x01010101))
         source = element_pointer(context, builder, signature.args[0], packed, at)
-        target = element_pointer(context, builder, signature.args[3], sums, so)
-        targets = [builder.gep(target, [I64(TILE.lanes * j)]) for j in range(TILE.nv)]
-        totals = [cgutils.alloca_once_value(builder, load(builder, p, kind, 4)) for p in targets]
+        target = element_pointer(context, builder, signature.args[3], sums, I64(0))
+        totals = [cgutils.alloca_once_value(builder, zero) for _ in range(TILE.nv)]
         with cgutils.for_range_slice(builder, I64(0), builder.mul(units, I64(TILE.nr)), I64(TILE.nr), inc=True) as (
             k,
             _,
@@ -137,8 +122,10 @@ def sum_panel(typingctx: Any, packed: Any, at: Any, units: Any, sums: Any, so: A
             for j, total in enumerate(totals):
                 b = load(builder, builder.gep(source, [builder.add(k, I64(TILE.lanes * j))]), kind, 4)
                 builder.store(element.multiply_add(builder, builder.load(total), ones, b), total)
-        for p, total in zip(targets, totals, strict=True):
-            store(builder, builder.load(total), p, 4)
+        for j, total in enumerate(totals):
+            p, floats = builder.gep(target, [I64(TILE.lanes * j)]), vector(F32, TILE.lanes)
+            value = builder.sitofp(builder.load(total), floats)
+            store(builder, builder.fadd(load(builder, p, floats, 4), value), p, 4)
         return context.get_dummy_value()
 
-    return types.void(packed, types.intp, types.intp, sums, types.intp), codegen
+    return types.void(packed, types.intp, types.intp, sums), codegen

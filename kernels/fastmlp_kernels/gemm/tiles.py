@@ -1,12 +1,12 @@
 """Products of 8-bit integers in Intel's tile registers (AMX), of 16 rows of 64 bytes, eight times as fast as VNNI.
 
 One instruction multiplies a tile of A, 16 rows by 16 quads, by a tile of B, 16 quads by 16 columns, and adds to a tile
-of C, 16 by 16 sums of 32 bits; the quads are those of `quads`. Four tiles of C are under way at once, and each tile of
+of C, 16 by 16 sums of 32 bits; the quads are those of `pack`. Four tiles of C are under way at once, and each tile of
 A and of B that is loaded serves two products.
 
 B has to lie quad by quad with columns side by side, and A row by row: packed panels and packed images do. Columns of
-images that are woven into quads (`quads.weave_columns`) lie as a B, not as an A: so the product X^T E is formed as
-(E^T X)^T, from E turned, and turned back as it leaves the tiles.
+images that are woven into quads (`pack.pack_columns`) lie as a B, not as an A: so the product X^T E is formed as
+(E^T X)^T, from E column by column, and turned back as it leaves the tiles.
 
 A thread sets up the tiles' shapes before it uses them and clears them afterwards, or else the system would have to
 save 8 KiB of them whenever another thread gets the core.
@@ -34,9 +34,8 @@ from fastmlp_kernels._llvm import (
     vector,
 )
 from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, ROW_STRIDE
-from fastmlp_kernels.gemm.pack import NR
+from fastmlp_kernels.gemm.panels import NR, SIDE, Maybe, Panels
 
-SIDE = 16  # rows of a tile, its quads or columns
 BLOCK = 2 * SIDE  # of C under way at once
 SUMS, ROWS, COLUMNS = (0, 1, 2, 3), (4, 5), (6, 7)  # the eight registers
 # Quads that a pass goes through, so that a block of A and one of B stay together in the L1 cache.
@@ -57,7 +56,7 @@ def _bytes_at(builder: Builder, first: Value, offset: Value) -> Value:
 
 @intrinsic
 def begin_tiles(typingctx: Any) -> Any:
-    """Set up the tiles of this thread."""
+    """Configure the tile registers of this thread."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         shapes = cgutils.global_constant(builder, "amx_shapes", ir.Constant(ir.ArrayType(I8, 64), bytearray(_SHAPES)))
@@ -69,7 +68,7 @@ def begin_tiles(typingctx: Any) -> Any:
 
 @intrinsic
 def end_tiles(typingctx: Any) -> Any:
-    """Clear the tiles of this thread."""
+    """Release the tile registers of this thread."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         tiles(builder, "tilerelease")
@@ -94,7 +93,7 @@ def _multiply(builder: Builder, product: str, a: Value, ars: Value, b: Value, bk
 
 
 def _turn(builder: Builder, rows: list[Value]) -> list[Value]:
-    """Return the columns of a square of vectors: halves of pairs change places, then quarters, and so on."""
+    """Return the transpose of a square of vectors: halves of pairs change places, then quarters, and so on."""
     lanes = len(rows)
     for half in (1 << bit for bit in range(lanes.bit_length() - 1)):
         for i in range(lanes):
@@ -109,7 +108,7 @@ def _turn(builder: Builder, rows: list[Value]) -> list[Value]:
 
 @intrinsic
 def turn_square(typingctx: Any, x: Any, xo: Any, xs: Any, out: Any, to: Any, stride: Any) -> Any:
-    """Out[to + i * stride + j] <- x[xo + j * xs + i] for i and j up to 16; elements of 4 bytes."""
+    """out[to + i * stride + j] <- x[xo + j * xs + i] for i and j up to 16; elements of 4 bytes."""
     i = types.intp
     signature = types.void(x, i, i, out, i, i)
 
@@ -139,7 +138,7 @@ def _move_sums(builder: Builder, move: str, c: Value, cs: Value) -> None:
 
 
 def _store_turned(builder: Builder, c: Value, cs: Value, add: Value) -> None:
-    """Store the tiles of C turned, or add them to what is there."""
+    """Store the transposes of the tiles of C, or add them to C."""
     kind = vector(I32, SIDE)
     square = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(I32, SIDE * SIDE)), I32.as_pointer())
     for tile in SUMS:
@@ -205,57 +204,67 @@ _turned_kernel = _block_kernel("tdpbsud", turned=True)
 
 
 @part
-def multiply_tiles(
-    a: np.ndarray, rows: int, b: np.ndarray, at: int, panel: int, c: np.ndarray, columns: int, depth: int, add: bool
-) -> None:
-    """`macro_kernel` for packed images and panels of bytes; depth : a multiple of 16 quads. C gets whole blocks."""
+def multiply_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: bool) -> None:
+    """`macro_kernel` for packed rows a and panels of bytes, c of int32; size[2] : a multiple of 16 quads.
+
+    c is written in whole blocks.
+    """
+    rows, columns, depth = size
     width = (columns + NR - 1) // NR * NR
     begin_tiles()
     for k in range(0, depth, DEEP):
         steps = min(DEEP, depth - k) // SIDE
         for i in range(0, rows, BLOCK):
             for j in range(0, columns, NR):
-                first = at + j // NR * panel + k * NR
+                at = b.at + j // NR * b.panel + (first + k) * NR
                 _kernel(
-                    a, i * ROW_STRIDE + k, ROW_STRIDE, b, first, NR, c, i * width + j, width, steps, add or k > 0
+                    a, i * ROW_STRIDE + k, ROW_STRIDE, b.array, at, NR, c, i * width + j, width, steps, add or k > 0
                 )  # fmt: skip
     end_tiles()
 
 
 @part
 def multiply_turned_tiles(
-    e: np.ndarray,
-    at: int,
-    stride: int,
-    x: np.ndarray,
-    rows: int,
-    c: np.ndarray,
-    columns: int,
-    depth: int,
-    add: bool,
+    x: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: bool
 ) -> None:
-    """C (rows, columns padded to nr) <- X^T E, or C + X^T E, whole blocks of it; depth : a multiple of 16 quads.
+    """c (rows, columns padded to nr) <- X^T E, or c + X^T E, in whole blocks; size[2] : a multiple of 16 quads.
 
-    e : E turned, column j from e[at + j * stride] on; x : woven columns of X, a quad each COLUMN_STRIDE
+    x : flat uint32, packed columns of X, a quad each COLUMN_STRIDE; b : E, of which `by_column` is read; c : flat int32
     """
+    rows, columns, depth = size
     width = (columns + NR - 1) // NR * NR
+    stride = b.by_column.shape[1]
+    at = b.at // b.panel * NR * stride + first
     begin_tiles()
     for i in range(0, rows, BLOCK):
         for j in range(0, columns, NR):
             _turned_kernel(
-                e, at + j * stride, stride, x, i, COLUMN_STRIDE, c, i * width + j, width, depth // SIDE, add
+                b.by_column, at + j * stride, stride, x, i, COLUMN_STRIDE, c, i * width + j, width, depth // SIDE, add
             )  # fmt: skip
     end_tiles()
 
 
-def turned_stride(units: int) -> int:
-    """Return quads from one column to the next of a turned operand: an odd number of cache lines, see `blocks`."""
-    return (units + SIDE - 1) // SIDE // 2 * 2 * SIDE + SIDE
+@part
+def turn_panel(packed: np.ndarray, at: int, units: int, out: np.ndarray, to: int, stride: int) -> None:
+    """Transpose a panel: each of its columns, from packed[at] on, becomes a row, from out[to] on; 16 quads at a time.
+
+    packed, out : flat uint32; units : of the panel; stride : from row to row of out
+    """
+    for k in range(0, units // SIDE * SIDE, SIDE):
+        for j in range(0, NR, SIDE):
+            turn_square(packed, at + k * NR + j, NR, out, to + j * stride + k, stride)
 
 
 @part
-def turn_panel(packed: np.ndarray, at: int, units: int, turned: np.ndarray, to: int, stride: int) -> None:
-    """Turn a panel from packed[at] on: each of its columns becomes a row, from turned[to] on; whole 16 quads only."""
-    for k in range(0, units // SIDE * SIDE, SIDE):
-        for j in range(0, NR, SIDE):
-            turn_square(packed, at + k * NR + j, NR, turned, to + j * stride + k, stride)
+def _turn_panels(b: Panels, by_column: Maybe, columns: tuple[int, int], first: int, units: int) -> None:
+    if by_column is not None:
+        stride = by_column.shape[1]
+        for j in range(columns[0], columns[1], NR):
+            at, row = b.at + j // NR * b.panel + first * NR, b.at // b.panel * NR + j
+            turn_panel(b.array, at, units, by_column, row * stride + first, stride)
+
+
+@part
+def keep_by_column(b: Panels, columns: tuple[int, int], first: int, units: int) -> None:
+    """Update `b.by_column`, if it is not None, from these columns of b, `units` of them from unit `first` on."""
+    _turn_panels(b, b.by_column, columns, first, units)

@@ -1,11 +1,7 @@
 """An index of the report's figures: for each, its counterparts on a sweep's page."""
 
-from typing import TYPE_CHECKING
-
 from fastmlp.report.page import Section, listed, text
-
-if TYPE_CHECKING:
-    from fastmlp.report.sections import Paper
+from fastmlp.report.paper import Paper
 
 # The report's pairs of learning curves, loss and accuracy, by the number of the first.
 CURVES = {
@@ -32,14 +28,14 @@ _PLACES = {
 }
 
 
-def figure_index(paper: "Paper") -> Section:
+def section(paper: Paper) -> Section:
     """Return the section that lists the report's Figures 1 to 26, each with links into the page, or why it has none."""
     rows = [_row(paper, number) for number in range(1, 27)]
     words = "What each figure of the report shows, and where it is on this page, drawn of this sweep's own runs."
     return Section("The report's figures", [text(words), listed(["figure", "shows", "on this page"], rows)])
 
 
-def _row(paper: "Paper", number: int) -> tuple[str, str, list[tuple[str, str]], str]:
+def _row(paper: Paper, number: int) -> tuple[str, str, list[tuple[str, str]], str]:
     for name, first in CURVES.items():
         if number in (first, first + 1):
             links = _curves_of(paper, name)
@@ -62,7 +58,7 @@ def _row(paper: "Paper", number: int) -> tuple[str, str, list[tuple[str, str]], 
     return str(number), words, [], why
 
 
-def _curves_of(paper: "Paper", name: str) -> list[tuple[str, str]]:
+def _curves_of(paper: Paper, name: str) -> list[tuple[str, str]]:
     """Return links to the curves of an experiment: of the first run of each normalisation."""
     links: dict[str, tuple[str, str]] = {}
     for run in paper.sweep.runs:

@@ -1,51 +1,46 @@
-"""The sections of a sweep's page on its best network, and on the numerical check of backpropagated gradients."""
+"""The section of the best network: its confusion matrix, its mistakes, and the weights of its first layer."""
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastmlp.errors import DataError
 from fastmlp.models.file import load_model
 from fastmlp.models.model import Model
-from fastmlp.nn.gradients import EPSILON, IMAGES, STEP, run_checks, to_table
 from fastmlp.report.page import Section, text
+from fastmlp.report.paper import Paper
 from fastmlp.report.plots import images
+from fastmlp.report.plots.confusion import confusion
 from fastmlp.report.words import title
 from fastmlp.runs.results import RunResult
 from fastmlp.sweep.job import MODELS, model_path
 
-if TYPE_CHECKING:
-    from fastmlp.report.sections import Paper
 
-CHECKED = [64, 16, 12, 5]
-
-
-def network(paper: "Paper") -> Section:
+def section(paper: Paper) -> Section:
     """Return the section on the saved network of the best validation accuracy: confusions, mistakes, first weights."""
-    section, run = Section("The best network"), paper.sweep.best
+    blocks, run = list[str](), paper.sweep.best
     if run is None:
-        section.blocks.append(text("No network is saved in models/ yet: those of tested runs are."))
-        return section
+        blocks.append(text("No network is saved in models/ yet: those of tested runs are."))
+        return Section("The best network", blocks)
     try:
         model = load_model(model_path(paper.sweep.folder / MODELS, run.run_id))
         _check_fits(paper, run, model)
     except DataError as error:
-        section.blocks.append(paper.missing("The best network's figures", str(error)))
-        return section
+        blocks.append(paper.missing("The best network's figures", str(error)))
+        return Section("The best network", blocks)
     words = f"{title(run.config)}, run {run.run_id}: the best validation accuracy of those that were tested."
-    section.blocks += [text(words), *_of_test_images(paper, run, model)]
+    blocks += [text(words), *_of_test_images(paper, run, model)]
     if model.layers[0] == 3072:
         tiles, units = images.first_weights(model.arrays()[0][0]), model.layers[1]
         which = f"{len(tiles.pictures)} of {units} hidden units, those with the largest weights first"
         words = f"Weights of the first layer for each pixel, a picture a unit: {which}; grey is zero, each has a scale"
         words = f"{words} of its own."
-        section.blocks.append(paper.show("weights", "First-layer weights", words, tiles, [run]))
-    return section
+        blocks.append(paper.show("weights", "First-layer weights", words, tiles, [run]))
+    return Section("The best network", blocks)
 
 
-def _check_fits(paper: "Paper", run: RunResult, model: Model) -> None:
+def _check_fits(paper: Paper, run: RunResult, model: Model) -> None:
     """Raise DataError where the layers of model, run and data set differ."""
     dataset, layers = paper.sweep.dataset, run.config.layers
     if model.layers != layers:
@@ -56,7 +51,7 @@ def _check_fits(paper: "Paper", run: RunResult, model: Model) -> None:
             raise DataError(f"run {run.run_id} has other inputs or classes than {dataset.name}")
 
 
-def _of_test_images(paper: "Paper", run: RunResult, model: Model) -> Iterator[str]:
+def _of_test_images(paper: Paper, run: RunResult, model: Model) -> Iterator[str]:
     dataset, kind = paper.sweep.dataset, run.config.labels
     if dataset is None:
         yield paper.missing_data("The confusion matrix and the mistakes")
@@ -72,25 +67,8 @@ def _of_test_images(paper: "Paper", run: RunResult, model: Model) -> Iterator[st
         words += f" The superclass of what it said is right for {100 * np.mean(predicted == labels):.2f} %."
     words += " Down is what an image is, across, in the same order, what it was taken for, in % of the class's images;"
     words += " shares below 0.5 % are not written."
-    yield paper.draw("confusion", "Confusion matrix", words, partial(images.confusion, labels, predicted, names), [run])
+    yield paper.draw("confusion", "Confusion matrix", words, partial(confusion, labels, predicted, names), [run])
     tiles = images.mistakes(dataset, kind, probabilities)
     words = f"The {len(tiles.pictures)} test images of which the network was most certain, wrongly: its probability in"
     words += " % and the class that it said, and what the image is."
     yield paper.show("mistakes", "Most confident mistakes", words, tiles, [run])
-
-
-def checks(paper: "Paper") -> Section:
-    """Return the section with numerical gradients beside backpropagated ones, of a small network of its own."""
-    singles, directions = run_checks(CHECKED, "tanh")
-    layers = "-".join(map(str, CHECKED))
-    about = f"Network: {layers} tanh, float64, with initial weights of seed 0, on {IMAGES} random images."
-    single = f"Numerical: (f(e) - f(-e)) / 2e, e = {EPSILON:g}, of one weight or bias."
-    along = f"Numerical: fourth-order difference, step {STEP:g}, along random directions."
-    return Section(
-        "Gradient check",
-        [
-            text(f"Numerical against backpropagated gradients of a {layers} tanh network, computed for this page."),
-            paper.table("gradients", to_table(singles, "gradient of", [about, single])),
-            paper.table("directions", to_table(directions, "random direction in", [about, along])),
-        ],
-    )

@@ -19,7 +19,8 @@ FOLDERS = ("figures", "tables")
 _WITH_DATA = "figures/confusion.svg"
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> dict[str, Any]:
+    """Return the record of the page in a folder: `with_data`, and `files` with their digests; a guess without one."""
     try:
         record = json_of(read_small(folder / RECORD))
         files = {name: digest for name, digest in dict(record["files"]).items() if _may_be(name)}
@@ -35,7 +36,7 @@ def _may_be(name: str) -> bool:
 
 def check_not_poorer(folder: Path, why: str) -> None:
     """Raise ConfigError where the folder's present page was made with the data; why : a new one would lack them."""
-    if (folder / "report.html").exists() and _read(folder)["with_data"]:
+    if (folder / "report.html").exists() and read(folder)["with_data"]:
         raise ConfigError(
             f"{folder / 'report.html'} was made with the data, and a new one would be poorer: {why} Give their place "
             "by --data-dir, or remove that page first."
@@ -48,7 +49,7 @@ def write_files(folder: Path, files: Mapping[str, str | bytes], *, with_data: bo
     with_data : whether the page shows the data set. A file that was changed since the page before was made stays.
     Raises OutputError where a file cannot be written, or removed.
     """
-    before = _read(folder)["files"]
+    before = read(folder)["files"]
     for name, content in files.items():
         write_whole(folder / name, content)
     for name in set(before) - set(files):

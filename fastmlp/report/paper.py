@@ -1,0 +1,67 @@
+"""A page in the making: the sections add their figures and tables to it, which become files too."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fastmlp.report.page import figure, table, text
+from fastmlp.report.plots.images import Tiles
+from fastmlp.report.plots.picture import Picture, drawn, gallery
+from fastmlp.report.sweep import Sweep
+from fastmlp.runs.results import RunResult
+from fastmlp.sweep.source import about_own
+from fastmlp.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass
+class Paper:
+    """A page in the making: the sections add figures and tables to it, which are kept as they become files too.
+
+    tell(sentence) : called for each part that is left out
+    tables : by name; places : the anchors that a link on the page can lead to
+    """
+
+    sweep: Sweep
+    tell: Callable[[str], None]
+    pictures: list[Picture] = field(default_factory=list)
+    tables: dict[str, Table] = field(default_factory=dict)
+    places: set[str] = field(default_factory=set)
+
+    def draw(
+        self, name: str, heading: str, words: str, make: "Callable[[bool], Figure]", runs: Sequence[RunResult]
+    ) -> str:
+        """Add a figure and return its HTML; make(narrow) : draws it; runs : those that it shows, none for data."""
+        return self._shown(drawn(name, heading, f"{words} {self.sweep.about(runs)}", make))
+
+    def show(self, name: str, heading: str, words: str, tiles: Tiles, runs: Sequence[RunResult]) -> str:
+        """Add a gallery of images and return its HTML; runs : those that they come from, none for data."""
+        return self._shown(gallery(name, heading, f"{words} {self.sweep.about(runs)}", tiles))
+
+    def _shown(self, picture: Picture) -> str:
+        self.pictures.append(picture)
+        self.places.add(f"figure-{picture.name}")
+        return figure(picture)
+
+    def table(self, name: str, shown: Table) -> str:
+        """Add a table and return its HTML."""
+        self.tables[name] = shown
+        self.places.add(f"table-{name}")
+        return table(shown, name)
+
+    def missing(self, what: str, why: str) -> str:
+        """Report that a part is left out, and why; return the same for the page, as HTML."""
+        self.tell(f"{what} are left out: {why}")
+        return text(f"{what} are left out: {why}")
+
+    def missing_data(self, what: str) -> str:
+        """Report that a part is left out as the data set is missing; return the same for the page, as HTML."""
+        data = self.sweep.environment["dataset"]
+        return self.missing(
+            what,
+            about_own(data["name"])
+            or f"{data['name']} with fingerprint {data['fingerprint']} is not on this machine, or not where it was "
+            "looked for; --data-dir names the place.",
+        )

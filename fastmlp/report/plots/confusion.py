@@ -1,0 +1,52 @@
+"""The confusion matrix of a classifier, as a map of colours."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.report.plots.style import MAP, MOST_NAMES, NARROW, SMALL, WIDE, class_words, colour_bar, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def confusion(
+    labels: NDArray[np.integer], predicted: NDArray[np.integer], names: Sequence[str], narrow: bool = False
+) -> "Figure":
+    """Draw a confusion matrix: the share of each class (down) that was predicted as each class (across), in %.
+
+    labels, predicted : (M,) of any integer dtype, each in [0, K) for K names
+    narrow : without numbers in the cells, and with numbers for the names across
+    """
+    classes = len(names)
+    counts = np.zeros((classes, classes))
+    np.add.at(counts, (labels, predicted), 1)
+    shares = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    if narrow:
+        figure, [axes] = new_figure(width=NARROW, height=1.4 + 0.13 * classes)
+    else:
+        figure, [axes] = new_figure(width=WIDE, height=2.3 + 0.235 * min(classes, MOST_NAMES))
+    axes.grid(visible=False)
+    image = axes.imshow(shares, cmap=MAP, vmin=0, aspect="auto")
+    texts = class_words(names)
+    if classes <= MOST_NAMES:
+        axes.set_yticks(
+            range(classes), [f"{i}. {text}" if narrow else text for i, text in enumerate(texts, 1)], fontsize=SMALL
+        )
+    if narrow:
+        every = range(4, classes, 5)
+        axes.set_xticks(every, [str(i + 1) for i in every], fontsize=SMALL)
+    elif classes <= MOST_NAMES:
+        axes.set_xticks(range(classes), texts, rotation=90, fontsize=SMALL)
+        for (i, j), share in np.ndenumerate(shares):
+            if share >= 0.5:
+                colour = "#111111" if share > 0.55 * shares.max() else "#ffffff"
+                axes.text(j, i, f"{share:.0f}", ha="center", va="center", fontsize=SMALL, color=colour)
+    axes.set(xlabel="taken for", ylabel="" if narrow else "class")
+    if narrow:
+        colour_bar(figure, image, "% of the class", ax=axes, location="bottom")
+    else:
+        colour_bar(figure, image, "% of the class's test images", ax=axes)
+    return figure

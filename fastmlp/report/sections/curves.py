@@ -1,0 +1,30 @@
+"""The section of learning curves: those of all runs together, then each run's own."""
+
+from functools import partial
+
+from fastmlp.report.page import Section, folded, text
+from fastmlp.report.paper import Paper
+from fastmlp.report.plots import curves
+from fastmlp.report.words import outcome, title
+
+MOST_CURVES = 64  # runs whose own curves are on the page: each takes some 40 KB of it
+
+
+def section(paper: Paper) -> Section:
+    """Return the section with loss and accuracy by epoch."""
+    runs, blocks = paper.sweep.runs, []
+    for what in ("loss", "accuracy"):
+        words = "One line a run." + curves.about_cut(runs, what)
+        make = partial(curves.experiments_together, runs, what)
+        blocks.append(paper.draw(f"all-{what}", f"Validation {what} of all runs", words, make, runs))
+    for run in runs[:MOST_CURVES]:
+        words = f"{'-'.join(map(str, run.config.layers))} {run.config.activation}: {outcome(run)}. Run {run.run_id}."
+        if run.status == "diverged":
+            words += " Triangles mark where a curve leaves the figure or is no longer a number."
+        make = partial(curves.run_curves, run)
+        picture = paper.draw(f"curves-{run.run_id}", title(run.config), words, make, [run])
+        blocks.append(folded(f"{title(run.config)}: {outcome(run)}", [picture], f"run-{run.run_id}"))
+        paper.places.add(f"run-{run.run_id}")
+    if len(runs) > MOST_CURVES:
+        blocks.append(text(f"The curves of the first {MOST_CURVES} of {len(runs)} runs are shown."))
+    return Section("Learning curves", blocks)

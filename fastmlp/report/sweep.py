@@ -1,0 +1,81 @@
+"""A sweep's folder, read for its page: its runs, its environment and, where it is on this machine, the data set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from pathlib import Path
+
+from fastmlp.data import Dataset
+from fastmlp.errors import DataError, FastMLPError
+from fastmlp.runs.environment import environment as described
+from fastmlp.runs.results import ENDED, RunResult, load_results
+from fastmlp.sweep.job import MODELS, model_path
+from fastmlp.sweep.source import dataset_of
+from fastmlp.sweep.store import Store, newest
+from fastmlp.text import visible_in
+
+
+@dataclass
+class Sweep:
+    """A sweep as its folder has it: the newest result of each run and, where it is on this machine, the data set.
+
+    runs : those that have trained an epoch or more, in the order of the plan; every : all of them
+    environment : that of `fastmlp.runs.environment`; why_no_data : where `dataset` is None, why, as a sentence
+    """
+
+    folder: Path
+    runs: list[RunResult]
+    environment: dict
+    dataset: Dataset | None
+    every: list[RunResult] = field(default_factory=list)
+    why_no_data: str = ""
+
+    def __post_init__(self) -> None:
+        """Escape control characters in all texts that figures may show, here, once for all of them."""
+        self.runs = [RunResult.from_json(visible_in(run.to_json())) for run in self.runs]
+        self.environment = visible_in(self.environment)
+        if self.dataset is not None:
+            texts = {name: getattr(self.dataset, name) for name in ("name", "source", "label_names")}
+            texts["label_names"] = dict(texts["label_names"])
+            if (shown := visible_in(texts)) != texts:
+                self.dataset = replace(self.dataset, **shown)
+
+    def about(self, runs: Sequence[RunResult]) -> str:
+        """Return a sentence for captions: the data set and, of these runs, seeds and precisions."""
+        if not runs:
+            return f"{self.environment['dataset']['name']}."
+        seeds, precisions = (
+            ", ".join(dict.fromkeys(str(getattr(run, name)) for run in runs)) for name in ("seed", "precision")
+        )
+        return f"{self.environment['dataset']['name']}, seed {seeds}, {precisions}."
+
+    @property
+    def is_search(self) -> bool:
+        """Whether its runs are candidates, of which the best alone is tested."""
+        return any(
+            run.status == "pruned" or (run.status in ENDED and not isfinite(run.test_accuracy)) for run in self.runs
+        )
+
+    @property
+    def best(self) -> RunResult | None:
+        """The run of the best validation accuracy among those whose network was saved."""
+        saved = [run for run in self.runs if model_path(self.folder / MODELS, run.run_id).exists()]
+        return max(saved, key=lambda run: run.val_accuracy, default=None)
+
+
+def read(folder: Path, data_dir: Path | None = None) -> Sweep:
+    """Read a sweep's folder, changing nothing; DataError where it holds no run, or `data_dir` not its data."""
+    results = newest(Store(folder / "runs.jsonl").load(mend=False)[0])
+    if not any(run.epochs for run in results.values()):
+        raise DataError(f"{folder} holds no run yet. Give the folder that --out named, once its first run has ended.")
+    about, written = load_results(folder / "results.json")
+    order = {run.run_id: i for i, run in enumerate(written)}  # the plan's, where runs.jsonl has that of their ends
+    every = sorted(results.values(), key=lambda run: order.get(run.run_id, len(order)))
+    runs = [run for run in every if run.epochs]
+    try:
+        dataset = dataset_of(folder, runs[0].dataset, about["dataset"]["fingerprint"], data_dir)
+    except FastMLPError as error:
+        if data_dir is not None:
+            raise
+        return Sweep(folder, runs, about, None, every, str(error))
+    return Sweep(folder, runs, about | {"dataset": described(dataset)["dataset"]}, dataset, every)

@@ -1,0 +1,200 @@
+"""Products X B of rows that are packed block by block: a layer's forward product, and the backward one of a gradient.
+
+Packed arrays are flat, of units (`elements`); blocks c are flat, of accumulators; out is float32, or int32 for bytes.
+
+Raw images, which are multiplied as they are (see `gemm`), have each channel's product corrected by itself; else the
+channels of an image go on from each other like blocks, so that images and their normalised rows give the same bits.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from fastmlp_kernels._jit import PART, part
+from fastmlp_kernels._rows import Rows
+from fastmlp_kernels._views import row_at, vector_at
+from fastmlp_kernels.gemm.blocks import FLAT_MR, FLAT_NR, KC, MR, ROW_STRIDE, macro_kernel, most_at_once, store_rows
+from fastmlp_kernels.gemm.elements import element_of
+from fastmlp_kernels.gemm.micro import ADD, GO_ON, REPLACE, flat_kernel
+from fastmlp_kernels.gemm.pack import channels_of, pack_rows, per_unit, row_of, units_of
+from fastmlp_kernels.gemm.panels import NR, ONE, SIDE, ZERO, Maybe, Panels, Work, field_type
+from fastmlp_kernels.gemm.tiles import multiply_tiles
+
+LONG = 16  # blocks of a row whose sum is taken in one go
+
+
+@part
+def _few_rows_kernel(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+    """c (rows, columns) <- A B, or c + A B, for packed rows A and an unpacked B, `columns` long."""
+    rows, columns, depth = size
+    for j in range(0, columns, FLAT_NR):
+        for i in range(0, rows, FLAT_MR):
+            flat_kernel(
+                a,
+                i * ROW_STRIDE,
+                ROW_STRIDE,
+                ONE,
+                b.array,
+                b.at + first * columns + j,
+                columns,
+                c,
+                i * columns + j,
+                columns,
+                depth,
+                add,
+            )
+
+
+@part
+def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+    macro_kernel(a, (ROW_STRIDE, ONE), b, first, c, size, add)
+
+
+@part
+def _as_they_lie(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+    if b.stride != NR and size[0] <= MR // 2 and size[1] % FLAT_NR == 0:
+        _few_rows_kernel(a, b, first, c, size, add)
+    else:
+        macro_kernel(a, (ROW_STRIDE, ONE), b, first, c, size, add)
+
+
+@part
+def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+    """Multiply whole tiles in tile registers, the rest in vectors."""
+    rows, columns, depth = size
+    whole = depth // SIDE * SIDE
+    if whole > 0:
+        multiply_tiles(a, b, first, c, (rows, columns, whole), add != REPLACE)
+    if whole < depth:
+        rest, rest_size = vector_at(a, whole, a.size - whole), (rows, columns, depth - whole)
+        macro_kernel(rest, (ROW_STRIDE, ONE), b, first + whole, c, rest_size, GO_ON if whole > 0 else add)
+
+
+def multiply_packed_rows(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: Any, add: int) -> None:
+    """c <- A B, or c + A B, for packed rows A, in the best instructions; arguments as in `macro_kernel`."""
+    raise TypeError("packed operands can only be multiplied in compiled code")
+
+
+@overload(multiply_packed_rows, jit_options=PART)
+def _overload_packed_rows(a, b, first, c, size, add):
+    element = element_of(field_type(b, "array"))
+    product = _in_tiles if element.in_tiles() else _in_vectors
+    if element.unit == element.storage:
+        product = _as_they_lie
+    return lambda a, b, first, c, size, add: product(a, b, first, c, size, add)
+
+
+@part
+def _joins(block: int, more: bool) -> int:
+    """Return `add` of `macro_kernel` for a block of the inner dimension; more : c holds another channel's product."""
+    if block >= LONG:
+        return ADD
+    return GO_ON if block > 0 or more else REPLACE
+
+
+def _span(packed: np.ndarray, out: np.ndarray) -> int:
+    raise TypeError("products can only be formed in compiled code")
+
+
+@overload(_span, jit_options=PART)
+def _overload_span(packed, out):
+    # a result in the accumulators' own dtype is asked for where they can hold it
+    element = element_of(packed)
+    span = np.int64(sys.maxsize if element.accumulator.name == out.dtype.name else most_at_once(element))
+    return lambda packed, out: span  # noqa: ARG005
+
+
+@part
+def span_of(packed: np.ndarray, out: np.ndarray) -> int:
+    """Return after how many elements of the inner dimension c is added to out (N, H); packed : flat, for its dtype."""
+    return _span(packed, out)
+
+
+@part
+def _step(steps: Maybe, j: int) -> Any:
+    if steps is None:
+        return np.float32(1)
+    return steps[j]
+
+
+@part
+def _store_as_it_is(
+    c: np.ndarray, rows: Rows, channel: int, block: tuple[int, int], b: Panels, how: tuple[bool, bool], out: np.ndarray
+) -> None:
+    store_rows(c, block, how[0], out)
+
+
+@part
+def _store_corrected(
+    c: np.ndarray, rows: Rows, channel: int, block: tuple[int, int], b: Panels, how: tuple[bool, bool], out: np.ndarray
+) -> None:
+    columns = out.shape[1]
+    count, width = block[1] - block[0], (columns + NR - 1) // NR * NR
+    sums = row_at(b.sums, channel)
+    for r in range(count):
+        row, target = vector_at(c, r * width, columns), vector_at(out, (block[0] + r) * columns, columns)
+        i = row_of(rows.index, block[0] + r)
+        center, scale = rows.center[i, channel] if how[1] else np.float32(0), rows.scale[i, channel]
+        for j in range(columns):
+            value = np.float32(row[j])
+            value -= center * sums[j]
+            value *= scale * _step(b.steps, j)
+            target[j] = target[j] + value if how[0] else value
+
+
+def _store_product(
+    c: np.ndarray, rows: Rows, channel: int, block: Any, b: Panels, how: tuple[bool, bool], out: np.ndarray
+) -> None:
+    """Rows `block` of out <- c, or out + c; for raw images of scale_i * steps_j * (c_ij - center_i * sums_j).
+
+    how : whether to add to what is there; whether C completes the channel, of which center and sums are
+    """
+    raise TypeError("products can only be formed in compiled code")
+
+
+@overload(_store_product, jit_options=PART)
+def _overload_store_product(c, rows, channel, block, b, how, out):
+    store = _store_corrected if _raw(b) else _store_as_it_is
+    return lambda c, rows, channel, block, b, how, out: store(c, rows, channel, block, b, how, out)
+
+
+def _raw(b: Any) -> bool:
+    return not isinstance(field_type(b, "sums"), types.NoneType)
+
+
+def _is_raw(b: Panels) -> bool:
+    return b.sums is not None
+
+
+@overload(_is_raw, jit_options=PART)
+def _overload_is_raw(b):
+    raw = _raw(b)
+    return lambda b: raw  # noqa: ARG005
+
+
+@part
+def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out: np.ndarray) -> None:
+    """Rows `block` (at most mc) of out (N, H) <- X B, for X of these rows, normalised by channel.
+
+    b : packed panels, each channel by itself, or an unpacked matrix; for raw images with the sums of `Panels`:
+        sum_k s (x_k - m) B_kj = s (sum_k x_k B_kj - m sum_k B_kj)
+    """
+    (a, c), per, channels, raw = work, per_unit(b.array), channels_of(rows.center), _is_raw(b)
+    depth, span = rows.x.shape[1] // channels, span_of(b.array, out)
+    units, count, columns = units_of(depth, b.array), block[1] - block[0], out.shape[1]
+    for channel in range(channels):
+        begin = channel * depth
+        for k in range(0, depth, KC * per):
+            end = min(k + KC * per, depth)
+            pack_rows(rows, block, (begin + k, begin + end), a, ROW_STRIDE)
+            add = _joins(k % span // (KC * per), channel > 0 and not raw)
+            size = (count, columns, units_of(end - k, b.array))
+            multiply_packed_rows(a, b, channel * units + k // per, c, size, add)
+            if end % span == 0 or (end == depth and (raw or channel == channels - 1)):
+                how = (k >= span or (raw and channel > 0), end == depth)
+                _store_product(c, rows, channel, block, b, how, out)
+    if depth == 0:
+        _store_product(c, rows, ZERO, block, b, (False, False), out)
