@@ -81,7 +81,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _take(self, parameters: np.ndarray, state: np.ndarray, gradient: np.ndarray, parts: Iterable[Part]) -> None:
-        """In place: parameters (P,), with state (slots, P), take a step with gradient (P,), part by part, by a kernel."""
+        """In place: parameters (P,), with state (slots, P), take a step with gradient (P,), by a kernel."""
 
     def state_of(self, parameters: np.ndarray) -> np.ndarray:
         """Return the state of an array of parameters of any shape, (slots, *shape) of its dtype: zeros at first."""
