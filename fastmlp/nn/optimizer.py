@@ -81,7 +81,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _take(self, parameters: np.ndarray, state: np.ndarray, gradient: np.ndarray, parts: Iterable[Part]) -> None:
-        """In place: parameters (P,) and their state (slots, P) take a step by the kernel of this optimiser."""
+        """In place: parameters (P,), with state (slots, P), take a step with gradient (P,), by a kernel."""
 
     def state_of(self, parameters: np.ndarray) -> np.ndarray:
         """Return the state of an array of parameters of any shape, (slots, *shape) of its dtype: zeros at first."""
@@ -93,7 +93,7 @@ class Optimizer(ABC):
         return self._state[key][1]
 
     def check_for(self, dtype: np.dtype) -> None:
-        """Raise ConfigError where a setting, as it is now, is out of its range or out of this dtype's."""
+        """Raise ConfigError where a setting's present value is out of its range or out of this dtype's."""
         settings = [getattr(self, name) for name in self.SETTINGS]
         now = *settings, dtype, self.decay_per
         if now != self._checked:  # asked in each step
