@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp_kernels._align import read_only
+from fastmlp_kernels._records import record
 
 # What compiled code is given for an index of None. An empty array, as numba compiles anew for each type: a hidden
 # layer's rows, which are never picked, so share the code of the first layer's, which always are.
 NO_INDEX = read_only(np.empty(0, np.int64))
 
 
+@record
 class Rows(NamedTuple):
     """The rows (x[index] - center[index]) * scale[index], (N, D), channel by channel.
 

@@ -32,6 +32,7 @@ from numba import config, types
 
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._llvm import I32, I64, call, element_pointer, intrinsic
+from fastmlp_kernels._records import record
 
 # Places in `Member.shared`, each on a cache line of its own.
 _ARRIVED, _TAKEN, _ABORTED = 0, 16, 32
@@ -102,6 +103,7 @@ def _now(typingctx: Any) -> Any:
     return types.int64(), codegen
 
 
+@record
 class Member(NamedTuple):
     """One of a team's threads, as the function that they run together is told of it.
 

@@ -13,6 +13,7 @@ from numba.extending import overload
 from fastmlp_kernels._align import read_only
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._optimizers import Momentum, Update, with_decay
+from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
 from fastmlp_kernels.gemm.blocks import MC, MR
@@ -89,6 +90,7 @@ class QuantizedInputs(NamedTuple):
     sums: np.ndarray
 
 
+@record
 class Network(NamedTuple):
     """A network's parameters and their packed copies.
 
@@ -110,6 +112,7 @@ class Network(NamedTuple):
     quantized: Maybe
 
 
+@record
 class Data(NamedTuple):
     """The rows of one call: rows, whose index (n,) int64 gives the order, labels (n,) int64, and weights.
 
@@ -138,6 +141,7 @@ class Batch(NamedTuple):
     size: int
 
 
+@record
 class Space(NamedTuple):
     """Work arrays for one batch of at most N rows.
 
@@ -169,6 +173,7 @@ class Space(NamedTuple):
     inputs: Maybe
 
 
+@record
 class Rates(NamedTuple):
     """An optimiser for compiled code: its settings, and its state (slots, P) in the order of the parameters.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._optimizers import Update
+from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import row_at, rows_at
@@ -34,6 +35,7 @@ from fastmlp_kernels.gemm.tiles import keep_by_column
 PACK = ZERO
 
 
+@record
 class Plan(NamedTuple):
     """The tasks and the work arrays of a product.
 
