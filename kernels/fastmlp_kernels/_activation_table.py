@@ -57,4 +57,4 @@ ACTIVATIONS = {
 
 def code_of(name: str) -> int:
     """Return the number that stands for an activation in compiled code, which so compiles once for all of them."""
-    return cast("int", np.int64(list(ACTIVATIONS).index(name)))  # no literal, see `gemm.pack`
+    return cast("int", np.int64(list(ACTIVATIONS).index(name)))  # no literal, see `gemm.panels`

@@ -9,7 +9,7 @@ from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._optimizers import Momentum, step1
 from fastmlp_kernels._views import matrix_at, vector_at
 
-ZERO = cast("int", np.int64(0))  # no literal, see `gemm.pack`
+ZERO = cast("int", np.int64(0))  # no literal, see `gemm.panels`
 
 
 @part
