@@ -6,7 +6,8 @@ import pytest
 
 from fastmlp.models.file import save_model
 from fastmlp.report.paper import Paper
-from fastmlp.report.sections import data, network
+from fastmlp.report.sections import best_network as network
+from fastmlp.report.sections import data
 from fastmlp.report.sweep import Sweep
 from fastmlp.runs.results import RunResult
 from models import small_model

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fastmlp.report import page
 from fastmlp.report.paper import Paper
-from fastmlp.report.sections import figures
-from fastmlp.report.sections.figures import CURVES
+from fastmlp.report.sections import report_figures as figures
+from fastmlp.report.sections.report_figures import CURVES
 from fastmlp.report.sweep import Sweep
 from fastmlp.runs.experiments import EXPERIMENTS
 from fastmlp.table import Table

@@ -24,9 +24,9 @@ COMMANDS = {
 }
 _EXAMPLES = """first steps:
   %(prog)s data fetch cifar100                                169 MB; without it, training takes an embedded set
-  %(prog)s train --experiments relu l2 --out runs/first       trains, prints a table, keeps all in runs/first
-  %(prog)s report runs/first                                  a page of figures: runs/first/report.html
-  %(prog)s predict runs/first/models/RUN_ID.npz cat.jpg       what a trained network says of a picture
+  %(prog)s train --experiments relu l2 --out runs/two         trains, prints a table, keeps all in runs/two
+  %(prog)s report runs/two                                    a page of figures: runs/two/report.html
+  %(prog)s predict runs/two/models/RUN_ID.npz cat.jpg         what a trained network says of a picture
 
 `%(prog)s COMMAND --help` tells the options of a command, with examples."""
 

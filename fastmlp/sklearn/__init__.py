@@ -28,7 +28,7 @@ try:
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise MissingExtraError(
-        f"FastMLPClassifier needs scikit-learn 1.6 or newer ({error}): pip install 'fastmlp[sklearn]'."
+        f"FastMLPClassifier needs scikit-learn 1.7 or newer ({error}): pip install 'fastmlp[sklearn]'."
     ) from error
 
 from fastmlp.sklearn.checks import check_settings, hidden_units, restored, warn_of

@@ -3,7 +3,7 @@
 from fastmlp.report.page import Section
 from fastmlp.report.paper import Paper
 from fastmlp.report.plots.search import searched
-from fastmlp.report.sections import again, curves, data, figures, gradients, network, results, search
+from fastmlp.report.sections import again, best_network, curves, data, gradients, report_figures, results, search
 from fastmlp.table import Table
 
 
@@ -12,4 +12,4 @@ def sections_of(paper: Paper, table: Table | None) -> list[Section]:
     first = [results.section(paper, table), curves.section(paper)]
     if paper.sweep.is_search and searched([run.config for run in paper.sweep.runs]):
         first.append(search.section(paper))
-    return [*first, *(part.section(paper) for part in (network, data, gradients, figures, again))]
+    return [*first, *(part.section(paper) for part in (best_network, data, gradients, report_figures, again))]

@@ -24,7 +24,6 @@ from fastmlp_kernels.gemm.panels import NR, Panels, padded
 MR = TILE.mr
 FLAT_MR, FLAT_NR = cast("int", np.int64(FLAT.mr)), cast("int", np.int64(FLAT.nr))
 LINE = 16  # elements of 4 bytes in a cache line
-LONG = 16  # blocks of a row whose sum is taken in one go
 
 
 def _down_to(size: int, multiple: int) -> int:
