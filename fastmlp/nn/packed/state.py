@@ -1,8 +1,8 @@
 """The records of arrays that a compiled run works on; `engine` allocates them. All floats are float32.
 
 Parameters and gradients lie in one flat array each, in the order W1, b1, W2, b2, ..., an optimiser's state in one such
-row a slot; so do the packed copies of the weights. A record for each layer tells where its part begins. Nothing in the compiled code depends on the
-number of layers, so it compiles once for every network.
+row a slot; so do the packed copies of the weights. A record for each layer tells where its part begins. Nothing in the
+compiled code depends on the number of layers, so it compiles once for every network.
 """
 
 from typing import Any, NamedTuple
