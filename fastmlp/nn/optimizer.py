@@ -170,6 +170,10 @@ class SGD(Optimizer):
 
         return Momentum(self.lr, self.momentum, self.weight_decay)
 
+    def velocity_of(self, parameters: np.ndarray) -> np.ndarray:
+        """Return the velocity of an array of parameters, of its shape and dtype: its state's only slot."""
+        return self.state_of(parameters)[0]
+
     def _take(self, parameters: np.ndarray, state: list[np.ndarray], gradient: np.ndarray, weight_decay: float) -> None:
         from fastmlp_kernels import jit
 
