@@ -171,7 +171,7 @@ class SGD(Optimizer):
         return Momentum(self.lr, self.momentum, self.weight_decay)
 
     def velocity_of(self, parameters: np.ndarray) -> np.ndarray:
-        """Return the velocity of an array of parameters, of its shape and dtype: its state's only slot."""
+        """Return the velocity of an array of parameters (P,), float32 or float64: its state's only slot, alike."""
         return self.state_of(parameters)[0]
 
     def _take(self, parameters: np.ndarray, state: list[np.ndarray], gradient: np.ndarray, weight_decay: float) -> None:
