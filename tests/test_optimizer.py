@@ -153,3 +153,10 @@ def test_each_optimiser_takes_the_step_of_its_plain_form_and_of_its_formula(name
         np.testing.assert_allclose(got, exact, rtol=0, atol=20 * np.finfo(dtype).eps)
     np.testing.assert_allclose([w for w, _ in pairs], parameters, rtol=0, atol=4 * np.finfo(dtype).eps)
     np.testing.assert_allclose(np.array([s for _, s in pairs]).T, state, rtol=0, atol=4 * np.finfo(dtype).eps)
+
+
+def test_the_velocity_of_sgd_is_its_state() -> None:
+    optimizer, parameters = SGD(lr=0.5), np.ones(4, np.float32)
+    optimizer.step(parameters, np.full(4, 2.0, np.float32), [(slice(None), True)])
+    assert optimizer.velocity_of(parameters).tolist() == [-1.0] * 4  # -lr g, exact
+    assert np.shares_memory(optimizer.velocity_of(parameters), optimizer.state_of(parameters))

@@ -187,6 +187,10 @@ class SGD(Optimizer):
         """Return the settings as a `Momentum`."""
         return _momentum()(self.lr, self.momentum, self.weight_decay)
 
+    def velocity_of(self, parameters: np.ndarray) -> np.ndarray:
+        """Return the velocity of an array of parameters (P,), float32 or float64: its state's only slot, alike."""
+        return self.state_of(parameters)[0]
+
     def _take(self, parameters: np.ndarray, state: np.ndarray, gradient: np.ndarray, parts: Iterable[Part]) -> None:
         step, (velocity,) = _momentum_step(), state
         for at, weight_decay in parts:
