@@ -216,7 +216,9 @@ def _arrays(folder: Path, *, networks: bool) -> list[Reader]:
 def _checkpoint(folder: Path) -> Reader:
     like, path = np.arange(6, dtype=np.float32), folder / "run.npz"
     generator = np.random.default_rng(5).bit_generator.state
-    state = State(History([1.0, 0.5], [1.0, 0.5], [0.1, 0.2], [0.1, 0.2]), like, like + 1, like + 2, generator, 2.5)
+    state = State(
+        History([1.0, 0.5], [1.0, 0.5], [0.1, 0.2], [0.1, 0.2]), like, like[None] + 1, like + 2, generator, 2.5
+    )
     checkpoint.save(path, FINGERPRINT, state)
     content = path.read_bytes()
     parts_of = members(content)
@@ -234,7 +236,8 @@ def _checkpoint(folder: Path) -> Reader:
         back = checkpoint.load(path, FINGERPRINT, like)
         if back is None:
             raise DataError("begin anew")
-        for array in (back.parameters, back.slots, back.best):
+        need(holds=back.slots.ndim == 2)
+        for array in (back.parameters, *back.slots, back.best):
             need(holds=(array.shape, array.dtype) == (like.shape, like.dtype) and bool(np.isfinite(array).all()))
         np.random.default_rng().bit_generator.state = back.generator
         need(holds=all(isfinite(n) for series in vars(back.history).values() for n in series))

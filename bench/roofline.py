@@ -38,7 +38,7 @@ EVALUATION = "evaluation"
 FIRST, SECOND = 2 * N * D * H, 2 * N * H * K
 FLOP = {"rows": (FIRST, 2 * SECOND), "weights": (FIRST, SECOND), EVALUATION: (FIRST, SECOND)}
 # Bytes of what int8 rounds for the first layer's products, read as float32 and written as bytes.
-ROUNDING = {"round errors": 5 * N * H, "round weights": 5 * D * H}
+ROUNDING = {"quantize errors": 5 * N * H, "quantize weights": 5 * D * H}
 
 
 class Case(NamedTuple):
@@ -68,7 +68,7 @@ class Running:
         self._engine.train(self._inputs, self._labels, order, N, self._optimizer)
         spent = self._engine.phase_seconds()
         del spent["pack"]  # once in a run
-        times = {phase: steps + (phase == "round weights") for phase in spent}  # these at the beginning as well
+        times = {phase: steps + (phase == "quantize weights") for phase in spent}  # these at the beginning as well
         found = {phase: seconds / times[phase] for phase, seconds in spent.items()}
         self._engine.evaluate(self._inputs, self._labels, order, N)
         return found | {EVALUATION: self._engine.phase_seconds()["rows"] / steps}
