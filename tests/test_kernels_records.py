@@ -49,6 +49,7 @@ VALUES = [
 def test_a_record_has_the_type_that_numba_gives(second):
     for _ in range(2):
         for value in VALUES:
-            kept, plain = typeof(Kept(value, second)), typeof(Plain(value, second))
+            kept: Any = typeof(Kept(value, second))
+            plain: Any = typeof(Plain(value, second))
             assert kept.types == plain.types
             assert kept.instance_class is Kept

@@ -5,7 +5,7 @@ row a slot; so do the packed copies of the weights. A record for each layer tell
 compiled code depends on the number of layers, so it compiles once for every network.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numba.extending import overload
@@ -23,7 +23,8 @@ from fastmlp_kernels.gemm.panels import NR, Maybe, Panels, Work
 # The phases of a run, for `Team.seconds`: the weights are packed at its beginning; then, in each step, blocks of rows
 # go through the layers and back, and blocks of weights get their gradients and are updated.
 PHASES = ("pack", "quantize weights", "rows", "quantize errors", "weights")
-PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, WEIGHTS = np.arange(len(PHASES))  # no literals, see `gemm.panels`
+# no literals, see `gemm.panels`
+PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, WEIGHTS = (cast("int", np.int64(i)) for i in range(len(PHASES)))
 
 # An element of one of the two tables below, of which numba reads the fields as attributes; and an array of them.
 Record = Any
