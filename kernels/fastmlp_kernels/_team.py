@@ -21,9 +21,9 @@ how long it waited (`Team.seconds`).
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,9 +95,9 @@ def _now(typingctx: Any) -> Any:
         if _CLOCK is None:
             return I64(0)
         with builder.goto_entry_block():
-            time = builder.alloca(ir.ArrayType(I64, 2))
-        call(builder, "clock_gettime", I32, I32(_CLOCK), time)
-        seconds, rest = (builder.load(builder.gep(time, [I32(0), I32(i)])) for i in range(2))
+            moment = builder.alloca(ir.ArrayType(I64, 2))
+        call(builder, "clock_gettime", I32, I32(_CLOCK), moment)
+        seconds, rest = (builder.load(builder.gep(moment, [I32(0), I32(i)])) for i in range(2))
         return builder.add(builder.mul(seconds, I64(10**9)), rest)
 
     return types.int64(), codegen
@@ -173,6 +173,7 @@ class Team:
                 "NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS"
             )
         self.members = members
+        self._counters = np.zeros((1 + members, _SIZE), np.int64)  # of the last run
         self._start()
 
     def _start(self) -> None:
@@ -186,7 +187,7 @@ class Team:
         """
         counters = self._counters = np.zeros((1 + self.members, _SIZE), np.int64)
         shared = counters[0]
-        counters[1:, _LEFT] = perf_counter_ns()
+        counters[1:, _LEFT] = 0 if _CLOCK is None else time.clock_gettime_ns(_CLOCK)
         if self._process != os.getpid():  # a fork copies the pool without its threads, and would wait for them for ever
             self._start()
         if self._pool is None:
