@@ -65,12 +65,6 @@ def row_of(index: np.ndarray, i: int) -> int:
 
 
 @part
-def count_of(rows: Rows) -> int:
-    """Return N, the number of rows of a batch."""
-    return rows.index.size if rows.index.size > 0 else rows.x.shape[0]
-
-
-@part
 def channels_of(center: Maybe) -> int:
     """Return C, the number of channels with moments of their own; 1 without moments."""
     return 1 if center is None else center.shape[1]
