@@ -103,6 +103,12 @@ def test_defaults():
     assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.005, 0.9, 0.0)
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble, int])
+def test_settings_are_numbers_of_any_kind(kind):
+    optimizer = SGD(kind(2), kind(0), kind(1))  # warnings are errors
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (2.0, 0.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("name", "values", "allowed"),
     [

@@ -71,7 +71,10 @@ class Range(NamedTuple):
             most = FLOAT32_BELOW_1 if float32 else math.nextafter(1.0, 0.0)
         else:
             most = FLOAT32_MAX if float32 else FLOAT64_MAX
-        return is_real(value) and (0 <= value <= most if self.zero else 0 < value <= most)
+        if not is_real(value):
+            return False
+        number = float(value)  # beside a float32, `most` would be infinite, with a warning
+        return 0 <= number <= most if self.zero else 0 < number <= most
 
     def check(self, name: str, value: Any, *, float32: bool = False) -> None:
         """Raise ConfigError unless a value is in the range."""
