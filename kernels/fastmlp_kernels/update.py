@@ -5,8 +5,9 @@ from typing import cast
 import numpy as np
 
 from fastmlp_kernels import _check
+from fastmlp_kernels._clipping import clipping_factor, scale, sum_of_squares
 from fastmlp_kernels._jit import kernel, part
-from fastmlp_kernels._optimizers import Adam, Momentum, Nesterov, Settings, settings_of_step, step1
+from fastmlp_kernels._optimizers import Adam, Momentum, Nesterov, Settings, settings_of_step, step1, with_decay
 from fastmlp_kernels._views import matrix_at, vector_at
 
 ZERO, ONE, TWO = (cast("int", np.int64(i)) for i in range(3))  # no literals, see `gemm.panels`
@@ -26,10 +27,16 @@ def step_parameters(
 
 @kernel
 def take_step(
-    parameters: np.ndarray, state: np.ndarray, first: int, gradient: np.ndarray, settings: Settings
+    parameters: np.ndarray, state: np.ndarray, first: int, gradient: np.ndarray, settings: Settings, weight_decay: float
 ) -> None:
-    """Take the step of `step_parameters`, whose arguments these are, flat and of one float dtype; unchecked."""
-    step_parameters(parameters, state, first, gradient, settings)
+    """Take the step of `step_parameters` with arrays of one float dtype, flat but for the state, and another decay."""
+    step_parameters(parameters, state, first, gradient, with_decay(settings, weight_decay))
+
+
+@kernel
+def clip(gradient: np.ndarray, most: float) -> None:
+    """In place: scale a gradient (P,), float32 or float64, to a norm of `most` where it is larger; unchecked."""
+    scale(gradient, clipping_factor(sum_of_squares(gradient), most))
 
 
 @part
