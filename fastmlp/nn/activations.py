@@ -101,8 +101,8 @@ def hidden_activations(activation: str | Sequence[str], layers: int) -> list[str
         return [activation_named(activation).name] * layers  # checked also where there is no hidden layer
     if len(activation) != layers:
         raise ConfigError(
-            f"activation is {list(activation)!r}, {len(activation)} for {layers} hidden layers: give one for all, or one "
-            "a hidden layer"
+            f"activation is {list(activation)!r}, {len(activation)} for {layers} hidden layers: give one for all, or "
+            "one a hidden layer"
         )
     return [activation_named(name).name for name in activation]
 

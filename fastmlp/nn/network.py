@@ -162,9 +162,10 @@ class MLP:
     ) -> tuple[float, float]:
         """Take a step on each batch of the rows `order`, the last one smaller: the fast way for a loop of one's own.
 
-        x : (M, D) array or an `ImageInput`; targets : (M,) integers in [0, K), or (M, K) numbers; order : integers in [0, M)
-        Returns (mean loss, score as a fraction, see `Loss.score`), each batch before its step. A batch whose loss is not
-        finite is the last one. Raises DataError or ConfigError where the arguments do not fit.
+        x : (M, D) array or an `ImageInput`; targets : (M,) integers in [0, K), or (M, K) numbers
+        order : integers in [0, M)
+        Returns (mean loss, score as a fraction, see `Loss.score`), each batch before its step. A batch whose loss is
+        not finite is the last one. Raises DataError or ConfigError where the arguments do not fit.
         """
         examples = self.examples(x, targets)
         check_count("batch_size", batch_size)
@@ -244,8 +245,8 @@ class MLP:
     ) -> Examples:
         """Return rows with their targets and weights, checked for this network: what `train_on` takes.
 
-        x : (M, D) array or an `ImageInput`; targets : (M,) integers in [0, K), or (M, K) numbers; sample_weight : (M,) numbers from 0 on,
-        scaled to a mean of 1. Raises DataError where they do not fit.
+        x : (M, D) array or an `ImageInput`; targets : (M,) integers in [0, K), or (M, K) numbers
+        sample_weight : (M,) numbers from 0 on, scaled to a mean of 1. Raises DataError where they do not fit.
         """
         inputs = self._checked_input(x)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(inputs), self.dtype)

@@ -60,5 +60,5 @@ class Trainable(Protocol):
         *,
         sample_weight: npt.ArrayLike | None = None,
     ) -> tuple[float, float]:
-        """Return mean loss and score of rows x (M, D), targets (M,) or (M, K) and sample_weight (M,); see `MLP.evaluate`."""
+        """Return mean loss and score of rows x (M, D), with targets and weights; see `MLP.evaluate`."""
         ...

@@ -161,7 +161,7 @@ class Packed:
         return dict(zip(PHASES, np.moveaxis(self._ran.seconds(), 1, 0), strict=False))
 
     def _data(self, rows: Rows, index: np.ndarray, given: Examples, at: np.ndarray, batch_size: int) -> Data:
-        """Return the data of one call: rows whose numbers are `index`, with the targets and weights of the rows `at`."""
+        """Return the data of one call: the rows `index`, with the targets and weights of the rows `at`."""
         if rows.center is not None and rows.center.dtype != self._parameters.dtype:
             raise ConfigError(
                 f"the network computes in {self._parameters.dtype}, the images' mean and inv_std are "

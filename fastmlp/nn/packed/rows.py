@@ -13,7 +13,6 @@ from fastmlp.nn.packed.state import (
     Space,
     bias_of,
     forward_weights,
-    input_of,
     is_quantized,
     kept_of,
     of_layer,
@@ -27,8 +26,8 @@ from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._sums import sum_apart
 from fastmlp_kernels._views import fill, matrix_at, row_at, rows_at, vector_at
-from fastmlp_kernels.elementwise import elementwise_of_rows
 from fastmlp_kernels.activations import activation_backward, bias_activation
+from fastmlp_kernels.elementwise import elementwise_of_rows
 from fastmlp_kernels.gemm.pack import as_rows, item, pack_panels, units_of
 from fastmlp_kernels.gemm.panels import ZERO, Maybe
 from fastmlp_kernels.gemm.raw import pack_scaled_panels
@@ -40,13 +39,13 @@ def _loss_of_block(
     z: np.ndarray, bias: np.ndarray, targets: np.ndarray, weights: np.ndarray, dbias: np.ndarray, criterion: Any,
     total: float,
 ) -> tuple[float, int]:  # fmt: skip
-    """Return the loss and the correct answers of a block of rows: the dimensions of its targets say which loss it is."""
+    """Return loss and correct answers of a block of rows: the dimensions of its targets say which loss it is."""
     of_rows = cross_entropy_of_rows if targets.ndim == 1 else elementwise_of_rows
     return of_rows(z, bias, targets, weights, dbias, criterion, total)
 
 
 @overload(_loss_of_block, jit_options=PART)
-def _overload_loss_of_block(z, bias, targets, weights, dbias, criterion, total):
+def _overload_loss_of_block(z, bias, targets, weights, dbias, criterion, total):  # noqa: ARG001
     of_rows = cross_entropy_of_rows if targets.ndim == 1 else elementwise_of_rows
     return lambda z, bias, targets, weights, dbias, criterion, total: of_rows(
         z, bias, targets, weights, dbias, criterion, total

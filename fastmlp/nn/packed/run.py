@@ -15,8 +15,8 @@ from fastmlp.nn.packed.state import PACK, ROWS, WEIGHTS, Batch, Data, Network, R
 from fastmlp.nn.packed.weights import biases_task, pack_weights, weights_task
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._rows import Rows
-from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._sums import sum_of
+from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import row_at, rows_at, vector_at
 from fastmlp_kernels.gemm.pack import item
 
