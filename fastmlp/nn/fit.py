@@ -21,7 +21,7 @@ from fastmlp.nn.stopping import STOPPING, Stopping
 from fastmlp.nn.trainable import Trainable
 from fastmlp_kernels._compiling import seconds_compiling_here
 
-# Inputs, labels and, if wanted, weights, as for `fit` itself.
+# Inputs, targets and, if wanted, weights, as for `fit` itself.
 Validation = tuple[Input | np.ndarray, np.ndarray] | tuple[Input | np.ndarray, np.ndarray, npt.ArrayLike]
 
 
@@ -33,7 +33,7 @@ class _StopTraining(Exception):  # noqa: N818 - no error
 def fit(
     model: Trainable,
     x: Input | np.ndarray,
-    labels: np.ndarray,
+    targets: np.ndarray,
     *,
     sample_weight: npt.ArrayLike | None = None,
     validation: Validation | None = None,
@@ -53,9 +53,9 @@ def fit(
 ) -> FitResult:
     """Train a network by mini-batches, in place, and leave it with the weights of its lowest validation loss.
 
-    x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K)
+    x : (M, D) array or an `ImageInput`; targets : (M,) integers in [0, K), or (M, K) numbers, as the loss wants them
     sample_weight : (M,) numbers from 0 on, how much each row counts in the loss; scaled to a mean of 1
-    validation : (x, labels) or (x, labels, sample_weight) of other rows, evaluated after each epoch. Without it all
+    validation : (x, targets) or (x, targets, sample_weight) of other rows, evaluated after each epoch. Without it all
         epochs are run, and the network is left with the weights of the last one
     patience, stopping : when the validation loss ends training, by a rule of `fastmlp.nn.stopping.STOPPING`: "rises",
         after `patience` epochs in a row of rising loss; "best", after more than `patience` in a row without a lower
@@ -81,10 +81,11 @@ def fit(
     for name, function in (("on_epoch", on_epoch), ("on_batch", on_batch), ("pause", pause)):
         check_function(name, function)
     check_optimizer(optimizer, model.dtype)
-    train, held = model.examples(x, labels, sample_weight), _examples_of(model, validation)
+    train, held = model.examples(x, targets, sample_weight), _examples_of(model, validation)
     rng = generator(rng)
     state = _first_state(model, optimizer, rng, start) if resume is None else _resumed(model, optimizer, rng, resume)
-    history = model.history = state.history
+    history, memory = state.history, optimizer.memory_of(model.parameters)
+    model.history = history
     if keep_start and held is not None and not history.train_loss:
         state.began = _validated(model, held, batch_size)
     rule = _rule_so_far(STOPPING[stopping](patience), state)
@@ -111,7 +112,7 @@ def fit(
             history.train_accuracy.append(accuracy)
             if sound and not keeper.is_far():
                 keeper.take()
-                state.seconds, state.generator = seconds(), rng.bit_generator.state
+                state.seconds, state.generator, state.steps = seconds(), rng.bit_generator.state, memory.steps
             else:
                 status = "diverged"
             stops = on_epoch is not None and _says_stop(on_epoch(epoch + 1, history))
@@ -121,10 +122,11 @@ def fit(
                 status = "stopped"
                 break
     except _StopTraining:
-        status, state.slots[...] = "stopped", 0
+        status = "stopped"
+        memory.clear()
     except BaseException:
         keeper.leave()
-        state.slots[...] = 0
+        memory.clear()
         raise
     done = len(history.train_loss)
     best = keeper.epoch if held is not None else done
@@ -134,7 +136,7 @@ def fit(
             status = "diverged"
     if status == "diverged":
         best = keeper.leave_best()
-        state.slots[...] = 0
+        memory.clear()
     took = seconds()
     return FitResult(history, best, done, status, took, done * len(train.inputs) / took, state)
 
@@ -144,13 +146,13 @@ def _examples_of(model: Trainable, validation: Validation | None) -> Examples | 
         return None
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         what = f"{len(validation)} parts" if isinstance(validation, tuple | list) else f"a {type(validation).__name__}"
-        raise DataError(f"validation is {what}, expected (inputs, labels), or (inputs, labels, weights)")
+        raise DataError(f"validation is {what}, expected (inputs, targets), or (inputs, targets, weights)")
     return model.examples(validation[0], validation[1], validation[2] if len(validation) == 3 else None)
 
 
 def _validated(model: Trainable, held: Examples, batch_size: int) -> tuple[float, float]:
     """Return validation loss and accuracy, by the network's public method, to the same bits as a user's call."""
-    return model.evaluate(held.inputs, held.labels, batch_size, sample_weight=held.weights)
+    return model.evaluate(held.inputs, held.targets, batch_size, sample_weight=held.weights)
 
 
 def _rule_so_far(rule: Stopping, state: State) -> Stopping:
@@ -200,19 +202,19 @@ def _at_rate(optimizer: Optimizer, lr: float) -> Iterator[None]:
 def _first_state(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, start: np.ndarray | None) -> State:
     """Return the state of a network that begins with the weights `start`, or its own; the optimiser's becomes zero."""
     parameters = model.parameters
-    slots = optimizer.state_of(parameters)
-    slots[...] = 0
+    memory = optimizer.memory_of(parameters)
+    memory.clear()
     if start is not None:
         np.copyto(parameters, start)
-    return State(History(), parameters, slots, parameters.copy(), rng.bit_generator.state, 0.0)
+    return State(History(), parameters, memory.slots, parameters.copy(), rng.bit_generator.state, 0.0)
 
 
 def _resumed(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, state: State) -> State:
     """Set network, optimiser and generator to a state; return it with their arrays."""
     if not isinstance(state, State):
         raise ConfigError(f"resume is {state!r}, allowed is the state of a paused run, `FitResult.state`")
-    parameters, slots = model.parameters, optimizer.state_of(model.parameters)  # the state's own, if it is live
-    own = {"parameters": parameters, "slots": slots, "best": np.empty_like(parameters)}
+    parameters, memory = model.parameters, optimizer.memory_of(model.parameters)
+    own = {"parameters": parameters, "slots": memory.slots, "best": np.empty_like(parameters)}
     for name, array in own.items():
         given = getattr(state, name)
         if (given.shape, given.dtype) != (array.shape, array.dtype):
@@ -221,7 +223,8 @@ def _resumed(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, s
                 f"{array.shape}: resume with the network that the state was taken from"
             )
     for name, array in own.items():
-        np.copyto(array, getattr(state, name))
+        np.copyto(array, getattr(state, name))  # the array itself, if the state is live
+    memory.steps = state.steps
     rng.bit_generator.state = state.generator
     history = History(**{name: list(figures) for name, figures in vars(state.history).items()})
     return replace(state, history=history, **own)

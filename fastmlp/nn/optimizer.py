@@ -72,12 +72,15 @@ class Optimizer(ABC):
     step then costs more, as the whole gradient is formed before the first weight can be updated; measured on two
     cores, COST
 
+    penalty : whether training adds up the decay's share of the loss, half of weight_decay times the weights' squares
+
     An optimiser keeps the state of each network that it trains. Copied or pickled together with the network, as in
     `copy.deepcopy((model, optimizer))`, it goes on from there; copied alone, its copy knows the old network only.
     """
 
     SETTINGS: ClassVar[dict[str, Setting]]
     PLAIN: ClassVar[str]
+    penalty: bool = False
     lr: float
     weight_decay: float
 
@@ -148,12 +151,12 @@ class Optimizer(ABC):
             setattr(self, name, value)
 
     def step(
-        self, parameters: np.ndarray, gradient: np.ndarray, parts: Iterable[tuple[slice, bool]], rows: int = 1
+        self, parameters: np.ndarray, gradient: np.ndarray, parts: Iterable[tuple[slice, bool]], rows: float = 1
     ) -> None:
         """In place: parameters (P,), float32 or float64, take a step with the gradient (P,) of a batch's mean loss.
 
-        parts : (slice of the parameters, whether they decay); rows : of the batch. Where it is clipped, the gradient
-        is overwritten.
+        parts : (slice of the parameters, whether they decay); rows : of the batch, or the sum of their weights. Where
+        the gradient is clipped, it is overwritten.
         """
         self.check_for(parameters.dtype)
         memory, kernels = self.memory_of(parameters), _kernels()

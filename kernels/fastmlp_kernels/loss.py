@@ -17,6 +17,7 @@ from fastmlp_kernels import _check
 from fastmlp_kernels._exponentials import Maybe, block_rows, exponentials, row_sum, shifted_rows
 from fastmlp_kernels._jit import PART, kernel, part
 from fastmlp_kernels._llvm import multiply_add1
+from fastmlp_kernels._loss_table import Criterion
 from fastmlp_kernels._scratch import release, work_array
 from fastmlp_kernels._sums import add_to_total, begin_total, sum_rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
@@ -24,6 +25,7 @@ from fastmlp_kernels._views import matrix_at, row_at, vector_at
 # The logarithm of a product of row sums replaces a logarithm a row; each sum lies in [1, K], so this never overflows.
 # What is kept is the product less 1, in which a sum of 1 + 1e-20 still counts.
 PRODUCT_LIMIT = 1e200
+NO_CRITERION = Criterion(0)
 
 
 @part
@@ -74,14 +76,20 @@ def _overload_weight(weights, i):  # noqa: ARG001
 
 @part
 def cross_entropy_of_rows(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe, dbias: Maybe, batch: int
+    logits: np.ndarray,
+    bias: np.ndarray,
+    labels: np.ndarray,
+    weights: Maybe,
+    dbias: Maybe,
+    criterion: Criterion,
+    total: float,
 ) -> tuple[float, int]:
     """Return these rows' part of a batch's mean loss, in nats, and how many are correct; in place, the gradient.
 
     logits : (N, K) float32 or float64, overwritten with the loss's gradient by them, unless dbias is None
     bias : (K,); labels : (N,) int64 in [0, K); weights : (N,) factors of the rows' losses, None or empty for ones
     dbias : (K,) <- column sums of the gradient; None for no gradient
-    batch : rows of the whole batch
+    total : what the sum over all rows of the batch is divided by: their number, or the sum of their weights
     """
     # numba leaves out the branches of what is None, so that read-only logits compile.
     t = logits.dtype.type
@@ -127,7 +135,7 @@ def cross_entropy_of_rows(
             else:
                 loss = multiply_add1(np.float64(weight), _log1p1(more), loss)
             if dbias is not None:
-                scale = weight / ((t(1) + over_one) * t(batch))
+                scale = weight / ((t(1) + over_one) * t(total))
                 out = row_at(block, r)
                 for k in range(classes):
                     out[k] = row[k] * scale
@@ -135,21 +143,21 @@ def cross_entropy_of_rows(
         if dbias is not None:
             add_to_total(dbias, excess, sum_rows(block, memory))
     release(memory)
-    return (loss + np.log1p(product)) / batch, correct
+    return (loss + np.log1p(product)) / total, correct
 
 
 @kernel
 def _softmax_cross_entropy(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray, weights: Maybe = None
 ) -> tuple[float, int]:
-    return cross_entropy_of_rows(logits, bias, labels, weights, dbias, len(logits))
+    return cross_entropy_of_rows(logits, bias, labels, weights, dbias, NO_CRITERION, np.float64(len(logits)))
 
 
 @kernel
 def _softmax_cross_entropy_eval(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe = None
 ) -> tuple[float, int]:
-    return cross_entropy_of_rows(logits, bias, labels, weights, None, len(logits))
+    return cross_entropy_of_rows(logits, bias, labels, weights, None, NO_CRITERION, np.float64(len(logits)))
 
 
 @part

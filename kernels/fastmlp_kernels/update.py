@@ -5,9 +5,10 @@ from typing import cast
 import numpy as np
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._clipping import clipping_factor, scale, sum_of_squares
+from fastmlp_kernels._clipping import clipping_factor, scale
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._optimizers import Adam, Momentum, Nesterov, Settings, settings_of_step, step1, with_decay
+from fastmlp_kernels._sums import sum_of_squares
 from fastmlp_kernels._views import matrix_at, vector_at
 
 ZERO, ONE, TWO = (cast("int", np.int64(i)) for i in range(3))  # no literals, see `gemm.panels`
