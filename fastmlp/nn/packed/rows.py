@@ -21,6 +21,7 @@ from fastmlp.nn.packed.state import (
     transposed_weights,
 )
 from fastmlp_kernels._jit import part
+from fastmlp_kernels._loss_table import Criterion
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._sums import sum_apart
 from fastmlp_kernels._views import fill, matrix_at, row_at, rows_at, vector_at
@@ -31,6 +32,7 @@ from fastmlp_kernels.gemm.raw import pack_scaled_panels
 from fastmlp_kernels.gemm.rows import multiply_rows
 
 _loss_of_block = CROSS_ENTROPY.of_rows
+PLAIN = Criterion(0)
 
 
 @part
@@ -98,7 +100,7 @@ def loss_of_rows(network: Network, batch: Batch, space: Space, block: int) -> No
     dbias, bias = of_layer(last, row_at(space.dbias, block)), bias_of(last, network.parameters)
     mine = vector_at(batch.weights, min(rows[0], batch.weights.size), min(count, batch.weights.size))
     labels = vector_at(batch.labels, rows[0], count)
-    loss, correct = _loss_of_block(logits, bias, labels, mine, dbias, n)
+    loss, correct = _loss_of_block(logits, bias, labels, mine, dbias, PLAIN, n)
     space.loss[block] = loss
     space.correct[block] = correct
 
