@@ -25,11 +25,7 @@ from fastmlp_kernels._views import matrix_at, row_at, vector_at
 # The logarithm of a product of row sums replaces a logarithm a row; each sum lies in [1, K], so this never overflows.
 # What is kept is the product less 1, in which a sum of 1 + 1e-20 still counts.
 PRODUCT_LIMIT = 1e200
-<<<<<<< HEAD
 NO_CODE = cast("int", np.int64(0))  # no literal, see `gemm.panels`
-=======
-NO_CRITERION = Criterion(0)
->>>>>>> main
 
 
 @part
@@ -117,10 +113,7 @@ def cross_entropy_of_rows(
     logits : (N, K) float32 or float64, overwritten with the loss's gradient by them, unless dbias is None
     bias : (K,); labels : (N,) int64 in [0, K); weights : (N,) factors of the rows' losses, None or empty for ones
     dbias : (K,) <- column sums of the gradient; None for no gradient
-<<<<<<< HEAD
     criterion : settings of the loss: smoothing of the labels, bounds of a row's loss
-=======
->>>>>>> main
     total : what the sum over all rows of the batch is divided by: their number, or the sum of their weights
     """
     # numba leaves out the branches of what is None, so that read-only logits compile.
@@ -189,14 +182,11 @@ def cross_entropy_of_rows(
             add_to_total(dbias, excess, sum_rows(block, memory))
     release(memory)
     return (loss + np.log1p(product)) / total, correct
-<<<<<<< HEAD
 
 
 @part
 def _smoothed(label_smoothing: float) -> Criterion:
     return Criterion(NO_CODE, 0.0, label_smoothing, 0.0, np.inf)
-=======
->>>>>>> main
 
 
 @kernel
@@ -208,24 +198,16 @@ def _softmax_cross_entropy(
     weights: Maybe = None,
     label_smoothing: float = 0.0,
 ) -> tuple[float, int]:
-<<<<<<< HEAD
     criterion = _smoothed(np.float64(label_smoothing))
     return cross_entropy_of_rows(logits, bias, labels, weights, dbias, criterion, np.float64(len(logits)))
-=======
-    return cross_entropy_of_rows(logits, bias, labels, weights, dbias, NO_CRITERION, np.float64(len(logits)))
->>>>>>> main
 
 
 @kernel
 def _softmax_cross_entropy_eval(
     logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe = None, label_smoothing: float = 0.0
 ) -> tuple[float, int]:
-<<<<<<< HEAD
     criterion = _smoothed(np.float64(label_smoothing))
     return cross_entropy_of_rows(logits, bias, labels, weights, None, criterion, np.float64(len(logits)))
-=======
-    return cross_entropy_of_rows(logits, bias, labels, weights, None, NO_CRITERION, np.float64(len(logits)))
->>>>>>> main
 
 
 @part
