@@ -1,8 +1,8 @@
-"""This package's networks as estimators of scikit-learn (extra `sklearn`).
+"""Networks of this package as estimators of scikit-learn (extra `sklearn`).
 
 `FastMLPClassifier` has this package's own settings. `MLPClassifier` and `MLPRegressor` are scikit-learn's, with its
-results, trained faster; `patch` puts them in the place of those, and `python -m fastmlp.sklearn script.py` runs a script
-so. They load when first asked for, as they rest on names of scikit-learn that another one may not have.
+results, trained faster; `patch` puts them in the place of those, and `python -m fastmlp.sklearn script.py` runs a
+script so. They load when first asked for, as they rest on names of scikit-learn that another one may not have.
 """
 
 from collections.abc import Callable, Sequence

@@ -36,9 +36,13 @@ def _check_totals(weights: np.ndarray, batch_size: int) -> None:
 class _Compiled(sklearn.BaseMultilayerPerceptron):
     """The part that both estimators share."""
 
+    n_features_in_: int
+    _label_binarizer: Any
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the state, which is scikit-learn's: the network is made anew of `coefs_` and `intercepts_`."""
-        return {name: value for name, value in super().__getstate__().items() if name != "_training"}
+        state: Any = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_training"}
 
     def _own_training(self) -> Training:
         """Return the network whose parameters `coefs_` and `intercepts_` are, made anew where they are not."""
@@ -54,8 +58,19 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
             self.coefs_[:], self.intercepts_[:] = training.coefs, training.intercepts
         return training
 
-    def _fit_stochastic(self, X: Any, y: Any, sample_weight: Any, *rest: Any) -> None:
-        *_, incremental = rest
+    def _fit_stochastic(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        activations: Any,
+        deltas: Any,
+        coef_grads: Any,
+        intercept_grads: Any,
+        layer_units: Any,
+        incremental: bool,
+    ) -> None:
+        unread = activations, deltas, coef_grads, intercept_grads, layer_units
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         training = self._own_training()
@@ -64,7 +79,7 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
         try:
             training.step_as(optimizer, self.alpha)
         except ConfigError:  # such as a momentum of 1, which this package's steps do not take
-            super()._fit_stochastic(X, y, sample_weight, *rest)
+            super()._fit_stochastic(X, y, sample_weight, *unread, incremental)
             return
         self._optimizer = optimizer
         (X, y, sample_weight), held = self._held_out(X, y, sample_weight)
@@ -111,26 +126,46 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
         self._no_improvement_count = 0
         return False
 
-    def _fit_lbfgs(self, X: Any, y: Any, sample_weight: Any, *rest: Any) -> None:
+    def _fit_lbfgs(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        activations: Any,
+        deltas: Any,
+        coef_grads: Any,
+        intercept_grads: Any,
+        layer_units: Any,
+    ) -> None:
+        unread = activations, deltas, coef_grads, intercept_grads, layer_units
         if issparse(X):  # of which all rows at once may be too many when dense
-            super()._fit_lbfgs(X, y, sample_weight, *rest)
+            super()._fit_lbfgs(X, y, sample_weight, *unread)
             return
         # SciPy's parameters are float64, whatever X is
         training = Training(self.coefs_, self.intercepts_, self.activation, self.out_activation_, np.dtype(np.float64))
         self._gradients = training
         try:
             examples = training.examples(np.ascontiguousarray(X, np.float64), y, sample_weight)
-            super()._fit_lbfgs(examples, y, sample_weight, *rest)  # who hands X over to `_backprop`, and no one else
+            super()._fit_lbfgs(examples, y, sample_weight, *unread)  # who hands X over to `_backprop` alone
         finally:
             del self._gradients
 
-    def _backprop(self, X: Any, *rest: Any) -> tuple[float, list[Any], list[Any]]:
+    def _backprop(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        activations: Any,
+        deltas: Any,
+        coef_grads: Any,
+        intercept_grads: Any,
+    ) -> tuple[float, list[Any], list[Any]]:
         if not isinstance(X, Examples):
-            return super()._backprop(X, *rest)
+            return super()._backprop(X, y, sample_weight, activations, deltas, coef_grads, intercept_grads)
         self._gradients.load(self.coefs_, self.intercepts_)
         return self._gradients.gradients(X, self.alpha)
 
-    def _forward_pass_fast(self, X: Any, check_input: bool = True) -> np.ndarray:
+    def _forward_pass_fast(self, X: Any, check_input: bool = True) -> Any:
         if check_input and not self._is_checked(X):
             X = sklearn.validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         return super()._forward_pass_fast(X, check_input=False)
@@ -161,7 +196,7 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
             return (X, y, sample_weight), (None, None, None)
         arrays = [X, y] if sample_weight is None else [X, y, sample_weight]
         one_label = sklearn.is_classifier(self) and self.n_outputs_ == 1
-        parts = sklearn.train_test_split(
+        parts: Any = sklearn.train_test_split(
             *arrays,
             random_state=self._random_state,
             test_size=self.validation_fraction,
@@ -201,7 +236,7 @@ class MLPClassifier(_Compiled, sklearn.MLPClassifier):
     same bits for any number.
     """
 
-    def _predict(self, X: Any, check_input: bool = True) -> np.ndarray:
+    def _predict(self, X: Any, check_input: bool = True) -> Any:
         if self.out_activation_ != "softmax":
             return super()._predict(X, check_input)
         return self.classes_[self._forward_pass_fast(X, check_input).argmax(axis=1)]  # what the label binarizer does

@@ -13,11 +13,11 @@ from fastmlp.errors import MissingExtraError
 
 OLDEST = "1.7"
 # The methods that are replaced or called, with their arguments.
-_PASS = "activations deltas coef_grads intercept_grads"
+_WORK = "activations deltas coef_grads intercept_grads"
 METHODS = {
-    "_backprop": f"self X y sample_weight {_PASS}",
-    "_fit_lbfgs": f"self X y sample_weight {_PASS} layer_units",
-    "_fit_stochastic": f"self X y sample_weight {_PASS} layer_units incremental",
+    "_backprop": f"self X y sample_weight {_WORK}",
+    "_fit_lbfgs": f"self X y sample_weight {_WORK} layer_units",
+    "_fit_stochastic": f"self X y sample_weight {_WORK} layer_units incremental",
     "_forward_pass_fast": "self X check_input",
     "_update_no_improvement_count": "self early_stopping X y sample_weight",
 }

@@ -147,22 +147,22 @@ class Training:
         own, optimizer = self._own, self._optimizer
         if not isinstance(optimizer, Adam):
             optimizer.lr = own.learning_rate
-        totals = Totals(0.0, 0, 0)
-        for totals in self._slices.run("train", train, order, batch_size):
-            pass  # between two calls Python hears Ctrl-C; a loss that is not finite ends nothing in scikit-learn
+        # between two calls Python hears Ctrl-C; a loss that is not finite ends nothing in scikit-learn
+        *_, totals = self._slices.run("train", train, order, batch_size)
         if isinstance(optimizer, Adam):
             t = own.t = self._memory.steps
             own.learning_rate = optimizer.lr * math.sqrt(1 - optimizer.beta2**t) / (1 - optimizer.beta1**t)
         return (totals.loss * self._share + totals.penalty) / totals.rows
 
     def _train(self, examples: Examples, rows: np.ndarray, batch_size: int, loss: float) -> Totals:
-        X, targets, weights = examples[:3]
+        X: Any = examples.inputs
         if not isinstance(X, ArrayInput):
             most = DENSE_BYTES // (batch_size * X.shape[1] * self.dtype.itemsize)
             rows = rows[: max(most, 1) * batch_size]
             part = X[rows]
             dense = np.ascontiguousarray(part.toarray() if issparse(part) else part, self.dtype)
-            examples = Examples(ArrayInput(dense), targets[rows], None if weights is None else weights[rows])
+            weights = None if examples.weights is None else examples.weights[rows]
+            examples = Examples(ArrayInput(dense), examples.targets[rows], weights)
             rows = np.arange(len(rows))
         return self.network._engine.train(examples, rows, batch_size, self._optimizer, loss)
 
