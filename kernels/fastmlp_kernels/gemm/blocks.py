@@ -8,7 +8,7 @@ order of its source, rows as rows: each element is broadcast by itself, so nothi
 
 Sizes: kc makes a panel of B (kc x nr) fill the L1 cache, where one pass over a block of A finds it again and again; mc
 makes a block of A fill an eighth of the L2 cache, which the block of C and the streaming panels share. They are counted
-in units; of float64, which takes twice the room, half as many are a block's depth, and mc and nr are the same.
+in units. Of float64, which takes twice the room, a block is half as deep, and half a panel is the width of a tile.
 """
 
 from typing import NamedTuple, cast
@@ -40,11 +40,11 @@ MC = _down_to(cache_bytes(2) // 8 // (4 * KC), 4 * NR)
 class Blocking(NamedTuple):
     """What depends on an element in the loops around the micro-kernel, in its units.
 
-    mr : rows of a tile; kc : depth of a block
+    nr : columns of a tile, of which a panel holds one or two; kc : depth of a block
     row_stride, column_stride : of a packed block of A, its rows or its columns as they lie
     """
 
-    mr: int
+    nr: int
     kc: int
     row_stride: int
     column_stride: int
@@ -55,7 +55,7 @@ def blocking_of(element: Element) -> Blocking:
     kc, line = int(KC) * 4 // element.unit.itemsize, LINE // element.unit.itemsize
     # An odd number of cache lines: with a power of two, the rows of a block would fall into the same L1 sets.
     strides = (n if n // line % 2 else n + line for n in (kc, int(MC)))
-    return Blocking._make(cast("int", np.int64(n)) for n in (tile_of(element).mr, kc, *strides))
+    return Blocking._make(cast("int", np.int64(n)) for n in (tile_of(element).nr, kc, *strides))
 
 
 def blocking(packed: np.ndarray) -> Blocking:
@@ -71,8 +71,8 @@ def _overload_blocking(packed):
 
 def a_elements(element: Element) -> int:
     """Units of the work array for a packed block of A, in either order; the micro-kernel reads whole tiles."""
-    mr, kc, row_stride, column_stride = map(int, blocking_of(element))
-    return padded(max(padded(int(MC), mr) * row_stride, kc * column_stride + mr), LINE // element.unit.itemsize)
+    _, kc, row_stride, column_stride = map(int, blocking_of(element))
+    return padded(max(padded(int(MC), MR) * row_stride, kc * column_stride + MR), LINE // element.unit.itemsize)
 
 
 def c_elements(n: int) -> int:
@@ -105,16 +105,17 @@ def macro_kernel(
     """
     rows, columns, depth = size
     width = (columns + NR - 1) // NR * NR
-    begin, mr = b.at + first * b.stride, blocking(b.array).mr
-    for j in range(0, columns, NR):
-        for i in range(0, rows, mr):
+    begin, nr = b.at + first * b.stride, blocking(b.array).nr
+    for j in range(0, columns, nr):
+        at = begin + j // NR * b.panel + j % NR
+        for i in range(0, rows, MR):
             micro_kernel(
                 a,
                 i * strides[0],
                 strides[0],
                 strides[1],
                 b.array,
-                begin + j // NR * b.panel,
+                at,
                 b.stride,
                 c,
                 i * width + j,

@@ -15,7 +15,7 @@ from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._optimizers import Update, step1
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import vector_at
-from fastmlp_kernels.gemm.blocks import blocking, macro_kernel
+from fastmlp_kernels.gemm.blocks import MR, blocking, macro_kernel
 from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.micro import ADD, REPLACE, micro_update
 from fastmlp_kernels.gemm.pack import pack_columns, per_unit, units_of
@@ -139,18 +139,18 @@ def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update
     b, first, depth, add = product
     w, state, settings = update.parameters, update.state, update.settings
     count, columns = rows[1] - rows[0], update.columns
-    width, (mr, kc, _, stride) = (columns + NR - 1) // NR * NR, blocking(b.array)
+    width, (nr, kc, _, stride) = (columns + NR - 1) // NR * NR, blocking(b.array)
     # As the tiles leave the registers, where all are whole and the panels of B leave room in the L1 cache, so that the
     # weights can be taken in the order they lie in.
-    if 0 < 2 * depth * width <= kc * NR and columns == width and count % mr == 0:
-        for i in range(0, count, mr):
+    if 0 < 2 * depth * width <= kc * NR and columns == width and count % MR == 0:
+        for i in range(0, count, MR):
             row = update.first + (rows[0] + i) * columns
-            for j in range(0, columns, NR):
-                following = row + mr * columns + j * mr
-                prefetch(w, following, NR * mr)
+            for j in range(0, columns, nr):
+                following = row + MR * columns + j * MR
+                prefetch(w, following, nr * MR)
                 for slot in range(state.shape[0]):
-                    prefetch(state, slot * state.shape[1] + following, NR * mr)
-                at = b.at + j // NR * b.panel + first * NR
+                    prefetch(state, slot * state.shape[1] + following, nr * MR)
+                at = b.at + j // NR * b.panel + first * NR + j % NR
                 micro_update(
                     work.a, i, ONE, stride, b.array, at, NR, work.c, i * width + j, width, depth, add,
                     w, state, row + j, columns, b.sums, j, settings,

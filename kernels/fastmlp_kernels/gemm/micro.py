@@ -34,10 +34,9 @@ REPLACE, GO_ON, ADD = range(3)
 
 # For few rows, of which the usual tile would compute some in vain.
 FLAT = Tile(TILE.lanes, max(TILE.mr // 4, 1), 2 * TILE.nv)
-# Tiles by the bytes of a sum. That of doubles is as wide, so that panels are alike; the usual one is half as high, as
-# the registers hold half as many.
-TILES = {4: TILE, 8: Tile(TILE.lanes // 2, TILE.mr // 2, 2 * TILE.nv)}
-FLAT_TILES = {4: FLAT, 8: Tile(FLAT.lanes // 2, FLAT.mr, 2 * FLAT.nv)}
+# Tiles by the bytes of a sum: that of doubles takes the same registers, and is half as wide.
+TILES = {4: TILE, 8: TILE._replace(lanes=TILE.lanes // 2)}
+FLAT_TILES = {4: FLAT, 8: FLAT._replace(lanes=FLAT.lanes // 2, nv=2 * FLAT.nv)}
 
 
 def tile_of(element: Element) -> Tile:

@@ -17,7 +17,7 @@ from numba.extending import overload
 from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import row_at, vector_at
-from fastmlp_kernels.gemm.blocks import FLAT_MR, FLAT_NR, blocking, macro_kernel, most_at_once, store_rows
+from fastmlp_kernels.gemm.blocks import FLAT_MR, FLAT_NR, MR, blocking, macro_kernel, most_at_once, store_rows
 from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.micro import ADD, GO_ON, REPLACE, flat_kernel
 from fastmlp_kernels.gemm.pack import channels_of, pack_rows, per_unit, row_of, units_of
@@ -56,7 +56,7 @@ def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple
 
 @part
 def _as_they_lie(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
-    if b.stride != NR and size[0] <= blocking(b.array).mr // 2 and size[1] % FLAT_NR == 0:
+    if b.stride != NR and size[0] <= MR // 2 and size[1] % FLAT_NR == 0:
         _few_rows_kernel(a, b, first, c, size, add)
     else:
         macro_kernel(a, (blocking(b.array).row_stride, ONE), b, first, c, size, add)
