@@ -10,7 +10,7 @@ from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.engine import Totals
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input
 from fastmlp.nn.optimizer import Optimizer
-from fastmlp.nn.packed.quantized_arrays import BYTES, floats, quantized_errors, quantized_inputs, quantized_weights
+from fastmlp.nn.packed.quantized_arrays import BYTES, quantized_errors, quantized_inputs, quantized_weights
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
 from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Network, Rates, Space
 from fastmlp.nn.precision import byte_layers
@@ -22,21 +22,20 @@ from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS
 from fastmlp_kernels.gemm.panels import NR, Work, padded
 
-# Weights of rows that all count the same.
-EQUAL = np.empty(0, np.float32)
 # Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
 TEAM_FLOP = 2e7
 
 
 def _whole(x: np.ndarray, labels: np.ndarray) -> Data:
     """Return all rows of x (N, D) and labels (N,) as one batch."""
-    return Data(Rows(x, np.arange(len(x))), labels, EQUAL, len(x))
+    return Data(Rows(x, np.arange(len(x))), labels, np.empty(0, x.dtype), len(x))
 
 
 class Packed:
-    """The engine for float32, bfloat16 and int8: whole steps in compiled code, on `threads` threads.
+    """The engine of packed products: whole steps in compiled code, on `threads` threads.
 
-    parameters, gradient : flat float32 in the order W1, b1, W2, b2, ..., of which the layers' arrays are views
+    parameters, gradient : flat, float64 for that precision, else float32, in the order W1, b1, W2, b2, ..., of which
+        the layers' arrays are views
 
     The weights are packed anew at the start of each call, so that they may be changed between calls.
     """
@@ -60,8 +59,12 @@ class Packed:
         self._raw = ELEMENTS[precision].raw_images
         self._element = ELEMENTS["float32" if self._quantized else precision]
         self._parameters, self._gradient = parameters, gradient
+        self._equal = np.empty(0, parameters.dtype)  # weights of rows that all count the same
         self._unread = Rates(Momentum(0.0, 0.0, 0.0), False, gradient.reshape(1, -1))  # of the types of a step's
         self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
+
+    def _floats(self, *shape: int) -> np.ndarray:
+        return aligned_zeros(shape, self._parameters.dtype)
 
     def _units(self, count: int) -> int:
         return -(-count // self._element.per_unit)
@@ -91,7 +94,7 @@ class Packed:
             gradient=self._gradient,
             packed=aligned_zeros(packed, self._element.unit),
             transposed=aligned_zeros(transposed, self._element.unit),
-            block_sums=floats(of_first, padded(self._sizes[1], int(NR))) if raw else None,
+            block_sums=self._floats(of_first, padded(self._sizes[1], int(NR))) if raw else None,
             quantized=quantized_weights(self._sizes, self._team.members, of_bytes, len(tasks))
             if self._quantized
             else None,
@@ -109,23 +112,23 @@ class Packed:
             parts = int(layer["channels"]) if raw else 1
             deltas += padded(int(layer["units"]), int(NR)) // int(NR) * panel * parts
         blocks, corrected = max(-(-n // MC), BLOCKS), raw and not self._quantized
-        outputs = floats(n * sum(units))
+        outputs = self._floats(n * sum(units))
         return Space(
             outputs=outputs,
-            kept=floats(outputs.size) if self._activation.keeps_input else outputs,
+            kept=self._floats(outputs.size) if self._activation.keeps_input else outputs,
             deltas=aligned_zeros(deltas, element.unit),
             panel=panel,
-            dbias=floats(blocks, sum(units)),
-            correction=floats(blocks, channels, first) if corrected else None,
+            dbias=self._floats(blocks, sum(units)),
+            correction=self._floats(blocks, channels, first) if corrected else None,
             loss=np.zeros(blocks),
             correct=np.zeros(blocks, np.int64),
             work=Work(
-                a=aligned_zeros((members, a_elements()), element.unit),
+                a=aligned_zeros((members, a_elements(element)), element.unit),
                 c=aligned_zeros((members, c_elements(widest)), element.accumulator),
             ),
-            delta=floats(members, 2, MC * widest),
-            sums=floats(members, channels, first) if raw else None,
-            less=floats(members, widest) if corrected else None,
+            delta=self._floats(members, 2, MC * widest),
+            sums=self._floats(members, channels, first) if raw else None,
+            less=self._floats(members, widest) if corrected else None,
             errors=quantized_errors(layers, members, n, blocks) if self._quantized else None,
             inputs=quantized_inputs(self._sizes, n) if self._quantized else None,
         )
@@ -173,7 +176,7 @@ class Packed:
                 f"{rows.center.dtype}: make them with the network's dtype"
             )
         rows = rows._replace(index=order if rows.index is None else rows.index[order])
-        return Data(rows, labels[order], EQUAL if weights is None else weights[order], batch_size)
+        return Data(rows, labels[order], self._equal if weights is None else weights[order], batch_size)
 
     def _parts(
         self,
@@ -187,14 +190,14 @@ class Packed:
         # the usual ones first: to ask for a protocol takes ten microseconds
         rows = inputs.source() if isinstance(inputs, ArrayInput | ImageInput | DirectInput) else None
         batch_size = min(batch_size, len(order))  # compiled code counts in 64 bits
-        if rows is not None:
+        if rows is not None and (rows.center is not None or rows.x.dtype == self._parameters.dtype):
             yield 0, self._data(rows, labels, order, batch_size, weights)
             return
-        x = np.empty((min(batch_size, len(order)), self._sizes[0]), np.float32)
+        x = np.empty((min(batch_size, len(order)), self._sizes[0]), self._parameters.dtype)
         for start in range(0, len(order), batch_size):
             index = order[start : start + batch_size]
             inputs.gather(index, x[: len(index)])
-            given = EQUAL if weights is None else weights[index]
+            given = self._equal if weights is None else weights[index]
             yield start, Data(Rows(x, np.arange(len(index))), labels[index], given, batch_size)
 
     def train(
