@@ -38,7 +38,7 @@ class Momentum(NamedTuple):
 class Update(NamedTuple):
     """The weights (D, H) of a layer and the optimiser's step that updates them.
 
-    parameters : (P,) float32 of the network, which hold the weights row by row; state : (slots, P) float32, likewise
+    parameters : (P,) of the network, which hold the weights row by row; state : (slots, P); both float32 or float64
     first : index of the first weight; columns : H; settings : of the optimiser, such as `Momentum`
     """
 
