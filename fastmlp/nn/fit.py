@@ -84,7 +84,8 @@ def fit(
     train, held = model.examples(x, targets, sample_weight), _examples_of(model, validation)
     rng = generator(rng)
     state = _first_state(model, optimizer, rng, start) if resume is None else _resumed(model, optimizer, rng, resume)
-    history = model.history = state.history
+    history, memory = state.history, optimizer.memory_of(model.parameters)
+    model.history = history
     if keep_start and held is not None and not history.train_loss:
         state.began = _validated(model, held, batch_size)
     rule = _rule_so_far(STOPPING[stopping](patience), state)
@@ -111,7 +112,7 @@ def fit(
             history.train_accuracy.append(accuracy)
             if sound and not keeper.is_far():
                 keeper.take()
-                state.seconds, state.generator = seconds(), rng.bit_generator.state
+                state.seconds, state.generator, state.steps = seconds(), rng.bit_generator.state, memory.steps
             else:
                 status = "diverged"
             stops = on_epoch is not None and _says_stop(on_epoch(epoch + 1, history))
@@ -121,10 +122,11 @@ def fit(
                 status = "stopped"
                 break
     except _StopTraining:
-        status, state.slots[...] = "stopped", 0
+        status = "stopped"
+        memory.clear()
     except BaseException:
         keeper.leave()
-        state.slots[...] = 0
+        memory.clear()
         raise
     done = len(history.train_loss)
     best = keeper.epoch if held is not None else done
@@ -134,7 +136,7 @@ def fit(
             status = "diverged"
     if status == "diverged":
         best = keeper.leave_best()
-        state.slots[...] = 0
+        memory.clear()
     took = seconds()
     return FitResult(history, best, done, status, took, done * len(train.inputs) / took, state)
 
@@ -200,19 +202,19 @@ def _at_rate(optimizer: Optimizer, lr: float) -> Iterator[None]:
 def _first_state(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, start: np.ndarray | None) -> State:
     """Return the state of a network that begins with the weights `start`, or its own; the optimiser's becomes zero."""
     parameters = model.parameters
-    slots = optimizer.state_of(parameters)
-    slots[...] = 0
+    memory = optimizer.memory_of(parameters)
+    memory.clear()
     if start is not None:
         np.copyto(parameters, start)
-    return State(History(), parameters, slots, parameters.copy(), rng.bit_generator.state, 0.0)
+    return State(History(), parameters, memory.slots, parameters.copy(), rng.bit_generator.state, 0.0)
 
 
 def _resumed(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, state: State) -> State:
     """Set network, optimiser and generator to a state; return it with their arrays."""
     if not isinstance(state, State):
         raise ConfigError(f"resume is {state!r}, allowed is the state of a paused run, `FitResult.state`")
-    parameters, slots = model.parameters, optimizer.state_of(model.parameters)  # the state's own, if it is live
-    own = {"parameters": parameters, "slots": slots, "best": np.empty_like(parameters)}
+    parameters, memory = model.parameters, optimizer.memory_of(model.parameters)
+    own = {"parameters": parameters, "slots": memory.slots, "best": np.empty_like(parameters)}
     for name, array in own.items():
         given = getattr(state, name)
         if (given.shape, given.dtype) != (array.shape, array.dtype):
@@ -221,7 +223,8 @@ def _resumed(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, s
                 f"{array.shape}: resume with the network that the state was taken from"
             )
     for name, array in own.items():
-        np.copyto(array, getattr(state, name))
+        np.copyto(array, getattr(state, name))  # the array itself, if the state is live
+    memory.steps = state.steps
     rng.bit_generator.state = state.generator
     history = History(**{name: list(figures) for name, figures in vars(state.history).items()})
     return replace(state, history=history, **own)

@@ -26,11 +26,13 @@ from fastmlp_kernels.log_sum import log_softmax, logsumexp, softmax
 from fastmlp_kernels.loss import bias_softmax, softmax_cross_entropy, softmax_cross_entropy_eval
 from fastmlp_kernels.normalize import gather_normalize, image_moments
 from fastmlp_kernels.reductions import accurate_mean, accurate_sum
-from fastmlp_kernels.update import momentum_step
+from fastmlp_kernels.update import adam_step, adamw_step, momentum_step, nesterov_step
 
 __all__ = [
     "accurate_mean",
     "accurate_sum",
+    "adam_step",
+    "adamw_step",
     "bias_identity",
     "bias_relu",
     "bias_sigmoid",
@@ -42,6 +44,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "momentum_step",
+    "nesterov_step",
     "relu_backward",
     "sigmoid_backward",
     "softmax",

@@ -34,8 +34,16 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
         (loss.bias_softmax, (z, bias)),
         *((f, (z,)) for f in (log_sum.softmax, log_sum.log_softmax, log_sum.logsumexp)),
         *((f, (z, axis)) for f in (reductions.accurate_sum, reductions.accurate_mean) for axis in (None, -1)),
-        (update.momentum_step, (z, h, np.zeros_like(z), 0.1, 0.9, 0.0)),  # weights
-        (update.momentum_step, (bias, dbias, np.zeros_like(bias), 0.1, 0.9, 0.0)),
+        *(
+            (f, (w, v, np.zeros_like(w), 0.1, 0.9, 0.0))
+            for f in (update.momentum_step, update.nesterov_step)
+            for w, v in ((z, h), (bias, dbias))  # weights and biases
+        ),
+        *(
+            (f, (w, np.zeros((2, *w.shape), dtype), np.zeros_like(w), 1))
+            for f in (update.adam_step, update.adamw_step)
+            for w in (z, bias)
+        ),
         (normalize.image_moments, (images, 1, mean, inv_std)),
         (normalize.gather_normalize, (images, labels, mean, inv_std, z)),
     ]

@@ -3,7 +3,8 @@
 Called with a wrong shape, a label outside [0, K) or overlapping arrays they read and write out of bounds: check once,
 outside the loop. Arguments are those of the public functions of the same name in `fastmlp_kernels`; arrays must be
 C-contiguous and share one dtype, float32 or float64. Those that work along the last axis (`softmax`, `log_softmax`,
-`logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions. `exp1`, `tanh1` and `sigmoid1` take
+`logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions. `adam_step` and `adamw_step` take
+(w, state, g, step, settings), settings the tuple (lr, beta1, beta2, eps, weight_decay). `exp1`, `tanh1` and `sigmoid1` take
 one element.
 """
 
@@ -26,11 +27,16 @@ from fastmlp_kernels.normalize import _gather_normalize as gather_normalize
 from fastmlp_kernels.normalize import _image_moments as image_moments
 from fastmlp_kernels.reductions import _accurate_mean as accurate_mean
 from fastmlp_kernels.reductions import _accurate_sum as accurate_sum
+from fastmlp_kernels.update import _adam_step as adam_step
+from fastmlp_kernels.update import _adamw_step as adamw_step
 from fastmlp_kernels.update import _momentum_step as momentum_step
+from fastmlp_kernels.update import _nesterov_step as nesterov_step
 
 __all__ = [
     "accurate_mean",
     "accurate_sum",
+    "adam_step",
+    "adamw_step",
     "bias_identity",
     "bias_relu",
     "bias_sigmoid",
@@ -43,6 +49,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "momentum_step",
+    "nesterov_step",
     "relu_backward",
     "sigmoid1",
     "sigmoid_backward",

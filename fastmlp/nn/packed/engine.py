@@ -26,6 +26,8 @@ from fastmlp_kernels.gemm.panels import NR, Work, padded
 
 # Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
 TEAM_FLOP = 2e7
+# Sums by task that no one asks for.
+NONE = np.empty(0)
 
 
 class Packed:
@@ -58,9 +60,12 @@ class Packed:
         self._raw = ELEMENTS[precision].raw_images
         self._element = ELEMENTS["float32" if self._quantized else precision]
         self._parameters, self._gradient = flat
+        # For what takes no step. Its settings have the type of the optimiser that last trained, so that the compiled
+        # run is one for both.
         self._unread = Rates(
-            Momentum(0.0, 0.0, 0.0), False, self._gradient.reshape(1, -1), np.empty(0)
-        )  # of the types of a step's
+            Momentum(0.0, 0.0, 0.0), False, self._gradient.reshape(1, -1), NONE, steps=0, clip_norm=0.0,
+            gradient_squares=NONE,
+        )  # fmt: skip
         self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
 
     def _floats(self, *shape: int) -> np.ndarray:
@@ -157,7 +162,10 @@ class Packed:
         rates = self._unread if optimizer is None else self._rates(optimizer, len(network.tasks))
         flop = 6 * self._parameters.size * min(data.batch, len(data.targets))
         self._ran = self._team if flop >= TEAM_FLOP else self._alone
-        return Totals(*self._ran.run(run, work, network, data.read_only(), space, rates))
+        totals = Totals(*self._ran.run(run, work, network, data.read_only(), space, rates))
+        if optimizer is not None:
+            optimizer.memory_of(self._parameters).steps += -(-totals.rows // data.batch)
+        return totals
 
     def phase_seconds(self) -> dict[str, np.ndarray]:
         """Return (members, 2) seconds of the last run by its phases: each thread's at work, and at the barrier."""
@@ -210,9 +218,18 @@ class Packed:
         return Data(Rows(x, np.arange(len(x))), targets, self._equal, len(x), self._loss.criterion)
 
     def _rates(self, optimizer: Optimizer, tasks: int) -> Rates:
-        squares = np.zeros(tasks if optimizer.penalty else 0)
-        per_batch, state = optimizer.decay_per == "batch", optimizer.state_of(self._parameters)
-        return Rates(optimizer.compiled(), per_batch, state, squares)
+        settings, memory = optimizer.compiled(), optimizer.memory_of(self._parameters)
+        if type(settings) is not type(self._unread.settings):
+            self._unread = self._unread._replace(settings=settings)
+        return Rates(
+            settings,
+            optimizer.decay_per == "batch",
+            memory.slots,
+            np.zeros(tasks) if optimizer.penalty else NONE,
+            memory.steps,
+            optimizer.clip_norm,
+            np.zeros(tasks + 1) if optimizer.clip_norm > 0 else NONE,
+        )
 
     def _sum(
         self, work: int, parts: Iterator[tuple[int, Data]], optimizer: Optimizer | None = None, loss: float = 0.0

@@ -13,7 +13,7 @@ from numba.extending import overload
 from fastmlp_kernels._align import read_only
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._loss_table import Criterion
-from fastmlp_kernels._optimizers import Momentum, Update, with_decay
+from fastmlp_kernels._optimizers import Settings, Update, settings_of_step, with_decay
 from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
@@ -22,10 +22,13 @@ from fastmlp_kernels.gemm.pack import per_unit, units_of
 from fastmlp_kernels.gemm.panels import NR, Maybe, Panels, Work
 
 # The phases of a run, for `Team.seconds`: the weights are packed at its beginning; then, in each step, blocks of rows
-# go through the layers and back, and blocks of weights get their gradients and are updated.
-PHASES = ("pack", "quantize weights", "rows", "quantize errors", "weights")
+# go through the layers and back, and blocks of weights get their gradients and are updated, all gradients before the
+# first update where these are clipped.
+PHASES = ("pack", "quantize weights", "rows", "quantize errors", "gradients", "weights")
 # no literals, see `gemm.panels`
-PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, WEIGHTS = (cast("int", np.int64(i)) for i in range(len(PHASES)))
+PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, GRADIENTS, WEIGHTS = (
+    cast("int", np.int64(i)) for i in range(len(PHASES))
+)
 
 # An element of one of the two tables below, of which numba reads the fields as attributes; and an array of them.
 Record = Any
@@ -194,12 +197,32 @@ class Rates(NamedTuple):
     per_batch : whether weight_decay is divided by what a batch's loss is divided by
     squares : (tasks,) float64 sums of squares of the weights by task, where the decay's share of the loss is asked for;
         else empty
+    steps : that were taken before this call
+    clip_norm : the largest norm of a gradient; gradient_squares : (tasks + 1,) float64, where it is asked for, sums of
+        squares of the gradient by task, the last of the biases; else empty
     """
 
-    settings: Momentum
+    settings: Settings
     per_batch: bool
     state: np.ndarray
     squares: np.ndarray
+    steps: int
+    clip_norm: float
+    gradient_squares: np.ndarray
+
+
+@part
+def rates_of_step(rates: Rates, step: int) -> Rates:
+    """Return an optimiser as it is in a step of this call, counted from 0."""
+    return Rates(
+        settings_of_step(rates.settings, rates.steps + step + 1),
+        rates.per_batch,
+        rates.state,
+        rates.squares,
+        rates.steps,
+        rates.clip_norm,
+        rates.gradient_squares,
+    )
 
 
 @part
