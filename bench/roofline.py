@@ -23,6 +23,7 @@ from bench.networks import LR, MOMENTUM, WEIGHT_DECAY, Data, Work
 from bench.peak import measure, precisions
 from bench.readme import give_block, markdown
 from fastmlp import MLP, SGD, ImageInput
+from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import as_input
 from fastmlp.nn.packed.engine import Packed
 from fastmlp.nn.threads import usable_cores
@@ -60,17 +61,20 @@ class Running:
             layer.weight[...] = weight
         self._inputs = ImageInput(*images) if case.inputs == "images" else as_input(data.normalized(np.float32))
         self._labels, self._optimizer = data.labels, SGD(LR, MOMENTUM, WEIGHT_DECAY)
-        self._engine = Packed(WORK.layers, "tanh", model.parameters, model.gradient, case.precision, case.threads)
+        self._engine = Packed(
+            WORK.layers, ["tanh", "identity"], model.loss, (model.parameters, model.gradient), case.precision,
+            case.threads,
+        )  # fmt: skip
 
     def seconds(self, order: np.ndarray) -> dict[str, np.ndarray]:
         """Train on these rows, evaluate them, and return (members, 2) seconds a step by phase: at work, waiting."""
         steps = len(order) // N
-        self._engine.train(self._inputs, self._labels, order, N, self._optimizer)
+        self._engine.train(Examples(self._inputs, self._labels), order, N, self._optimizer)
         spent = self._engine.phase_seconds()
         del spent["pack"]  # once in a run
         times = {phase: steps + (phase == "quantize weights") for phase in spent}  # these at the beginning as well
         found = {phase: seconds / times[phase] for phase, seconds in spent.items()}
-        self._engine.evaluate(self._inputs, self._labels, order, N)
+        self._engine.evaluate(Examples(self._inputs, self._labels), order, N)
         return found | {EVALUATION: self._engine.phase_seconds()["rows"] / steps}
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from fastmlp import MLP, SGD, reference
 from fastmlp.nn.blas import Blas
+from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput
 
 SIZES = (6, 5, 4, 3)
@@ -65,7 +66,7 @@ def test_buffers_are_of_the_layers_dtype(dtype):
 def test_a_run_over_batches_is_its_steps_one_by_one(data):
     x, labels = data
     (model, engine), (by_hand, stepping), order = make(), make(), np.array([7, 2, 2, 9, 0, 4, 1])
-    totals = engine.train(ArrayInput(x), labels, order, 3, SGD(**SETTINGS))
+    totals = engine.train(Examples(ArrayInput(x), labels), order, 3, SGD(**SETTINGS))
     optimizer, loss, correct = SGD(**SETTINGS), 0.0, 0
     for batch in (order[:3], order[3:6], order[6:]):
         mean, right = stepping.step(x[batch], labels[batch], optimizer)
@@ -84,7 +85,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_after_its_batch(data, monkeypatc
     step = engine.step
     monkeypatch.setattr(engine, "step", lambda x, *rest: seen.append(len(x)) or step(x, *rest))
     with np.errstate(over="ignore", invalid="ignore"):
-        totals = engine.train(ArrayInput(x), labels, np.arange(10), 2, SGD(**SETTINGS))
+        totals = engine.train(Examples(ArrayInput(x), labels), np.arange(10), 2, SGD(**SETTINGS))
     assert seen == [2, 2, 2]
     assert totals.rows == 6
     assert not math.isfinite(totals.loss)
@@ -99,5 +100,5 @@ def test_logits_and_sums_are_the_references_whatever_the_batch(data):
         parts = [(start, part.copy()) for start, part in engine.logits(ArrayInput(x), batch_size)]
         assert [start for start, _ in parts] == list(range(0, 10, batch_size))
         np.testing.assert_allclose(np.concatenate([part for _, part in parts]), wanted, rtol=1e-12, atol=1e-14)
-        totals = engine.evaluate(ArrayInput(x), labels, np.arange(10), batch_size)
+        totals = engine.evaluate(Examples(ArrayInput(x), labels), np.arange(10), batch_size)
         assert totals == (pytest.approx(10 * loss, rel=1e-13), round(10 * accuracy), 10)

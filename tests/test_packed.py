@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from fastmlp import SGD, ImageInput, reference
+from fastmlp.nn.activations import hidden_activations
+from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput, Input
+from fastmlp.nn.loss import CROSS_ENTROPY
 from fastmlp.nn.packed.engine import Packed
 from packing import rounded
 
@@ -82,7 +85,8 @@ def make(
     network = reference.Network(weights, biases, activation)
     if rounding:
         network.weights[:] = (weight.view(Rounding) for weight in network.weights)
-    engine = Packed(sizes, activation, parameters, gradient, precision, threads)
+    names = [*hidden_activations(activation, len(sizes) - 2), "identity"]
+    engine = Packed(sizes, names, CROSS_ENTROPY, (parameters, gradient), precision, threads)
     return Made(engine, weights, biases, [*views(gradient, sizes)[0], *views(gradient, sizes)[1]], parameters, network)
 
 
@@ -120,7 +124,7 @@ def apart(got: np.ndarray, want: np.ndarray) -> float:
 def gradients_by_a_step(made: Made, inputs: Input, labels: np.ndarray, order: np.ndarray) -> list[np.ndarray]:
     """From v = -1 g, the velocity after a first step at rate 1: the way on which images have a gradient too."""
     optimizer = SGD(lr=1.0, momentum=0.0, weight_decay=0.0)
-    made.engine.train(inputs, labels, order, len(order), optimizer)
+    made.engine.train(Examples(inputs, labels), order, len(order), optimizer)
     weights, biases = views(-optimizer.state_of(made.parameters)[0], (D, *(b.size for b in made.biases)))
     return [*weights, *biases]
 
@@ -186,7 +190,7 @@ def test_training_equals_the_reference_whatever_the_batch(precision, tolerance, 
     labels, optimizer, rng = labels_of(300), SGD(**settings), np.random.default_rng(2)
     for _ in range(2):
         order = rng.permutation(300)
-        totals = made.engine.train(inputs, labels, order, batch, optimizer)
+        totals = made.engine.train(Examples(inputs, labels), order, batch, optimizer)
         loss, accuracy = reference.train_epoch(made.network, x, labels, order, batch, **settings)
         assert totals.rows == 300
         assert totals.loss == pytest.approx(300 * loss, rel=of_loss)
@@ -207,7 +211,7 @@ def test_evaluation_and_logits_are_the_references(precision, source):
     tolerance, of_loss, answers = {"float32": (FLOAT32, 1e-6, 0), "bfloat16": (BFLOAT16, 1e-3, 4)}[precision]
     before, sums = made.parameters.copy(), set()
     for batch in (1, 127, 350, 1024):
-        totals = made.engine.evaluate(inputs, labels, np.arange(ROWS), batch)
+        totals = made.engine.evaluate(Examples(inputs, labels), np.arange(ROWS), batch)
         assert totals.rows == ROWS
         assert totals.loss == pytest.approx(ROWS * loss, rel=of_loss)
         assert abs(totals.correct - ROWS * accuracy) <= answers
@@ -253,8 +257,8 @@ def test_rows_of_any_kind_give_the_same_bits():
     order, labels, results = np.random.default_rng(2).permutation(50), labels_of(50), []
     for inputs in (ArrayInput(x), *others):
         made = make((24, 9, K))
-        totals = made.engine.train(inputs, labels, order, 16, SGD(**SETTINGS))
-        evaluated = made.engine.evaluate(inputs, labels, order, 16)
+        totals = made.engine.train(Examples(inputs, labels), order, 16, SGD(**SETTINGS))
+        evaluated = made.engine.evaluate(Examples(inputs, labels), order, 16)
         logits = np.concatenate([part.copy() for _, part in made.engine.logits(inputs, 16)])
         results.append((totals, evaluated, logits.tobytes(), made.parameters.tobytes()))
     assert all(result == results[0] for result in results)
@@ -280,7 +284,7 @@ def test_steps_with_decay_and_momentum_equal_the_reference(precision, tolerance,
     for _ in range(2):
         _, _, dweights, _ = made.network.loss_and_gradients(x[order], labels[order])
         before = [w.astype(np.float64) for w in made.weights]
-        made.engine.train(inputs, labels, order, rows, optimizer)
+        made.engine.train(Examples(inputs, labels), order, rows, optimizer)
         for i, (w, dw) in enumerate(zip(before, dweights, strict=True)):
             velocity[i] = 0.9 * velocity[i] - 0.05 * (dw + 0.01 * w)
             got = views(optimizer.state_of(made.parameters)[0], (D, 128, K))[0][i]

@@ -15,6 +15,7 @@ import pytest
 
 from fastmlp import MLP, SGD, ImageInput, reference
 from fastmlp.nn import slices
+from fastmlp.nn.examples import Examples
 from fastmlp.nn.fit import fit
 from fastmlp.nn.history import FitResult
 from fastmlp.nn.inputs import ArrayInput, Input
@@ -73,8 +74,8 @@ def worked(model: MLP, engine: Packed, inputs: Input) -> list[Any]:
     gradients = engine.gradients(x, labels)
     arrays = [array.tobytes() for layer in model.layers for array in (layer.dweight, layer.dbias)]
     optimizer = SGD(**SETTINGS)
-    trained = [engine.train(inputs, LABELS, ORDER, batch, optimizer) for batch in (150, 7)]
-    told = engine.evaluate(inputs, LABELS, ORDER, 150), model.predict_proba(inputs, 150).tobytes()
+    trained = [engine.train(Examples(inputs, LABELS), ORDER, batch, optimizer) for batch in (150, 7)]
+    told = engine.evaluate(Examples(inputs, LABELS), ORDER, 150), model.predict_proba(inputs, 150).tobytes()
     return [gradients, *arrays, *trained, *told, *bits(model)]
 
 
@@ -104,7 +105,7 @@ def test_any_cut_between_batches_gives_the_same_bits(precision, source):
     for cuts in ([0, 400], [0, 30, 400], [*range(0, 400, 30), 400], [0, 390, 400]):
         (model, engine), optimizer, inputs = make(precision=precision), SGD(**SETTINGS), SOURCES[source]()
         parts = [ORDER[start:end] for start, end in pairwise(cuts)]
-        totals = [engine.train(inputs, LABELS, part, 30, optimizer) for part in parts]
+        totals = [engine.train(Examples(inputs, LABELS), part, 30, optimizer) for part in parts]
         assert [part.rows for part in totals] == list(map(len, parts))
         result = sum(part.correct for part in totals), bits(model)
         wanted = wanted or result
@@ -192,7 +193,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_after_its_batch(hidden, threads)
     for model, _ in models:
         model.layers[0].weight[...] = 10 * np.sign(model.layers[0].weight)
     (model, engine), (_, until_then) = models
-    totals = engine.train(ArrayInput(x), labels, np.arange(50), 10, SGD(0.01))
+    totals = engine.train(Examples(ArrayInput(x), labels), np.arange(50), 10, SGD(0.01))
     healthy = until_then.train(ArrayInput(x), labels, np.arange(20), 10, SGD(0.01))
     assert totals.rows == 30
     assert not math.isfinite(totals.loss)

@@ -17,7 +17,7 @@ def rates(monkeypatch: pytest.MonkeyPatch, schedule: str, epochs: int) -> tuple[
     train = mlp._engine.train
 
     def watched(*arguments):
-        seen.append(arguments[4].lr)
+        seen.append(arguments[3].lr)
         return train(*arguments)
 
     monkeypatch.setattr(mlp._engine, "train", watched)

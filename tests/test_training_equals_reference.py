@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, SGD, ImageInput, reference
+from fastmlp.nn.examples import Examples
 from fastmlp.nn.fit import fit
 from fastmlp.nn.inputs import ArrayInput
 from fastmlp.nn.packed.engine import Packed
@@ -178,8 +179,10 @@ def training(source: str, rows: int, batch: int, matmul: str, threads: int = 1) 
     labels, order = rng.integers(0, sizes[-1], 2048), rng.permutation(2048)[:rows]
     model, optimizer = MLP(list(sizes), "tanh", matmul=matmul), SGD(LR, MOMENTUM, WEIGHT_DECAY)
     if matmul == "packed":  # with threads beside it even on one core
-        model._engine = Packed(sizes, "tanh", model.parameters, model.gradient, "float32", threads)
-    return traced(lambda: model._engine.train(inputs, labels, order, batch, optimizer))
+        model._engine = Packed(
+            sizes, ["tanh", "identity"], model.loss, (model.parameters, model.gradient), "float32", threads
+        )
+    return traced(lambda: model._engine.train(Examples(inputs, labels), order, batch, optimizer))
 
 
 @pytest.mark.parametrize("source", ["array", "images"])

@@ -6,6 +6,7 @@ table of the same names, `fastmlp_kernels._activation_table`, which loads when a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,18 @@ _TABLE = (
     Activation("identity", lambda nn: nn.Identity(), lambda graph, x: x, "identity"),  # noqa: ARG005
 )
 ACTIVATIONS = {activation.name: activation for activation in _TABLE}
+
+
+def hidden_activations(activation: str | Sequence[str], layers: int) -> list[str]:
+    """Return the activation of each of so many hidden layers, given one for all or one each; ConfigError otherwise."""
+    if isinstance(activation, str) or not isinstance(activation, Sequence):
+        return [activation_named(activation).name] * layers  # checked also where there is no hidden layer
+    if len(activation) != layers:
+        raise ConfigError(
+            f"activation is {list(activation)!r}, {len(activation)} for {layers} hidden layers: give one for all, or "
+            "one a hidden layer"
+        )
+    return [activation_named(name).name for name in activation]
 
 
 def activation_named(name: str) -> Activation:

@@ -8,6 +8,7 @@ from itertools import accumulate
 import numpy as np
 
 from fastmlp.nn.engine import Totals
+from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import Input
 from fastmlp.nn.layers import Dense
 from fastmlp.nn.loss import Loss
@@ -18,14 +19,13 @@ from fastmlp.nn.optimizer import Optimizer
 class Buffers:
     """The arrays of a batch of N rows, of the network's dtype: views of memory that all batch sizes share.
 
-    x : (N, D) input; labels : (N,) int64
+    x : (N, D) input
     h : (N, H) outputs of each layer; the last are the logits (N, K), which the loss overwrites with their gradient
     delta : (N, H) gradient by the outputs of each hidden layer
     kept : (N, H) what each hidden layer's activation keeps for the way back: its input, or h itself
     """
 
     x: np.ndarray
-    labels: np.ndarray
     h: list[np.ndarray]
     delta: list[np.ndarray]
     kept: list[np.ndarray]
@@ -54,7 +54,6 @@ class Blas:
         hidden = list(zip(self._layers[:-1], h, strict=False))
         return Buffers(
             x=np.empty((n, len(first)), dtype),
-            labels=np.empty(n, self._loss.targets),
             h=h,
             delta=[np.empty_like(output) for _, output in hidden],
             kept=[np.empty_like(output) if layer.keeps_input else output for layer, output in hidden],
@@ -68,8 +67,16 @@ class Blas:
         if n not in self._views:
             full = self._memory
             lists = ([array[:n] for array in arrays] for arrays in (full.h, full.delta, full.kept))
-            self._views[n] = Buffers(full.x[:n], full.labels[:n], *lists)
+            self._views[n] = Buffers(full.x[:n], *lists)
         return self._views[n]
+
+    def _total(self, rows: int, weights: np.ndarray | None) -> float:
+        """Return what a batch's loss is divided by."""
+        return rows if weights is None or not self._loss.by_weight else float(weights.sum(dtype=np.float64))
+
+    def _penalty(self, optimizer: Optimizer, total: float) -> float:
+        decay = optimizer.weight_decay / total if optimizer.decay_per == "batch" else optimizer.weight_decay
+        return 0.5 * decay * sum(float(np.vdot(layer.weight, layer.weight)) for layer in self._layers)
 
     def _forward(self, x: np.ndarray, buffers: Buffers) -> np.ndarray:
         """Return the logits (N, K), without the output layer's bias: the loss adds it."""
@@ -79,11 +86,13 @@ class Blas:
         self._layers[-1].product(x, buffers.h[-1])
         return buffers.h[-1]
 
-    def gradients(self, x: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, int]:
+    def gradients(self, x: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, int]:
         """Forward and backward over one batch; see `Engine`."""
         layers, buffers = self._layers, self.buffers(len(x))
         delta = self._forward(x, buffers)
-        loss, correct = self._loss.of_batch(delta, layers[-1].bias, labels, layers[-1].dbias, weights)
+        loss, correct = self._loss.of_batch(
+            delta, layers[-1].bias, targets, weights, layers[-1].dbias, self._total(len(x), weights)
+        )
         for i in range(len(layers) - 1, 0, -1):
             layers[i].weight_gradient(buffers.h[i - 1], delta)
             layers[i].input_gradient(delta, buffers.delta[i - 1])
@@ -93,58 +102,50 @@ class Blas:
         return loss, correct
 
     def step(
-        self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer, weights: np.ndarray | None = None
+        self, x: np.ndarray, targets: np.ndarray, optimizer: Optimizer, weights: np.ndarray | None = None
     ) -> tuple[float, int]:
         """Take a step on one batch; see `Engine`."""
-        result = self.gradients(x, labels, weights)
-        optimizer.step(self._parameters, self._gradient, self._parts, len(x))
+        result = self.gradients(x, targets, weights)
+        optimizer.step(self._parameters, self._gradient, self._parts, self._total(len(x), weights))
         return result
 
-    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
-        """Forward and backward over all rows of the inputs; see `Engine`."""
+    def input_gradients(self, examples: Examples) -> tuple[float, int]:
+        """Forward and backward over all rows; see `Engine`."""
+        inputs, targets, weights = examples.inputs, examples.targets, examples.weights
         x = self.buffers(len(inputs)).x
         inputs.gather(np.arange(len(inputs)), x)
-        return self.gradients(x, labels)
+        return self.gradients(x, targets, weights)
 
     def train(
-        self,
-        inputs: Input,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        optimizer: Optimizer,
-        loss: float = 0.0,
-        weights: np.ndarray | None = None,
+        self, examples: Examples, order: np.ndarray, batch_size: int, optimizer: Optimizer, loss: float = 0.0
     ) -> Totals:
         """Take a step on each batch; see `Engine`."""
-        total, correct = loss, 0
+        inputs, targets, weights = examples.inputs, examples.targets, examples.weights
+        total, correct, penalty = loss, 0, 0.0
         for start in range(0, len(order), batch_size):
             index = order[start : start + batch_size]
-            buffers = self.buffers(len(index))
-            inputs.gather(index, buffers.x)
-            np.take(labels, index, out=buffers.labels, mode="clip")
-            mean, right = self.step(buffers.x, buffers.labels, optimizer, None if weights is None else weights[index])
+            x = self.buffers(len(index)).x
+            inputs.gather(index, x)
+            own = None if weights is None else weights[index]
+            if optimizer.penalty:
+                penalty += len(index) * self._penalty(optimizer, self._total(len(index), own))
+            mean, right = self.step(x, targets[index], optimizer, own)
             total += mean * len(index)
             correct += right
             if not math.isfinite(mean):
-                return Totals(mean, correct, start + len(index))
-        return Totals(total, correct, len(order))
+                return Totals(mean, correct, start + len(index), penalty)
+        return Totals(total, correct, len(order), penalty)
 
-    def evaluate(
-        self,
-        inputs: Input,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        loss: float = 0.0,
-        weights: np.ndarray | None = None,
-    ) -> Totals:
+    def evaluate(self, examples: Examples, order: np.ndarray, batch_size: int, loss: float = 0.0) -> Totals:
         """Go through the rows; see `Engine`."""
+        inputs, targets, weights = examples.inputs, examples.targets, examples.weights
         correct = 0
         for start, logits in self._logits(inputs, order, batch_size):
             index = order[start : start + len(logits)]
             part = None if weights is None else weights[index]
-            mean, right = self._loss.of_outputs(logits, self._layers[-1].bias, labels[index], part)
+            mean, right = self._loss.of_outputs(
+                logits, self._layers[-1].bias, targets[index], part, self._total(len(index), part)
+            )
             loss += mean * len(logits)
             correct += right
         return Totals(loss, correct, len(order))

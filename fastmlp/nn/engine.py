@@ -5,35 +5,32 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import Input
 from fastmlp.nn.optimizer import Optimizer
 
 
 class Totals(NamedTuple):
-    """Sums over rows: of their losses in nats, of correct answers, and their number."""
+    """Sums over rows: of their losses, of correct answers where the loss knows such, and their number.
+
+    penalty : where an optimiser's `penalty` asks for it, the decay's share of the training loss, likewise a sum
+    """
 
     loss: float
     correct: int
     rows: int
+    penalty: float = 0.0
 
 
 class Engine(Protocol):
     """Forward and backward passes, steps and evaluation of one network, whose flat parameters it is given when made.
 
-    Arguments are checked by the caller: inputs have M rows of D values; x is (N, D) of the network's dtype; labels are
-    (M,) or (N,) int64 in [0, K); order is (m,) int64 in [0, M); weights are (M,) of the network's dtype and of mean 1,
-    or None where all rows count the same.
+    Arguments are checked by the caller: examples are those of `MLP.examples`; x is (N, D) of the network's dtype, with
+    targets (N,) or (N, K), as `Examples` has them; order is (m,) int64 in [0, M).
     """
 
     def train(
-        self,
-        inputs: Input,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        optimizer: Optimizer,
-        loss: float = 0.0,
-        weights: np.ndarray | None = None,
+        self, examples: Examples, order: np.ndarray, batch_size: int, optimizer: Optimizer, loss: float = 0.0
     ) -> Totals:
         """Take a step on each batch of the rows `order`; end after one whose loss is not finite, and return that loss.
 
@@ -41,27 +38,19 @@ class Engine(Protocol):
         """
         ...
 
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
+    def step(self, x: np.ndarray, targets: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """Take a step on one batch x (N, D); return its mean loss before it and its correct answers."""
         ...
 
-    def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+    def gradients(self, x: np.ndarray, targets: np.ndarray) -> tuple[float, int]:
         """Fill each layer's dweight and dbias for one batch x (N, D); return its mean loss and correct answers."""
         ...
 
-    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
-        """Fill each layer's dweight and dbias for all rows of the inputs, as one batch; return as `gradients` does."""
+    def input_gradients(self, examples: Examples) -> tuple[float, int]:
+        """Fill each layer's dweight and dbias for all rows, as one batch; return as `gradients` does."""
         ...
 
-    def evaluate(
-        self,
-        inputs: Input,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        loss: float = 0.0,
-        weights: np.ndarray | None = None,
-    ) -> Totals:
+    def evaluate(self, examples: Examples, order: np.ndarray, batch_size: int, loss: float = 0.0) -> Totals:
         """Return the totals of the rows `order`, their losses added to `loss`; no parameter changes."""
         ...
 

@@ -1,4 +1,4 @@
-"""Labelled rows, checked once for a network: inputs, labels and weights."""
+"""Rows with their targets, checked once for a network: inputs, targets and weights."""
 
 from typing import NamedTuple
 
@@ -11,15 +11,22 @@ from fastmlp_kernels import _check
 
 
 class Examples(NamedTuple):
-    """M labelled rows, checked for a network by `MLP.examples`.
+    """M rows with their targets, checked for a network by `MLP.examples`.
 
-    inputs : M rows of D values; labels : (M,) int64 in [0, K)
+    inputs : M rows of D values
+    targets : (M,) int64 in [0, K), or (M, K) of the network's dtype, as the network's loss wants them
     weights : (M,) of the network's dtype and of mean 1; None where all rows count the same
+    spread : mean losses of the best constant answer, and of the best answers that there can be
     """
 
     inputs: Input
-    labels: np.ndarray
+    targets: np.ndarray
     weights: np.ndarray | None = None
+    spread: tuple[float, float] = (1.0, 0.0)
+
+
+def checked_targets(loss, targets, rows, outputs, dtype):
+    return checked_labels(targets, rows, outputs)
 
 
 def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from fastmlp.nn.stopping import STOPPING, Stopping
 from fastmlp.nn.trainable import Trainable
 from fastmlp_kernels._compiling import seconds_compiling_here
 
-# Inputs, labels and, if wanted, weights, as for `fit` itself.
+# Inputs, targets and, if wanted, weights, as for `fit` itself.
 Validation = tuple[Input | np.ndarray, np.ndarray] | tuple[Input | np.ndarray, np.ndarray, npt.ArrayLike]
 
 
@@ -33,7 +33,7 @@ class _StopTraining(Exception):  # noqa: N818 - no error
 def fit(
     model: Trainable,
     x: Input | np.ndarray,
-    labels: np.ndarray,
+    targets: np.ndarray,
     *,
     sample_weight: npt.ArrayLike | None = None,
     validation: Validation | None = None,
@@ -53,9 +53,9 @@ def fit(
 ) -> FitResult:
     """Train a network by mini-batches, in place, and leave it with the weights of its lowest validation loss.
 
-    x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K)
+    x : (M, D) array or an `ImageInput`; targets : (M,) integers in [0, K), or (M, K) numbers, as the loss wants them
     sample_weight : (M,) numbers from 0 on, how much each row counts in the loss; scaled to a mean of 1
-    validation : (x, labels) or (x, labels, sample_weight) of other rows, evaluated after each epoch. Without it all
+    validation : (x, targets) or (x, targets, sample_weight) of other rows, evaluated after each epoch. Without it all
         epochs are run, and the network is left with the weights of the last one
     patience, stopping : when the validation loss ends training, by a rule of `fastmlp.nn.stopping.STOPPING`: "rises",
         after `patience` epochs in a row of rising loss; "best", after more than `patience` in a row without a lower
@@ -81,7 +81,7 @@ def fit(
     for name, function in (("on_epoch", on_epoch), ("on_batch", on_batch), ("pause", pause)):
         check_function(name, function)
     check_optimizer(optimizer, model.dtype)
-    train, held = model.examples(x, labels, sample_weight), _examples_of(model, validation)
+    train, held = model.examples(x, targets, sample_weight), _examples_of(model, validation)
     rng = generator(rng)
     state = _first_state(model, optimizer, rng, start) if resume is None else _resumed(model, optimizer, rng, resume)
     history = model.history = state.history
@@ -144,13 +144,13 @@ def _examples_of(model: Trainable, validation: Validation | None) -> Examples | 
         return None
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         what = f"{len(validation)} parts" if isinstance(validation, tuple | list) else f"a {type(validation).__name__}"
-        raise DataError(f"validation is {what}, expected (inputs, labels), or (inputs, labels, weights)")
+        raise DataError(f"validation is {what}, expected (inputs, targets), or (inputs, targets, weights)")
     return model.examples(validation[0], validation[1], validation[2] if len(validation) == 3 else None)
 
 
 def _validated(model: Trainable, held: Examples, batch_size: int) -> tuple[float, float]:
     """Return validation loss and accuracy, by the network's public method, to the same bits as a user's call."""
-    return model.evaluate(held.inputs, held.labels, batch_size, sample_weight=held.weights)
+    return model.evaluate(held.inputs, held.targets, batch_size, sample_weight=held.weights)
 
 
 def _rule_so_far(rule: Stopping, state: State) -> Stopping:

@@ -56,15 +56,15 @@ class Line:
 
     def __init__(self, model: MLP, x: np.ndarray, labels: np.ndarray, moves: Sequence[Move], reach: float) -> None:
         self.model, self.x, self.labels, self.moves = model, x, labels, moves
-        self._kinks = activation_named(model.layers[0].activation).kinks
-        if self._kinks:
+        self._kinks = [activation_named(layer.activation).kinks for layer in model.layers[:-1]]
+        if any(self._kinks):
             with self.moved(-reach):
                 before = self._switches()
             with self.moved(reach):
                 clear = np.all(before == self._switches(), axis=1)
             if not clear.any():
-                units = f"{model.layers[0].activation} units"
-                raise ConfigError(f"No image keeps clear of the kinks of so many {units}: name fewer units.")
+                names = " and ".join(dict.fromkeys(layer.activation for layer in model.layers[:-1]))
+                raise ConfigError(f"No image keeps clear of the kinks of so many {names} units: name fewer units.")
             self.x, self.labels = x[clear], labels[clear]
 
     @contextmanager
@@ -82,9 +82,9 @@ class Line:
     def _switches(self) -> np.ndarray:
         """Return on which side of each kink each hidden unit's input lies, (N, units times kinks) bool."""
         x, sides = self.x, []
-        for layer in self.model.layers[:-1]:
+        for layer, kinks in zip(self.model.layers[:-1], self._kinks, strict=True):
             z, h = x @ layer.weight + layer.bias, np.empty((len(x), layer.bias.size))
-            sides += [z > kink for kink in self._kinks]
+            sides += [z > kink for kink in kinks]
             layer.forward(x, h)
             x = h
         return np.hstack(sides)

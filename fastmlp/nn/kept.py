@@ -32,7 +32,7 @@ class Keeper:
         """
         self._model, self._state, self._train, self._held = model, state, train, held
         self._batch_size = batch_size
-        self._usual = math.log(model.sizes[-1])  # the loss of a network that knows nothing
+        self._usual = train.spread[0]  # the loss of a network that knows nothing
         self._last = model.parameters.copy() if held is None else None
         history = state.history
         self.epoch, self._least = 0, math.inf if state.began is None else state.began[0]

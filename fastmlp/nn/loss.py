@@ -41,6 +41,24 @@ class Loss:
     sklearn: str
     torch: str
 
+    by_weight: bool = False
+
+    of_classes = True
+
+    @cached_property
+    def criterion(self) -> Any:
+        from fastmlp_kernels._loss_table import Criterion
+
+        return Criterion(0)
+
+    def spread_of(self, targets, weights):
+        import math
+
+        return (math.log(20), 0.0)
+
+    def score_of(self, loss, correct, spread):
+        return correct
+
     @cached_property
     def of_batch(self) -> Callable[..., tuple[float, int]]:
         """The kernel that turns a batch's outputs into the gradient by them."""
@@ -94,3 +112,7 @@ CROSS_ENTROPY = Loss(
     torch="cross_entropy",
 )
 LOSSES = {loss.name: loss for loss in (CROSS_ENTROPY,)}
+
+
+def loss_named(name):
+    return LOSSES[name] if isinstance(name, str) else name

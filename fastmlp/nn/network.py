@@ -1,4 +1,4 @@
-"""The multi-layer perceptron: a stack of Dense layers under softmax cross-entropy."""
+"""The multi-layer perceptron: a stack of Dense layers under a loss."""
 
 import math
 import zlib
@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.nn.activations import activation_named
+from fastmlp.nn.activations import hidden_activations
 from fastmlp.nn.blas import Blas
 from fastmlp.nn.checks import check_count, check_name, generator, is_whole
 from fastmlp.nn.engine import Engine, Totals
-from fastmlp.nn.examples import Examples, checked_labels, checked_weights
+from fastmlp.nn.examples import Examples, checked_targets, checked_weights
 from fastmlp.nn.fit import Validation, fit
 from fastmlp.nn.history import FitResult, History
 from fastmlp.nn.inputs import ArrayInput, Input, as_input, checked_rows
 from fastmlp.nn.layers import Dense, split_parameters
-from fastmlp.nn.loss import CROSS_ENTROPY
+from fastmlp.nn.loss import Loss, loss_named
 from fastmlp.nn.optimizer import SGD, Optimizer, check_optimizer
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.slices import Slices
@@ -29,10 +29,13 @@ from fastmlp_kernels._align import aligned_zeros
 
 
 class MLP:
-    """A multi-layer perceptron with softmax output.
+    """A multi-layer perceptron: fully connected layers, and a loss that says what its outputs mean.
 
     layers : sizes from input to output, such as [3072, 128, 20]: two weight layers
-    activation : of the hidden layers, a key of `fastmlp.nn.activations.ACTIVATIONS`
+    activation : of the hidden layers, a key of `fastmlp.nn.activations.ACTIVATIONS`, or one a hidden layer
+    loss : key of `fastmlp.nn.loss.LOSSES`, or one of its records with other settings: "cross-entropy" for classes,
+        under a softmax; "logistic" for two classes by one unit, or for several labels; "squared-error", "huber" and
+        "poisson" for numbers
     init : "auto" (He for ReLU, LeCun otherwise) or a key of `fastmlp.nn.initializers.INITIALIZERS`
     precision : "float32", "float64", "bfloat16": both operands of every product rounded to bfloat16, all the rest in
         float32 (weights, sums, activations, loss, update), or "int8": the first layer's products are of uint8 pixels
@@ -49,13 +52,12 @@ class MLP:
     last `fit`, up to where it came.
     """
 
-    loss = CROSS_ENTROPY
-
     def __init__(
         self,
         layers: Sequence[int],
-        activation: str = "tanh",
+        activation: str | Sequence[str] = "tanh",
         *,
+        loss: str | Loss = "cross-entropy",
         init: str = "auto",
         precision: str = "float32",
         matmul: str | None = None,
@@ -69,14 +71,15 @@ class MLP:
         ways, dtype = PRECISIONS[precision].matmuls, np.dtype(PRECISIONS[precision].dtype)
         if matmul not in (None, *ways):
             raise ConfigError(f"matmul is {matmul!r}, allowed for {precision}: {', '.join(ways)}")
-        activation_named(activation)  # also where no hidden layer will look it up
+        self.loss = loss_named(loss)
+        activations = hidden_activations(activation, len(sizes) - 2)
         self.threads = usable_cores() if threads is None else threads
         check_threads(self.threads)
-        rng, hidden = generator(rng), len(sizes) - 2
+        rng = generator(rng)
         self.sizes, self.precision, self.matmul, self.dtype = sizes, precision, matmul or ways[0], np.dtype(dtype)
         self.layers = [
-            Dense(d, h, activation if i < hidden else "identity", rng=rng, init=init, dtype=dtype)
-            for i, (d, h) in enumerate(pairwise(sizes))
+            Dense(d, h, own, rng=rng, init=init, dtype=dtype)
+            for (d, h), own in zip(pairwise(sizes), [*activations, "identity"], strict=True)
         ]
         own = [array.ravel() for layer in self.layers for array in (layer.weight, layer.bias)]
         self.parameters, self.gradient = (aligned_zeros(sum(array.size for array in own), dtype) for _ in range(2))
@@ -99,8 +102,9 @@ class MLP:
             return Blas(self.layers, self.parameters, self.gradient, self.loss)
         from fastmlp.nn.packed.engine import Packed  # here: half a second that BLAS networks do not need
 
-        activation = self.layers[0].activation
-        return Packed(self.sizes, activation, self.parameters, self.gradient, self.precision, self.threads)
+        activations = [layer.activation for layer in self.layers]
+        flat = self.parameters, self.gradient
+        return Packed(self.sizes, activations, self.loss, flat, self.precision, self.threads)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the engine: threads cannot be copied, and a copy's layers are no views any more."""
@@ -117,43 +121,53 @@ class MLP:
         """Number of weights and biases."""
         return self.parameters.size
 
-    def _checked_batch(self, x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _checked_batch(self, x: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         _check.unmasked(x=x)
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != self.sizes[0] or len(x) == 0:
             raise DataError(f"batch has shape {x.shape}, expected (N, {self.sizes[0]}) with N above 0")
         if x.dtype != self.dtype:
             raise DataError(f"batch has dtype {x.dtype}, this network computes in {self.dtype}: use .astype")
-        return np.ascontiguousarray(x), checked_labels(labels, len(x), self.sizes[-1])
+        return np.ascontiguousarray(x), self._checked_targets(targets, len(x))
 
-    def loss_and_gradients(self, x: Input | np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+    def _checked_targets(self, targets: npt.ArrayLike, rows: int) -> np.ndarray:
+        return checked_targets(self.loss, targets, rows, self.sizes[-1], self.dtype)
+
+    def loss_and_gradients(self, x: Input | np.ndarray, targets: np.ndarray) -> tuple[float, int]:
         """Forward and backward over one batch; leaves the gradients in each layer's `dweight` and `dbias`.
 
-        x : (N, D) of the network's dtype, or an `ImageInput`; labels : (N,) integers in [0, K)
-        Returns (mean cross-entropy in nats, number of correct answers). Raises DataError where they do not fit.
+        x : (N, D) of the network's dtype, or an `ImageInput`; targets : (N,) integers in [0, K), or (N, K) numbers, as
+        the loss wants them
+        Returns (mean loss, number of correct answers). Raises DataError where they do not fit.
         """
         if isinstance(x, Input):
-            return self._engine.input_gradients(*self.examples(x, labels)[:2])
-        return self._engine.gradients(*self._checked_batch(x, labels))
+            return self._engine.input_gradients(self.examples(x, targets))
+        return self._engine.gradients(*self._checked_batch(x, targets))
 
-    def train_step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
+    def train_step(self, x: np.ndarray, targets: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """One step of the optimiser on one batch; arguments and result as for `loss_and_gradients`.
 
         The loss is that before the step.
         """
         check_optimizer(optimizer, self.dtype)
-        return self._engine.step(*self._checked_batch(x, labels), optimizer)
+        return self._engine.step(*self._checked_batch(x, targets), optimizer)
 
     def train_epoch(
-        self, x: Input | np.ndarray, labels: np.ndarray, optimizer: Optimizer, order: np.ndarray, batch_size: int = 1024
+        self,
+        x: Input | np.ndarray,
+        targets: np.ndarray,
+        optimizer: Optimizer,
+        order: np.ndarray,
+        batch_size: int = 1024,
     ) -> tuple[float, float]:
         """Take a step on each batch of the rows `order`, the last one smaller: the fast way for a loop of one's own.
 
-        x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K); order : integers in [0, M)
-        Returns (mean loss in nats, accuracy as a fraction), each batch before its step. A batch whose loss is not
-        finite is the last one. Raises DataError or ConfigError where the arguments do not fit.
+        x : (M, D) array or an `ImageInput`; targets : (M,) integers in [0, K), or (M, K) numbers
+        order : integers in [0, M)
+        Returns (mean loss, score as a fraction, see `Loss.score`), each batch before its step. A batch whose loss is
+        not finite is the last one. Raises DataError or ConfigError where the arguments do not fit.
         """
-        examples = self.examples(x, labels)
+        examples = self.examples(x, targets)
         check_count("batch_size", batch_size)
         check_optimizer(optimizer, self.dtype)
         order = checked_rows("order", order, len(examples.inputs))
@@ -171,10 +185,9 @@ class MLP:
 
         on_batch(rows done) : called about ten times a second, between batches; what it raises ends the call
         """
-        inputs, labels, weights = examples
 
         def train(rows: np.ndarray, loss: float) -> Totals:
-            return self._engine.train(inputs, labels, rows, batch_size, optimizer, loss, weights)
+            return self._engine.train(examples, rows, batch_size, optimizer, loss)
 
         totals = Totals(0.0, 0, 0)
         for totals in self._slices.run("train", train, order, batch_size):
@@ -182,12 +195,16 @@ class MLP:
                 break
             if on_batch is not None:
                 on_batch(totals.rows)
-        return totals.loss / totals.rows, totals.correct / totals.rows
+        return self._mean_and_score(examples, totals)
+
+    def _mean_and_score(self, examples: Examples, totals: Totals) -> tuple[float, float]:
+        loss = (totals.loss + totals.penalty) / totals.rows
+        return loss, self.loss.score_of(totals.loss / totals.rows, totals.correct / totals.rows, examples.spread)
 
     def fit(
         self,
         x: Input | np.ndarray,
-        labels: np.ndarray,
+        targets: np.ndarray,
         *,
         sample_weight: npt.ArrayLike | None = None,
         validation: Validation | None = None,
@@ -219,21 +236,22 @@ class MLP:
         options |= {"sample_weight": sample_weight, "validation": validation}
         options |= {"start": None if goes_on else self._began_with, "keep_start": goes_on or self._was_given}
         try:
-            return fit(self, x, labels, optimizer=SGD() if optimizer is None else optimizer, **options)
+            return fit(self, x, targets, optimizer=SGD() if optimizer is None else optimizer, **options)
         finally:
             self._left = self._digest()
 
     def examples(
-        self, x: Input | np.ndarray, labels: np.ndarray, sample_weight: npt.ArrayLike | None = None
+        self, x: Input | np.ndarray, targets: np.ndarray, sample_weight: npt.ArrayLike | None = None
     ) -> Examples:
-        """Return rows with their labels and weights, checked for this network: what `train_on` takes.
+        """Return rows with their targets and weights, checked for this network: what `train_on` takes.
 
-        x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K); sample_weight : (M,) numbers from 0 on,
-        scaled to a mean of 1. Raises DataError where they do not fit.
+        x : (M, D) array or an `ImageInput`; targets : (M,) integers in [0, K), or (M, K) numbers
+        sample_weight : (M,) numbers from 0 on, scaled to a mean of 1. Raises DataError where they do not fit.
         """
         inputs = self._checked_input(x)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(inputs), self.dtype)
-        return Examples(inputs, checked_labels(labels, len(inputs), self.sizes[-1]), weights)
+        targets = self._checked_targets(targets, len(inputs))
+        return Examples(inputs, targets, weights, self.loss.spread_of(targets, weights))
 
     def _checked_input(self, x: Input | np.ndarray) -> Input:
         inputs = as_input(x)
@@ -248,29 +266,28 @@ class MLP:
     def evaluate(
         self,
         x: Input | np.ndarray,
-        labels: np.ndarray,
+        targets: np.ndarray,
         batch_size: int = 1024,
         *,
         sample_weight: npt.ArrayLike | None = None,
     ) -> tuple[float, float]:
-        """Mean cross-entropy in nats and accuracy as a fraction, over all rows of x.
+        """Mean loss and score (`Loss.score`: of classes the accuracy as a fraction), over all rows of x.
 
-        x : (M, D) array or an `ImageInput`; labels : (M,) integers in [0, K)
+        x : (M, D) array or an `ImageInput`; targets : (M,) integers in [0, K), or (M, K) numbers
         sample_weight : (M,) numbers from 0 on: the loss is the weighted mean; the accuracy is not weighted
         """
-        examples = self.examples(x, labels, sample_weight)
+        examples = self.examples(x, targets, sample_weight)
         check_count("batch_size", batch_size)
         return self.evaluate_on(examples, np.arange(len(examples.inputs)), batch_size)
 
     def evaluate_on(self, examples: Examples, order: np.ndarray, batch_size: int) -> tuple[float, float]:
-        """Mean cross-entropy and accuracy of the rows `order`, at least one, of examples that were checked."""
-        inputs, labels, weights = examples
+        """Mean loss and score of the rows `order`, at least one, of examples that were checked."""
 
         def evaluate(rows: np.ndarray, loss: float) -> Totals:
-            return self._engine.evaluate(inputs, labels, rows, batch_size, loss, weights)
+            return self._engine.evaluate(examples, rows, batch_size, loss)
 
         *_, totals = self._slices.run("evaluate", evaluate, order, batch_size)
-        return totals.loss / totals.rows, totals.correct / totals.rows
+        return self._mean_and_score(examples, totals)
 
     def predict_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
         """Probability of each class, (M, K), for x an (M, D) array or an `ImageInput`; DataError where it overflows."""

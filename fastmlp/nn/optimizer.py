@@ -37,12 +37,15 @@ class Optimizer(ABC):
     SETTINGS : by name, each of which is an attribute too; lr and weight_decay are among them
     PLAIN : name of its step in `fastmlp.reference`, of (w, each slot of the state, g, the compiled settings)
 
+    penalty : whether training adds up the decay's share of the loss, half of weight_decay times the weights' squares
+
     An optimiser keeps the state of each network that it trains. Copied or pickled together with the network, as in
     `copy.deepcopy((model, optimizer))`, it goes on from there; copied alone, its copy knows the old network only.
     """
 
     SETTINGS: ClassVar[dict[str, Setting]]
     PLAIN: ClassVar[str]
+    penalty: bool = False
     lr: float
     weight_decay: float
 
@@ -110,11 +113,11 @@ class Optimizer(ABC):
             setattr(self, name, value)
 
     def step(
-        self, parameters: np.ndarray, gradient: np.ndarray, parts: Iterable[tuple[slice, bool]], rows: int = 1
+        self, parameters: np.ndarray, gradient: np.ndarray, parts: Iterable[tuple[slice, bool]], rows: float = 1
     ) -> None:
         """In place: parameters (P,), float32 or float64, take a step with the gradient (P,) of a batch's mean loss.
 
-        parts : (slice of the parameters, whether they decay); rows : of the batch
+        parts : (slice of the parameters, whether they decay); rows : of the batch, or the sum of their weights
         """
         self.check_for(parameters.dtype)
         weight_decay = self.weight_decay / rows if self.decay_per == "batch" else self.weight_decay

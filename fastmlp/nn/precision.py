@@ -32,11 +32,11 @@ PRECISIONS = {
 WIDE = 256
 
 
-def byte_layers(sizes: Sequence[int], activation: str) -> list[int]:
+def byte_layers(sizes: Sequence[int], activation) -> list[int]:
     """Return the numbers, from 0, of the layers whose products an int8 network forms of 8-bit integers.
 
     They are the first, whose inputs are pixels, and those between wide layers of an activation with outputs >= 0, which
     are rounded to bytes.
     """
-    hidden = range(1, len(sizes) - 1) if ACTIVATIONS[activation].as_bytes else ()
+    hidden = range(1, len(sizes) - 1) if all(ACTIVATIONS[a].as_bytes for a in activation[:-1]) else ()
     return [0, *(i for i in hidden if min(sizes[i], sizes[i + 1]) >= WIDE)]

@@ -33,7 +33,7 @@ class Slices:
             start = time.perf_counter()
             part = work(order[done.rows : done.rows + batches * batch_size], done.loss)
             seconds = time.perf_counter() - start
-            done = Totals(part.loss, done.correct + part.correct, done.rows + part.rows)
+            done = Totals(part.loss, done.correct + part.correct, done.rows + part.rows, done.penalty + part.penalty)
             yield done
             worked = -(-part.rows // batch_size)  # fewer than allowed at the end
             batches = min(2 * batches, 1 + int(worked * SLICE / seconds)) if seconds > 0 else 2 * batches

@@ -13,7 +13,7 @@ from fastmlp.nn.optimizer import Optimizer
 
 
 class Trainable(Protocol):
-    """A classifier with flat parameters, which learns from batches of examples. `fastmlp.MLP` is one.
+    """A network with flat parameters, which learns from batches of examples. `fastmlp.MLP` is one.
 
     sizes : units from input to output, D first and K last; dtype : that the network computes in
     parameters : (P,) of that dtype, which may be written to between calls; history : of the last training, for users
@@ -25,9 +25,9 @@ class Trainable(Protocol):
     history: History | None
 
     def examples(
-        self, x: Input | np.ndarray, labels: np.ndarray, sample_weight: npt.ArrayLike | None = None
+        self, x: Input | np.ndarray, targets: np.ndarray, sample_weight: npt.ArrayLike | None = None
     ) -> Examples:
-        """Return rows x (M, D), labels (M,) and sample_weight (M,), checked; see `MLP.examples`.
+        """Return rows x (M, D), targets (M,) or (M, K) and sample_weight (M,), checked; see `MLP.examples`.
 
         Raises DataError where they do not fit the network.
         """
@@ -41,7 +41,7 @@ class Trainable(Protocol):
         optimizer: Optimizer,
         on_batch: Callable[[int], None] | None = None,
     ) -> tuple[float, float]:
-        """Take a step on each batch of the rows `order` (m,) int64; return mean loss and accuracy before the steps.
+        """Take a step on each batch of the rows `order` (m,) int64; return mean loss and score before the steps.
 
         A batch whose loss is not finite is the last one. on_batch(rows done) is called after some batches; what it
         raises ends the call.
@@ -49,16 +49,16 @@ class Trainable(Protocol):
         ...
 
     def evaluate_on(self, examples: Examples, order: np.ndarray, batch_size: int) -> tuple[float, float]:
-        """Return mean loss and accuracy of the rows `order` (m,) int64."""
+        """Return mean loss and score of the rows `order` (m,) int64."""
         ...
 
     def evaluate(
         self,
         x: Input | np.ndarray,
-        labels: np.ndarray,
+        targets: np.ndarray,
         batch_size: int = ...,
         *,
         sample_weight: npt.ArrayLike | None = None,
     ) -> tuple[float, float]:
-        """Return mean loss and accuracy of rows x (M, D), labels (M,) and sample_weight (M,); see `MLP.evaluate`."""
+        """Return mean loss and score of rows x (M, D), with targets and weights; see `MLP.evaluate`."""
         ...

@@ -112,6 +112,14 @@ def number(name: str, value: Any, dtype: np.dtype) -> float:
     return real
 
 
+def share(name: str, value: Any) -> float:
+    """Check a number from 0 up to, not including, 1; return it as a float. Raises TypeError or ValueError."""
+    real = number(name, value, np.dtype(np.float64))
+    if not 0 <= real < 1:
+        raise ValueError(f"{name} is {shown(value)}, allowed is a number from 0 up to, not including, 1")
+    return real
+
+
 def apart(**arrays: np.ndarray) -> None:
     """Check that no two arrays share memory: a kernel would read what it has just written. Raises ValueError."""
     values = list(arrays.values())

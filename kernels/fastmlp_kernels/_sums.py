@@ -8,7 +8,7 @@ the arrays' own dtype; the error does not grow with the number of blocks.
 
 import numpy as np
 
-from fastmlp_kernels._jit import part
+from fastmlp_kernels._jit import part, reduction
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels._views import fill, vector_at
 
@@ -67,3 +67,21 @@ def sum_apart(values: np.ndarray, at: int, stride: int, rows: int, total: np.nda
         begin_total(own, excess)
         for r in range(rows):
             add_to_total(own, excess, vector_at(values, at + r * stride + first, own.size))
+
+
+@reduction
+def sum_of(x: np.ndarray) -> float:
+    """Return the float64 sum of x (N,), float32 or float64."""
+    total = 0.0
+    for i in range(x.size):
+        total += np.float64(x[i])
+    return total
+
+
+@reduction
+def sum_of_squares(x: np.ndarray) -> float:
+    """Return the float64 sum of the squares of x (N,), float32 or float64."""
+    total = 0.0
+    for i in range(x.size):
+        total += np.float64(x[i]) * np.float64(x[i])
+    return total

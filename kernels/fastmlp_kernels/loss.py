@@ -7,7 +7,7 @@ label is the largest, the loss is log1p of their sum.
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import types
@@ -17,6 +17,7 @@ from fastmlp_kernels import _check
 from fastmlp_kernels._exponentials import Maybe, block_rows, exponentials, row_sum, shifted_rows
 from fastmlp_kernels._jit import PART, kernel, part
 from fastmlp_kernels._llvm import multiply_add1
+from fastmlp_kernels._loss_table import Criterion
 from fastmlp_kernels._scratch import release, work_array
 from fastmlp_kernels._sums import add_to_total, begin_total, sum_rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
@@ -24,6 +25,7 @@ from fastmlp_kernels._views import matrix_at, row_at, vector_at
 # The logarithm of a product of row sums replaces a logarithm a row; each sum lies in [1, K], so this never overflows.
 # What is kept is the product less 1, in which a sum of 1 + 1e-20 still counts.
 PRODUCT_LIMIT = 1e200
+NO_CODE = cast("int", np.int64(0))  # no literal, see `gemm.panels`
 
 
 @part
@@ -41,6 +43,30 @@ def _wide_gap(row: np.ndarray, bias: np.ndarray, at: int) -> float:
     for k in range(row.size):
         top = max(top, np.float64(row[k] + bias[k]))
     return top - np.float64(row[at] + bias[at])
+
+
+@part
+def _smoothed_gap(row: np.ndarray, gap: float, smoothing: float) -> float:
+    """Return the mean over targets of how far each lies below the largest, of which a row (K,) says minus how far.
+
+    gap : that of the label, of which the targets are 1 - smoothing; the rest is spread over all
+    """
+    if smoothing == 0:
+        return gap
+    all_gaps = 0.0
+    for k in range(row.size):
+        all_gaps -= np.float64(row[k])
+    return (1 - smoothing) * gap + smoothing / row.size * all_gaps
+
+
+@part
+def _smooth(gradient: np.ndarray, at: int, smoothing: float, weight: float) -> None:
+    """Turn a row's gradient (K,) for the label `at` into that for the smoothed target, all of it times `weight`."""
+    t = gradient.dtype.type
+    spread = t(smoothing / gradient.size) * weight
+    for k in range(gradient.size):
+        gradient[k] -= spread
+    vector_at(gradient, at, 1)[0] += t(smoothing) * weight
 
 
 @part
@@ -74,24 +100,33 @@ def _overload_weight(weights, i):  # noqa: ARG001
 
 @part
 def cross_entropy_of_rows(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe, dbias: Maybe, batch: int
+    logits: np.ndarray,
+    bias: np.ndarray,
+    labels: np.ndarray,
+    weights: Maybe,
+    dbias: Maybe,
+    criterion: Criterion,
+    total: float,
 ) -> tuple[float, int]:
-    """Return these rows' part of a batch's mean loss, in nats, and how many are correct; in place, the gradient.
+    """Return these rows' part of a batch's loss, in nats, and how many are correct; in place, the gradient.
 
     logits : (N, K) float32 or float64, overwritten with the loss's gradient by them, unless dbias is None
     bias : (K,); labels : (N,) int64 in [0, K); weights : (N,) factors of the rows' losses, None or empty for ones
     dbias : (K,) <- column sums of the gradient; None for no gradient
-    batch : rows of the whole batch
+    criterion : settings of the loss: smoothing of the labels, bounds of a row's loss
+    total : what the sum over all rows of the batch is divided by: their number, or the sum of their weights
     """
     # numba leaves out the branches of what is None, so that read-only logits compile.
     t = logits.dtype.type
     n, classes = logits.shape
     rows, weighted = block_rows(classes), _is_weighted(weights)
-    memory = work_array(logits, rows * (classes + 1) + classes)
+    smoothing, bounded = criterion.smoothing, criterion.low > 0 or criterion.high < np.inf
+    memory = work_array(logits, rows * (classes + 2) + classes)
     if memory.size == 0:
         raise MemoryError("there is no memory for a row of logits")
     labels_own = vector_at(memory, rows * classes, rows)
-    excess = vector_at(memory, rows * (classes + 1), classes)
+    gaps = vector_at(memory, rows * (classes + 1), rows)
+    excess = vector_at(memory, rows * (classes + 2), classes)
     loss, product, correct = 0.0, 0.0, 0
     if dbias is not None:
         begin_total(dbias, excess)
@@ -106,8 +141,12 @@ def cross_entropy_of_rows(
                 correct += _has_no_zero(vector_at(memory, r * classes, label[r]))  # of equal logits the first counts
             elif gap == np.inf:
                 gap = _wide_gap(row_at(block, r), bias, label[r])
-            weight = np.float64(_weight(weights, start + r)) if weighted else 1.0
-            loss = multiply_add1(weight, gap, loss)
+            gap = _smoothed_gap(row_at(e, r), gap, smoothing)
+            if bounded:
+                gaps[r] = gap
+            else:
+                weight = np.float64(_weight(weights, start + r)) if weighted else 1.0
+                loss = multiply_add1(weight, gap, loss)
         exponentials(e)
         for r in range(count):
             own = vector_at(memory, r * classes + label[r], 1)
@@ -119,7 +158,12 @@ def cross_entropy_of_rows(
             others = row_sum(row)
             over_one = others + (labels_own[r] - t(1))
             more = np.float64(over_one)
-            if weight == 1:
+            if bounded:
+                value = np.float64(gaps[r]) + _log1p1(more)
+                value = criterion.low if value < criterion.low else value  # a NaN passes
+                value = criterion.high if value > criterion.high else value
+                loss = multiply_add1(np.float64(weight), value, loss)
+            elif weight == 1:
                 product = multiply_add1(product, 1.0 + more, more)
                 if not product < PRODUCT_LIMIT:
                     loss += np.log1p(product)
@@ -127,29 +171,43 @@ def cross_entropy_of_rows(
             else:
                 loss = multiply_add1(np.float64(weight), _log1p1(more), loss)
             if dbias is not None:
-                scale = weight / ((t(1) + over_one) * t(batch))
+                scale = weight / ((t(1) + over_one) * t(total))
                 out = row_at(block, r)
                 for k in range(classes):
                     out[k] = row[k] * scale
                 vector_at(out, at, 1)[0] = -others * scale
+                if smoothing != 0:
+                    _smooth(out, at, smoothing, weight / t(total))
         if dbias is not None:
             add_to_total(dbias, excess, sum_rows(block, memory))
     release(memory)
-    return (loss + np.log1p(product)) / batch, correct
+    return (loss + np.log1p(product)) / total, correct
+
+
+@part
+def _smoothed(label_smoothing: float) -> Criterion:
+    return Criterion(NO_CODE, 0.0, label_smoothing, 0.0, np.inf)
 
 
 @kernel
 def _softmax_cross_entropy(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray, weights: Maybe = None
+    logits: np.ndarray,
+    bias: np.ndarray,
+    labels: np.ndarray,
+    dbias: np.ndarray,
+    weights: Maybe = None,
+    label_smoothing: float = 0.0,
 ) -> tuple[float, int]:
-    return cross_entropy_of_rows(logits, bias, labels, weights, dbias, len(logits))
+    criterion = _smoothed(np.float64(label_smoothing))
+    return cross_entropy_of_rows(logits, bias, labels, weights, dbias, criterion, np.float64(len(logits)))
 
 
 @kernel
 def _softmax_cross_entropy_eval(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe = None
+    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: Maybe = None, label_smoothing: float = 0.0
 ) -> tuple[float, int]:
-    return cross_entropy_of_rows(logits, bias, labels, weights, None, len(logits))
+    criterion = _smoothed(np.float64(label_smoothing))
+    return cross_entropy_of_rows(logits, bias, labels, weights, None, criterion, np.float64(len(logits)))
 
 
 @part
@@ -200,7 +258,12 @@ def _check_weights(weights: np.ndarray | None, logits: np.ndarray) -> None:
 
 
 def softmax_cross_entropy(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, dbias: np.ndarray, weights: np.ndarray | None = None
+    logits: np.ndarray,
+    bias: np.ndarray,
+    labels: np.ndarray,
+    dbias: np.ndarray,
+    weights: np.ndarray | None = None,
+    label_smoothing: float = 0.0,
 ) -> tuple[float, int]:
     """Mean cross-entropy of softmax(logits + bias), and in place: logits <- its gradient (softmax - onehot) / N.
 
@@ -210,6 +273,9 @@ def softmax_cross_entropy(
     dbias : (K,) of the same dtype, overwritten with the gradient's column sums
     weights : (N,) of the same dtype, or None: what each row's loss and gradient are multiplied by; the sums are still
         divided by N, so that weights of mean 1 give a weighted mean
+    label_smoothing : from 0 up to, not including, 1: the share s of each target that is spread over all classes, so
+        that the targets are (1 - s) onehot + s / K (C. Szegedy et al., "Rethinking the Inception architecture for
+        computer vision", CVPR 2016)
 
     Returns (mean loss in nats, number of rows whose largest logit is the label's; of equal ones the first counts).
     The largest logit is subtracted first, so that logits of any finite size neither overflow nor lose the loss of an
@@ -221,14 +287,19 @@ def softmax_cross_entropy(
     _check_logits(logits, bias, writes=True)
     _check_labels(labels, logits)
     _check_weights(weights, logits)
+    smoothing = _check.share("label_smoothing", label_smoothing)
     _check.array("dbias", dbias, (logits.dtype,), bias.shape, writes=True)
     given = {} if weights is None else {"weights": weights}
     _check.apart(logits=logits, bias=bias, labels=labels, dbias=dbias, **given)
-    return _softmax_cross_entropy(logits, bias, labels, dbias, weights)
+    return _softmax_cross_entropy(logits, bias, labels, dbias, weights, smoothing)
 
 
 def softmax_cross_entropy_eval(
-    logits: np.ndarray, bias: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
+    logits: np.ndarray,
+    bias: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray | None = None,
+    label_smoothing: float = 0.0,
 ) -> tuple[float, int]:
     """Mean cross-entropy of softmax(logits + bias) and count of correct rows, without a gradient; writes nothing.
 
@@ -236,13 +307,15 @@ def softmax_cross_entropy_eval(
     bias : (K,) of the same dtype
     labels : (N,) int64, each in [0, K)
     weights : (N,) of the same dtype, or None
+    label_smoothing : from 0 up to, not including, 1
 
     Returns (mean loss in nats, correct), as `softmax_cross_entropy` does. Raises the same errors.
     """
     _check_logits(logits, bias, writes=False)
     _check_labels(labels, logits)
     _check_weights(weights, logits)
-    return _softmax_cross_entropy_eval(logits, bias, labels, weights)
+    smoothing = _check.share("label_smoothing", label_smoothing)
+    return _softmax_cross_entropy_eval(logits, bias, labels, weights, smoothing)
 
 
 def bias_softmax(logits: np.ndarray, bias: np.ndarray) -> None:

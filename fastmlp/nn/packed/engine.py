@@ -8,7 +8,9 @@ import numpy as np
 from fastmlp.errors import ConfigError
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.engine import Totals
+from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input
+from fastmlp.nn.loss import Loss
 from fastmlp.nn.optimizer import Optimizer
 from fastmlp.nn.packed.quantized_arrays import BYTES, floats, quantized_errors, quantized_inputs, quantized_weights
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
@@ -22,21 +24,15 @@ from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS
 from fastmlp_kernels.gemm.panels import NR, Work, padded
 
-# Weights of rows that all count the same.
-EQUAL = np.empty(0, np.float32)
 # Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
 TEAM_FLOP = 2e7
-
-
-def _whole(x: np.ndarray, labels: np.ndarray) -> Data:
-    """Return all rows of x (N, D) and labels (N,) as one batch."""
-    return Data(Rows(x, np.arange(len(x))), labels, EQUAL, len(x))
 
 
 class Packed:
     """The engine for float32, bfloat16 and int8: whole steps in compiled code, on `threads` threads.
 
-    parameters, gradient : flat float32 in the order W1, b1, W2, b2, ..., of which the layers' arrays are views
+    activations : of the layers; flat : parameters and gradient, flat in the order W1, b1, W2, b2, ..., of the
+        precision's dtype, of which the layers' arrays are views
 
     The weights are packed anew at the start of each call, so that they may be changed between calls.
     """
@@ -44,23 +40,27 @@ class Packed:
     def __init__(
         self,
         sizes: Sequence[int],
-        activation: str,
-        parameters: np.ndarray,
-        gradient: np.ndarray,
+        activations: Sequence[str],
+        loss: Loss,
+        flat: tuple[np.ndarray, np.ndarray],
         precision: str,
         threads: int,
     ) -> None:
         self._sizes = tuple(int(size) for size in sizes)
         self._team, self._alone = Team(threads), Team(1)
         self._ran = self._alone  # the one that made the last run
-        self._activation = ACTIVATIONS[activation]
+        self._activations = [ACTIVATIONS[name] for name in activations]
+        self._loss = loss
+        self._equal = np.empty(0, flat[0].dtype)  # weights of rows that all count the same
         ELEMENTS[precision].warn_where_slow()
         # the layers that multiply bytes, where there are such; the others compute in float32
-        self._quantized = byte_layers(self._sizes, activation) if precision == "int8" else []
+        self._quantized = byte_layers(self._sizes, activations) if precision == "int8" else []
         self._raw = ELEMENTS[precision].raw_images
         self._element = ELEMENTS["float32" if self._quantized else precision]
-        self._parameters, self._gradient = parameters, gradient
-        self._unread = Rates(Momentum(0.0, 0.0, 0.0), False, gradient.reshape(1, -1))  # of the types of a step's
+        self._parameters, self._gradient = flat
+        self._unread = Rates(
+            Momentum(0.0, 0.0, 0.0), False, self._gradient.reshape(1, -1), np.empty(0)
+        )  # of the types of a step's
         self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
 
     def _units(self, count: int) -> int:
@@ -74,7 +74,8 @@ class Packed:
             own, quantized = channels if i == 0 else 1, i in self._quantized
             depth, at = d // own, of_bytes if quantized else packed
             flat = parameters, parameters + d * h, below, units
-            layers.append((i, d, h, own, quantized, *flat, at, transposed, 0))  # the last one is for `_space`
+            activation = self._activations[i].code, self._activations[i].keeps_input
+            layers.append((i, d, h, own, quantized, *activation, *flat, at, transposed, 0))  # the last is for `_space`
             parameters, below, units = parameters + d * h + h, units, units + h
             if quantized:
                 of_bytes += padded(h, int(NR)) * own * -(-depth // BYTES.per_unit)
@@ -112,7 +113,7 @@ class Packed:
         outputs = floats(n * sum(units))
         return Space(
             outputs=outputs,
-            kept=floats(outputs.size) if self._activation.keeps_input else outputs,
+            kept=floats(outputs.size) if layers["keeps_input"].any() else outputs,
             deltas=aligned_zeros(deltas, element.unit),
             panel=panel,
             dbias=floats(blocks, sum(units)),
@@ -133,7 +134,7 @@ class Packed:
     def _arrays(self, data: Data) -> tuple[Network, Space]:
         """Return the arrays for such data, made anew only where it is of another kind or its batch larger."""
         image = data.rows.center is not None
-        n, most = min(data.batch, len(data.labels)), BYTES.exact_depth
+        n, most = min(data.batch, len(data.targets)), BYTES.exact_depth
         if self._quantized and not image:
             raise ConfigError(
                 "precision int8 multiplies images of uint8 pixels as they are, and this input is an array of numbers: "
@@ -148,120 +149,107 @@ class Packed:
             self._made = kind, n, network, self._space(network.layers, n, kind[0], raw)
         return self._made[2:]
 
-    def _run(self, work: int, data: Data, rates: Rates | None = None) -> Totals:
+    def _run(self, work: int, data: Data, optimizer: Optimizer | None = None) -> Totals:
         network, space = self._arrays(data)
-        rates = rates or self._unread
-        flop = 6 * self._parameters.size * min(data.batch, len(data.labels))
+        rates = self._unread if optimizer is None else self._rates(optimizer, len(network.tasks))
+        flop = 6 * self._parameters.size * min(data.batch, len(data.targets))
         self._ran = self._team if flop >= TEAM_FLOP else self._alone
-        return Totals(*self._ran.run(run, work, network, data.read_only(), space, rates, self._activation.code))
+        return Totals(*self._ran.run(run, work, network, data.read_only(), space, rates))
 
     def phase_seconds(self) -> dict[str, np.ndarray]:
         """Return (members, 2) seconds of the last run by its phases: each thread's at work, and at the barrier."""
         return dict(zip(PHASES, np.moveaxis(self._ran.seconds(), 1, 0), strict=False))
 
-    def _data(
-        self,
-        rows: Rows,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        weights: np.ndarray | None = None,
-    ) -> Data:
+    def _data(self, rows: Rows, index: np.ndarray, given: Examples, at: np.ndarray, batch_size: int) -> Data:
+        """Return the data of one call: the rows `index`, with the targets and weights of the rows `at`."""
         if rows.center is not None and rows.center.dtype != self._parameters.dtype:
             raise ConfigError(
                 f"the network computes in {self._parameters.dtype}, the images' mean and inv_std are "
                 f"{rows.center.dtype}: make them with the network's dtype"
             )
-        rows = rows._replace(index=order if rows.index is None else rows.index[order])
-        return Data(rows, labels[order], EQUAL if weights is None else weights[order], batch_size)
+        return Data(
+            rows._replace(index=index if rows.index is None else rows.index[index]),
+            given.targets[at],
+            self._equal if given.weights is None else given.weights[at],
+            batch_size,
+            self._loss.criterion,
+            self._loss.by_weight,
+        )
 
-    def _parts(
-        self,
-        inputs: Input,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        weights: np.ndarray | None = None,
-    ) -> Iterator[tuple[int, Data]]:
+    def _parts(self, given: Examples, order: np.ndarray, batch_size: int) -> Iterator[tuple[int, Data]]:
         """Yield (rows done before, data): all at once where compiled code can read the rows, else batch by batch."""
+        inputs = given.inputs
         # the usual ones first: to ask for a protocol takes ten microseconds
         rows = inputs.source() if isinstance(inputs, ArrayInput | ImageInput | DirectInput) else None
         batch_size = min(batch_size, len(order))  # compiled code counts in 64 bits
         if rows is not None:
-            yield 0, self._data(rows, labels, order, batch_size, weights)
+            yield 0, self._data(rows, order, given, order, batch_size)
             return
-        x = np.empty((min(batch_size, len(order)), self._sizes[0]), np.float32)
+        x = np.empty((min(batch_size, len(order)), self._sizes[0]), self._parameters.dtype)
         for start in range(0, len(order), batch_size):
-            index = order[start : start + batch_size]
-            inputs.gather(index, x[: len(index)])
-            given = EQUAL if weights is None else weights[index]
-            yield start, Data(Rows(x, np.arange(len(index))), labels[index], given, batch_size)
+            at = order[start : start + batch_size]
+            inputs.gather(at, x[: len(at)])
+            yield start, self._data(Rows(x), np.arange(len(at)), given, at, batch_size)
 
     def train(
-        self,
-        inputs: Input,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        optimizer: Optimizer,
-        loss: float = 0.0,
-        weights: np.ndarray | None = None,
+        self, examples: Examples, order: np.ndarray, batch_size: int, optimizer: Optimizer, loss: float = 0.0
     ) -> Totals:
         """Take a step on each batch; see `fastmlp.nn.engine.Engine`."""
-        parts = self._parts(inputs, labels, order, batch_size, weights)
-        return self._sum(TRAIN, parts, self._rates(optimizer), loss)
+        return self._sum(TRAIN, self._parts(examples, order, batch_size), optimizer, loss)
 
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
+    def step(self, x: np.ndarray, targets: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """Take a step on one batch; see `fastmlp.nn.engine.Engine`."""
-        totals = self._run(TRAIN, _whole(x, labels), self._rates(optimizer))
+        totals = self._run(TRAIN, self._whole(x, targets), optimizer)
         return totals.loss / len(x), totals.correct
 
-    def _rates(self, optimizer: Optimizer) -> Rates:
-        return Rates(optimizer.compiled(), optimizer.decay_per == "batch", optimizer.state_of(self._parameters))
+    def _whole(self, x: np.ndarray, targets: np.ndarray) -> Data:
+        """Return all rows of x (N, D) and their targets as one batch."""
+        return Data(Rows(x, np.arange(len(x))), targets, self._equal, len(x), self._loss.criterion)
+
+    def _rates(self, optimizer: Optimizer, tasks: int) -> Rates:
+        squares = np.zeros(tasks if optimizer.penalty else 0)
+        per_batch, state = optimizer.decay_per == "batch", optimizer.state_of(self._parameters)
+        return Rates(optimizer.compiled(), per_batch, state, squares)
 
     def _sum(
-        self, work: int, parts: Iterator[tuple[int, Data]], rates: Rates | None = None, loss: float = 0.0
+        self, work: int, parts: Iterator[tuple[int, Data]], optimizer: Optimizer | None = None, loss: float = 0.0
     ) -> Totals:
-        correct, rows = 0, 0
+        correct, rows, penalty = 0, 0, 0.0
         for start, data in parts:
-            part = self._run(work, data._replace(loss=loss), rates)
+            part = self._run(work, data._replace(loss=loss), optimizer)
             loss, correct, rows = part.loss, correct + part.correct, start + part.rows
-            if rates is not None and not np.isfinite(part.loss):
+            penalty += part.penalty
+            if optimizer is not None and not np.isfinite(part.loss):
                 break
-        return Totals(loss, correct, rows)
+        return Totals(loss, correct, rows, penalty)
 
-    def gradients(self, x: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+    def gradients(self, x: np.ndarray, targets: np.ndarray) -> tuple[float, int]:
         """Forward and backward over one batch; see `fastmlp.nn.engine.Engine`."""
-        return self._gradients(_whole(x, labels))
+        return self._gradients(self._whole(x, targets))
 
-    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
-        """Forward and backward over all rows of the inputs; see `fastmlp.nn.engine.Engine`."""
-        ((_, data),) = self._parts(inputs, labels, np.arange(len(inputs)), len(inputs))
+    def input_gradients(self, examples: Examples) -> tuple[float, int]:
+        """Forward and backward over all rows; see `fastmlp.nn.engine.Engine`."""
+        ((_, data),) = self._parts(examples, np.arange(len(examples.inputs)), len(examples.inputs))
         return self._gradients(data)
 
     def _gradients(self, data: Data) -> tuple[float, int]:
         totals = self._run(GRADIENT, data)
         return totals.loss / data.batch, totals.correct
 
-    def evaluate(
-        self,
-        inputs: Input,
-        labels: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        loss: float = 0.0,
-        weights: np.ndarray | None = None,
-    ) -> Totals:
+    def evaluate(self, examples: Examples, order: np.ndarray, batch_size: int, loss: float = 0.0) -> Totals:
         """Go through the rows; see `fastmlp.nn.engine.Engine`."""
-        return self._sum(EVALUATE, self._parts(inputs, labels, order, batch_size, weights), loss=loss)
+        return self._sum(EVALUATE, self._parts(examples, order, batch_size), loss=loss)
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield logits batch by batch; see `fastmlp.nn.engine.Engine`."""
-        labels = np.zeros(len(inputs), np.int64)
-        for start in range(0, len(inputs), batch_size):
-            order = np.arange(start, min(start + batch_size, len(inputs)))
-            for _, data in self._parts(inputs, labels, order, batch_size):
+        m, k = len(inputs), self._sizes[-1]
+        targets = np.zeros((), np.int64) if self._loss.of_classes else np.zeros((1, k), self._parameters.dtype)
+        unread = Examples(inputs, np.broadcast_to(targets, (m, *targets.shape[1:])))
+        for start in range(0, m, batch_size):
+            order = np.arange(start, min(start + batch_size, m))
+            n = len(order)
+            for _, data in self._parts(unread, order, batch_size):
                 self._run(FORWARD, data)
                 network, space = self._arrays(data)
-                n, at, k = len(order), network.layers[-1]["output"], self._sizes[-1]
+                at = network.layers[-1]["output"]
                 yield start, space.outputs[at * n : (at + k) * n].reshape(n, k)

@@ -244,7 +244,7 @@ def quantized_task(
     who : the member and the number of its task
     """
     if errors is not None:
-        (member, number), n = who, batch.labels.size
+        (member, number), n = who, batch.rows.index.size
         task, work = network.tasks[number], _byte_work(space, member)
         layer, rows = network.layers[task.layer], (task.first, task.last)
         less = vector_at(errors.total, member * errors.total.shape[1], layer.units)
@@ -258,6 +258,6 @@ def quantized_task(
             fill(less, 0)
             product = begin_columns(_input_rows(space.inputs, layer, n), rows, (ZERO, n), b, layer.units, work)
         if train:
-            update_columns(product, rows, weights_update(network, rates, layer, n), work)
+            update_columns(product, rows, weights_update(network, rates, layer, batch.total), work)
         else:
             end_gradient(product, rows, weight_of(layer, network.gradient), work)

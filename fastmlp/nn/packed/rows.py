@@ -1,8 +1,10 @@
 """The first phase of a step: a block of rows goes through all layers, to the loss, and back. All floats are float32."""
 
-import numpy as np
+from typing import Any
 
-from fastmlp.nn.loss import CROSS_ENTROPY
+import numpy as np
+from numba.extending import overload
+
 from fastmlp.nn.packed.quantized import keep_errors, keep_hidden_errors, multiply_quantized, quantize_inputs
 from fastmlp.nn.packed.state import (
     Batch,
@@ -11,8 +13,8 @@ from fastmlp.nn.packed.state import (
     Space,
     bias_of,
     forward_weights,
-    input_of,
     is_quantized,
+    kept_of,
     of_layer,
     output_of,
     own_work,
@@ -20,17 +22,34 @@ from fastmlp.nn.packed.state import (
     rows_of,
     transposed_weights,
 )
-from fastmlp_kernels._jit import part
+from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._sums import sum_apart
 from fastmlp_kernels._views import fill, matrix_at, row_at, rows_at, vector_at
 from fastmlp_kernels.activations import activation_backward, bias_activation
+from fastmlp_kernels.elementwise import elementwise_of_rows
 from fastmlp_kernels.gemm.pack import as_rows, item, pack_panels, units_of
 from fastmlp_kernels.gemm.panels import ZERO, Maybe
 from fastmlp_kernels.gemm.raw import pack_scaled_panels
 from fastmlp_kernels.gemm.rows import multiply_rows
+from fastmlp_kernels.loss import cross_entropy_of_rows
 
-_loss_of_block = CROSS_ENTROPY.of_rows
+
+def _loss_of_block(
+    z: np.ndarray, bias: np.ndarray, targets: np.ndarray, weights: np.ndarray, dbias: np.ndarray, criterion: Any,
+    total: float,
+) -> tuple[float, int]:  # fmt: skip
+    """Return loss and correct answers of a block of rows: the dimensions of its targets say which loss it is."""
+    of_rows = cross_entropy_of_rows if targets.ndim == 1 else elementwise_of_rows
+    return of_rows(z, bias, targets, weights, dbias, criterion, total)
+
+
+@overload(_loss_of_block, jit_options=PART)
+def _overload_loss_of_block(z, bias, targets, weights, dbias, criterion, total):  # noqa: ARG001
+    of_rows = cross_entropy_of_rows if targets.ndim == 1 else elementwise_of_rows
+    return lambda z, bias, targets, weights, dbias, criterion, total: of_rows(
+        z, bias, targets, weights, dbias, criterion, total
+    )
 
 
 @part
@@ -66,9 +85,9 @@ def sum_blocks(block_sums: Maybe, sums: Maybe) -> None:
 
 
 @part
-def forward_rows(network: Network, batch: Batch, space: Space, member: int, block: int, activation: int) -> None:
+def forward_rows(network: Network, batch: Batch, space: Space, member: int, block: int) -> None:
     """Compute the forward pass of a block of the batch's rows, up to the logits without their bias."""
-    n = batch.labels.size
+    n = batch.rows.index.size
     rows, work, first = rows_of(block, n), own_work(space, member), network.layers[0]
     out = output_of(first, space.outputs, n)
     if network.quantized is None:
@@ -78,8 +97,9 @@ def forward_rows(network: Network, batch: Batch, space: Space, member: int, bloc
         multiply_quantized(network.quantized, first, batch.rows, space, member, rows, out)
     for i in range(1, network.layers.shape[0]):
         layer = network.layers[i]
-        kept = rows_at(input_of(layer, space.kept, n), rows)
-        bias_activation(rows_at(out, rows), bias_of(network.layers[i - 1], network.parameters), kept, activation)
+        below = network.layers[i - 1]
+        kept = rows_at(kept_of(below, space, n), rows)
+        bias_activation(rows_at(out, rows), bias_of(below, network.parameters), kept, below.activation)
         following = output_of(layer, space.outputs, n)
         if is_quantized(network.quantized, layer):
             quantize_inputs(space.inputs, layer, out, rows)
@@ -91,22 +111,22 @@ def forward_rows(network: Network, batch: Batch, space: Space, member: int, bloc
 
 @part
 def loss_of_rows(network: Network, batch: Batch, space: Space, block: int) -> None:
-    """Compute loss and correct answers of a block of rows; its logits are overwritten with the loss's gradient."""
-    n, last = batch.labels.size, network.layers[network.layers.shape[0] - 1]
+    """Compute loss and correct answers of a block of rows; its outputs are overwritten with the loss's gradient."""
+    n, last = batch.rows.index.size, network.layers[network.layers.shape[0] - 1]
     rows = rows_of(block, n)
     logits, count = rows_at(output_of(last, space.outputs, n), rows), rows[1] - rows[0]
     dbias, bias = of_layer(last, row_at(space.dbias, block)), bias_of(last, network.parameters)
     mine = vector_at(batch.weights, min(rows[0], batch.weights.size), min(count, batch.weights.size))
-    labels = vector_at(batch.labels, rows[0], count)
-    loss, correct = _loss_of_block(logits, bias, labels, mine, dbias, n)
+    targets = rows_at(batch.targets, rows)
+    loss, correct = _loss_of_block(logits, bias, targets, mine, dbias, batch.criterion, batch.total)
     space.loss[block] = loss
     space.correct[block] = correct
 
 
 @part
-def backward_rows(network: Network, batch: Batch, space: Space, member: int, block: int, activation: int) -> None:
+def backward_rows(network: Network, batch: Batch, space: Space, member: int, block: int) -> None:
     """Compute the backward pass of a block of rows; pack each layer's gradient for the product with its inputs."""
-    layers, n, work = network.layers, batch.labels.size, own_work(space, member)
+    layers, n, work = network.layers, batch.rows.index.size, own_work(space, member)
     rows = rows_of(block, n)
     count = rows[1] - rows[0]
     delta = rows_at(output_of(layers[layers.shape[0] - 1], space.outputs, n), rows)
@@ -119,7 +139,7 @@ def backward_rows(network: Network, batch: Batch, space: Space, member: int, blo
         lower = matrix_at(space.delta, (2 * member + i % 2) * space.delta.shape[2], count, layer.inputs)
         multiply_rows(as_rows(delta, None), (ZERO, count), transposed_weights(network, layer), work, lower)
         dbias = of_layer(below, row_at(space.dbias, block))
-        activation_backward(lower, rows_at(input_of(layer, space.kept, n), rows), dbias, activation)
+        activation_backward(lower, rows_at(kept_of(below, space, n), rows), dbias, below.activation)
         delta = lower
     if space.errors is not None:
         keep_errors(space.errors, layers[0], batch.rows, delta, block, n)

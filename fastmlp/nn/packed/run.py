@@ -7,14 +7,17 @@ taken in the order of the tasks, so that the result does not depend on the numbe
 
 import math
 
+import numpy as np
+
 from fastmlp.nn.packed.quantized import quantize_errors, quantize_weights
 from fastmlp.nn.packed.rows import backward_rows, forward_rows, loss_of_rows, sum_blocks
-from fastmlp.nn.packed.state import PACK, ROWS, WEIGHTS, Batch, Data, Network, Rates, Space, blocks_of
+from fastmlp.nn.packed.state import PACK, ROWS, WEIGHTS, Batch, Data, Network, Rates, Space, blocks_of, decay_of
 from fastmlp.nn.packed.weights import biases_task, pack_weights, weights_task
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._rows import Rows
+from fastmlp_kernels._sums import sum_of
 from fastmlp_kernels._team import Member, meet, tasks
-from fastmlp_kernels._views import row_at, vector_at
+from fastmlp_kernels._views import row_at, rows_at, vector_at
 from fastmlp_kernels.gemm.pack import item
 
 # What is done with each batch: logits alone; the loss; also the gradient; also the update.
@@ -24,62 +27,66 @@ FORWARD, EVALUATE, GRADIENT, TRAIN = range(4)
 @part
 def _batch(data: Data, start: int) -> Batch:
     """Return the batch that begins with this row of the order."""
-    (x, index, center, scale), weights = data.rows, data.weights
-    n = min(data.batch, index.size - start)
+    (x, index, center, scale), n = data.rows, min(data.batch, data.rows.index.size - start)
+    weights = vector_at(data.weights, min(start, data.weights.size), min(n, data.weights.size))
     return Batch(
         Rows(x, vector_at(index, start, n), center, scale),
-        vector_at(data.labels, start, n),
-        vector_at(weights, min(start, weights.size), min(n, weights.size)),
+        rows_at(data.targets, (start, start + n)),
+        weights,
         data.batch,
+        data.criterion,
+        sum_of(weights) if data.by_weight and weights.size > 0 else np.float64(n),
     )
 
 
 @kernel
 def run(
-    member: Member, work: int, network: Network, data: Data, space: Space, rates: Rates, activation: int
-) -> tuple[float, int, int]:
-    """Train on, or evaluate, the rows of `data` in batches; return (sum of losses, correct answers, rows done).
+    member: Member, work: int, network: Network, data: Data, space: Space, rates: Rates
+) -> tuple[float, int, int, float]:
+    """Train on, or evaluate, the rows of `data` in batches; return `Totals`.
 
-    The sum begins at data.loss. Training ends after the first batch whose loss is not finite. Member 0's result counts.
+    The sum of losses begins at data.loss. Training ends after the first batch whose loss is not finite. Member 0's
+    result counts.
     """
     number, weight_tasks, rows = member.number, network.tasks.shape[0], data.rows.index.size
     for task in tasks(member, weight_tasks):
-        pack_weights(network, data.batch, row_at(space.work.a, number), task)
+        pack_weights(network, rates, data.batch, row_at(space.work.a, number), task)
     if not (meet(member, PACK) and quantize_weights(network.quantized, network, member)):
-        return math.nan, 0, 0
+        return math.nan, 0, 0, 0.0
 
-    total, correct = data.loss, 0
+    total, correct, penalty = data.loss, 0, 0.0
     for start in range(0, rows, data.batch):
         batch = _batch(data, start)
-        n = batch.labels.size
+        n = batch.rows.index.size
         sum_blocks(network.block_sums, item(space.sums, number))
         for block in tasks(member, blocks_of(n)):
-            forward_rows(network, batch, space, number, block, activation)
+            forward_rows(network, batch, space, number, block)
             if work > FORWARD:
                 loss_of_rows(network, batch, space, block)
             if work > EVALUATE:
-                backward_rows(network, batch, space, number, block, activation)
+                backward_rows(network, batch, space, number, block)
         if not meet(member, ROWS):
-            return math.nan, 0, 0
+            return math.nan, 0, 0, 0.0
 
         loss = 0.0
         for block in range(blocks_of(n)):
             loss += space.loss[block]
             correct += space.correct[block]
         total += loss * n
+        penalty += 0.5 * decay_of(rates, batch.total) * sum_of(rates.squares) * n
         if work > EVALUATE:
             if not quantize_errors(space.errors, network.layers, batch.rows, space, n, member):
-                return math.nan, 0, 0
+                return math.nan, 0, 0, 0.0
             for task in tasks(member, weight_tasks + 1):
                 if task < weight_tasks:
                     weights_task(network, batch, space, rates, number, task, work == TRAIN)
                 else:
                     biases_task(network, space, rates, blocks_of(n), work == TRAIN)
         if not meet(member, WEIGHTS):  # also where there is none: no member may begin the next batch before
-            return math.nan, 0, 0
+            return math.nan, 0, 0, 0.0
         if work == TRAIN:
             if not math.isfinite(loss):
-                return loss, correct, start + n
+                return loss, correct, start + n, penalty
             if not quantize_weights(network.quantized, network, member):
-                return math.nan, 0, 0
-    return total, correct, rows
+                return math.nan, 0, 0, 0.0
+    return total, correct, rows, penalty

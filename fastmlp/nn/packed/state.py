@@ -12,6 +12,7 @@ from numba.extending import overload
 
 from fastmlp_kernels._align import read_only
 from fastmlp_kernels._jit import PART, part
+from fastmlp_kernels._loss_table import Criterion
 from fastmlp_kernels._optimizers import Momentum, Update, with_decay
 from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
@@ -30,14 +31,15 @@ PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, WEIGHTS = (cast("int", np.int64(i
 Record = Any
 Table = Any
 
-# A layer: its number, its sizes, and whether it multiplies bytes; then where its parts begin, in elements of the flat
+# A layer: its number, its sizes, whether it multiplies bytes, the code of its activation, and whether that keeps its
+# input for the way back; then where its parts begin, in elements of the flat
 # arrays, `input` and `output` in units of all layers. `channels` are packed by themselves: those of images in the first
 # layer, else 1. The parts of `packed` and `delta` lie in the arrays of `QuantizedWeights` and `QuantizedErrors` for a
 # layer that multiplies bytes.
 LAYER = np.dtype([
     (name, np.int64)
     for name in (
-        "number", "inputs", "units", "channels", "quantized",
+        "number", "inputs", "units", "channels", "quantized", "activation", "keeps_input",
         "weight", "bias", "input", "output", "packed", "transposed", "delta",
     )
 ])  # fmt: skip
@@ -115,31 +117,42 @@ class Network(NamedTuple):
 
 @record
 class Data(NamedTuple):
-    """The rows of one call: rows, whose index (n,) int64 gives the order, labels (n,) int64, and weights.
+    """The rows of one call: rows, whose index (n,) int64 gives the order, their targets, and their weights.
 
-    weights : (n,) float32 factors of the rows' losses, in that order; empty for ones
+    targets : in that order, (n,) int64 class numbers, or (n, K) of the network's dtype
+    weights : (n,) factors of the rows' losses, in that order, of the network's dtype; empty for ones
     batch : rows of a batch
+    criterion : what the loss is told beside its outputs and targets
+    by_weight : whether a batch's loss is divided by the sum of its weights; else by its rows
     loss : sum of the losses of earlier calls, so that a total has the same bits in one call as in many
     """
 
     rows: Rows
-    labels: np.ndarray
+    targets: np.ndarray
     weights: np.ndarray
     batch: int
+    criterion: Criterion
+    by_weight: bool = False
     loss: float = 0.0
 
     def read_only(self) -> "Data":
         """Return the same as compiled code takes it, with arrays that cannot be written to."""
-        return Data(self.rows.compiled(), read_only(self.labels), read_only(self.weights), self.batch, self.loss)
+        own = {"rows": self.rows.compiled(), "targets": read_only(self.targets), "weights": read_only(self.weights)}
+        return self._replace(**own)
 
 
 class Batch(NamedTuple):
-    """One batch of `Data`: its rows, their labels (N,) int64 and weights (N,); size : of all batches but the last."""
+    """One batch of `Data`: its rows, their targets and weights.
+
+    size : rows of all batches but the last; total : what its loss is divided by, float64
+    """
 
     rows: Rows
-    labels: np.ndarray
+    targets: np.ndarray
     weights: np.ndarray
     size: int
+    criterion: Criterion
+    total: float
 
 
 @record
@@ -147,8 +160,8 @@ class Space(NamedTuple):
     """Work arrays for one batch of at most N rows.
 
     outputs : flat, (N, H) of each layer; the last are the logits, overwritten with their gradient
-    kept : flat like outputs: what each hidden layer's activation keeps for the way back; outputs itself where that is
-        the output
+    kept : flat like outputs: the inputs of those activations that keep them for the way back; outputs itself where
+        there are none
     deltas : flat, packed gradients by the sums of each layer, `panel` units a panel
     dbias : (blocks of rows, all units); correction : (blocks of rows, C, H of the first layer), or None
     loss, correct : (blocks of rows,) float64 and int64
@@ -178,19 +191,28 @@ class Space(NamedTuple):
 class Rates(NamedTuple):
     """An optimiser for compiled code: its settings, and its state (slots, P) in the order of the parameters.
 
-    per_batch : whether weight_decay is divided by the rows of a batch
+    per_batch : whether weight_decay is divided by what a batch's loss is divided by
+    squares : (tasks,) float64 sums of squares of the weights by task, where the decay's share of the loss is asked for;
+        else empty
     """
 
     settings: Momentum
     per_batch: bool
     state: np.ndarray
+    squares: np.ndarray
 
 
 @part
-def weights_update(network: Network, rates: Rates, layer: Record, n: int) -> Update:
-    """Return the step of a layer's weights after a batch of n rows."""
+def decay_of(rates: Rates, total: float) -> float:
+    """Return the weight decay of a batch whose loss is divided by `total`."""
     decay = rates.settings.weight_decay
-    settings = with_decay(rates.settings, decay / n if rates.per_batch else decay)
+    return decay / total if rates.per_batch else decay
+
+
+@part
+def weights_update(network: Network, rates: Rates, layer: Record, total: float) -> Update:
+    """Return the step of a layer's weights after a batch whose loss is divided by `total`."""
+    settings = with_decay(rates.settings, decay_of(rates, total))
     return Update(network.parameters, rates.state, layer.weight, layer.units, settings)
 
 
@@ -222,6 +244,12 @@ def output_of(layer: Record, outputs: np.ndarray, n: int) -> np.ndarray:
 def input_of(layer: Record, outputs: np.ndarray, n: int) -> np.ndarray:
     """Return a layer's inputs (n, D), the outputs of the layer below, a view of the flat `Space.outputs`."""
     return matrix_at(outputs, layer.input * n, n, layer.inputs)
+
+
+@part
+def kept_of(layer: Record, space: Space, n: int) -> np.ndarray:
+    """Return what a layer's activation keeps for the way back, (n, H): its input or its output."""
+    return output_of(layer, space.kept if layer.keeps_input == 1 else space.outputs, n)
 
 
 @part

@@ -24,7 +24,7 @@ from fastmlp.nn.packed.state import (
 )
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._optimizers import with_decay
-from fastmlp_kernels._sums import add_up_rows, sum_apart
+from fastmlp_kernels._sums import add_up_rows, sum_apart, sum_of_squares
 from fastmlp_kernels._views import copy, fill, row_at, rows_at, vector_at
 from fastmlp_kernels.gemm.columns import begin_columns, end_gradient, update_columns
 from fastmlp_kernels.gemm.pack import as_rows, item, pack_panels, pack_panels_transposed, units_of
@@ -43,7 +43,7 @@ def _keep_sums(block_sums: Maybe, task: int, b: Panels, first: int, units: int) 
 
 
 @part
-def pack_weights(network: Network, batch: int, strip: np.ndarray, number: int) -> None:
+def pack_weights(network: Network, rates: Rates, batch: int, strip: np.ndarray, number: int) -> None:
     """Pack a task's rows of its layer's weights (D, H) for the forward product, and transposed for the way back.
 
     strip : flat work array of the dtype of the packed weights; batch : rows of a batch; number : of the task
@@ -51,6 +51,9 @@ def pack_weights(network: Network, batch: int, strip: np.ndarray, number: int) -
     task = network.tasks[number]
     layer, rows = network.layers[task.layer], (task.first, task.last)
     weight = weight_of(layer, network.parameters)
+    if rates.squares.size > 0:
+        own = rows_at(weight, rows)
+        rates.squares[number] = sum_of_squares(vector_at(own, 0, own.size))
     if is_quantized(network.quantized, layer):
         keep_peaks(network.quantized, number, rows_at(weight, rows))
     else:
@@ -88,14 +91,14 @@ def weights_task(
     else:
         _float_task(network, batch, space, rates, member, number, train)
     if train:
-        pack_weights(network, batch.size, row_at(space.work.a, member), number)
+        pack_weights(network, rates, batch.size, row_at(space.work.a, member), number)
 
 
 @part
 def _float_task(
     network: Network, batch: Batch, space: Space, rates: Rates, member: int, number: int, train: bool
 ) -> None:
-    task, n = network.tasks[number], batch.labels.size
+    task, n = network.tasks[number], batch.rows.index.size
     layer, rows, work = network.layers[task.layer], (task.first, task.last), own_work(space, member)
     less = item(space.less, member)
     b = packed_delta(space, layer, task.channel, less)
@@ -106,7 +109,7 @@ def _float_task(
         product = begin_columns(batch.rows, rows, (ZERO, n), b, layer.units, work)
     _sum_corrections(space.correction, blocks_of(n), task, less)
     if train:
-        update_columns(product, rows, weights_update(network, rates, layer, n), work)
+        update_columns(product, rows, weights_update(network, rates, layer, batch.total), work)
     else:
         end_gradient(product, rows, weight_of(layer, network.gradient), work)
 
