@@ -36,11 +36,11 @@ from fastmlp_kernels._align import aligned_zeros, read_only
 from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
-from fastmlp_kernels.activations import CODES
+from fastmlp_kernels.activations import CODES, family_of
 from fastmlp_kernels.gemm.blocks import MC, MR, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS, Element
 from fastmlp_kernels.gemm.panels import NR, Panels, Work, padded, panels
-from fastmlp_kernels.gemm.products import Plan
+from fastmlp_kernels.gemm.products import Chosen, Plan
 from fastmlp_kernels.gemm.products import dense_forward as _dense_forward
 from fastmlp_kernels.gemm.products import dense_update as _dense_update
 from fastmlp_kernels.gemm.products import matmul as _matmul
@@ -214,7 +214,7 @@ def dense_forward(
 
     x : (N, D) float32 or float64, C-contiguous, or `Rows`
     weight : (D, H), bias : (H,), out : (N, H), overwritten; float32 or float64, C-contiguous
-    activation : "tanh", "sigmoid", "relu" or "identity", as in `bias_tanh` and its kin
+    activation : a key of `fastmlp_kernels.activations.CODES`, such as "tanh", as in `bias_tanh` and its kin
     precision, threads : as in `matmul`
 
     Raises TypeError or ValueError naming the argument at fault.
@@ -233,7 +233,8 @@ def dense_forward(
         channels = _channels(rows)
         right = panels(element, channels * padded(d // channels, element.per_unit), h)  # each is packed by itself
         plan = _plan(element, _share(n, threads), right, h, channels if _is_raw(rows, element) else 0)
-        _run(plan, _dense_forward, rows, read_only(weight), read_only(bias), CODES[activation], out)
+        chosen = Chosen(CODES[activation], family_of([activation]))
+        _run(plan, _dense_forward, rows, read_only(weight), read_only(bias), chosen, out)
 
 
 def dense_update(
