@@ -20,6 +20,7 @@ from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._optimizers import Momentum
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
+from fastmlp_kernels.activations import family_of
 from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS
 from fastmlp_kernels.gemm.panels import NR, Work, padded
@@ -96,6 +97,7 @@ class Packed:
         return Network(
             layers=np.array(layers, LAYER),
             tasks=np.array(tasks, TASK),
+            family=family_of(activation.name for activation in self._activations),
             parameters=self._parameters,
             gradient=self._gradient,
             packed=aligned_zeros(packed, self._element.unit),
