@@ -100,11 +100,13 @@ class Blas:
         optimizer.step(self._parameters, self._gradient, self._parts, len(x))
         return result
 
-    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
+    def input_gradients(
+        self, inputs: Input, labels: np.ndarray, weights: np.ndarray | None = None
+    ) -> tuple[float, int]:
         """Forward and backward over all rows of the inputs; see `Engine`."""
         x = self.buffers(len(inputs)).x
         inputs.gather(np.arange(len(inputs)), x)
-        return self.gradients(x, labels)
+        return self.gradients(x, labels, weights)
 
     def train(
         self,

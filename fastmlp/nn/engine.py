@@ -49,7 +49,9 @@ class Engine(Protocol):
         """Fill each layer's dweight and dbias for one batch x (N, D); return its mean loss and correct answers."""
         ...
 
-    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
+    def input_gradients(
+        self, inputs: Input, labels: np.ndarray, weights: np.ndarray | None = None
+    ) -> tuple[float, int]:
         """Fill each layer's dweight and dbias for all rows of the inputs, as one batch; return as `gradients` does."""
         ...
 

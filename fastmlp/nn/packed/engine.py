@@ -234,9 +234,11 @@ class Packed:
         """Forward and backward over one batch; see `fastmlp.nn.engine.Engine`."""
         return self._gradients(_whole(x, labels))
 
-    def input_gradients(self, inputs: Input, labels: np.ndarray) -> tuple[float, int]:
+    def input_gradients(
+        self, inputs: Input, labels: np.ndarray, weights: np.ndarray | None = None
+    ) -> tuple[float, int]:
         """Forward and backward over all rows of the inputs; see `fastmlp.nn.engine.Engine`."""
-        ((_, data),) = self._parts(inputs, labels, np.arange(len(inputs)), len(inputs))
+        ((_, data),) = self._parts(inputs, labels, np.arange(len(inputs)), len(inputs), weights)
         return self._gradients(data)
 
     def _gradients(self, data: Data) -> tuple[float, int]:
