@@ -3,7 +3,8 @@
 Called with a wrong shape, a label outside [0, K) or overlapping arrays they read and write out of bounds: check once,
 outside the loop. Arguments are those of the public functions of the same name in `fastmlp_kernels`; arrays must be
 C-contiguous and share one dtype, float32 or float64. Those that work along the last axis (`softmax`, `log_softmax`,
-`logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions. `exp1`, `tanh1` and `sigmoid1` take
+`logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions; `sigmoid`, `log_sigmoid` and `exp`
+take (x, out) of any. `exp1`, `tanh1` and `sigmoid1` take
 one element.
 """
 
@@ -16,6 +17,14 @@ from fastmlp_kernels.activations import _relu_backward as relu_backward
 from fastmlp_kernels.activations import _sigmoid_backward as sigmoid_backward
 from fastmlp_kernels.activations import _tanh_backward as tanh_backward
 from fastmlp_kernels.elementary import exp1, sigmoid1, tanh1
+from fastmlp_kernels.elementwise import _huber_loss as huber_loss
+from fastmlp_kernels.elementwise import _huber_loss_eval as huber_loss_eval
+from fastmlp_kernels.elementwise import _logistic_loss as logistic_loss
+from fastmlp_kernels.elementwise import _logistic_loss_eval as logistic_loss_eval
+from fastmlp_kernels.elementwise import _poisson_loss as poisson_loss
+from fastmlp_kernels.elementwise import _poisson_loss_eval as poisson_loss_eval
+from fastmlp_kernels.elementwise import _squared_error as squared_error
+from fastmlp_kernels.elementwise import _squared_error_eval as squared_error_eval
 from fastmlp_kernels.log_sum import _log_softmax as log_softmax
 from fastmlp_kernels.log_sum import _logsumexp as logsumexp
 from fastmlp_kernels.log_sum import _softmax as softmax
@@ -24,6 +33,9 @@ from fastmlp_kernels.loss import _softmax_cross_entropy as softmax_cross_entropy
 from fastmlp_kernels.loss import _softmax_cross_entropy_eval as softmax_cross_entropy_eval
 from fastmlp_kernels.normalize import _gather_normalize as gather_normalize
 from fastmlp_kernels.normalize import _image_moments as image_moments
+from fastmlp_kernels.outputs import _exp as exp
+from fastmlp_kernels.outputs import _log_sigmoid as log_sigmoid
+from fastmlp_kernels.outputs import _sigmoid as sigmoid
 from fastmlp_kernels.reductions import _accurate_mean as accurate_mean
 from fastmlp_kernels.reductions import _accurate_sum as accurate_sum
 from fastmlp_kernels.update import _momentum_step as momentum_step
@@ -36,19 +48,30 @@ __all__ = [
     "bias_sigmoid",
     "bias_softmax",
     "bias_tanh",
+    "exp",
     "exp1",
     "gather_normalize",
+    "huber_loss",
+    "huber_loss_eval",
     "identity_backward",
     "image_moments",
+    "log_sigmoid",
     "log_softmax",
+    "logistic_loss",
+    "logistic_loss_eval",
     "logsumexp",
     "momentum_step",
+    "poisson_loss",
+    "poisson_loss_eval",
     "relu_backward",
+    "sigmoid",
     "sigmoid1",
     "sigmoid_backward",
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_eval",
+    "squared_error",
+    "squared_error_eval",
     "tanh1",
     "tanh_backward",
 ]
