@@ -5,7 +5,7 @@ import time
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastmlp_kernels import _check, activations, log_sum, loss, normalize, reductions, update
+from fastmlp_kernels import _check, activations, elementwise, log_sum, loss, normalize, outputs, reductions, update
 
 
 def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
@@ -25,13 +25,16 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
     images = np.zeros((2, 3), np.uint8)
     mean, inv_std = np.zeros((2, 1), dtype), np.ones((2, 1), dtype)
     calls = [
-        *((f, (z, bias)) for f in (activations.bias_tanh, activations.bias_sigmoid)),
-        *((f, (z, bias)) for f in (activations.bias_relu, activations.bias_identity)),
-        *((f, (z, h, dbias)) for f in (activations.tanh_backward, activations.sigmoid_backward)),
-        *((f, (z, h, dbias)) for f in (activations.relu_backward, activations.identity_backward)),
+        *((getattr(activations, f"bias_{name}"), (z, bias)) for name in activations.ALONE),
+        *((getattr(activations, f"{name}_backward"), (z, h, dbias)) for name in activations.ALONE),
         (loss.softmax_cross_entropy, (z, bias, labels, dbias)),
         (loss.softmax_cross_entropy_eval, (z, bias, labels)),
         (loss.bias_softmax, (z, bias)),
+        *((f, (z, bias, h, dbias)) for f in (elementwise.logistic_loss, elementwise.squared_error)),
+        *((f, (z, bias, h, dbias)) for f in (elementwise.poisson_loss, elementwise.huber_loss)),
+        *((f, (z, bias, h)) for f in (elementwise.logistic_loss_eval, elementwise.squared_error_eval)),
+        *((f, (z, bias, h)) for f in (elementwise.poisson_loss_eval, elementwise.huber_loss_eval)),
+        *((f, (z,)) for f in (outputs.sigmoid, outputs.log_sigmoid, outputs.exp)),
         *((f, (z,)) for f in (log_sum.softmax, log_sum.log_softmax, log_sum.logsumexp)),
         *((f, (z, axis)) for f in (reductions.accurate_sum, reductions.accurate_mean) for axis in (None, -1)),
         *(
@@ -53,7 +56,7 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
         function(*arguments)
         name = function.__name__
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
-    for name in activations.ACTIVATIONS:  # those without kernels of their own share two
+    for name in activations.ACTIVATIONS.keys() - activations.ALONE:  # those without kernels of their own share two
         forward, backward = activations.passes_of(name)
         forward(z, bias, h)
         backward(z, h, dbias)
