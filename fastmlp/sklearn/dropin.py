@@ -237,9 +237,12 @@ class MLPClassifier(_Compiled, sklearn.MLPClassifier):
     """
 
     def _predict(self, X: Any, check_input: bool = True) -> Any:
-        if self.out_activation_ != "softmax":
-            return super()._predict(X, check_input)
-        return self.classes_[self._forward_pass_fast(X, check_input).argmax(axis=1)]  # what the label binarizer does
+        # what the label binarizer does where it takes part, which for a row takes it longer than the network
+        if self.out_activation_ == "softmax":
+            return self.classes_[self._forward_pass_fast(X, check_input).argmax(axis=1)]
+        if self.n_outputs_ == 1 and len(self.classes_) == 2:
+            return self.classes_[(self._forward_pass_fast(X, check_input).ravel() > 0.5).astype(int)]
+        return super()._predict(X, check_input)
 
 
 class MLPRegressor(_Compiled, sklearn.MLPRegressor):

@@ -107,7 +107,7 @@ class Training:
     def examples(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> Examples:
         """Return rows X (N, D), dense or sparse, and targets y (N, K) as `epoch` and `gradients` take them.
 
-        Numbers are rounded to the network's dtype.
+        sample_weight : (N,), or None. Numbers of any dtype are rounded to the network's.
         """
         if not issparse(X) and X.dtype == self.dtype and X.flags.c_contiguous:
             X = ArrayInput(X)
