@@ -19,33 +19,19 @@ that is near it: Hendrycks and Gimpel, Gaussian error linear units, 2016. ELU: C
 al., Rectifier nonlinearities improve neural network acoustic models, 2013. Softplus: Dugas et al., 2001.
 """
 
-import math
-
 import numpy as np
 from numba import types
 from numba.extending import overload
 
 from fastmlp_kernels._jit import PART, body_of, part, scalar
-from fastmlp_kernels.elementary import (
-    LN2_HIGH,
-    LN2_LOW,
-    LOG2_E,
-    ROUND,
-    F,
-    _expm1_near_zero,
-    _power_of_two,
-    exp_below1,
-    relu1,
-)
+from fastmlp_kernels.elementary import exp_below1, expm1_1, log1p1, relu1
+
+F = np.float32
 
 # Of leaky ReLU below zero.
 SLOPE = 0.01
 # Beyond these magnitudes exp(-x) and exp(-x^2 / 2) are 0 in float64.
 EXP_MOST, GAUSSIAN_MOST = 800.0, 40.0
-# Below this expm1 rounds to -1 in float32.
-EXPM1_LOW = F(-20.0)
-# 2 atanh(s) = 2 s + s^3 (L0 + L1 s^2 + ...) for s <= 1/3, to 2e-8 of the sum
-L0, L1, L2, L3 = F(0.6666663885116577), F(0.4000762701034546), F(0.28235042095184326), F(0.26861023902893066)
 # The normal distribution's density at 0.
 INV_SQRT_2PI = 0.3989422804014327
 # The upper tail of the normal distribution over exp(-a^2 / 2) is u P(t), u = k / (k + a), t = 2 u - 1: the change of
@@ -66,28 +52,6 @@ P0, P1, P2 = F(0.2126903086900711), F(0.16158907115459442), F(0.0901214554905891
 P3, P4, P5 = F(0.03315804898738861), F(0.004973091650754213), F(-0.0018553505651652813)
 P6, P7, P8 = F(-0.0009065222111530602), F(0.00014143978478386998), F(0.00011952066415688023)
 P9 = F(-3.1055122235557064e-05)
-
-
-@part
-def _expm1_f32(x: F) -> F:
-    x = EXPM1_LOW if x < EXPM1_LOW else x
-    shifted = F(x * LOG2_E + ROUND)
-    whole = shifted - ROUND
-    r = x - whole * LN2_HIGH
-    r = r - whole * LN2_LOW
-    s = _power_of_two(shifted.view(np.int32))  # the bits of ROUND above the integer are shifted out
-    return s * _expm1_near_zero(r) + (s - F(1.0))  # the polynomial itself, to full precision, for x near 0
-
-
-@part
-def _log1p_f32(u: F) -> F:
-    # log(1 + u) = 2 atanh(u / (2 + u))
-    s = u / (F(2.0) + u)
-    q = s * s
-    p = L3 * q + L2
-    p = p * q + L1
-    p = p * q + L0
-    return p * (q * s) + F(2.0) * s
 
 
 @part
@@ -142,16 +106,6 @@ def _head_f64(a: float) -> float:
     return np.int64(np.float64(a).view(np.int64) & np.int64(-(2**27))).view(np.float64)
 
 
-def _expm1(x):
-    """Return exp(x) - 1 of x <= 0, or NaN."""
-    return np.expm1(x)
-
-
-def _log1p(u):
-    """Return log(1 + u) of u from 0 to 1, or NaN."""
-    return np.log1p(u)
-
-
 def _tail(a):
     """Return the upper tail of the normal distribution beyond a >= 0, over exp(-a^2 / 2)."""
     return _tail_f32(a) if a.dtype == np.float32 else _tail_f64(a)
@@ -160,16 +114,6 @@ def _tail(a):
 def _head(a):
     """Return the upper half of a number's bits, whose square is exact."""
     return _head_f32(a) if a.dtype == np.float32 else _head_f64(a)
-
-
-@overload(_expm1, jit_options=PART)
-def _overload_expm1(x):
-    return body_of(_expm1_f32) if x == types.float32 else (lambda x: math.expm1(x))
-
-
-@overload(_log1p, jit_options=PART)
-def _overload_log1p(u):
-    return body_of(_log1p_f32) if u == types.float32 else (lambda u: math.log1p(u))
 
 
 @overload(_tail, jit_options=PART)
@@ -211,13 +155,13 @@ def leaky_relu1(x):
 @scalar
 def elu1(x):
     """Return x where it is positive, and exp(x) - 1 elsewhere."""
-    return x if x > type(x)(0) else _expm1(x)
+    return x if x > type(x)(0) else expm1_1(x)
 
 
 @scalar
 def softplus1(x):
     """Return log(1 + exp(x))."""
-    return relu1(x) + _log1p(exp_below1(-abs(x)))
+    return relu1(x) + log1p1(exp_below1(-abs(x)))
 
 
 @scalar
@@ -250,7 +194,7 @@ def times_elu_slope1(d, h):
 @part
 def times_softplus_slope1(d, h):
     """Return d times the slope of `softplus1` where its output is h: 1 - exp(-h), precise also where h is small."""
-    return d * -_expm1(-h)
+    return d * -expm1_1(-h)
 
 
 @part

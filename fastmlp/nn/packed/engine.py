@@ -20,6 +20,7 @@ from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._optimizers import Momentum
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
+from fastmlp_kernels.activations import family_of
 from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS
 from fastmlp_kernels.gemm.panels import NR, Work, padded
@@ -96,6 +97,7 @@ class Packed:
             quantized=quantized_weights(self._sizes, self._team.members, of_bytes, len(tasks))
             if self._quantized
             else None,
+            family=family_of(activation.name for activation in self._activations),
         )
 
     def _space(self, layers: np.ndarray, n: int, channels: int, raw: bool) -> Space:

@@ -17,6 +17,7 @@ from fastmlp_kernels._optimizers import Momentum, Update, with_decay
 from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
+from fastmlp_kernels.activations import Family
 from fastmlp_kernels.gemm.blocks import MC, MR
 from fastmlp_kernels.gemm.pack import per_unit, units_of
 from fastmlp_kernels.gemm.panels import NR, Maybe, Panels, Work
@@ -103,6 +104,7 @@ class Network(NamedTuple):
         the way back; float32, or int32 for pairs of bfloat16
     block_sums : (tasks of the first layer, H) column sums of its packed weights by task, for raw images, or None
     quantized : the quantized weights, or None; `packed` then has those of the other layers
+    family : one that all activations are of
     """
 
     layers: Table
@@ -113,6 +115,7 @@ class Network(NamedTuple):
     transposed: np.ndarray
     block_sums: Maybe
     quantized: Maybe
+    family: Family
 
 
 @record
