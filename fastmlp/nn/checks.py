@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FLOAT64_MAX = math.nextafter(math.inf, 0)
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+FLOAT32_NORMAL = 2.0**-126
 # The largest float64 that float32 rounds to something below 1.
 FLOAT32_BELOW_1 = math.nextafter(1 - 2**-25, 0)
 
@@ -36,8 +37,7 @@ def is_real(value: Any) -> bool:
 
 def check_count(name: str, value: Any) -> None:
     """Raise ConfigError unless a value is a whole number from 1 on."""
-    if not is_whole(value, 1):
-        raise ConfigError(f"{name} is {shown(value)}, allowed is a whole number from 1 on")
+    Whole(1).check(name, value)
 
 
 def check_name(name: str, value: Any, allowed: Iterable[str]) -> None:
@@ -58,12 +58,14 @@ class Range(NamedTuple):
 
     zero : whether it includes 0; below_1 : whether it ends below 1
     allowed, rule : the range in words, for a message and for a config's rule
+    normal : whether float32 must hold the number with all its digits, so that it is not rounded to 0
     """
 
     zero: bool
     below_1: bool
     allowed: str
     rule: str
+    normal: bool = False
 
     def holds(self, value: Any, *, float32: bool = False) -> bool:
         """Whether a value is in the range; float32 : also once it is rounded to that dtype."""
@@ -74,19 +76,35 @@ class Range(NamedTuple):
         if not is_real(value):
             return False
         number = float(value)  # beside a float32, `most` would be infinite, with a warning
+        if self.normal and float32:
+            return FLOAT32_NORMAL <= number <= most
         return 0 <= number <= most if self.zero else 0 < number <= most
 
     def check(self, name: str, value: Any, *, float32: bool = False) -> None:
         """Raise ConfigError unless a value is in the range."""
         if not self.holds(value, float32=float32):
-            within = ", in float32" if self.below_1 else " that float32 holds, up to 3.4e38"
+            least = "from 1.2e-38 " if self.normal else ""
+            within = ", in float32" if self.below_1 else f" that float32 holds, {least}up to 3.4e38"
             allowed = f"{self.allowed}{within if float32 else ''}"
             raise ConfigError(f"{name} is {shown(value)}, allowed is a finite number {allowed}")
 
 
 ABOVE_0 = Range(False, False, "above 0", "a number above 0")
+ABOVE_0_NORMAL = Range(False, False, "above 0", "a number above 0", normal=True)
 FROM_0 = Range(True, False, "0 or more", "a number of at least 0")
 FROM_0_BELOW_1 = Range(True, True, "from 0 up to, not including, 1", "a number from 0 to below 1")
+ABOVE_0_BELOW_1 = Range(False, True, "above 0 and below 1", "a number above 0 and below 1")
+
+
+class Whole(NamedTuple):
+    """A range of whole numbers from `least` on, for a setting."""
+
+    least: int
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise ConfigError unless a value is in the range."""
+        if not is_whole(value, self.least):
+            raise ConfigError(f"{name} is {shown(value)}, allowed is a whole number from {self.least} on")
 
 
 def generator(rng: Any) -> np.random.Generator:

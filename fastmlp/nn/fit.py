@@ -16,7 +16,7 @@ from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.inputs import EpochInput, Input
 from fastmlp.nn.kept import Keeper
 from fastmlp.nn.optimizer import Optimizer, check_optimizer
-from fastmlp.nn.schedule import SCHEDULES
+from fastmlp.nn.schedule import Rates, Schedule
 from fastmlp.nn.stopping import STOPPING, Stopping
 from fastmlp.nn.trainable import Trainable
 from fastmlp_kernels._compiling import seconds_compiling_here
@@ -42,7 +42,7 @@ def fit(
     batch_size: int = 1024,
     patience: int = 5,
     stopping: str = "rises",
-    schedule: str = "constant",
+    schedule: str | Schedule = "constant",
     rng: np.random.Generator | int = 0,
     start: np.ndarray | None = None,
     keep_start: bool = False,
@@ -60,7 +60,8 @@ def fit(
     patience, stopping : when the validation loss ends training, by a rule of `fastmlp.nn.stopping.STOPPING`: "rises",
         after `patience` epochs in a row of rising loss; "best", after more than `patience` in a row without a lower
         one than all before
-    schedule : key of `fastmlp.nn.schedule.SCHEDULES`: the optimiser's rate, epoch by epoch, as if all epochs were run
+    schedule : the optimiser's rate, epoch by epoch, as if all epochs were run: a `fastmlp.nn.schedule.Schedule`, or
+        its name alone. One of them, "adaptive", may end training
     rng : generator or seed of the shuffling: one permutation an epoch
     start : (P,) weights to begin with; None: the network's own. The optimiser's state begins at zero
     keep_start : whether the weights that training begins with are left where no epoch has a lower validation loss
@@ -76,7 +77,7 @@ def fit(
     """
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
         check_count(name, value)
-    check_name("schedule", schedule, SCHEDULES)
+    schedule = schedule if isinstance(schedule, Schedule) else Schedule(schedule)
     check_name("stopping", stopping, STOPPING)
     for name, function in (("on_epoch", on_epoch), ("on_batch", on_batch), ("pause", pause)):
         check_function(name, function)
@@ -84,22 +85,24 @@ def fit(
     train, held = model.examples(x, targets, sample_weight), _examples_of(model, validation)
     rng = generator(rng)
     state = _first_state(model, optimizer, rng, start) if resume is None else _resumed(model, optimizer, rng, resume)
-    history = model.history = state.history
+    history, memory = state.history, optimizer.memory_of(model.parameters)
+    model.history = history
     if keep_start and held is not None and not history.train_loss:
         state.began = _validated(model, held, batch_size)
     rule = _rule_so_far(STOPPING[stopping](patience), state)
+    rates = Rates(schedule, epochs, len(train.inputs), history)
     keeper = Keeper(model, state, train, held, batch_size)
     drawn = train.inputs if isinstance(train.inputs, EpochInput) else None  # asked once, as it takes a while
-    order, status, seconds = np.arange(len(train.inputs)), "done", _stopwatch(state.seconds)
+    order, status, seconds = np.arange(len(train.inputs)), "done", stopwatch(state.seconds)
     try:
-        while (epoch := len(history.train_loss)) < epochs and not rule.stops:
+        while (epoch := len(history.train_loss)) < epochs and not rule.stops and (lr := rates.following(optimizer.lr)):
             if pause is not None and epoch > 0 and pause(state):  # one that is resumed may be there already
                 status = "paused"
                 break
             order = rng.permutation(len(train.inputs))
             if drawn is not None:
                 drawn.begin_epoch(rng)
-            with _at_rate(optimizer, optimizer.lr * SCHEDULES[schedule](epoch / epochs)):
+            with _at_rate(optimizer, lr):
                 loss, accuracy = model.train_on(train, order, batch_size, optimizer, _stopping_at(on_batch))
             sound = math.isfinite(loss) and keeper.is_finite()
             if held is not None:
@@ -111,20 +114,21 @@ def fit(
             history.train_accuracy.append(accuracy)
             if sound and not keeper.is_far():
                 keeper.take()
-                state.seconds, state.generator = seconds(), rng.bit_generator.state
+                state.seconds, state.generator, state.steps = seconds(), rng.bit_generator.state, memory.steps
             else:
                 status = "diverged"
-            stops = on_epoch is not None and _says_stop(on_epoch(epoch + 1, history))
+            stops = on_epoch is not None and says_stop(on_epoch(epoch + 1, history))
             if status == "diverged":
                 break
             if stops:
                 status = "stopped"
                 break
     except _StopTraining:
-        status, state.slots[...] = "stopped", 0
+        status = "stopped"
+        memory.clear()
     except BaseException:
         keeper.leave()
-        state.slots[...] = 0
+        memory.clear()
         raise
     done = len(history.train_loss)
     best = keeper.epoch if held is not None else done
@@ -134,7 +138,7 @@ def fit(
             status = "diverged"
     if status == "diverged":
         best = keeper.leave_best()
-        state.slots[...] = 0
+        memory.clear()
     took = seconds()
     return FitResult(history, best, done, status, took, done * len(train.inputs) / took, state)
 
@@ -162,7 +166,7 @@ def _rule_so_far(rule: Stopping, state: State) -> Stopping:
     return rule
 
 
-def _says_stop(answer: object) -> bool:
+def says_stop(answer: object) -> bool:
     """Whether a callback returned True; any other value does not stop training."""
     return isinstance(answer, bool | np.bool_) and bool(answer)
 
@@ -171,13 +175,13 @@ def _stopping_at(on_batch: Callable[[int], bool | None] | None) -> Callable[[int
     """Return a callback that calls this one, and raises where it returns True, to end training."""
 
     def after_batch(rows: int) -> None:
-        if on_batch is not None and _says_stop(on_batch(rows)):
+        if on_batch is not None and says_stop(on_batch(rows)):
             raise _StopTraining
 
     return on_batch and after_batch
 
 
-def _stopwatch(before: float) -> Callable[[], float]:
+def stopwatch(before: float) -> Callable[[], float]:
     """Return a function that gives `before` plus the seconds since now, without those of compilation in this thread."""
 
     def now() -> float:
@@ -200,19 +204,19 @@ def _at_rate(optimizer: Optimizer, lr: float) -> Iterator[None]:
 def _first_state(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, start: np.ndarray | None) -> State:
     """Return the state of a network that begins with the weights `start`, or its own; the optimiser's becomes zero."""
     parameters = model.parameters
-    slots = optimizer.state_of(parameters)
-    slots[...] = 0
+    memory = optimizer.memory_of(parameters)
+    memory.clear()
     if start is not None:
         np.copyto(parameters, start)
-    return State(History(), parameters, slots, parameters.copy(), rng.bit_generator.state, 0.0)
+    return State(History(), parameters, memory.slots, parameters.copy(), rng.bit_generator.state, 0.0)
 
 
 def _resumed(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, state: State) -> State:
     """Set network, optimiser and generator to a state; return it with their arrays."""
     if not isinstance(state, State):
         raise ConfigError(f"resume is {state!r}, allowed is the state of a paused run, `FitResult.state`")
-    parameters, slots = model.parameters, optimizer.state_of(model.parameters)  # the state's own, if it is live
-    own = {"parameters": parameters, "slots": slots, "best": np.empty_like(parameters)}
+    parameters, memory = model.parameters, optimizer.memory_of(model.parameters)
+    own = {"parameters": parameters, "slots": memory.slots, "best": np.empty_like(parameters)}
     for name, array in own.items():
         given = getattr(state, name)
         if (given.shape, given.dtype) != (array.shape, array.dtype):
@@ -221,7 +225,8 @@ def _resumed(model: Trainable, optimizer: Optimizer, rng: np.random.Generator, s
                 f"{array.shape}: resume with the network that the state was taken from"
             )
     for name, array in own.items():
-        np.copyto(array, getattr(state, name))
+        np.copyto(array, getattr(state, name))  # the array itself, if the state is live
+    memory.steps = state.steps
     rng.bit_generator.state = state.generator
     history = History(**{name: list(figures) for name, figures in vars(state.history).items()})
     return replace(state, history=history, **own)

@@ -30,6 +30,7 @@ class State:
         `fastmlp.nn.kept.Keeper`
     generator : state of the shuffling's bit generator; seconds : so far, as in FitResult
     began : validation loss and accuracy of the initial weights, where these may be kept
+    steps : of the optimiser so far
     """
 
     history: History
@@ -39,6 +40,7 @@ class State:
     generator: Mapping[str, Any]
     seconds: float
     began: tuple[float, float] | None = None
+    steps: int = 0
 
 
 @dataclass(frozen=True)

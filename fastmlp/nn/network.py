@@ -22,6 +22,7 @@ from fastmlp.nn.layers import Dense, split_parameters
 from fastmlp.nn.loss import Loss, loss_named
 from fastmlp.nn.optimizer import SGD, Optimizer, check_optimizer
 from fastmlp.nn.precision import PRECISIONS
+from fastmlp.nn.schedule import Schedule
 from fastmlp.nn.slices import Slices
 from fastmlp.nn.threads import check_threads, usable_cores
 from fastmlp_kernels import _check
@@ -41,8 +42,8 @@ class MLP:
         float32 (weights, sums, activations, loss, update), or "int8": the first layer's products are of uint8 pixels
         as they are and of operands rounded to 8 bits, and those of wide layers above wide ReLU layers (see
         `precision.byte_layers`), all the rest float32; for an `ImageInput` alone
-    matmul : "packed", whole steps in this package's compiled code, or "blas", numpy's products; float64 is always
-        "blas", bfloat16 and int8 "packed". None: "packed" where there is the choice; `runs.autotune` measures it
+    matmul : "packed", whole steps in this package's compiled code, or "blas", numpy's products; bfloat16 and int8 are
+        always "packed". None: "packed"; `runs.autotune` measures which is faster
     threads : of a packed network; all usable cores where None. BLAS takes its own, see `fastmlp.nn.threads`
     rng : generator or seed for the initial weights
 
@@ -141,8 +142,12 @@ class MLP:
         Returns (mean loss, number of correct answers). Raises DataError where they do not fit.
         """
         if isinstance(x, Input):
-            return self._engine.input_gradients(self.examples(x, targets))
+            return self.gradients_on(self.examples(x, targets))
         return self._engine.gradients(*self._checked_batch(x, targets))
+
+    def gradients_on(self, examples: Examples) -> tuple[float, int]:
+        """Forward and backward over all rows of examples that were checked, as one batch; see `loss_and_gradients`."""
+        return self._engine.input_gradients(examples)
 
     def train_step(self, x: np.ndarray, targets: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """One step of the optimiser on one batch; arguments and result as for `loss_and_gradients`.
@@ -213,7 +218,7 @@ class MLP:
         batch_size: int = 1024,
         patience: int = 5,
         stopping: str = "rises",
-        schedule: str = "constant",
+        schedule: str | Schedule = "constant",
         warm_start: bool = False,
         rng: np.random.Generator | int = 0,
         on_epoch: Callable[[int, History], bool | None] | None = None,

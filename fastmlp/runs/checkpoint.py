@@ -9,7 +9,7 @@ import numpy as np
 
 from fastmlp.errors import OutputError, remedy
 from fastmlp.files import json_of, replacing
-from fastmlp.nn.checks import is_real
+from fastmlp.nn.checks import is_real, is_whole
 from fastmlp.nn.history import History, State
 from fastmlp.npy import read_zip
 
@@ -20,7 +20,7 @@ _ARRAYS = {"parameters": "parameters", "velocity": "slots", "best": "best"}
 def save(path: Path, run_id: str, state: State) -> None:
     """Write a state to `path` in one step; it is on the disk when this returns. OutputError where it cannot be."""
     facts = {"run_id": run_id, "generator": state.generator, "seconds": state.seconds, "began": state.began}
-    facts |= {"history": asdict(state.history)}
+    facts |= {"history": asdict(state.history), "steps": state.steps}
     with replacing(path) as part:
         np.savez(part.file, facts=json.dumps(facts), **{name: getattr(state, of) for name, of in _ARRAYS.items()})
 
@@ -59,10 +59,12 @@ def _state(parts: dict[str, np.ndarray], run_id: str, like: np.ndarray | None) -
     fits = fits and len(history.train_loss) > 0 and all(map(is_real, [n for one in series for n in one]))
     fits = fits and {len(one) for one in series} <= {len(history.train_loss), 0}
     fits = fits and is_real(facts["seconds"]) and facts["seconds"] >= 0
+    steps = facts.get("steps", 0)  # none was counted while nothing asked for it
+    fits = fits and is_whole(steps, 0)
     if not fits or not (began is None or (len(began) == 2 and all(map(is_real, began)))):
         return None
     np.random.default_rng().bit_generator.state = facts["generator"]  # raises where it is none
     own = {name: facts[name] for name in ("generator", "seconds")}
     parts["velocity"] = parts["velocity"].reshape(-1, wanted.size)  # one slot was (P,)
     arrays = {of: parts[name] for name, of in _ARRAYS.items()}
-    return State(history, **arrays, **own, began=None if began is None else tuple(began))
+    return State(history, **arrays, **own, began=None if began is None else tuple(began), steps=steps)

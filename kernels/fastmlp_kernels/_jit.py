@@ -192,10 +192,10 @@ def part(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def body_of(function: Any) -> Callable[..., Any]:
-    """Return the Python function of a part, for an `overload` that chooses among parts.
+    """Return the Python function of a part, or a plain one, for an `overload` that chooses among such.
 
     A lambda that calls the part would be one more function to compile for each choice. Without annotations, as numba
     compares signatures.
     """
-    body = function.py_func
+    body = getattr(function, "py_func", function)
     return FunctionType(body.__code__, body.__globals__, body.__name__, body.__defaults__, body.__closure__)

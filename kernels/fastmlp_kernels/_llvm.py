@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import config
 from numba.core import cgutils
@@ -80,11 +81,20 @@ def call(builder: Builder, name: str, result: ir.Type, *arguments: Value) -> Val
 _SUFFIXES = {F32: "f32", F64: "f64"}
 
 
+def _kind(x: Value) -> str:
+    """Return what LLVM's intrinsics call the type of a float or of a vector of them."""
+    is_vector = isinstance(x.type, ir.VectorType)
+    return f"v{x.type.count}{_SUFFIXES[x.type.element]}" if is_vector else _SUFFIXES[x.type]
+
+
 def multiply_add(builder: Builder, x: Value, y: Value, z: Value) -> Value:
     """Return x * y + z of floats or vectors of them, fused where the CPU can: `llvm.fma` is slow code elsewhere."""
-    is_vector = isinstance(x.type, ir.VectorType)
-    kind = f"v{x.type.count}{_SUFFIXES[x.type.element]}" if is_vector else _SUFFIXES[x.type]
-    return call(builder, f"llvm.fmuladd.{kind}", x.type, x, y, z)
+    return call(builder, f"llvm.fmuladd.{_kind(x)}", x.type, x, y, z)
+
+
+def square_root(builder: Builder, x: Value) -> Value:
+    """Return the square root of a float or of a vector of them, correctly rounded."""
+    return call(builder, f"llvm.sqrt.{_kind(x)}", x.type, x)
 
 
 class Number:
@@ -99,6 +109,12 @@ class Number:
     def __add__(self, other: "Number") -> "Number":
         return Number(self.builder, self.builder.fadd(self.value, other.value))
 
+    def __sub__(self, other: "Number") -> "Number":
+        return Number(self.builder, self.builder.fsub(self.value, other.value))
+
+    def __truediv__(self, other: "Number") -> "Number":
+        return Number(self.builder, self.builder.fdiv(self.value, other.value))
+
     def __mul__(self, other: "Number") -> "Number":
         return Number(self.builder, self.builder.fmul(self.value, other.value))
 
@@ -111,6 +127,11 @@ def fused(x: Any, y: Any, z: Any) -> Any:
     if not isinstance(x, Number):
         return x * y + z
     return Number(x.builder, multiply_add(x.builder, x.value, y.value, z.value))
+
+
+def root(x: Any) -> Any:
+    """Return the square root of a number, or of a `Number`."""
+    return Number(x.builder, square_root(x.builder, x.value)) if isinstance(x, Number) else np.sqrt(x)
 
 
 def convert_float(builder: Builder, value: Value, kind: ir.Type) -> Value:

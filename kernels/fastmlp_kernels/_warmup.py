@@ -5,7 +5,7 @@ import time
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastmlp_kernels import _check, activations, log_sum, loss, normalize, reductions, update
+from fastmlp_kernels import _check, activations, elementwise, log_sum, loss, normalize, outputs, reductions, update
 
 
 def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
@@ -30,10 +30,23 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
         (loss.softmax_cross_entropy, (z, bias, labels, dbias)),
         (loss.softmax_cross_entropy_eval, (z, bias, labels)),
         (loss.bias_softmax, (z, bias)),
+        *((f, (z, bias, h, dbias)) for f in (elementwise.logistic_loss, elementwise.squared_error)),
+        *((f, (z, bias, h, dbias)) for f in (elementwise.poisson_loss, elementwise.huber_loss)),
+        *((f, (z, bias, h)) for f in (elementwise.logistic_loss_eval, elementwise.squared_error_eval)),
+        *((f, (z, bias, h)) for f in (elementwise.poisson_loss_eval, elementwise.huber_loss_eval)),
+        *((f, (z,)) for f in (outputs.sigmoid, outputs.log_sigmoid, outputs.exp)),
         *((f, (z,)) for f in (log_sum.softmax, log_sum.log_softmax, log_sum.logsumexp)),
         *((f, (z, axis)) for f in (reductions.accurate_sum, reductions.accurate_mean) for axis in (None, -1)),
-        (update.momentum_step, (z, h, np.zeros_like(z), 0.1, 0.9, 0.0)),  # weights
-        (update.momentum_step, (bias, dbias, np.zeros_like(bias), 0.1, 0.9, 0.0)),
+        *(
+            (f, (w, v, np.zeros_like(w), 0.1, 0.9, 0.0))
+            for f in (update.momentum_step, update.nesterov_step)
+            for w, v in ((z, h), (bias, dbias))  # weights and biases
+        ),
+        *(
+            (f, (w, np.zeros((2, *w.shape), dtype), np.zeros_like(w), 1))
+            for f in (update.adam_step, update.adamw_step)
+            for w in (z, bias)
+        ),
         (normalize.image_moments, (images, 1, mean, inv_std)),
         (normalize.gather_normalize, (images, labels, mean, inv_std, z)),
     ]

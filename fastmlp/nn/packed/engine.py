@@ -12,7 +12,7 @@ from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input
 from fastmlp.nn.loss import Loss
 from fastmlp.nn.optimizer import Optimizer
-from fastmlp.nn.packed.quantized_arrays import BYTES, floats, quantized_errors, quantized_inputs, quantized_weights
+from fastmlp.nn.packed.quantized_arrays import BYTES, quantized_errors, quantized_inputs, quantized_weights
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
 from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Network, Rates, Space
 from fastmlp.nn.precision import byte_layers
@@ -27,10 +27,12 @@ from fastmlp_kernels.gemm.panels import NR, Work, padded
 
 # Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
 TEAM_FLOP = 2e7
+# Sums by task that no one asks for.
+NONE = np.empty(0)
 
 
 class Packed:
-    """The engine for float32, bfloat16 and int8: whole steps in compiled code, on `threads` threads.
+    """The engine of packed products: whole steps in compiled code, on `threads` threads.
 
     activations : of the layers; flat : parameters and gradient, flat in the order W1, b1, W2, b2, ..., of the
         precision's dtype, of which the layers' arrays are views
@@ -59,10 +61,16 @@ class Packed:
         self._raw = ELEMENTS[precision].raw_images
         self._element = ELEMENTS["float32" if self._quantized else precision]
         self._parameters, self._gradient = flat
+        # For what takes no step. Its settings have the type of the optimiser that last trained, so that the compiled
+        # run is one for both.
         self._unread = Rates(
-            Momentum(0.0, 0.0, 0.0), False, self._gradient.reshape(1, -1), np.empty(0)
-        )  # of the types of a step's
+            Momentum(0.0, 0.0, 0.0), False, self._gradient.reshape(1, -1), NONE, steps=0, clip_norm=0.0,
+            gradient_squares=NONE,
+        )  # fmt: skip
         self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
+
+    def _floats(self, *shape: int) -> np.ndarray:
+        return aligned_zeros(shape, self._parameters.dtype)
 
     def _units(self, count: int) -> int:
         return -(-count // self._element.per_unit)
@@ -75,7 +83,7 @@ class Packed:
             own, quantized = channels if i == 0 else 1, i in self._quantized
             depth, at = d // own, of_bytes if quantized else packed
             flat = parameters, parameters + d * h, below, units
-            activation = self._activations[i].code, self._activations[i].keeps_input
+            activation = self._activations[i].code, self._activations[i].keeps_input, self._dropout.drops(i)
             layers.append((i, d, h, own, quantized, *activation, *flat, at, transposed, 0))  # the last is for `_space`
             parameters, below, units = parameters + d * h + h, units, units + h
             if quantized:
@@ -89,15 +97,15 @@ class Packed:
         return Network(
             layers=np.array(layers, LAYER),
             tasks=np.array(tasks, TASK),
+            family=family_of(activation.name for activation in self._activations),
             parameters=self._parameters,
             gradient=self._gradient,
             packed=aligned_zeros(packed, self._element.unit),
             transposed=aligned_zeros(transposed, self._element.unit),
-            block_sums=floats(of_first, padded(self._sizes[1], int(NR))) if raw else None,
+            block_sums=self._floats(of_first, padded(self._sizes[1], int(NR))) if raw else None,
             quantized=quantized_weights(self._sizes, self._team.members, of_bytes, len(tasks))
             if self._quantized
             else None,
-            family=family_of(activation.name for activation in self._activations),
         )
 
     def _space(self, layers: np.ndarray, n: int, channels: int, raw: bool) -> Space:
@@ -112,23 +120,23 @@ class Packed:
             parts = int(layer["channels"]) if raw else 1
             deltas += padded(int(layer["units"]), int(NR)) // int(NR) * panel * parts
         blocks, corrected = max(-(-n // MC), BLOCKS), raw and not self._quantized
-        outputs = floats(n * sum(units))
+        outputs = self._floats(n * sum(units))
         return Space(
             outputs=outputs,
-            kept=floats(outputs.size) if layers["keeps_input"].any() else outputs,
+            kept=self._floats(outputs.size) if (layers["keeps_input"] | layers["drops"]).any() else outputs,
             deltas=aligned_zeros(deltas, element.unit),
             panel=panel,
-            dbias=floats(blocks, sum(units)),
-            correction=floats(blocks, channels, first) if corrected else None,
+            dbias=self._floats(blocks, sum(units)),
+            correction=self._floats(blocks, channels, first) if corrected else None,
             loss=np.zeros(blocks),
             correct=np.zeros(blocks, np.int64),
             work=Work(
-                a=aligned_zeros((members, a_elements()), element.unit),
+                a=aligned_zeros((members, a_elements(element)), element.unit),
                 c=aligned_zeros((members, c_elements(widest)), element.accumulator),
             ),
-            delta=floats(members, 2, MC * widest),
-            sums=floats(members, channels, first) if raw else None,
-            less=floats(members, widest) if corrected else None,
+            delta=self._floats(members, 2, MC * widest),
+            sums=self._floats(members, channels, first) if raw else None,
+            less=self._floats(members, widest) if corrected else None,
             errors=quantized_errors(layers, members, n, blocks) if self._quantized else None,
             inputs=quantized_inputs(self._sizes, n) if self._quantized else None,
         )
@@ -156,7 +164,10 @@ class Packed:
         rates = self._unread if optimizer is None else self._rates(optimizer, len(network.tasks))
         flop = 6 * self._parameters.size * min(data.batch, len(data.targets))
         self._ran = self._team if flop >= TEAM_FLOP else self._alone
-        return Totals(*self._ran.run(run, work, network, data.read_only(), space, rates))
+        totals = Totals(*self._ran.run(run, work, network, data.read_only(), space, rates))
+        if optimizer is not None:
+            optimizer.memory_of(self._parameters).steps += -(-totals.rows // data.batch)
+        return totals
 
     def phase_seconds(self) -> dict[str, np.ndarray]:
         """Return (members, 2) seconds of the last run by its phases: each thread's at work, and at the barrier."""
@@ -184,7 +195,7 @@ class Packed:
         # the usual ones first: to ask for a protocol takes ten microseconds
         rows = inputs.source() if isinstance(inputs, ArrayInput | ImageInput | DirectInput) else None
         batch_size = min(batch_size, len(order))  # compiled code counts in 64 bits
-        if rows is not None:
+        if rows is not None and (rows.center is not None or rows.x.dtype == self._parameters.dtype):
             yield 0, self._data(rows, order, given, order, batch_size)
             return
         x = np.empty((min(batch_size, len(order)), self._sizes[0]), self._parameters.dtype)
@@ -209,9 +220,18 @@ class Packed:
         return Data(Rows(x, np.arange(len(x))), targets, self._equal, len(x), self._loss.criterion)
 
     def _rates(self, optimizer: Optimizer, tasks: int) -> Rates:
-        squares = np.zeros(tasks if optimizer.penalty else 0)
-        per_batch, state = optimizer.decay_per == "batch", optimizer.state_of(self._parameters)
-        return Rates(optimizer.compiled(), per_batch, state, squares)
+        settings, memory = optimizer.compiled(), optimizer.memory_of(self._parameters)
+        if type(settings) is not type(self._unread.settings):
+            self._unread = self._unread._replace(settings=settings)
+        return Rates(
+            settings,
+            optimizer.decay_per == "batch",
+            memory.slots,
+            np.zeros(tasks) if optimizer.penalty else NONE,
+            memory.steps,
+            optimizer.clip_norm,
+            np.zeros(tasks + 1) if optimizer.clip_norm > 0 else NONE,
+        )
 
     def _sum(
         self, work: int, parts: Iterator[tuple[int, Data]], optimizer: Optimizer | None = None, loss: float = 0.0

@@ -1,7 +1,7 @@
 """Any number of training steps, or of batches to evaluate, in one compiled call that a team of threads shares.
 
 A step has two phases, each a list of tasks with a barrier after it: blocks of rows (`rows`), then blocks of weights
-(`weights`); where the first layer multiplies bytes, two more (`quantized`). Nothing is allocated. Sums over tasks are
+(`weights`); where the first layer multiplies bytes, two more (`quantized`), where gradients are clipped, one (`clipping`). Nothing is allocated. Sums over tasks are
 taken in the order of the tasks, so that the result does not depend on the number of threads.
 """
 
@@ -9,9 +9,22 @@ import math
 
 import numpy as np
 
+from fastmlp.nn.packed.clipping import keep_squares, update_clipped
 from fastmlp.nn.packed.quantized import quantize_errors, quantize_weights
 from fastmlp.nn.packed.rows import backward_rows, forward_rows, loss_of_rows, sum_blocks
-from fastmlp.nn.packed.state import PACK, ROWS, WEIGHTS, Batch, Data, Network, Rates, Space, blocks_of, decay_of
+from fastmlp.nn.packed.state import (
+    PACK,
+    ROWS,
+    WEIGHTS,
+    Batch,
+    Data,
+    Network,
+    Rates,
+    Space,
+    blocks_of,
+    decay_of,
+    rates_of_step,
+)
 from fastmlp.nn.packed.weights import biases_task, pack_weights, weights_task
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._rows import Rows
@@ -19,14 +32,15 @@ from fastmlp_kernels._sums import sum_of
 from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import row_at, rows_at, vector_at
 from fastmlp_kernels.gemm.pack import item
+from fastmlp_kernels.gemm.panels import ZERO
 
 # What is done with each batch: logits alone; the loss; also the gradient; also the update.
 FORWARD, EVALUATE, GRADIENT, TRAIN = range(4)
 
 
 @part
-def _batch(data: Data, start: int) -> Batch:
-    """Return the batch that begins with this row of the order."""
+def _batch(data: Data, start: int, step: int) -> Batch:
+    """Return the batch that begins with this row of the order; step : as in `Batch`."""
     (x, index, center, scale), n = data.rows, min(data.batch, data.rows.index.size - start)
     weights = vector_at(data.weights, min(start, data.weights.size), min(n, data.weights.size))
     return Batch(
@@ -36,6 +50,7 @@ def _batch(data: Data, start: int) -> Batch:
         data.batch,
         data.criterion,
         sum_of(weights) if data.by_weight and weights.size > 0 else np.float64(n),
+        step,
     )
 
 
@@ -49,15 +64,18 @@ def run(
     result counts.
     """
     number, weight_tasks, rows = member.number, network.tasks.shape[0], data.rows.index.size
+    now = rates_of_step(rates, ZERO)
     for task in tasks(member, weight_tasks):
-        pack_weights(network, rates, data.batch, row_at(space.work.a, number), task)
+        pack_weights(network, now, data.batch, row_at(space.work.a, number), task)
     if not (meet(member, PACK) and quantize_weights(network.quantized, network, member)):
         return math.nan, 0, 0, 0.0
 
     total, correct, penalty = data.loss, 0, 0.0
     for start in range(0, rows, data.batch):
-        batch = _batch(data, start)
+        step = start // data.batch
+        now, batch = rates_of_step(rates, step), _batch(data, start, rates.steps + step if work == TRAIN else -1)
         n = batch.rows.index.size
+        penalty += 0.5 * decay_of(now, batch.total) * sum_of(now.squares) * n  # before any member may change them
         sum_blocks(network.block_sums, item(space.sums, number))
         for block in tasks(member, blocks_of(n)):
             forward_rows(network, batch, space, number, block)
@@ -73,15 +91,19 @@ def run(
             loss += space.loss[block]
             correct += space.correct[block]
         total += loss * n
-        penalty += 0.5 * decay_of(rates, batch.total) * sum_of(rates.squares) * n
         if work > EVALUATE:
             if not quantize_errors(space.errors, network.layers, batch.rows, space, n, member):
                 return math.nan, 0, 0, 0.0
+            clips = work == TRAIN and now.gradient_squares.size > 0
             for task in tasks(member, weight_tasks + 1):
                 if task < weight_tasks:
-                    weights_task(network, batch, space, rates, number, task, work == TRAIN)
+                    weights_task(network, batch, space, now, number, task, work == TRAIN and not clips)
                 else:
-                    biases_task(network, space, rates, blocks_of(n), work == TRAIN)
+                    biases_task(network, space, now, blocks_of(n), work == TRAIN and not clips)
+                if clips:
+                    keep_squares(network, now, task)
+            if clips and not update_clipped(network, batch, space, now, member):
+                return math.nan, 0, 0, 0.0
         if not meet(member, WEIGHTS):  # also where there is none: no member may begin the next batch before
             return math.nan, 0, 0, 0.0
         if work == TRAIN:

@@ -13,7 +13,7 @@ from numba.extending import overload
 from fastmlp_kernels._align import read_only
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._loss_table import Criterion
-from fastmlp_kernels._optimizers import Momentum, Update, with_decay
+from fastmlp_kernels._optimizers import Settings, Update, settings_of_step, with_decay
 from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
@@ -23,24 +23,27 @@ from fastmlp_kernels.gemm.pack import per_unit, units_of
 from fastmlp_kernels.gemm.panels import NR, Maybe, Panels, Work
 
 # The phases of a run, for `Team.seconds`: the weights are packed at its beginning; then, in each step, blocks of rows
-# go through the layers and back, and blocks of weights get their gradients and are updated.
-PHASES = ("pack", "quantize weights", "rows", "quantize errors", "weights")
+# go through the layers and back, and blocks of weights get their gradients and are updated, all gradients before the
+# first update where these are clipped.
+PHASES = ("pack", "quantize weights", "rows", "quantize errors", "gradients", "weights")
 # no literals, see `gemm.panels`
-PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, WEIGHTS = (cast("int", np.int64(i)) for i in range(len(PHASES)))
+PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, GRADIENTS, WEIGHTS = (
+    cast("int", np.int64(i)) for i in range(len(PHASES))
+)
 
 # An element of one of the two tables below, of which numba reads the fields as attributes; and an array of them.
 Record = Any
 Table = Any
 
-# A layer: its number, its sizes, whether it multiplies bytes, the code of its activation, and whether that keeps its
-# input for the way back; then where its parts begin, in elements of the flat
+# A layer: its number, its sizes, whether it multiplies bytes, the code of its activation, whether that keeps its input
+# for the way back, and whether its outputs are dropped at random; then where its parts begin, in elements of the flat
 # arrays, `input` and `output` in units of all layers. `channels` are packed by themselves: those of images in the first
 # layer, else 1. The parts of `packed` and `delta` lie in the arrays of `QuantizedWeights` and `QuantizedErrors` for a
 # layer that multiplies bytes.
 LAYER = np.dtype([
     (name, np.int64)
     for name in (
-        "number", "inputs", "units", "channels", "quantized", "activation", "keeps_input",
+        "number", "inputs", "units", "channels", "quantized", "activation", "keeps_input", "drops",
         "weight", "bias", "input", "output", "packed", "transposed", "delta",
     )
 ])  # fmt: skip
@@ -95,27 +98,40 @@ class QuantizedInputs(NamedTuple):
 
 
 @record
+class Drops(NamedTuple):
+    """What is dropped of the layers' outputs.
+
+    seed : uint64; thresholds, scales : (layers,) uint64 and float64, of each layer the fields of `_random.Dropout`
+    """
+
+    seed: np.uint64
+    thresholds: np.ndarray
+    scales: np.ndarray
+
+
+@record
 class Network(NamedTuple):
     """A network's parameters and their packed copies.
 
-    layers, tasks : (n,) tables of LAYER and TASK
+    layers, tasks : (n,) tables of LAYER and TASK; family : of the layers' activations
     parameters, gradient : (P,)
     packed : flat, weights as right operands of the forward products; transposed : flat, of all but the first layer, for
         the way back; float32, or int32 for pairs of bfloat16
     block_sums : (tasks of the first layer, H) column sums of its packed weights by task, for raw images, or None
     quantized : the quantized weights, or None; `packed` then has those of the other layers
-    family : one that all activations are of
+    drops : what is dropped, or None
     """
 
     layers: Table
     tasks: Table
+    family: Family
     parameters: np.ndarray
     gradient: np.ndarray
     packed: np.ndarray
     transposed: np.ndarray
     block_sums: Maybe
     quantized: Maybe
-    family: Family
+    drops: Maybe
 
 
 @record
@@ -148,6 +164,7 @@ class Batch(NamedTuple):
     """One batch of `Data`: its rows, their targets and weights.
 
     size : rows of all batches but the last; total : what its loss is divided by, float64
+    step : number of the optimiser's step that it is for, which decides what is dropped; negative where nothing is
     """
 
     rows: Rows
@@ -156,6 +173,7 @@ class Batch(NamedTuple):
     size: int
     criterion: Criterion
     total: float
+    step: int
 
 
 @record
@@ -163,8 +181,8 @@ class Space(NamedTuple):
     """Work arrays for one batch of at most N rows.
 
     outputs : flat, (N, H) of each layer; the last are the logits, overwritten with their gradient
-    kept : flat like outputs: the inputs of those activations that keep them for the way back; outputs itself where
-        there are none
+    kept : flat like outputs: what the activation keeps for the way back, in layers where that is not the output that
+        goes up; outputs itself where there are no such layers
     deltas : flat, packed gradients by the sums of each layer, `panel` units a panel
     dbias : (blocks of rows, all units); correction : (blocks of rows, C, H of the first layer), or None
     loss, correct : (blocks of rows,) float64 and int64
@@ -197,12 +215,32 @@ class Rates(NamedTuple):
     per_batch : whether weight_decay is divided by what a batch's loss is divided by
     squares : (tasks,) float64 sums of squares of the weights by task, where the decay's share of the loss is asked for;
         else empty
+    steps : that were taken before this call
+    clip_norm : the largest norm of a gradient; gradient_squares : (tasks + 1,) float64, where it is asked for, sums of
+        squares of the gradient by task, the last of the biases; else empty
     """
 
-    settings: Momentum
+    settings: Settings
     per_batch: bool
     state: np.ndarray
     squares: np.ndarray
+    steps: int
+    clip_norm: float
+    gradient_squares: np.ndarray
+
+
+@part
+def rates_of_step(rates: Rates, step: int) -> Rates:
+    """Return an optimiser as it is in a step of this call, counted from 0."""
+    return Rates(
+        settings_of_step(rates.settings, rates.steps + step + 1),
+        rates.per_batch,
+        rates.state,
+        rates.squares,
+        rates.steps,
+        rates.clip_norm,
+        rates.gradient_squares,
+    )
 
 
 @part
@@ -252,7 +290,7 @@ def input_of(layer: Record, outputs: np.ndarray, n: int) -> np.ndarray:
 @part
 def kept_of(layer: Record, space: Space, n: int) -> np.ndarray:
     """Return what a layer's activation keeps for the way back, (n, H): its input or its output."""
-    return output_of(layer, space.kept if layer.keeps_input == 1 else space.outputs, n)
+    return output_of(layer, space.kept if layer.keeps_input + layer.drops > 0 else space.outputs, n)
 
 
 @part

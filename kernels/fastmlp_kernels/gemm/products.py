@@ -1,8 +1,8 @@
 """The compiled bodies of `gemm`: whole matrix products, which a team of threads shares.
 
-Matrices are float32, save those of int8 products and images, which are uint8. Each product has two phases: the right
-operand is packed, a task a panel; then, behind a barrier, the left operand is packed and multiplied, a task a block of
-rows of the result, at most mc. A task's arithmetic does not depend on who does it.
+Matrices are float32, or all of them float64, save those of int8 products and images, which are uint8. Each product has
+two phases: the right operand is packed, a task a panel; then, behind a barrier, the left operand is packed and
+multiplied, a task a block of rows of the result, at most mc. A task's arithmetic does not depend on who does it.
 """
 
 from typing import NamedTuple
