@@ -266,7 +266,7 @@ class MLP:
         inputs = self._checked_input(x)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(inputs), self.dtype)
         targets = self._checked_targets(targets, len(inputs))
-        return Examples(inputs, targets, weights, self.loss.spread_of(targets, weights))
+        return Examples(inputs, targets, weights, self.loss.spread_of(targets, weights, self.sizes[-1]))
 
     def _checked_input(self, x: Input | np.ndarray) -> Input:
         inputs = as_input(x)
