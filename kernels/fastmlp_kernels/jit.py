@@ -3,8 +3,8 @@
 Called with a wrong shape, a label outside [0, K) or overlapping arrays they read and write out of bounds: check once,
 outside the loop. Arguments are those of the public functions of the same name in `fastmlp_kernels`; arrays must be
 C-contiguous and share one dtype, float32 or float64. Those that work along the last axis (`softmax`, `log_softmax`,
-`logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions. `exp1`, `tanh1` and `sigmoid1` take
-one element.
+`logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions. `exp1`, `expm1_1`, `log1`, `log1p1`,
+`tanh1` and `sigmoid1` take one element.
 """
 
 from fastmlp_kernels.activations import _bias_identity as bias_identity
@@ -15,7 +15,7 @@ from fastmlp_kernels.activations import _identity_backward as identity_backward
 from fastmlp_kernels.activations import _relu_backward as relu_backward
 from fastmlp_kernels.activations import _sigmoid_backward as sigmoid_backward
 from fastmlp_kernels.activations import _tanh_backward as tanh_backward
-from fastmlp_kernels.elementary import exp1, sigmoid1, tanh1
+from fastmlp_kernels.elementary import exp1, expm1_1, log1, log1p1, sigmoid1, tanh1
 from fastmlp_kernels.log_sum import _log_softmax as log_softmax
 from fastmlp_kernels.log_sum import _logsumexp as logsumexp
 from fastmlp_kernels.log_sum import _softmax as softmax
@@ -37,9 +37,12 @@ __all__ = [
     "bias_softmax",
     "bias_tanh",
     "exp1",
+    "expm1_1",
     "gather_normalize",
     "identity_backward",
     "image_moments",
+    "log1",
+    "log1p1",
     "log_softmax",
     "logsumexp",
     "momentum_step",
