@@ -20,7 +20,7 @@ def bias_tanh(z: Array, bias: Array) -> Array:
     return np.tanh(z + bias)
 
 
-def bias_sigmoid(z: Array, bias: Array) -> Array:
+def bias_sigmoid(z: Array, bias: Array | float) -> Array:
     """1 / (1 + exp(-(z + bias))) for z (N, H) and bias (H,), in the form whose exponential cannot overflow."""
     x = z + bias
     e = np.exp(-np.abs(x))
@@ -60,16 +60,94 @@ def identity_backward(delta: Array, h: Array) -> Pair:  # noqa: ARG001 - the sam
     return delta, delta.sum(axis=0)
 
 
+def bias_leaky_relu(z: Array, bias: Array) -> Array:
+    """z + bias where that is positive, else a hundredth of it, for z (N, H) and bias (H,)."""
+    x = z + bias
+    return np.where(x > 0, x, 0.01 * x)
+
+
+def bias_elu(z: Array, bias: Array) -> Array:
+    """z + bias where that is positive, else exp(z + bias) - 1, for z (N, H) and bias (H,)."""
+    x = z + bias
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+def bias_softplus(z: Array, bias: Array) -> Array:
+    """log(1 + exp(z + bias)) for z (N, H) and bias (H,), in the form whose exponential cannot overflow."""
+    x = z + bias
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _limited(x: Array) -> Array:
+    """x, or -1000 below that, where exp(x) is 0: minus infinity times it would be NaN."""
+    return np.maximum(x, -1000)
+
+
+def bias_silu(z: Array, bias: Array) -> Array:
+    """x times its sigmoid, for x = z + bias, z (N, H) and bias (H,)."""
+    x = z + bias
+    return _limited(x) * bias_sigmoid(x, np.zeros(()))
+
+
+def normal_distribution(x: Array) -> Array:
+    """Chance that a standard normal number is below x, of any shape."""
+    return np.vectorize(math.erfc, otypes=[np.float64])(-x / math.sqrt(2)) / 2
+
+
+def bias_gelu(z: Array, bias: Array) -> Array:
+    """x times the chance that a standard normal number is below it, for x = z + bias, z (N, H) and bias (H,)."""
+    x = z + bias
+    return _limited(x) * normal_distribution(x)
+
+
+def leaky_relu_backward(delta: Array, h: Array) -> Pair:
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output h (N, H) of `bias_leaky_relu`."""
+    dz = delta * np.where(h > 0, 1, 0.01)
+    return dz, dz.sum(axis=0)
+
+
+def elu_backward(delta: Array, h: Array) -> Pair:
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output h (N, H) of `bias_elu`."""
+    dz = delta * np.where(h > 0, 1, h + 1)
+    return dz, dz.sum(axis=0)
+
+
+def softplus_backward(delta: Array, h: Array) -> Pair:
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output h (N, H) of `bias_softplus`."""
+    dz = delta * -np.expm1(-h)
+    return dz, dz.sum(axis=0)
+
+
+def silu_backward(delta: Array, x: Array) -> Pair:
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output of `bias_silu`, x (N, H) being z + bias."""
+    x = np.clip(x, -1000, 1000)
+    s = bias_sigmoid(x, np.zeros(()))
+    dz = delta * (s + x * s * bias_sigmoid(-x, np.zeros(())))
+    return dz, dz.sum(axis=0)
+
+
+def gelu_backward(delta: Array, x: Array) -> Pair:
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output of `bias_gelu`, x (N, H) being z + bias."""
+    x = np.clip(x, -1000, 1000)
+    dz = delta * (normal_distribution(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi))
+    return dz, dz.sum(axis=0)
+
+
 ACTIVATIONS = {
     "tanh": (bias_tanh, tanh_backward),
     "sigmoid": (bias_sigmoid, sigmoid_backward),
     "relu": (bias_relu, relu_backward),
     "identity": (bias_identity, identity_backward),
+    "leaky_relu": (bias_leaky_relu, leaky_relu_backward),
+    "elu": (bias_elu, elu_backward),
+    "softplus": (bias_softplus, softplus_backward),
+    "silu": (bias_silu, silu_backward),
+    "gelu": (bias_gelu, gelu_backward),
 }
 
 
 # Those whose backward is of (delta, z + bias), as their slope is no function of the output.
-KEEP_INPUT: set[str] = set()
+KEEP_INPUT = {"silu", "gelu"}
 
 
 def softmax(x: Array) -> Array:
@@ -106,26 +184,87 @@ def accurate_mean(x: Array, axis: int | None = None) -> Array | float:
     return accurate_sum(x, axis) / (x.size if axis is None else x.shape[-1])
 
 
+Result = tuple[float, int, Array, Array]
+
+
 def softmax_cross_entropy(
-    logits: Array, bias: Array, labels: Array, weights: Array | None = None
-) -> tuple[float, int, Array, Array]:
+    logits: Array, bias: Array, labels: Array, weights: Array | None = None, smoothing: float = 0.0
+) -> Result:
     """(mean loss, correct, dlogits (N, K), dbias (K,)) of softmax(logits + bias) against labels (N,) of 0..K-1.
 
-    weights (N,): factors of the rows' losses in the mean, None for ones.
+    weights (N,): factors of the rows' losses in the mean, None for ones. smoothing: share of a row's target that is
+    spread over all classes.
     """
-    rows = np.arange(len(labels))
+    rows, classes = np.arange(len(labels)), logits.shape[1]
     weights = np.ones(len(labels)) if weights is None else weights
     z = logits + bias
-    loss = np.mean(weights * -log_softmax(z)[rows, labels])
+    log_p = log_softmax(z)
+    losses = (1 - smoothing) * -log_p[rows, labels]
+    if smoothing:
+        losses = losses + smoothing * -log_p.mean(axis=1)
     correct = np.sum(z.argmax(axis=1) == labels)
-    dlogits = softmax(z)
-    dlogits[rows, labels] = 0
-    dlogits[rows, labels] = -dlogits.sum(axis=1)  # p - 1, without what subtracting from 1 rounds off
-    dlogits = dlogits * weights[:, None] / len(labels)
-    return float(loss), int(correct), dlogits, dlogits.sum(axis=0)
+    p = softmax(z)
+    sharp = p.copy()
+    sharp[rows, labels] = 0
+    sharp[rows, labels] = -sharp.sum(axis=1)  # p - 1, without what subtracting from 1 rounds off
+    dlogits = ((1 - smoothing) * sharp + smoothing * (p - 1 / classes)) * weights[:, None] / len(labels)
+    return float(np.mean(weights * losses)), int(correct), dlogits, dlogits.sum(axis=0)
 
 
-LOSSES = {"cross-entropy": softmax_cross_entropy}
+def _mean_over_rows(losses: Array, slopes: Array, correct: int, weights: Array | None) -> Result:
+    """Of each output's loss (N, K) and its slope: (the sum over outputs' mean over rows, correct, dz, dbias)."""
+    weights = np.ones(len(losses)) if weights is None else weights
+    dz = slopes * weights[:, None] / len(losses)
+    return float(np.mean(weights * losses.sum(axis=1))), correct, dz, dz.sum(axis=0)
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)), element by element."""
+    return np.logaddexp(0, x)
+
+
+def logistic_loss(
+    z: Array, bias: Array, targets: Array, weights: Array | None = None, smoothing: float = 0.0
+) -> Result:
+    """(mean loss, correct, dz (N, K), dbias (K,)) of sigmoid(z + bias) against targets (N, K) in [0, 1].
+
+    A row is correct where each of its outputs is on the side of its target. smoothing: share of a target that is spread
+    over both answers.
+    """
+    x, t = z + bias, targets * (1 - smoothing) + smoothing / 2
+    losses = t * softplus(-x) + (1 - t) * softplus(x)
+    slopes = (1 - t) * bias_sigmoid(x, 0) - t * bias_sigmoid(-x, 0)
+    correct = np.all((x > 0) == (targets > 0.5), axis=1).sum()
+    return _mean_over_rows(losses, slopes, int(correct), weights)
+
+
+def squared_error(z: Array, bias: Array, targets: Array, weights: Array | None = None) -> Result:
+    """(mean loss, 0, dz (N, K), dbias (K,)) of (z + bias - targets)^2 / 2, for targets (N, K)."""
+    d = z + bias - targets
+    return _mean_over_rows(d * d / 2, d, 0, weights)
+
+
+def poisson_loss(z: Array, bias: Array, targets: Array, weights: Array | None = None) -> Result:
+    """(mean loss, 0, dz (N, K), dbias (K,)) of half the Poisson deviance of exp(z + bias) from targets (N, K) >= 0."""
+    x, t = z + bias, targets
+    log_t = np.log(np.where(t > 0, t, 1))
+    return _mean_over_rows(np.exp(x) - t + t * (log_t - x), np.exp(x) - t, 0, weights)
+
+
+def huber_loss(z: Array, bias: Array, targets: Array, weights: Array | None = None, delta: float = 1.0) -> Result:
+    """(mean loss, 0, dz (N, K), dbias (K,)) of errors d = z + bias - targets: d^2 / 2, from delta on in a line."""
+    d = z + bias - targets
+    losses = np.where(np.abs(d) <= delta, d * d / 2, delta * (np.abs(d) - delta / 2))
+    return _mean_over_rows(losses, np.clip(d, -delta, delta), 0, weights)
+
+
+LOSSES = {
+    "cross-entropy": softmax_cross_entropy,
+    "logistic": logistic_loss,
+    "squared-error": squared_error,
+    "poisson": poisson_loss,
+    "huber": huber_loss,
+}
 
 
 def momentum_step(w: Array, v: Array, g: Array, lr: float, momentum: float, weight_decay: float = 0.0) -> Pair:
@@ -177,6 +316,34 @@ def clip_norm(gradients: Sequence[Array], most: float) -> list[Array]:
     return [g * min(1.0, most / (norm + 1e-6)) for g in gradients]
 
 
+def random_bits(key: tuple, number: Array | int) -> Array | int:
+    """32 bits for a number below 2^32, or for uint64 numbers of any shape; key : two such numbers."""
+    low, high = key
+    x = (number * (high | 1) + low) & 0xFFFFFFFF
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & 0xFFFFFFFF
+    return x ^ (x >> 16)
+
+
+def key_below(key: tuple, number: Array | int) -> tuple:
+    """Key of a path that is longer by a number, a scalar or uint64 of any shape, than the key's: two such numbers."""
+    low, high = key
+    return random_bits(key, number), random_bits((high ^ 0x846CA68B, low ^ 0x7FEB352D), number)
+
+
+def dropout_bits(seed: int, step: int, layer: int, rows: Array, units: int) -> Array:
+    """Random bits (N, H) uint64, 32 each, for rows (N,) uint64 of a batch and H units: the path's last two numbers."""
+    key = (0x7FEB352D, 0x846CA68B)
+    for number in (seed % 2**32, seed >> 32, step, layer):
+        key = key_below(key, number)
+    return np.asarray(random_bits(key_below(key, rows[:, None]), np.arange(units, dtype=np.uint64)))
+
+
+def drop_rows(x: Array, rate: float, bits: Array) -> Array:
+    """x / (1 - rate) for x (N, H); 0 for units whose 32 bits (N, H) are in the lowest part of their range, the rate."""
+    return np.where(bits >= int(rate * 2**32), x / (1 - rate), 0)
+
+
 def image_moments(images: Array, channels: int) -> Pair:
     """Mean and 1/std (M, C) of each of the images (M, D), a channel at a time; a constant channel gets 1/std = 1."""
     pixels = images.reshape(len(images), channels, -1).astype(np.float64)
@@ -196,22 +363,24 @@ def gather_normalize(images: Array, index: Array, mean: Array, inv_std: Array) -
 
 
 class Network:
-    """An MLP over initial weights (D, H) and biases (H,): hidden layers of one activation, softmax."""
+    """An MLP over initial weights (D, H) and biases (H,): hidden layers of one activation, or one each; softmax."""
 
-    def __init__(self, weights: Sequence[Array], biases: Sequence[Array], activation: str = "tanh") -> None:
+    def __init__(
+        self, weights: Sequence[Array], biases: Sequence[Array], activation: str | Sequence[str] = "tanh"
+    ) -> None:
         self.weights = [np.array(w, dtype=np.float64) for w in weights]
         self.biases = [np.array(b, dtype=np.float64) for b in biases]
         self.weight_velocities = [np.zeros_like(w) for w in self.weights]
         self.bias_velocities = [np.zeros_like(b) for b in self.biases]
-        self.activate, self.backward = ACTIVATIONS[activation]
-        self.keeps_input = activation in KEEP_INPUT
+        hidden = len(self.weights) - 1
+        self.activations = [activation] * hidden if isinstance(activation, str) else list(activation)
         self.loss = LOSSES["cross-entropy"]
 
     def forward(self, x: Array) -> list[Array]:
         """Return x (N, D), the output (N, H) of every hidden layer, and the logits (N, K) before their bias."""
         outputs = [x]
-        for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            outputs.append(self.activate(outputs[-1] @ w, b))
+        for w, b, activation in zip(self.weights[:-1], self.biases[:-1], self.activations, strict=True):
+            outputs.append(ACTIVATIONS[activation][0](outputs[-1] @ w, b))
         return [*outputs, outputs[-1] @ self.weights[-1]]
 
     def loss_and_gradients(self, x: Array, labels: Array) -> tuple[float, int, list[Array], list[Array]]:
@@ -220,10 +389,10 @@ class Network:
         loss, correct, delta, dbias = self.loss(logits, self.biases[-1], labels)
         dweights, dbiases = [outputs[-1].T @ delta], [dbias]
         for layer in range(len(self.weights) - 1, 0, -1):
-            below = outputs[layer]
-            if self.keeps_input:
+            below, activation = outputs[layer], self.activations[layer - 1]
+            if activation in KEEP_INPUT:
                 below = outputs[layer - 1] @ self.weights[layer - 1] + self.biases[layer - 1]
-            delta, dbias = self.backward(delta @ self.weights[layer].T, below)
+            delta, dbias = ACTIVATIONS[activation][1](delta @ self.weights[layer].T, below)
             dweights.insert(0, outputs[layer - 1].T @ delta)
             dbiases.insert(0, dbias)
         return loss, correct, dweights, dbiases
