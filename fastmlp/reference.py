@@ -284,18 +284,9 @@ def nesterov_step(w: Array, v: Array, g: Array, lr: float, momentum: float, weig
 
 
 def adam_step(
-    w: Array,
-    m: Array,
-    v: Array,
-    g: Array,
-    step: int,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float = 0.0,
-    eps_hat: bool = False,
-) -> tuple[Array, Array, Array]:
+    w: Array, m: Array, v: Array, g: Array, step: int, lr: float, beta1: float, beta2: float, eps: float,
+    weight_decay: float = 0.0, eps_hat: bool = False,
+) -> tuple[Array, Array, Array]:  # fmt: skip
     """(w, m, v) after Adam's step number `step`, from 1 on, by g, all of any shape; the decay goes into the gradient.
 
     eps_hat : whether eps is added to the root of v itself, instead of that of the corrected v.
@@ -309,19 +300,10 @@ def adam_step(
 
 
 def adamw_step(
-    w: Array,
-    m: Array,
-    v: Array,
-    g: Array,
-    step: int,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float = 0.0,
-    eps_hat: bool = False,
-) -> tuple[Array, Array, Array]:
-    """(w, m, v) after a step of AdamW: weights shrink by lr weight_decay, then take the step of Adam without decay."""
+    w: Array, m: Array, v: Array, g: Array, step: int, lr: float, beta1: float, beta2: float, eps: float,
+    weight_decay: float = 0.0, eps_hat: bool = False,
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """(w, m, v), all of any shape, after AdamW's step: w shrinks by lr weight_decay, then takes Adam's without decay."""
     return adam_step(w - lr * weight_decay * w, m, v, g, step, lr, beta1, beta2, eps, 0.0, eps_hat)
 
 
@@ -329,7 +311,7 @@ OPTIMIZERS = {"sgd": momentum_step, "nesterov": nesterov_step, "adam": adam_step
 
 
 def clip_norm(gradients: Sequence[Array], most: float) -> list[Array]:
-    """Return gradients of any shape, scaled to a common norm of at most `most`."""
+    """Gradients of any shape, scaled to a common norm of at most `most`."""
     norm = math.sqrt(sum(float(np.sum(g * g)) for g in gradients))
     return [g * min(1.0, most / (norm + 1e-6)) for g in gradients]
 
