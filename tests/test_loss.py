@@ -208,7 +208,9 @@ def test_a_copy_is_the_same_loss_with_its_settings():
 
 @pytest.mark.parametrize("name", ["hinge", "", None, 3, ["logistic"]])
 def test_an_unknown_loss_is_refused_with_those_that_there_are(name):
-    with pytest.raises(ConfigError, match="loss is .*, allowed: cross-entropy, logistic, squared-error, poisson, huber"):
+    with pytest.raises(
+        ConfigError, match="loss is .*, allowed: cross-entropy, logistic, squared-error, poisson, huber"
+    ):
         loss_named(name)
 
 
