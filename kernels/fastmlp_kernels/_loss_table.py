@@ -57,7 +57,7 @@ def _logistic1(z, t, parameter):
     missing = _missing1(z, t)
     wrong = abs(z) * missing
     # infinity times 0, unless the target is NaN; to ask whether it is 0 would make branches, and keep loops scalar
-    return log1p1(exp_below1(-abs(z))) + (wrong if wrong == wrong else missing - missing)  # noqa: PLR0124
+    return log1p1(exp_below1(-abs(z))) + (wrong if wrong == wrong else missing - missing)
 
 
 @element
@@ -81,8 +81,8 @@ def _squared_error_slope1(z, t, parameter):
 @element
 def _poisson1(z, t, parameter):
     # exp(z) - t z, less what it is for exp(z) = t
-    rest = t * (z - log1(t))
-    return exp1(z) - t - (rest if rest == rest else t - t)  # noqa: PLR0124 - see above: of 0, log is infinite
+    rest = t * (z - log1(t))  # 0 times infinity for a target of 0
+    return exp1(z) - t - (rest if rest == rest else t - t)
 
 
 @element
