@@ -79,6 +79,16 @@ class Loss:
         """Whether the targets are class numbers (N,); else they are numbers (N, K)."""
         return self.targets == "classes"
 
+    @property
+    def of_probabilities(self) -> bool:
+        """Whether the outputs are probabilities, of classes or of labels."""
+        return self.of_classes or self.targets == "labels"
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Errors of an output at which its second derivative jumps."""
+        return (-self.delta, self.delta) if "delta" in self.settings else ()
+
     @cached_property
     def criterion(self) -> Any:
         """The loss and its settings as compiled code is told them, a `Criterion`."""
