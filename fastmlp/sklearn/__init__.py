@@ -1,6 +1,12 @@
-"""`FastMLPClassifier`: this package's networks as an estimator of scikit-learn (extra `sklearn`)."""
+"""Networks of this package as estimators of scikit-learn (extra `sklearn`).
+
+`FastMLPClassifier` has this package's own settings. `MLPClassifier` and `MLPRegressor` are scikit-learn's, with its
+results, trained faster; `patch` puts them in the place of those, and `python -m fastmlp.sklearn script.py` runs a
+script so. They load when first asked for, as they rest on names of scikit-learn that another one may not have.
+"""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from numbers import Integral, Real
 from threading import Lock
 from typing import Any, ClassVar, Self
@@ -33,6 +39,20 @@ except ImportError as error:
 
 from fastmlp.sklearn.checks import check_settings, hidden_units, restored, warn_of
 from fastmlp.sklearn.rows import Rows, class_factors, encoded, loss_of_frequencies, split, weighted
+
+# By name: the module that has it.
+_LATER = {
+    "MLPClassifier": "fastmlp.sklearn.dropin",
+    "MLPRegressor": "fastmlp.sklearn.dropin",
+    "patch": "fastmlp.sklearn.patching",
+    "unpatch": "fastmlp.sklearn.patching",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)
 
 
 def _interval(setting: str) -> Interval:
