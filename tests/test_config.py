@@ -43,7 +43,7 @@ def test_missing_keys_are_named() -> None:
         ("layers", (3072, 0, 20), "at least two whole numbers"),
         ("layers", (3072, 12.0, 20), "at least two whole numbers"),
         ("layers", "3072,128,20", "at least two whole numbers"),
-        ("activation", "gelu", "tanh or sigmoid or relu"),
+        ("activation", "swish", "tanh or sigmoid or relu"),
         ("init", "zeros", "auto or "),
         ("lr", 0, "a number above 0"),
         ("lr", float("nan"), "a number above 0"),

@@ -210,7 +210,7 @@ def test_layers_that_make_no_network_are_refused(layers):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"activation": "softplus"}, "unknown activation 'softplus', allowed: tanh, sigmoid, relu, identity"),
+        ({"activation": "swish"}, "unknown activation 'swish', allowed: tanh, sigmoid, relu, identity"),
         ({"init": "xavier"}, "unknown init 'xavier', allowed: auto, lecun"),
         ({"precision": "float16"}, "precision is 'float16', allowed: float32, float64, bfloat16"),
         ({"precision": np.float32}, "precision is <class 'numpy.float32'>, allowed: float32"),

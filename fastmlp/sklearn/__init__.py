@@ -83,11 +83,10 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
     class_weight : {class: factor}, or "balanced" for factors inverse to the classes' weights; validation rows too
     warm_start : whether `fit` goes on with the network of the call before, its layers, classes and precision, with no
         velocity; its weights stay where no epoch validates better. `partial_fit` always goes on, with its velocity
-    precision : "auto": that of X, so float32 stays float32, and all that is not is float64, which this package leaves
-        to numpy's BLAS: its own kernels, several times as fast, are for float32 and bfloat16. "float32", "float64" or
-        "bfloat16" converts X. `predict_proba` gives what the network computes in: float32 for
-        float32 and bfloat16
-    threads : of those kernels; None for all cores. One by default, as a search with `n_jobs` keeps the cores busy
+    precision : "auto": that of X, so float32 stays float32, and all that is not is float64, in which a step takes twice
+        as long. "float32", "float64" or "bfloat16" converts X. `predict_proba` gives what the network computes in:
+        float32 for float32 and bfloat16
+    threads : of a training step; None for all cores. One by default, as a search with `n_jobs` keeps the cores busy
 
     After a fit there are `network_` (a `fastmlp.MLP`), `classes_`, `n_features_in_`, `feature_names_in_`, and, an entry
     an epoch since the network began, `loss_curve_` (means over the epoch, each batch before its step) and, for those
