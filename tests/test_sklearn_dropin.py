@@ -102,7 +102,7 @@ def test_float32_stays_float32(task, solver):
 
 
 def test_rows_that_compiled_code_cannot_read_are_made_dense_in_parts(monkeypatch):
-    monkeypatch.setattr(training, "DENSE_BYTES", 8 * X.shape[1] * 100)
+    monkeypatch.setattr(training, "PART_BYTES", 8 * X.shape[1] * 100)
     for make in (np.asfortranarray, csr_array):
         mine, other, y = both("classes", batch_size=32)
         agree(mine.fit(make(X), y), other.fit(X, y))
@@ -162,6 +162,7 @@ def test_a_clone_has_the_settings_alone():
     mine, other, y = both("classes", alpha=0.3)
     twin = clone(mine.fit(X, y))
     assert repr(twin) == repr(mine) == repr(other)
+    assert "MLPClassifier" in twin._repr_html_()
     assert vars(twin) == other.get_params() | {"loss": "log_loss"}
 
 
