@@ -96,7 +96,8 @@ def test_so_it_is_with_weights_and_sparse_rows(task, solver, make):
 @pytest.mark.parametrize("task", ["binary", "classes", "number"])
 @pytest.mark.parametrize("solver", ["adam", "nesterov", "lbfgs"])
 def test_float32_stays_float32(task, solver):
-    mine, other, y = both(task, **SOLVERS[solver])
+    # the line searches of L-BFGS make more of a difference with each step, above all near a minimum
+    mine, other, y = both(task, **SOLVERS[solver], max_iter=5 if solver == "lbfgs" else 20)
     x = X.astype(np.float32)
     agree(mine.fit(x, y), other.fit(x, y), CLOSE[np.float32])
 
