@@ -28,7 +28,7 @@ LOSS_OF_OUTPUT = {"softmax": "cross-entropy", "logistic": "logistic", "identity"
 SLOTS = {"SGDOptimizer": ("velocities",), "AdamOptimizer": ("ms", "vs")}
 # Bytes of what is copied for one call of compiled code, in whole batches: the rows, made dense, where it cannot read X
 # as it lies, else their targets. Few enough to stay in a cache, and enough that the calls do not count.
-PART_BYTES = 2**22
+PART_BYTES = 2**20
 
 
 def threads() -> int:
