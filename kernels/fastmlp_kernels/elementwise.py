@@ -179,7 +179,7 @@ def elementwise_of_batch(
     criterion: Criterion,
     total: float,
 ) -> tuple[float, int]:
-    """`elementwise_of_rows` for calls from Python, in one form for all losses: z, targets (N, K), bias (K,) of one dtype.
+    """`elementwise_of_rows` for calls from Python, one form for all losses: z, targets (N, K), bias (K,) of one dtype.
 
     dbias : (K,), or None for no gradient; weights : (N,), empty for ones
     """
