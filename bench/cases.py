@@ -84,6 +84,14 @@ def _loss(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
     return Case(calls, (logits, dbias), 2 * logits.nbytes, changed=(logits,))
 
 
+def _targets(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    z, bias, targets = _normal(rng, *shape), _normal(rng, shape[1]), rng.random(shape, dtype=np.float32)
+    dbias, plain = np.empty(shape[1], np.float32), _wide(z, bias, targets)
+    if name.endswith("_eval"):
+        return Case(_calls(name, (z, bias, targets), shape, plain), (), 2 * z.nbytes)
+    return Case(_calls(name, (z, bias, targets, dbias), shape, plain), (z, dbias), 3 * z.nbytes, changed=(z,))
+
+
 def _update(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
     w, v, g = (_normal(rng, *shape) for _ in range(3))
     settings = LR, MOMENTUM, WEIGHT_DECAY
@@ -148,6 +156,8 @@ CASES: dict[str, Callable[[str, tuple[int, int], np.random.Generator], Case]] = 
     **{f"{name}_backward": _backward for name in ALONE},
     "softmax_cross_entropy": _loss,
     "softmax_cross_entropy_eval": _loss,
+    **{f"{name}_loss{form}": _targets for name in ("logistic", "poisson", "huber") for form in ("", "_eval")},
+    **dict.fromkeys(("squared_error", "squared_error_eval"), _targets),
     "bias_softmax": _forward,
     **dict.fromkeys(("softmax", "log_softmax", "logsumexp", "accurate_sum", "accurate_mean"), _last_axis),
     **dict.fromkeys(("momentum_step", "nesterov_step"), _update),

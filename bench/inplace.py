@@ -98,6 +98,70 @@ def softmax_cross_entropy_eval(logits: Array, bias: Array, labels: Array, s: Scr
     return _loss(logits, bias, labels, s.full, s)
 
 
+def logistic_loss_eval(z: Array, bias: Array, targets: Array, s: Scratch) -> tuple[float, int]:
+    np.add(z, bias, out=s.full)
+    right = np.count_nonzero(np.all((s.full > ZERO) == (targets > 0.5), axis=1))
+    return float((np.logaddexp(ZERO, s.full).sum() - np.vdot(targets, s.full)) / len(z)), int(right)
+
+
+def logistic_loss(z: Array, bias: Array, targets: Array, dbias: Array, s: Scratch) -> tuple[float, int]:
+    result = logistic_loss_eval(z, bias, targets, s)
+    np.negative(s.full, out=z)
+    np.exp(z, out=z)
+    np.add(z, np.float32(1), out=z)
+    np.reciprocal(z, out=z)
+    return _gradient(z, targets, dbias, result)
+
+
+def _gradient(z: Array, targets: Array, dbias: Array, result: tuple[float, int]) -> tuple[float, int]:
+    """Turn what the outputs say into the gradient."""
+    np.subtract(z, targets, out=z)
+    np.multiply(z, np.float32(1 / len(z)), out=z)
+    np.add.reduce(z, axis=0, out=dbias)
+    return result
+
+
+def squared_error_eval(z: Array, bias: Array, targets: Array, s: Scratch) -> tuple[float, int]:
+    np.add(z, bias, out=s.full)
+    np.subtract(s.full, targets, out=s.full)
+    return float(np.vdot(s.full, s.full)) / (2 * len(z)), 0
+
+
+def squared_error(z: Array, bias: Array, targets: Array, dbias: Array, s: Scratch) -> tuple[float, int]:
+    result = squared_error_eval(z, bias, targets, s)
+    np.add(z, bias, out=z)
+    return _gradient(z, targets, dbias, result)
+
+
+def poisson_loss_eval(z: Array, bias: Array, targets: Array, s: Scratch) -> tuple[float, int]:
+    np.add(z, bias, out=s.full)
+    terms = np.log(np.where(targets > 0, targets, 1)) - s.full
+    np.exp(s.full, out=s.full)
+    return float((np.vdot(targets, terms) + (s.full - targets).sum()) / len(z)), 0
+
+
+def poisson_loss(z: Array, bias: Array, targets: Array, dbias: Array, s: Scratch) -> tuple[float, int]:
+    result = poisson_loss_eval(z, bias, targets, s)
+    np.copyto(z, s.full)
+    return _gradient(z, targets, dbias, result)
+
+
+def huber_loss_eval(z: Array, bias: Array, targets: Array, s: Scratch) -> tuple[float, int]:
+    np.add(z, bias, out=s.full)
+    np.subtract(s.full, targets, out=s.full)
+    apart = np.abs(s.full)
+    near = np.minimum(apart, np.float32(1))
+    return float((np.vdot(near, apart) - np.vdot(near, near) / 2) / len(z)), 0
+
+
+def huber_loss(z: Array, bias: Array, targets: Array, dbias: Array, s: Scratch) -> tuple[float, int]:
+    result = huber_loss_eval(z, bias, targets, s)
+    np.clip(s.full, np.float32(-1), np.float32(1), out=z)
+    np.multiply(z, np.float32(1 / len(z)), out=z)
+    np.add.reduce(z, axis=0, out=dbias)
+    return result
+
+
 def bias_softmax(logits: Array, bias: Array, s: Scratch) -> None:
     np.add(logits, bias, out=logits)
     np.max(logits, axis=1, out=s.column)
