@@ -130,7 +130,7 @@ def test_settings_outside_their_range_are_refused(name, values, allowed):
 @pytest.mark.parametrize(("name", "value"), [("beta1", 1.0), ("beta2", 1 - 1e-9), ("eps", 1e-39), ("lr", 1e39)])
 def test_settings_of_adam_must_fit_the_dtype(name, value):
     if name == "beta1":
-        with pytest.raises(FastMLPError, match="beta1 is 1.0, allowed is a finite number from 0 up to"):
+        with pytest.raises(FastMLPError, match=r"beta1 is 1\.0, allowed is a finite number from 0 up to"):
             Adam(beta1=value)
         return
     options: dict[str, Any] = {name: value}
