@@ -312,7 +312,7 @@ def adamw_step(
     w: Array, m: Array, v: Array, g: Array, step: int, lr: float, beta1: float, beta2: float, eps: float,
     weight_decay: float = 0.0, eps_hat: bool = False,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
-    """(w, m, v), all of any shape, after AdamW's step: w shrinks by lr weight_decay, then takes Adam's without decay."""
+    """(w, m, v), of any shape, after AdamW's step: w shrinks by lr weight_decay, then takes Adam's without decay."""
     return adam_step(w - lr * weight_decay * w, m, v, g, step, lr, beta1, beta2, eps, 0.0, eps_hat)
 
 
