@@ -79,6 +79,16 @@ class Loss:
         """Whether the targets are class numbers (N,); else they are numbers (N, K)."""
         return self.targets == "classes"
 
+    @property
+    def of_probabilities(self) -> bool:
+        """Whether the outputs are probabilities, of classes or of labels."""
+        return self.of_classes or self.targets == "labels"
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Errors of an output at which its second derivative jumps."""
+        return (-self.delta, self.delta) if "delta" in self.settings else ()
+
     @cached_property
     def criterion(self) -> Any:
         """The loss and its settings as compiled code is told them, a `Criterion`."""
@@ -113,13 +123,13 @@ class Loss:
         targets : (N,) or (N, K); weights : (N,) factors of the rows' losses, None for ones
         total : what the sum over the rows is divided by
         """
-        return self._kernel(z, bias, targets, weights, dbias, self.criterion, float(total))
+        return self._kernel(z, bias, targets, _given(weights, z), dbias, self.criterion, float(total))
 
     def of_outputs(
         self, z: np.ndarray, bias: np.ndarray, targets: np.ndarray, weights: np.ndarray | None, total: float
     ) -> tuple[float, int]:
         """Return what `of_batch` does, and write nothing."""
-        return self._kernel(z, bias, targets, weights, None, self.criterion, float(total))
+        return self._kernel(z, bias, targets, _given(weights, z), None, self.criterion, float(total))
 
     @cached_property
     def output_kernel(self) -> Callable[[np.ndarray, np.ndarray], None]:
@@ -168,6 +178,11 @@ def _jit(name: str) -> Callable[..., Any]:
     from fastmlp_kernels import jit
 
     return getattr(jit, name)
+
+
+def _given(weights: np.ndarray | None, z: np.ndarray) -> np.ndarray:
+    """Return the weights, or an empty array in their place: numba would compile one form for None, one for these."""
+    return z.reshape(-1)[:0] if weights is None else weights
 
 
 def _copy(z: np.ndarray, out: np.ndarray) -> None:

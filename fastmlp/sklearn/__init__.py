@@ -1,6 +1,12 @@
-"""`FastMLPClassifier`: this package's networks as an estimator of scikit-learn (extra `sklearn`)."""
+"""Networks of this package as estimators of scikit-learn (extra `sklearn`).
+
+`FastMLPClassifier` has this package's own settings. `MLPClassifier` and `MLPRegressor` are scikit-learn's, with its
+results, trained faster; `patch` puts them in the place of those, and `python -m fastmlp.sklearn script.py` runs a
+script so. They load when first asked for, as they rest on names of scikit-learn that another one may not have.
+"""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from numbers import Integral, Real
 from threading import Lock
 from typing import Any, ClassVar, Self
@@ -34,6 +40,20 @@ except ImportError as error:
 from fastmlp.sklearn.checks import check_settings, hidden_units, restored, warn_of
 from fastmlp.sklearn.rows import Rows, class_factors, encoded, loss_of_frequencies, split, weighted
 
+# By name: the module that has it.
+_LATER = {
+    "MLPClassifier": "fastmlp.sklearn.dropin",
+    "MLPRegressor": "fastmlp.sklearn.dropin",
+    "patch": "fastmlp.sklearn.patching",
+    "unpatch": "fastmlp.sklearn.patching",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)
+
 
 def _interval(setting: str) -> Interval:
     numbers = SGD.SETTINGS[setting].range
@@ -63,11 +83,10 @@ class FastMLPClassifier(ClassifierMixin, BaseEstimator):
     class_weight : {class: factor}, or "balanced" for factors inverse to the classes' weights; validation rows too
     warm_start : whether `fit` goes on with the network of the call before, its layers, classes and precision, with no
         velocity; its weights stay where no epoch validates better. `partial_fit` always goes on, with its velocity
-    precision : "auto": that of X, so float32 stays float32, and all that is not is float64, which this package leaves
-        to numpy's BLAS: its own kernels, several times as fast, are for float32 and bfloat16. "float32", "float64" or
-        "bfloat16" converts X. `predict_proba` gives what the network computes in: float32 for
-        float32 and bfloat16
-    threads : of those kernels; None for all cores. One by default, as a search with `n_jobs` keeps the cores busy
+    precision : "auto": that of X, so float32 stays float32, and all that is not is float64, in which a step takes twice
+        as long. "float32", "float64" or "bfloat16" converts X. `predict_proba` gives what the network computes in:
+        float32 for float32 and bfloat16
+    threads : of a training step; None for all cores. One by default, as a search with `n_jobs` keeps the cores busy
 
     After a fit there are `network_` (a `fastmlp.MLP`), `classes_`, `n_features_in_`, `feature_names_in_`, and, an entry
     an epoch since the network began, `loss_curve_` (means over the epoch, each batch before its step) and, for those
