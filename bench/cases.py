@@ -68,7 +68,8 @@ def _forward(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Cas
 
 def _backward(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
     delta, dbias = _normal(rng, *shape), np.empty(shape[1], np.float32)
-    h = np.tanh(_normal(rng, *shape)) if name != "relu_backward" else np.maximum(_normal(rng, *shape), 0)
+    h = _normal(rng, *shape)
+    h = np.maximum(h, 0) if name in ("relu_backward", "softplus_backward") else np.tanh(h)
     moved = (1 if name == "identity_backward" else 3) * delta.nbytes  # the identity's delta stays as it is
     calls = _calls(name, (delta, h, dbias), shape, _wide(delta, h))
     return Case(calls, (delta, dbias), moved, changed=(delta,))
