@@ -219,7 +219,7 @@ def _mean_over_rows(losses: Array, slopes: Array, correct: int, weights: Array |
 
 
 def softplus(x: Array) -> Array:
-    """log(1 + exp(x)), element by element."""
+    """log(1 + exp(x)), element by element of x of any shape."""
     return np.logaddexp(0, x)
 
 
@@ -229,7 +229,7 @@ def logistic_loss(
     """(mean loss, correct, dz (N, K), dbias (K,)) of sigmoid(z + bias) against targets (N, K) in [0, 1].
 
     A row is correct where each of its outputs is on the side of its target. smoothing: share of a target that is spread
-    over both answers.
+    over both answers. Weights as in `softmax_cross_entropy`.
     """
     x, t = z + bias, targets * (1 - smoothing) + smoothing / 2
     losses = t * softplus(-x) + (1 - t) * softplus(x)
@@ -239,20 +239,29 @@ def logistic_loss(
 
 
 def squared_error(z: Array, bias: Array, targets: Array, weights: Array | None = None) -> Result:
-    """(mean loss, 0, dz (N, K), dbias (K,)) of (z + bias - targets)^2 / 2, for targets (N, K)."""
+    """(mean loss, 0, dz (N, K), dbias (K,)) of (z + bias - targets)^2 / 2, for targets (N, K).
+
+    Weights as in `softmax_cross_entropy`.
+    """
     d = z + bias - targets
     return _mean_over_rows(d * d / 2, d, 0, weights)
 
 
 def poisson_loss(z: Array, bias: Array, targets: Array, weights: Array | None = None) -> Result:
-    """(mean loss, 0, dz (N, K), dbias (K,)) of half the Poisson deviance of exp(z + bias) from targets (N, K) >= 0."""
+    """(mean loss, 0, dz (N, K), dbias (K,)) of half the Poisson deviance of exp(z + bias) from targets (N, K) >= 0.
+
+    Weights as in `softmax_cross_entropy`.
+    """
     x, t = z + bias, targets
     log_t = np.log(np.where(t > 0, t, 1))
     return _mean_over_rows(np.exp(x) - t + t * (log_t - x), np.exp(x) - t, 0, weights)
 
 
 def huber_loss(z: Array, bias: Array, targets: Array, weights: Array | None = None, delta: float = 1.0) -> Result:
-    """(mean loss, 0, dz (N, K), dbias (K,)) of errors d = z + bias - targets: d^2 / 2, from delta on in a line."""
+    """(mean loss, 0, dz (N, K), dbias (K,)) of errors d = z + bias - targets: d^2 / 2, from delta on in a line.
+
+    Weights as in `softmax_cross_entropy`.
+    """
     d = z + bias - targets
     losses = np.where(np.abs(d) <= delta, d * d / 2, delta * (np.abs(d) - delta / 2))
     return _mean_over_rows(losses, np.clip(d, -delta, delta), 0, weights)
