@@ -320,7 +320,7 @@ OPTIMIZERS = {"sgd": momentum_step, "nesterov": nesterov_step, "adam": adam_step
 
 
 def clip_norm(gradients: Sequence[Array], most: float) -> list[Array]:
-    """The gradients, of any shape, scaled to a common norm of at most `most`."""
+    """Scale gradients, of any shape, to a common norm of at most `most`."""
     norm = math.sqrt(sum(float(np.sum(g * g)) for g in gradients))
     return [g * min(1.0, most / (norm + 1e-6)) for g in gradients]
 
