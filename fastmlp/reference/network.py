@@ -38,7 +38,7 @@ class Network:
         self.loss, self.settings, self.dropout, self.seed = LOSSES[loss], settings, list(dropout), seed
 
     def dropped(self, x: Array, layer: int, training: bool) -> Array:
-        """Drop, as in a step, of inputs x (N, D), layer 0, of a hidden layer's outputs (N, H), or of gradients by these."""
+        """Drop, as in a step, of inputs x (N, D), layer 0, of a hidden layer's outputs (N, H), or of their gradients."""
         if not (training and self.dropout and self.dropout[layer]):
             return x
         rows = np.arange(len(x), dtype=np.uint64)
