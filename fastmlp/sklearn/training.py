@@ -150,7 +150,7 @@ class Training:
         if isinstance(optimizer, Adam):
             t = own.t = self._memory.steps
             own.learning_rate = optimizer.lr * math.sqrt(1 - optimizer.beta2**t) / (1 - optimizer.beta1**t)
-        return (totals.loss * self._share + totals.penalty) / totals.rows
+        return np.float64(totals.loss * self._share + totals.penalty) / totals.rows  # a number with numpy's methods
 
     def _train(self, examples: Examples, rows: np.ndarray, batch_size: int, loss: float) -> Totals:
         X: Any = examples.inputs
