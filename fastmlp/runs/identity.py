@@ -11,7 +11,7 @@ from fastmlp.config import RunConfig
 
 # Counted up whenever a change of this package gives a config other results than before.
 TRAINING_VERSION = 3
-FLOATS = {field.name: field.type is float for field in fields(RunConfig)}
+FLOATS = {field.name: field.type in (float, float | None) for field in fields(RunConfig)}
 
 
 def run_id(config: RunConfig, fingerprint: str) -> str:
