@@ -142,6 +142,11 @@ def parse_activation(text: str) -> str | tuple[str, ...]:
     return names[0] if len(names) == 1 else names
 
 
+def dashed(value: Any) -> str:
+    """Return a field's value as `parse_layers` and `parse_activation` read it: several with dashes between them."""
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def check_fields(values: Mapping[str, Any]) -> None:
     """Raise ConfigError for the first of these values, by field of RunConfig, that its field may not have."""
     for name, value in values.items():

@@ -146,7 +146,7 @@ def class_table(predictor: Predictor, dataset: Dataset, kind: str) -> Table:
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
     first, among = best[:, 0] == labels, (best == labels[:, None]).any(axis=1)
     groups = [("all", np.ones(len(labels), bool)), *((n, labels == k) for k, n in enumerate(model.names()))]
-    network = f"{'-'.join(map(str, model.layers))} {model.activation}"
+    network = f"{dashed(model.layers)} {dashed(model.activation)}"
     rows = [
         [name, str(int(group.sum())), *(f"{100 * hit[group].mean():.2f}" for hit in (first, among))]
         for name, group in groups

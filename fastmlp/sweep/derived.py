@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fastmlp.config import dashed
 from fastmlp.errors import OutputError
 from fastmlp.files import write_whole
 from fastmlp.runs.results import RunResult, write_results
@@ -52,7 +53,7 @@ def as_csv(runs: Sequence[RunResult]) -> str:
     for run in runs:
         data = run.to_json()
         values = {name: value for name, value in vars(run.config).items() if name in known}
-        config = {name: "-".join(map(str, v)) if isinstance(v, tuple) else v for name, v in values.items()}
+        config = {name: dashed(value) if isinstance(value, tuple) else value for name, value in values.items()}
         config["max_epochs"] = config.pop("epochs")  # a figure has this name too
         rows.append({"run_id": run.run_id, "status": run.status, **config}
             | {name: data[name] for name in (*figures, "started", "finished", "weights_sha256", "error")})  # fmt: skip
