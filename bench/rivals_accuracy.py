@@ -165,7 +165,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _is_plain(config: RunConfig) -> bool:
     """Whether the rivals can do it too."""
-    return (config.schedule, config.augment, config.init_from) == ("constant", "none", "")
+    plain = (config.schedule, config.augment, config.init_from) == ("constant", "none", "")
+    return plain and not config.changed and isinstance(config.activation, str)
 
 
 def _module(package: str) -> str:

@@ -151,6 +151,11 @@ class Model:
         network = self.network(precision=precision, threads=threads)
         return network.predict_proba(self.inputs(x, network.dtype))
 
+    def outputs(self, x: np.ndarray) -> NDArray[np.floating]:
+        """Return what the loss makes of the last layer's sums, (M, K): probabilities, numbers, or expected counts."""
+        network = self.network()
+        return network.outputs(self.inputs(x, network.dtype))
+
     def predict(self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None) -> NDArray[np.generic]:
         """Return the answers for rows x (M, D): most probable class (M,) int64, labels, or numbers; see `MLP.predict`."""
         network = self.network(precision=precision, threads=threads)

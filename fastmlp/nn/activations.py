@@ -79,6 +79,11 @@ class Activation:
         return activation_named, (self.name,)  # a copy is the table's own
 
 
+def _leaky_relu(graph: Any, x: str) -> str:
+    # an attribute of LeakyRelu is float32, whatever the graph computes in
+    return graph.node("Max", x, graph.node("Mul", x, graph.constant("leaky_relu_slope", 0.01)))
+
+
 def _silu(graph: Any, x: str) -> str:
     return graph.node("Mul", x, graph.node("Sigmoid", x))
 
@@ -120,7 +125,7 @@ _TABLE = (
     Activation(
         "leaky_relu",
         lambda nn: nn.LeakyReLU(0.01),
-        lambda graph, x: graph.node("LeakyRelu", x, alpha=0.01),
+        _leaky_relu,
         init="he",
         kinks=(0.0,),
     ),
