@@ -175,7 +175,10 @@ def test_help_fits_three_screens(capsys) -> None:
         (["--optimizer", "rmsprop"], "invalid choice: 'rmsprop'; choose from sgd, nesterov, adam, adamw"),
         (["--optimizer", "adam", "--momentum", "0.9"], "optimizer adam has no momentum; allowed with it: lr, beta1"),
         (["--beta1", "0.9"], "optimizer sgd has no beta1; allowed with it: lr, momentum, weight_decay. Leave beta1"),
-        (["--schedule", "cosine", "--schedule-every", "3"], "schedule cosine has no schedule_every; allowed with it: war"),
+        (
+            ["--schedule", "cosine", "--schedule-every", "3"],
+            "schedule cosine has no schedule_every; allowed with it: war",
+        ),
         (["--warmup", "-1"], "argument --warmup: '-1' is not a whole number of at least 0"),
         (["--dropout", "1"], "dropout is 1.0; allowed is a number from 0 to below 1"),
         (["--precision", "int8", "--input-dropout", "0.1"], "input_dropout is 0.1, and precision int8 multiplies"),

@@ -120,7 +120,9 @@ def test_settings_that_are_not_given_are_those_of_the_tables() -> None:
     for name, kind in SCHEDULES.items():
         made = RunConfig(dataset="x", layers=(3, 2), schedule=name)
         assert made.new_schedule().settings == kind.defaults
-        assert {own for field, own in SCHEDULE_SETTINGS.items() if getattr(made, field) is not None} == set(kind.defaults)
+        assert {own for field, own in SCHEDULE_SETTINGS.items() if getattr(made, field) is not None} == set(
+            kind.defaults
+        )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,9 @@ def test_new_settings_go_to_json_where_they_are_set(fields: dict[str, Any]) -> N
 
 
 def test_a_network_has_the_settings_of_its_config() -> None:
-    made = config(layers=(12, 8, 7, 3), activation=("gelu", "tanh"), dropout=0.5, input_dropout=0.25, label_smoothing=0.1)
+    made = config(
+        layers=(12, 8, 7, 3), activation=("gelu", "tanh"), dropout=0.5, input_dropout=0.25, label_smoothing=0.1
+    )
     model = made.new_network(3)
     assert [layer.activation for layer in model.layers] == ["gelu", "tanh", "identity"]
     assert (model.loss.name, model.loss.smoothing) == ("cross-entropy", 0.1)

@@ -105,7 +105,9 @@ def test_other_optimisers_with_dropout_go_on_to_the_same_bits(steps: dict[str, A
             assert run_one(replace(made, **other), DATA).weights_sha256 != whole.weights_sha256
     kept = load_model(tmp_path / "model.npz")
     assert (kept.config, kept.loss.smoothing, kept.activation) == (made, made.label_smoothing, made.activation)
-    assert kept.network().evaluate(kept.inputs(DATA.test_images, kept.parameters.dtype), DATA.test_labels["coarse"]) == (
+    assert kept.network().evaluate(
+        kept.inputs(DATA.test_images, kept.parameters.dtype), DATA.test_labels["coarse"]
+    ) == (
         pytest.approx(whole.test_loss),
         whole.test_accuracy,
     )

@@ -113,9 +113,7 @@ class Model:
         """
         precision = precision or self.precision
         matmul = self.config.matmul if self.config is not None and precision == self.precision else None
-        network = MLP(
-            self.layers, self.activation, loss=self.loss, precision=precision, matmul=matmul, threads=threads
-        )
+        network = MLP(self.layers, self.activation, loss=self.loss, precision=precision, matmul=matmul, threads=threads)
         network.parameters[...] = self.parameters
         return network
 
@@ -156,7 +154,9 @@ class Model:
         network = self.network()
         return network.outputs(self.inputs(x, network.dtype))
 
-    def predict(self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None) -> NDArray[np.generic]:
+    def predict(
+        self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
+    ) -> NDArray[np.generic]:
         """Return the answers for rows x (M, D): most probable class (M,) int64, labels, or numbers; see `MLP.predict`."""
         network = self.network(precision=precision, threads=threads)
         return network.predict(self.inputs(x, network.dtype))

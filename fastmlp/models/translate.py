@@ -172,8 +172,9 @@ def to_torch(config: RunConfig, parameters: npt.ArrayLike | None = None) -> tupl
         {"params": [layer.weight for layer in linear], "weight_decay": config.decay_an_update},
         {"params": [layer.bias for layer in linear], "weight_decay": 0.0},  # that of AdamW is another by default
     ]
-    model, optimizer = torch.nn.Sequential(*parts, linear[-1]), OPTIMIZERS[config.optimizer].torch(
-        torch.optim, groups, vars(config)
+    model, optimizer = (
+        torch.nn.Sequential(*parts, linear[-1]),
+        OPTIMIZERS[config.optimizer].torch(torch.optim, groups, vars(config)),
     )
     if config.clip_norm:
 

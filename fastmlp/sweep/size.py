@@ -45,7 +45,9 @@ def size_of(config: RunConfig, dataset: Dataset) -> Size:
     images = (train + test) * (2 * item * CHANNELS.get(config.normalize, 1) + 24)  # moments, and numbers of rows
     if config.augment != "none":
         images += train * config.layers[0]
-    work += n * item * ((config.dropout > 0) * (units - config.layers[-1]) + (config.input_dropout > 0) * config.layers[0])
+    work += (
+        n * item * ((config.dropout > 0) * (units - config.layers[-1]) + (config.input_dropout > 0) * config.layers[0])
+    )
     return Size(weights, work, images)
 
 
