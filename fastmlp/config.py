@@ -359,4 +359,5 @@ class RunConfig:
                 f"A run's config has the keys {', '.join(known)}; "
                 f"unknown: {', '.join(map(repr, unknown)) or 'none'}; missing: {', '.join(missing) or 'none'}."
             )
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
+        return cls(**values)

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from fastmlp.models.model import Model
+from fastmlp.nn.loss import Loss
 
 KINDS = [
     ("image", "float32"),
@@ -18,7 +19,11 @@ KINDS = [
 
 
 def small_model(
-    normalize: str = "image", precision: str = "float32", layers=(48, 7, 5, 3), activation="tanh", loss="cross-entropy"
+    normalize: str = "image",
+    precision: str = "float32",
+    layers=(48, 7, 5, 3),
+    activation: str | tuple[str, ...] = "tanh",
+    loss: str | Loss = "cross-entropy",
 ) -> Model:
     """Return a model of random weights and biases."""
     rng, dtype = np.random.default_rng(5), np.float64 if precision == "float64" else np.float32

@@ -80,8 +80,8 @@ class Activation:
 
 
 def _leaky_relu(graph: Any, x: str) -> str:
-    # an attribute of LeakyRelu is float32, whatever the graph computes in
-    return graph.node("Max", x, graph.node("Mul", x, graph.constant("leaky_relu_slope", 0.01)))
+    # ONNX's own has its slope in float32
+    return graph.node("Max", x, graph.node("Mul", x, graph.constant("slope", 0.01)))
 
 
 def _silu(graph: Any, x: str) -> str:

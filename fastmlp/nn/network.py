@@ -322,7 +322,7 @@ class MLP:
         return self._of_logits(x, batch_size, self.loss.log_output_kernel)
 
     def predict(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
-        """Answer for each row: of classes the most probable one, (M,) int64; of labels whether each holds, int64 0 or 1.
+        """Answer for each row: of classes the most probable one, (M,) int64; of labels whether each holds, as 0 or 1.
 
         Of numbers these, in the network's dtype. Labels and numbers are (M, K), but (M,) of a single output. Raises
         DataError where it overflows.
