@@ -128,7 +128,7 @@ def _add_training(parser: ArgumentParser) -> None:
     add("--patience", type=whole(), default=RunConfig.patience, metavar="N", help=text)
     text = "of rising loss, or since its best (default: %(default)s)"
     add("--stopping", choices=list(STOPPING), default="rises", help=text)
-    text = "cosine: lr falls to 0 (default: %(default)s)"
+    text = "how lr changes over the epochs; cosine: it falls to 0 (default: %(default)s)"
     add("--schedule", choices=list(SCHEDULES), default="constant", help=text)
     text = "change training images at random (default: %(default)s)"
     add("--augment", choices=AUGMENTS, default="none", help=text)

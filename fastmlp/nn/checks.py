@@ -37,8 +37,7 @@ def is_real(value: Any) -> bool:
 
 def check_count(name: str, value: Any) -> None:
     """Raise ConfigError unless a value is a whole number from 1 on."""
-    if not is_whole(value, 1):
-        raise ConfigError(f"{name} is {shown(value)}, allowed is a whole number from 1 on")
+    Whole(1).check(name, value)
 
 
 def check_name(name: str, value: Any, allowed: Iterable[str]) -> None:
@@ -94,6 +93,18 @@ ABOVE_0 = Range(False, False, "above 0", "a number above 0")
 ABOVE_0_NORMAL = Range(False, False, "above 0", "a number above 0", normal=True)
 FROM_0 = Range(True, False, "0 or more", "a number of at least 0")
 FROM_0_BELOW_1 = Range(True, True, "from 0 up to, not including, 1", "a number from 0 to below 1")
+ABOVE_0_BELOW_1 = Range(False, True, "above 0 and below 1", "a number above 0 and below 1")
+
+
+class Whole(NamedTuple):
+    """A range of whole numbers from `least` on, for a setting."""
+
+    least: int
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise ConfigError unless a value is in the range."""
+        if not is_whole(value, self.least):
+            raise ConfigError(f"{name} is {shown(value)}, allowed is a whole number from {self.least} on")
 
 
 def generator(rng: Any) -> np.random.Generator:

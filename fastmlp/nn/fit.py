@@ -16,7 +16,7 @@ from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.inputs import EpochInput, Input
 from fastmlp.nn.kept import Keeper
 from fastmlp.nn.optimizer import Optimizer, check_optimizer
-from fastmlp.nn.schedule import SCHEDULES
+from fastmlp.nn.schedule import Rates, Schedule
 from fastmlp.nn.stopping import STOPPING, Stopping
 from fastmlp.nn.trainable import Trainable
 from fastmlp_kernels._compiling import seconds_compiling_here
@@ -42,7 +42,7 @@ def fit(
     batch_size: int = 1024,
     patience: int = 5,
     stopping: str = "rises",
-    schedule: str = "constant",
+    schedule: str | Schedule = "constant",
     rng: np.random.Generator | int = 0,
     start: np.ndarray | None = None,
     keep_start: bool = False,
@@ -60,7 +60,8 @@ def fit(
     patience, stopping : when the validation loss ends training, by a rule of `fastmlp.nn.stopping.STOPPING`: "rises",
         after `patience` epochs in a row of rising loss; "best", after more than `patience` in a row without a lower
         one than all before
-    schedule : key of `fastmlp.nn.schedule.SCHEDULES`: the optimiser's rate, epoch by epoch, as if all epochs were run
+    schedule : the optimiser's rate, epoch by epoch, as if all epochs were run: a `fastmlp.nn.schedule.Schedule`, or
+        its name alone. One of them, "adaptive", may end training
     rng : generator or seed of the shuffling: one permutation an epoch
     start : (P,) weights to begin with; None: the network's own. The optimiser's state begins at zero
     keep_start : whether the weights that training begins with are left where no epoch has a lower validation loss
@@ -76,7 +77,7 @@ def fit(
     """
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
         check_count(name, value)
-    check_name("schedule", schedule, SCHEDULES)
+    schedule = schedule if isinstance(schedule, Schedule) else Schedule(schedule)
     check_name("stopping", stopping, STOPPING)
     for name, function in (("on_epoch", on_epoch), ("on_batch", on_batch), ("pause", pause)):
         check_function(name, function)
@@ -89,18 +90,19 @@ def fit(
     if keep_start and held is not None and not history.train_loss:
         state.began = _validated(model, held, batch_size)
     rule = _rule_so_far(STOPPING[stopping](patience), state)
+    rates = Rates(schedule, epochs, len(train.inputs), history)
     keeper = Keeper(model, state, train, held, batch_size)
     drawn = train.inputs if isinstance(train.inputs, EpochInput) else None  # asked once, as it takes a while
     order, status, seconds = np.arange(len(train.inputs)), "done", _stopwatch(state.seconds)
     try:
-        while (epoch := len(history.train_loss)) < epochs and not rule.stops:
+        while (epoch := len(history.train_loss)) < epochs and not rule.stops and (lr := rates.following(optimizer.lr)):
             if pause is not None and epoch > 0 and pause(state):  # one that is resumed may be there already
                 status = "paused"
                 break
             order = rng.permutation(len(train.inputs))
             if drawn is not None:
                 drawn.begin_epoch(rng)
-            with _at_rate(optimizer, optimizer.lr * SCHEDULES[schedule](epoch / epochs)):
+            with _at_rate(optimizer, lr):
                 loss, accuracy = model.train_on(train, order, batch_size, optimizer, _stopping_at(on_batch))
             sound = math.isfinite(loss) and keeper.is_finite()
             if held is not None:
