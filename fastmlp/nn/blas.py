@@ -32,7 +32,7 @@ class Buffers:
 
 
 class Blas:
-    """The engine whose products are numpy's: for float64, and for float32 where that is faster.
+    """The engine whose products are numpy's: for float32 and float64, where that is faster.
 
     parameters, gradient : flat, of which the layers' arrays are views: W1, b1, W2, b2, ...
     """

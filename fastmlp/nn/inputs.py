@@ -99,8 +99,8 @@ class ArrayInput:
             out[...] = self._x[index]
 
     def source(self) -> Rows | None:
-        """Return the array itself where it is float32 and C-contiguous."""
-        return Rows(self._x) if self._x.dtype == np.float32 and self._x.flags.c_contiguous else None
+        """Return the array itself where it is float32 or float64 and C-contiguous."""
+        return Rows(self._x) if self._x.dtype in (np.float32, np.float64) and self._x.flags.c_contiguous else None
 
 
 def checked_rows(name: str, rows: np.ndarray, stop: int) -> np.ndarray:

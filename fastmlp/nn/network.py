@@ -41,8 +41,8 @@ class MLP:
         float32 (weights, sums, activations, loss, update), or "int8": the first layer's products are of uint8 pixels
         as they are and of operands rounded to 8 bits, and those of wide layers above wide ReLU layers (see
         `precision.byte_layers`), all the rest float32; for an `ImageInput` alone
-    matmul : "packed", whole steps in this package's compiled code, or "blas", numpy's products; float64 is always
-        "blas", bfloat16 and int8 "packed". None: "packed" where there is the choice; `runs.autotune` measures it
+    matmul : "packed", whole steps in this package's compiled code, or "blas", numpy's products; bfloat16 and int8 are
+        always "packed". None: "packed"; `runs.autotune` measures which is faster
     threads : of a packed network; all usable cores where None. BLAS takes its own, see `fastmlp.nn.threads`
     rng : generator or seed for the initial weights
 

@@ -23,7 +23,7 @@ class Precision(NamedTuple):
 
 PRECISIONS = {
     "float32": Precision("float32", ("packed", "blas"), 1e-4),
-    "float64": Precision("float64", ("blas",), 1e-12),
+    "float64": Precision("float64", ("packed", "blas"), 1e-12),
     "bfloat16": Precision("float32", ("packed",), 1e-2),
     "int8": Precision("float32", ("packed",), 1e-4),
 }

@@ -71,7 +71,8 @@ def measure(config: RunConfig) -> dict[str, float]:
     """
     rng, n = np.random.default_rng(0), 2 * config.batch_size
     pixels = rng.integers(0, 256, (n, config.layers[0]), np.uint8)
-    moments = np.full((n, 1), 128, np.float32), np.full((n, 1), 1 / 74, np.float32)
+    dtype = PRECISIONS[config.precision].dtype
+    moments = np.full((n, 1), 128, dtype), np.full((n, 1), 1 / 74, dtype)
     inputs, labels = ImageInput(pixels, *moments), rng.integers(0, config.layers[-1], n)
     options: dict[str, Any] = {"precision": config.precision, "threads": config.threads}
     seconds = {}

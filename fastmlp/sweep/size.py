@@ -40,7 +40,7 @@ def size_of(config: RunConfig, dataset: Dataset) -> Size:
     if config.matmul == "blas":
         work = n * item * (config.layers[0] + 2 * units)
     else:
-        weights += (2 if config.precision == "bfloat16" else 4) * (sum(pairs) + sum(pairs[1:]))  # for both ways
+        weights += (2 if config.precision == "bfloat16" else item) * (sum(pairs) + sum(pairs[1:]))  # for both ways
         work = _packed(config, n, units)
     images = (train + test) * (2 * item * CHANNELS.get(config.normalize, 1) + 24)  # moments, and numbers of rows
     if config.augment != "none":
@@ -50,10 +50,12 @@ def size_of(config: RunConfig, dataset: Dataset) -> Size:
 
 def _packed(config: RunConfig, n: int, units: int) -> int:
     from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements  # here: who looks at results needs no kernels
+    from fastmlp_kernels.gemm.elements import ELEMENTS
 
-    widest = max(config.layers[1:])
-    members = config.threads * (a_elements() + c_elements(widest) + 2 * MC * widest) * 4
-    return members + n * units * {"float32": 8, "bfloat16": 6, "int8": 10}[config.precision]
+    element, widest = ELEMENTS[config.precision], max(config.layers[1:])
+    block = a_elements(element) + c_elements(widest) + 2 * MC * widest
+    values = n * units * {"float32": 8, "float64": 16, "bfloat16": 6, "int8": 10}[config.precision]
+    return config.threads * block * element.unit.itemsize + values
 
 
 def out_of_memory(config: RunConfig, dataset: Dataset | None) -> str:

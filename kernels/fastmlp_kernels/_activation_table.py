@@ -10,6 +10,18 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from fastmlp_kernels._jit import part
+from fastmlp_kernels._rectifiers import (
+    elu1,
+    gelu1,
+    leaky_relu1,
+    silu1,
+    softplus1,
+    times_elu_slope1,
+    times_gelu_slope1,
+    times_leaky_relu_slope1,
+    times_silu_slope1,
+    times_softplus_slope1,
+)
 from fastmlp_kernels.elementary import identity1, relu1, sigmoid1, tanh1
 
 
@@ -52,6 +64,11 @@ ACTIVATIONS = {
     "sigmoid": Activation(sigmoid1, _times_sigmoid_derivative1),
     "relu": Activation(relu1, _times_relu_derivative1),
     "identity": Activation(identity1, _times_identity_derivative1),
+    "leaky_relu": Activation(leaky_relu1, times_leaky_relu_slope1),
+    "elu": Activation(elu1, times_elu_slope1),
+    "softplus": Activation(softplus1, times_softplus_slope1),
+    "silu": Activation(silu1, times_silu_slope1, keeps_input=True),
+    "gelu": Activation(gelu1, times_gelu_slope1, keeps_input=True),
 }
 
 

@@ -1,7 +1,7 @@
 """Conversion of a run of elements on its way into a packed operand: intrinsics, in vectors as wide as the CPU has.
 
-Sources are float32 or uint8, targets float32 or bfloat16: alone, or in pairs of two rows, the first in the low half.
-Bytes for products of bytes are copied.
+Sources are floats or uint8, targets float32, float64 or bfloat16: alone, or in pairs of two rows, the first in the low
+half. Bytes for products of bytes are copied.
 Rounding to bfloat16 is to nearest even, and NaN stays NaN. It is done with integers: packing waits for memory, not for
 this, and the same bits come out on every CPU.
 """
@@ -47,10 +47,10 @@ def round_to_bfloat16(builder: Builder, x: Value) -> Value:
 
 
 def _convert(builder: Builder, source: Value, *, pairs: bool, center: Value, scale: Value) -> Value:
-    """Return float32 lanes, or with `pairs` int32 lanes with a bfloat16 in the low half."""
+    """Return lanes of the type of center and scale, or with `pairs` int32 lanes with a bfloat16 in the low half."""
     lanes = source.type.count
     image = isinstance(source.type.element, ir.IntType)
-    x = builder.uitofp(builder.zext(source, vector(I32, lanes)), vector(F32, lanes)) if image else source
+    x = builder.uitofp(builder.zext(source, vector(I32, lanes)), vector(center.type, lanes)) if image else source
     if image and pairs:  # exact: the lower half is zero
         return builder.lshr(builder.bitcast(x, vector(I32, lanes)), constant(I32, 16, lanes))
     x = builder.fmul(builder.fsub(x, splat(builder, center, lanes)), splat(builder, scale, lanes))
@@ -70,7 +70,7 @@ def runs(builder: Builder, count: Value, body: Any, lengths: tuple[int, ...] = R
 @intrinsic
 def pack_run(typingctx: Any, x: Any, at: Any, center: Any, scale: Any, out: Any, to: Any, count: Any) -> Any:
     """Convert `count` elements from x.flat[at] on to as many elements, not units, of `out` from `to` on; copy bytes."""
-    i, f = types.intp, types.float32
+    i, f = types.intp, types.float64 if out.dtype == types.float64 else types.float32
     signature = types.void(x, i, f, f, out, i, i)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -82,7 +82,7 @@ def pack_run(typingctx: Any, x: Any, at: Any, center: Any, scale: Any, out: Any,
         if target.dtype == types.uint32:
             cgutils.raw_memcpy(builder, builder.gep(builder.bitcast(first, I8.as_pointer()), [to]), source, count, 1)
             return context.get_dummy_value()
-        first = builder.gep(builder.bitcast(first, (I16 if pairs else F32).as_pointer()), [to])
+        first = builder.gep(builder.bitcast(first, I16.as_pointer()) if pairs else first, [to])
 
         def body(offset: Value, lanes: int) -> None:
             element = vector(context.get_value_type(kind.dtype), lanes)

@@ -143,8 +143,9 @@ def _overload_settings_of_step(settings, step):
 class Update(NamedTuple):
     """The weights (D, H) of a layer and the optimiser's step that updates them.
 
-    parameters : (P,) float32 of the network, which hold the weights row by row; state : (slots, P) float32, likewise
-    first : index of the first weight; columns : H; settings : of the optimiser in this step, such as `Momentum`
+    parameters : (P,) of the network, which hold the weights row by row; state : (slots, P); both float32 or float64
+    first : index of the first weight; columns : H; settings : of the optimiser in this step, such as
+        `Momentum`
     """
 
     parameters: np.ndarray

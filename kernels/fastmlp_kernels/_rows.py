@@ -16,9 +16,9 @@ NO_INDEX = read_only(np.empty(0, np.int64))
 class Rows(NamedTuple):
     """The rows (x[index] - center[index]) * scale[index], (N, D), channel by channel.
 
-    x : (M, D) uint8 or float32, C-contiguous
+    x : (M, D) uint8, float32 or float64, C-contiguous
     index : (N,) int64, each in [0, M), in any order, repeated or not; None: all M rows
-    center, scale : (M, C) float32, by row of x and by channel, one of C equal parts of a row (as from `image_moments`:
+    center, scale : (M, C) float32 or float64, by row of x and by channel, one of C equal parts of a row (as from `image_moments`:
         mean and 1/std); None where x is taken as it is
     """
 

@@ -25,10 +25,8 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
     images = np.zeros((2, 3), np.uint8)
     mean, inv_std = np.zeros((2, 1), dtype), np.ones((2, 1), dtype)
     calls = [
-        *((f, (z, bias)) for f in (activations.bias_tanh, activations.bias_sigmoid)),
-        *((f, (z, bias)) for f in (activations.bias_relu, activations.bias_identity)),
-        *((f, (z, h, dbias)) for f in (activations.tanh_backward, activations.sigmoid_backward)),
-        *((f, (z, h, dbias)) for f in (activations.relu_backward, activations.identity_backward)),
+        *((getattr(activations, f"bias_{name}"), (z, bias)) for name in activations.ALONE),
+        *((getattr(activations, f"{name}_backward"), (z, h, dbias)) for name in activations.ALONE),
         (loss.softmax_cross_entropy, (z, bias, labels, dbias)),
         (loss.softmax_cross_entropy_eval, (z, bias, labels)),
         (loss.bias_softmax, (z, bias)),
@@ -53,7 +51,7 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
         function(*arguments)
         name = function.__name__
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
-    for name in activations.ACTIVATIONS:  # those without kernels of their own share two
+    for name in activations.ACTIVATIONS.keys() - activations.ALONE:  # those without kernels of their own share two
         forward, backward = activations.passes_of(name)
         forward(z, bias, h)
         backward(z, h, dbias)

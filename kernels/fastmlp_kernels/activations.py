@@ -1,7 +1,7 @@
 """Bias and activation in one pass, and the way back: derivative and bias gradient in one pass.
 
-The derivatives take what the way forward kept (`_activation_table`): of these four the activation's output h, not its
-input, as tanh' = 1 - h^2, sigmoid' = h (1 - h), relu' = [h > 0].
+The derivatives take what the way forward kept (`_activation_table`): the activation's output h, not its input, as
+tanh' = 1 - h^2, sigmoid' = h (1 - h), relu' = [h > 0]; but of SiLU and GELU the input x, as no function of h is theirs.
 Sizes: `N` rows (images), `H` columns (units).
 
 Both passes treat ROWS rows as one long run against the bias repeated ROWS times, so that vectors are full whatever H
@@ -9,14 +9,16 @@ is: with 20 columns, one row would be one vector and four single elements that c
 the run has its own sum for the bias gradient, and these are added up before they could drift (`_sums`).
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import overload
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._activation_table import ACTIVATIONS, code_of
-from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._jit import PART, kernel, part
+from fastmlp_kernels._records import record
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels._sums import add_to_total, add_up_rows, begin_total
 from fastmlp_kernels._views import fill, vector_at
@@ -29,7 +31,26 @@ GROUP = 16
 
 # What compiled code is told an activation by.
 CODES = {name: code_of(name) for name in ACTIVATIONS}
-TANH, SIGMOID, RELU, IDENTITY = (CODES[name] for name in ("tanh", "sigmoid", "relu", "identity"))
+TANH, SIGMOID, RELU, IDENTITY, LEAKY_RELU, ELU, SOFTPLUS, SILU, GELU = CODES.values()
+
+
+@record
+class Usual(NamedTuple):
+    """The family of `USUAL`, told by type, so that a run without any other compiles their loops alone."""
+
+
+@record
+class Every(NamedTuple):
+    """The family of all activations, told by type, for a run that has one beyond `USUAL`."""
+
+
+Family = Usual | Every
+USUAL = ("tanh", "sigmoid", "relu", "identity")
+
+
+def family_of(names: Iterable[str]) -> Family:
+    """Return the family for a run whose activations have these names, any of the table."""
+    return Usual() if set(names) <= set(USUAL) else Every()
 
 
 @part
@@ -53,10 +74,19 @@ def _loops(names: Sequence[str]) -> tuple[Any, Any]:
     def forward(run: np.ndarray, tile: np.ndarray, kept: np.ndarray, code: int) -> None:
         if code == own:
             for j in range(run.size):
+                run[j] = forward1(run[j] + tile[j])
+        else:
+            other_forward(run, tile, kept, code)
+
+    @part
+    def keeping_forward(run: np.ndarray, tile: np.ndarray, kept: np.ndarray, code: int) -> None:
+        if code == own:
+            for j in range(run.size):
                 x = run[j] + tile[j]
-                if keeps_input:
-                    kept[j] = x
-                run[j] = forward1(x)
+                run[j] = x
+                kept[j] = x
+            for j in range(run.size):  # by itself, and so in vectors also where kept is run
+                run[j] = forward1(run[j])
         else:
             other_forward(run, tile, kept, code)
 
@@ -70,19 +100,15 @@ def _loops(names: Sequence[str]) -> tuple[Any, Any]:
         else:
             other_backward(run, kept, sums, code)
 
-    return forward, backward
+    return (keeping_forward if keeps_input else forward), backward
 
 
 def _passes(*names: str) -> tuple[Any, Any]:
-    """Return both passes, for an activation whose code is of one of these names."""
+    """Return both passes, for an activation whose code is of one of these names: those of its family, less that."""
     forward, backward = _loops(names)
 
     @part
     def bias_activation(z: np.ndarray, bias: np.ndarray, kept: np.ndarray, code: int) -> None:
-        """In place: z (N, H) <- act(z + bias), for the activation of this code.
-
-        kept : (N, H) <- z + bias, where the activation keeps its input; may be z, where nothing is to be kept
-        """
         for first in range(0, bias.size, SIZE):  # once, but for rows that exceed the work array
             width = min(bias.size - first, SIZE)
             rows = ROWS if ROWS * bias.size <= SIZE else 1
@@ -96,10 +122,6 @@ def _passes(*names: str) -> tuple[Any, Any]:
 
     @part
     def activation_backward(delta: np.ndarray, kept: np.ndarray, dbias: np.ndarray, code: int) -> None:
-        """In place: delta (N, H) <- delta * act', and dbias (H,) <- its column sums, for the activation of this code.
-
-        kept : (N, H) what `bias_activation` kept, or its output where the activation keeps none else
-        """
         for first in range(0, dbias.size, SIZE):
             width = min(dbias.size - first, SIZE)
             rows = ROWS if ROWS * dbias.size <= SIZE else 1
@@ -117,23 +139,58 @@ def _passes(*names: str) -> tuple[Any, Any]:
     return bias_activation, activation_backward
 
 
-# For a compiled run that is told its activation.
-bias_activation, activation_backward = _passes(*ACTIVATIONS)
+# For a compiled run that is told its activations.
+_FAMILIES = {Usual: _passes(*USUAL), Every: _passes(*ACTIVATIONS)}
+
+
+def bias_activation(z: np.ndarray, bias: np.ndarray, kept: np.ndarray, code: int, family: Family) -> None:
+    """In place: z (N, H) <- act(z + bias), for the activation of this code, which is one of the family.
+
+    kept : (N, H) <- z + bias, where the activation keeps its input; may be z, where nothing is to be kept
+    """
+    _FAMILIES[type(family)][0](z, bias, kept, code)
+
+
+def activation_backward(delta: np.ndarray, kept: np.ndarray, dbias: np.ndarray, code: int, family: Family) -> None:
+    """In place: delta (N, H) <- delta * act', and dbias (H,) <- its column sums, for the activation of this code.
+
+    kept : (N, H) what `bias_activation` kept, or its output where the activation keeps none else
+    """
+    _FAMILIES[type(family)][1](delta, kept, dbias, code)
+
+
+@overload(bias_activation, jit_options=PART)
+def _overload_bias_activation(z, bias, kept, code, family):  # noqa: ARG001
+    forward = _FAMILIES[family.instance_class][0]
+    return lambda z, bias, kept, code, family: forward(z, bias, kept, code)  # noqa: ARG005
+
+
+@overload(activation_backward, jit_options=PART)
+def _overload_activation_backward(delta, kept, dbias, code, family):  # noqa: ARG001
+    backward = _FAMILIES[family.instance_class][1]
+    return lambda delta, kept, dbias, code, family: backward(delta, kept, dbias, code)  # noqa: ARG005
+
+
 # The same for one activation, which takes less to compile and to run.
 _forward_tanh, _backward_tanh = _passes("tanh")
 _forward_sigmoid, _backward_sigmoid = _passes("sigmoid")
 _forward_relu, _backward_relu = _passes("relu")
 _forward_identity, _backward_identity = _passes("identity")
+_forward_leaky_relu, _backward_leaky_relu = _passes("leaky_relu")
+_forward_elu, _backward_elu = _passes("elu")
+_forward_softplus, _backward_softplus = _passes("softplus")
+_forward_silu, _backward_silu = _passes("silu")
+_forward_gelu, _backward_gelu = _passes("gelu")
 
 
 @kernel
 def _bias_activation(z: np.ndarray, bias: np.ndarray, kept: np.ndarray, code: int) -> None:
-    bias_activation(z, bias, kept, code)
+    bias_activation(z, bias, kept, code, Every())
 
 
 @kernel
 def _activation_backward(delta: np.ndarray, kept: np.ndarray, dbias: np.ndarray, code: int) -> None:
-    activation_backward(delta, kept, dbias, code)
+    activation_backward(delta, kept, dbias, code, Every())
 
 
 @kernel
@@ -157,6 +214,31 @@ def _bias_identity(z: np.ndarray, bias: np.ndarray) -> None:
 
 
 @kernel
+def _bias_leaky_relu(z: np.ndarray, bias: np.ndarray) -> None:
+    _forward_leaky_relu(z, bias, z, LEAKY_RELU)
+
+
+@kernel
+def _bias_elu(z: np.ndarray, bias: np.ndarray) -> None:
+    _forward_elu(z, bias, z, ELU)
+
+
+@kernel
+def _bias_softplus(z: np.ndarray, bias: np.ndarray) -> None:
+    _forward_softplus(z, bias, z, SOFTPLUS)
+
+
+@kernel
+def _bias_silu(z: np.ndarray, bias: np.ndarray, x: np.ndarray) -> None:
+    _forward_silu(z, bias, x, SILU)
+
+
+@kernel
+def _bias_gelu(z: np.ndarray, bias: np.ndarray, x: np.ndarray) -> None:
+    _forward_gelu(z, bias, x, GELU)
+
+
+@kernel
 def _tanh_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
     _backward_tanh(delta, h, dbias, TANH)
 
@@ -176,12 +258,42 @@ def _identity_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> N
     _backward_identity(delta, h, dbias, IDENTITY)
 
 
-# Compiled for one activation alone; the others of the table share `_bias_activation` and `_activation_backward`.
+@kernel
+def _leaky_relu_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
+    _backward_leaky_relu(delta, h, dbias, LEAKY_RELU)
+
+
+@kernel
+def _elu_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
+    _backward_elu(delta, h, dbias, ELU)
+
+
+@kernel
+def _softplus_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
+    _backward_softplus(delta, h, dbias, SOFTPLUS)
+
+
+@kernel
+def _silu_backward(delta: np.ndarray, x: np.ndarray, dbias: np.ndarray) -> None:
+    _backward_silu(delta, x, dbias, SILU)
+
+
+@kernel
+def _gelu_backward(delta: np.ndarray, x: np.ndarray, dbias: np.ndarray) -> None:
+    _backward_gelu(delta, x, dbias, GELU)
+
+
+# Compiled for one activation alone; others of the table share `_bias_activation` and `_activation_backward`.
 ALONE: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
     "tanh": (_bias_tanh, _tanh_backward),
     "sigmoid": (_bias_sigmoid, _sigmoid_backward),
     "relu": (_bias_relu, _relu_backward),
     "identity": (_bias_identity, _identity_backward),
+    "leaky_relu": (_bias_leaky_relu, _leaky_relu_backward),
+    "elu": (_bias_elu, _elu_backward),
+    "softplus": (_bias_softplus, _softplus_backward),
+    "silu": (_bias_silu, _silu_backward),
+    "gelu": (_bias_gelu, _gelu_backward),
 }
 
 
@@ -189,7 +301,9 @@ def passes_of(name: str) -> tuple[Callable[..., None], Callable[..., None]]:
     """Return an activation's unchecked passes, forward(z, bias, kept) and backward(delta, kept, dbias)."""
     if name in ALONE:
         forward, backward = ALONE[name]
-        return lambda z, bias, kept: forward(z, bias), backward  # noqa: ARG005 - these four keep their output
+        if ACTIVATIONS[name].keeps_input:
+            return forward, backward
+        return lambda z, bias, kept: forward(z, bias), backward  # noqa: ARG005
     code = CODES[name]
     return (
         lambda z, bias, kept: _bias_activation(z, bias, kept, code),
@@ -197,17 +311,23 @@ def passes_of(name: str) -> tuple[Callable[..., None], Callable[..., None]]:
     )
 
 
-def _check_forward(z: np.ndarray, bias: np.ndarray) -> None:
+def _check_forward(z: np.ndarray, bias: np.ndarray, x: np.ndarray | None = None) -> None:
     _check.array("z", z, _check.FLOATS, ndim=2, writes=True)
     _check.array("bias", bias, (z.dtype,), (z.shape[1],))
-    _check.apart(z=z, bias=bias)
+    if x is None:
+        _check.apart(z=z, bias=bias)
+    else:
+        _check.array("x", x, (z.dtype,), z.shape, writes=True)
+        _check.apart(z=z, bias=bias, x=x)
 
 
-def _check_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
+def _check_backward(delta: np.ndarray, dbias: np.ndarray, **kept: np.ndarray) -> None:
+    """Check the arguments of a way back; kept : the array that the way forward kept, by its name."""
     _check.array("delta", delta, _check.FLOATS, ndim=2, writes=True)
-    _check.array("h", h, (delta.dtype,), delta.shape)
+    for name, array in kept.items():
+        _check.array(name, array, (delta.dtype,), delta.shape)
     _check.array("dbias", dbias, (delta.dtype,), (delta.shape[1],), writes=True)
-    _check.apart(delta=delta, h=h, dbias=dbias)
+    _check.apart(delta=delta, **kept, dbias=dbias)
 
 
 def bias_tanh(z: np.ndarray, bias: np.ndarray) -> None:
@@ -260,6 +380,73 @@ def bias_identity(z: np.ndarray, bias: np.ndarray) -> None:
     _bias_identity(z, bias)
 
 
+def bias_leaky_relu(z: np.ndarray, bias: np.ndarray) -> None:
+    """In place: z <- z + bias where that is positive, else 0.01 (z + bias).
+
+    z : (N, H) float32 or float64, C-contiguous, overwritten
+    bias : (H,) of z's dtype
+
+    float32 is within 1 ULP of the correctly rounded value; NaN stays NaN. Raises TypeError or ValueError naming the
+    argument at fault.
+    """
+    _check_forward(z, bias)
+    _bias_leaky_relu(z, bias)
+
+
+def bias_elu(z: np.ndarray, bias: np.ndarray) -> None:
+    """In place: z <- z + bias where that is positive, else exp(z + bias) - 1.
+
+    z : (N, H) float32 or float64, C-contiguous, overwritten
+    bias : (H,) of z's dtype
+
+    float32 is within 2 ULP of the correctly rounded value; NaN stays NaN. Raises TypeError or ValueError naming the
+    argument at fault.
+    """
+    _check_forward(z, bias)
+    _bias_elu(z, bias)
+
+
+def bias_softplus(z: np.ndarray, bias: np.ndarray) -> None:
+    """In place: z <- log(1 + exp(z + bias)).
+
+    z : (N, H) float32 or float64, C-contiguous, overwritten
+    bias : (H,) of z's dtype
+
+    float32 is within 3 ULP of the correctly rounded value; NaN stays NaN. Raises TypeError or ValueError naming the
+    argument at fault.
+    """
+    _check_forward(z, bias)
+    _bias_softplus(z, bias)
+
+
+def bias_silu(z: np.ndarray, bias: np.ndarray, x: np.ndarray | None = None) -> None:
+    """In place: z <- x / (1 + exp(-x)) of x = z + bias.
+
+    z : (N, H) float32 or float64, C-contiguous, overwritten
+    bias : (H,) of z's dtype
+    x : (N, H) of z's dtype <- z + bias, for `silu_backward`; None where there will be no way back
+
+    float32 is within 3 ULP of the correctly rounded value, or 1e-43 where that is subnormal; minus infinity gives
+    0; NaN stays NaN. Raises TypeError or ValueError naming the argument at fault.
+    """
+    _check_forward(z, bias, x)
+    _bias_silu(z, bias, z if x is None else x)
+
+
+def bias_gelu(z: np.ndarray, bias: np.ndarray, x: np.ndarray | None = None) -> None:
+    """In place: z <- x Phi(x) of x = z + bias, Phi being the normal distribution.
+
+    z : (N, H) float32 or float64, C-contiguous, overwritten
+    bias : (H,) of z's dtype
+    x : (N, H) of z's dtype <- z + bias, for `gelu_backward`; None where there will be no way back
+
+    float32 is within 6 ULP of the correctly rounded value, in the tail too; minus infinity gives 0; NaN stays NaN.
+    Raises TypeError or ValueError naming the argument at fault.
+    """
+    _check_forward(z, bias, x)
+    _bias_gelu(z, bias, z if x is None else x)
+
+
 def tanh_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
     """In place: delta <- delta * (1 - h^2); dbias <- its column sums.
 
@@ -269,7 +456,7 @@ def tanh_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
 
     Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_backward(delta, h, dbias)
+    _check_backward(delta, dbias, h=h)
     _tanh_backward(delta, h, dbias)
 
 
@@ -282,7 +469,7 @@ def sigmoid_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> Non
 
     Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_backward(delta, h, dbias)
+    _check_backward(delta, dbias, h=h)
     _sigmoid_backward(delta, h, dbias)
 
 
@@ -295,7 +482,7 @@ def relu_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
 
     At the kink (h = 0) the derivative is taken as zero. Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_backward(delta, h, dbias)
+    _check_backward(delta, dbias, h=h)
     _relu_backward(delta, h, dbias)
 
 
@@ -308,5 +495,71 @@ def identity_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> No
 
     Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_backward(delta, h, dbias)
+    _check_backward(delta, dbias, h=h)
     _identity_backward(delta, h, dbias)
+
+
+def leaky_relu_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
+    """In place: delta <- delta where h > 0, else 0.01 delta; dbias <- its column sums.
+
+    delta : (N, H) float32 or float64, C-contiguous: dLoss/dh, overwritten with dLoss/dz
+    h : (N, H) of the same dtype: the output of `bias_leaky_relu`
+    dbias : (H,) of the same dtype, overwritten
+
+    At the kink (h = 0) the derivative is taken as 0.01. Raises TypeError or ValueError naming the argument at
+    fault.
+    """
+    _check_backward(delta, dbias, h=h)
+    _leaky_relu_backward(delta, h, dbias)
+
+
+def elu_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
+    """In place: delta <- delta where h > 0, else delta * (h + 1); dbias <- its column sums.
+
+    delta : (N, H) float32 or float64, C-contiguous: dLoss/dh, overwritten with dLoss/dz
+    h : (N, H) of the same dtype: the output of `bias_elu`
+    dbias : (H,) of the same dtype, overwritten
+
+    Raises TypeError or ValueError naming the argument at fault.
+    """
+    _check_backward(delta, dbias, h=h)
+    _elu_backward(delta, h, dbias)
+
+
+def softplus_backward(delta: np.ndarray, h: np.ndarray, dbias: np.ndarray) -> None:
+    """In place: delta <- delta * (1 - exp(-h)); dbias <- its column sums.
+
+    delta : (N, H) float32 or float64, C-contiguous: dLoss/dh, overwritten with dLoss/dz
+    h : (N, H) of the same dtype: the output of `bias_softplus`
+    dbias : (H,) of the same dtype, overwritten
+
+    Raises TypeError or ValueError naming the argument at fault.
+    """
+    _check_backward(delta, dbias, h=h)
+    _softplus_backward(delta, h, dbias)
+
+
+def silu_backward(delta: np.ndarray, x: np.ndarray, dbias: np.ndarray) -> None:
+    """In place: delta <- delta * s (1 + x (1 - s)), s being the sigmoid of x; dbias <- its column sums.
+
+    delta : (N, H) float32 or float64, C-contiguous: dLoss/dh, overwritten with dLoss/dz
+    x : (N, H) of the same dtype: what `bias_silu` kept, z + bias
+    dbias : (H,) of the same dtype, overwritten
+
+    float32 is within 3e-7 |delta|. Raises TypeError or ValueError naming the argument at fault.
+    """
+    _check_backward(delta, dbias, x=x)
+    _silu_backward(delta, x, dbias)
+
+
+def gelu_backward(delta: np.ndarray, x: np.ndarray, dbias: np.ndarray) -> None:
+    """In place: delta <- delta * (Phi(x) + x phi(x)), phi being the normal density; dbias <- its column sums.
+
+    delta : (N, H) float32 or float64, C-contiguous: dLoss/dh, overwritten with dLoss/dz
+    x : (N, H) of the same dtype: what `bias_gelu` kept, z + bias
+    dbias : (H,) of the same dtype, overwritten
+
+    float32 is within 3e-7 |delta|. Raises TypeError or ValueError naming the argument at fault.
+    """
+    _check_backward(delta, dbias, x=x)
+    _gelu_backward(delta, x, dbias)

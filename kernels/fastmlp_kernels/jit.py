@@ -8,13 +8,23 @@ C-contiguous and share one dtype, float32 or float64. Those that work along the 
 one element.
 """
 
+from fastmlp_kernels.activations import _bias_elu as bias_elu
+from fastmlp_kernels.activations import _bias_gelu as bias_gelu
 from fastmlp_kernels.activations import _bias_identity as bias_identity
+from fastmlp_kernels.activations import _bias_leaky_relu as bias_leaky_relu
 from fastmlp_kernels.activations import _bias_relu as bias_relu
 from fastmlp_kernels.activations import _bias_sigmoid as bias_sigmoid
+from fastmlp_kernels.activations import _bias_silu as bias_silu
+from fastmlp_kernels.activations import _bias_softplus as bias_softplus
 from fastmlp_kernels.activations import _bias_tanh as bias_tanh
+from fastmlp_kernels.activations import _elu_backward as elu_backward
+from fastmlp_kernels.activations import _gelu_backward as gelu_backward
 from fastmlp_kernels.activations import _identity_backward as identity_backward
+from fastmlp_kernels.activations import _leaky_relu_backward as leaky_relu_backward
 from fastmlp_kernels.activations import _relu_backward as relu_backward
 from fastmlp_kernels.activations import _sigmoid_backward as sigmoid_backward
+from fastmlp_kernels.activations import _silu_backward as silu_backward
+from fastmlp_kernels.activations import _softplus_backward as softplus_backward
 from fastmlp_kernels.activations import _tanh_backward as tanh_backward
 from fastmlp_kernels.elementary import exp1, sigmoid1, tanh1
 from fastmlp_kernels.log_sum import _log_softmax as log_softmax
@@ -37,15 +47,23 @@ __all__ = [
     "accurate_sum",
     "adam_step",
     "adamw_step",
+    "bias_elu",
+    "bias_gelu",
     "bias_identity",
+    "bias_leaky_relu",
     "bias_relu",
     "bias_sigmoid",
+    "bias_silu",
     "bias_softmax",
+    "bias_softplus",
     "bias_tanh",
+    "elu_backward",
     "exp1",
     "gather_normalize",
+    "gelu_backward",
     "identity_backward",
     "image_moments",
+    "leaky_relu_backward",
     "log_softmax",
     "logsumexp",
     "momentum_step",
@@ -53,9 +71,11 @@ __all__ = [
     "relu_backward",
     "sigmoid1",
     "sigmoid_backward",
+    "silu_backward",
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_eval",
+    "softplus_backward",
     "tanh1",
     "tanh_backward",
 ]

@@ -64,7 +64,13 @@ def _nesterov_step(
 def _adam(numbers: tuple[float, ...], decoupled: bool) -> Adam:
     lr, beta1, beta2, eps, weight_decay = numbers
     return Adam(
-        np.float64(lr), np.float64(beta1), np.float64(beta2), np.float64(eps), np.float64(weight_decay), decoupled, False
+        np.float64(lr),
+        np.float64(beta1),
+        np.float64(beta2),
+        np.float64(eps),
+        np.float64(weight_decay),
+        decoupled,
+        False,
     )
 
 

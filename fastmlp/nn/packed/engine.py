@@ -12,7 +12,7 @@ from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input
 from fastmlp.nn.loss import Loss
 from fastmlp.nn.optimizer import Optimizer
-from fastmlp.nn.packed.quantized_arrays import BYTES, floats, quantized_errors, quantized_inputs, quantized_weights
+from fastmlp.nn.packed.quantized_arrays import BYTES, quantized_errors, quantized_inputs, quantized_weights
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
 from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Network, Rates, Space
 from fastmlp.nn.precision import byte_layers
@@ -20,6 +20,7 @@ from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._optimizers import Momentum
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
+from fastmlp_kernels.activations import family_of
 from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS
 from fastmlp_kernels.gemm.panels import NR, Work, padded
@@ -31,7 +32,7 @@ NONE = np.empty(0)
 
 
 class Packed:
-    """The engine for float32, bfloat16 and int8: whole steps in compiled code, on `threads` threads.
+    """The engine of packed products: whole steps in compiled code, on `threads` threads.
 
     activations : of the layers; flat : parameters and gradient, flat in the order W1, b1, W2, b2, ..., of the
         precision's dtype, of which the layers' arrays are views
@@ -68,6 +69,9 @@ class Packed:
         )  # fmt: skip
         self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
 
+    def _floats(self, *shape: int) -> np.ndarray:
+        return aligned_zeros(shape, self._parameters.dtype)
+
     def _units(self, count: int) -> int:
         return -(-count // self._element.per_unit)
 
@@ -93,11 +97,12 @@ class Packed:
         return Network(
             layers=np.array(layers, LAYER),
             tasks=np.array(tasks, TASK),
+            family=family_of(activation.name for activation in self._activations),
             parameters=self._parameters,
             gradient=self._gradient,
             packed=aligned_zeros(packed, self._element.unit),
             transposed=aligned_zeros(transposed, self._element.unit),
-            block_sums=floats(of_first, padded(self._sizes[1], int(NR))) if raw else None,
+            block_sums=self._floats(of_first, padded(self._sizes[1], int(NR))) if raw else None,
             quantized=quantized_weights(self._sizes, self._team.members, of_bytes, len(tasks))
             if self._quantized
             else None,
@@ -115,23 +120,23 @@ class Packed:
             parts = int(layer["channels"]) if raw else 1
             deltas += padded(int(layer["units"]), int(NR)) // int(NR) * panel * parts
         blocks, corrected = max(-(-n // MC), BLOCKS), raw and not self._quantized
-        outputs = floats(n * sum(units))
+        outputs = self._floats(n * sum(units))
         return Space(
             outputs=outputs,
-            kept=floats(outputs.size) if layers["keeps_input"].any() else outputs,
+            kept=self._floats(outputs.size) if layers["keeps_input"].any() else outputs,
             deltas=aligned_zeros(deltas, element.unit),
             panel=panel,
-            dbias=floats(blocks, sum(units)),
-            correction=floats(blocks, channels, first) if corrected else None,
+            dbias=self._floats(blocks, sum(units)),
+            correction=self._floats(blocks, channels, first) if corrected else None,
             loss=np.zeros(blocks),
             correct=np.zeros(blocks, np.int64),
             work=Work(
-                a=aligned_zeros((members, a_elements()), element.unit),
+                a=aligned_zeros((members, a_elements(element)), element.unit),
                 c=aligned_zeros((members, c_elements(widest)), element.accumulator),
             ),
-            delta=floats(members, 2, MC * widest),
-            sums=floats(members, channels, first) if raw else None,
-            less=floats(members, widest) if corrected else None,
+            delta=self._floats(members, 2, MC * widest),
+            sums=self._floats(members, channels, first) if raw else None,
+            less=self._floats(members, widest) if corrected else None,
             errors=quantized_errors(layers, members, n, blocks) if self._quantized else None,
             inputs=quantized_inputs(self._sizes, n) if self._quantized else None,
         )
@@ -190,7 +195,7 @@ class Packed:
         # the usual ones first: to ask for a protocol takes ten microseconds
         rows = inputs.source() if isinstance(inputs, ArrayInput | ImageInput | DirectInput) else None
         batch_size = min(batch_size, len(order))  # compiled code counts in 64 bits
-        if rows is not None:
+        if rows is not None and (rows.center is not None or rows.x.dtype == self._parameters.dtype):
             yield 0, self._data(rows, order, given, order, batch_size)
             return
         x = np.empty((min(batch_size, len(order)), self._sizes[0]), self._parameters.dtype)

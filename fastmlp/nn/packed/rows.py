@@ -99,7 +99,7 @@ def forward_rows(network: Network, batch: Batch, space: Space, member: int, bloc
         layer = network.layers[i]
         below = network.layers[i - 1]
         kept = rows_at(kept_of(below, space, n), rows)
-        bias_activation(rows_at(out, rows), bias_of(below, network.parameters), kept, below.activation)
+        bias_activation(rows_at(out, rows), bias_of(below, network.parameters), kept, below.activation, network.family)
         following = output_of(layer, space.outputs, n)
         if is_quantized(network.quantized, layer):
             quantize_inputs(space.inputs, layer, out, rows)
@@ -139,7 +139,7 @@ def backward_rows(network: Network, batch: Batch, space: Space, member: int, blo
         lower = matrix_at(space.delta, (2 * member + i % 2) * space.delta.shape[2], count, layer.inputs)
         multiply_rows(as_rows(delta, None), (ZERO, count), transposed_weights(network, layer), work, lower)
         dbias = of_layer(below, row_at(space.dbias, block))
-        activation_backward(lower, rows_at(kept_of(below, space, n), rows), dbias, below.activation)
+        activation_backward(lower, rows_at(kept_of(below, space, n), rows), dbias, below.activation, network.family)
         delta = lower
     if space.errors is not None:
         keep_errors(space.errors, layers[0], batch.rows, delta, block, n)

@@ -12,7 +12,19 @@ import numpy as np
 from fastmlp.nn.packed.clipping import keep_squares, update_clipped
 from fastmlp.nn.packed.quantized import quantize_errors, quantize_weights
 from fastmlp.nn.packed.rows import backward_rows, forward_rows, loss_of_rows, sum_blocks
-from fastmlp.nn.packed.state import PACK, ROWS, WEIGHTS, Batch, Data, Network, Rates, Space, blocks_of, rates_of_step, decay_of
+from fastmlp.nn.packed.state import (
+    PACK,
+    ROWS,
+    WEIGHTS,
+    Batch,
+    Data,
+    Network,
+    Rates,
+    Space,
+    blocks_of,
+    decay_of,
+    rates_of_step,
+)
 from fastmlp.nn.packed.weights import biases_task, pack_weights, weights_task
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._rows import Rows
@@ -62,6 +74,7 @@ def run(
         batch = _batch(data, start)
         n = batch.rows.index.size
         now = rates_of_step(rates, start // data.batch)
+        penalty += 0.5 * decay_of(now, batch.total) * sum_of(now.squares) * n  # before any member may change them
         sum_blocks(network.block_sums, item(space.sums, number))
         for block in tasks(member, blocks_of(n)):
             forward_rows(network, batch, space, number, block)
@@ -77,7 +90,6 @@ def run(
             loss += space.loss[block]
             correct += space.correct[block]
         total += loss * n
-        penalty += 0.5 * decay_of(now, batch.total) * sum_of(now.squares) * n
         if work > EVALUATE:
             if not quantize_errors(space.errors, network.layers, batch.rows, space, n, member):
                 return math.nan, 0, 0, 0.0

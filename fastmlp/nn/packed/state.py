@@ -17,6 +17,7 @@ from fastmlp_kernels._optimizers import Settings, Update, settings_of_step, with
 from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
+from fastmlp_kernels.activations import Family
 from fastmlp_kernels.gemm.blocks import MC, MR
 from fastmlp_kernels.gemm.pack import per_unit, units_of
 from fastmlp_kernels.gemm.panels import NR, Maybe, Panels, Work
@@ -100,7 +101,7 @@ class QuantizedInputs(NamedTuple):
 class Network(NamedTuple):
     """A network's parameters and their packed copies.
 
-    layers, tasks : (n,) tables of LAYER and TASK
+    layers, tasks : (n,) tables of LAYER and TASK; family : of the layers' activations
     parameters, gradient : (P,)
     packed : flat, weights as right operands of the forward products; transposed : flat, of all but the first layer, for
         the way back; float32, or int32 for pairs of bfloat16
@@ -110,6 +111,7 @@ class Network(NamedTuple):
 
     layers: Table
     tasks: Table
+    family: Family
     parameters: np.ndarray
     gradient: np.ndarray
     packed: np.ndarray

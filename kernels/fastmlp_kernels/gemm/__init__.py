@@ -1,13 +1,15 @@
-"""Matrix products in float32, bfloat16 and int8, by themselves or as a dense layer's way forward and its update.
+"""Matrix products in float32, float64, bfloat16 and int8, by themselves or as a dense layer's way forward and its update.
 
     matmul          out <- A B, with either operand transposed
     matmul_int8     out <- A B for uint8 A and int8 B, summed in 32-bit integers
     dense_forward   out <- activation(X W + bias)
     dense_update    the gradient X^T delta goes straight into a momentum step of W, and is never a whole array
 
-X is a float32 matrix or `Rows`: rows picked from uint8 images and normalised while they are packed, so that a
+X is a matrix or `Rows`: rows picked from uint8 images and normalised while they are packed, so that a
 normalised batch is never written to memory either. The blocking and its names are those of the BLIS papers: see
 `blocks`, `pack` and `micro`. The result has the same bits for any number of threads.
+
+All floats of a call are float32, or float64 with precision "float64".
 
 With precision "bfloat16", operands are rounded to the nearest bfloat16 (ties to even, NaN kept) and their products
 summed in float32; what an operand has below float32's smallest normal number may count as zero. Images stay 0..255,
@@ -34,22 +36,23 @@ from fastmlp_kernels._align import aligned_zeros, read_only
 from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
-from fastmlp_kernels.activations import CODES
-from fastmlp_kernels.bfloat16 import FLOAT32
+from fastmlp_kernels.activations import CODES, family_of
 from fastmlp_kernels.gemm.blocks import MC, MR, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS, Element
 from fastmlp_kernels.gemm.panels import NR, Panels, Work, padded, panels
-from fastmlp_kernels.gemm.products import Plan
+from fastmlp_kernels.gemm.products import Chosen, Plan
 from fastmlp_kernels.gemm.products import dense_forward as _dense_forward
 from fastmlp_kernels.gemm.products import dense_update as _dense_update
 from fastmlp_kernels.gemm.products import matmul as _matmul
 from fastmlp_kernels.normalize import check_images
 from fastmlp_kernels.update import checked_momentum
 
+_Dtypes = tuple[np.dtype, ...]
+
 # Where a slip of the pen would otherwise start ten thousand threads; more than the cores only cost time.
 MOST_THREADS = 256
-# Of these functions' float32 operands; bytes have a product of their own.
-PRECISIONS = ("float32", "bfloat16")
+# Of these functions' operands, floats; bytes have a product of their own.
+PRECISIONS = ("float32", "float64", "bfloat16")
 
 Images = Rows  # its name in earlier versions
 
@@ -85,7 +88,7 @@ def _plan(element: Element, share: tuple[int, int], right: Panels, columns: int,
     """Return the plan of a product shared like this, of so many columns; raw : channels of raw images, or 0."""
     step, members = share
     work = Work(
-        a=aligned_zeros((members, a_elements()), element.unit),
+        a=aligned_zeros((members, a_elements(element)), element.unit),
         c=aligned_zeros((members, c_elements(columns)), element.accumulator),
     )
     sums = aligned_zeros((raw, padded(columns, int(NR))), np.float32) if raw else None
@@ -108,15 +111,15 @@ def _is_raw(rows: Rows, element: Element) -> bool:
     return rows.center is not None and element.raw_images
 
 
-def _check_rows(x: np.ndarray | Rows) -> tuple[Rows, tuple[int, int], dict[str, np.ndarray]]:
-    """Check X; return it as `Rows` for compiled code, its shape (N, D), and its arrays by name."""
+def _check_rows(x: np.ndarray | Rows, dtypes: _Dtypes) -> tuple[Rows, tuple[int, int], dict[str, np.ndarray]]:
+    """Check X of these dtypes; return it as `Rows` for compiled code, its shape (N, D), and its arrays by name."""
     if not isinstance(x, Rows):
-        _check.array("x", x, FLOAT32, ndim=2)
+        _check.array("x", x, dtypes, ndim=2)
         return Rows(x).compiled(), x.shape, {"x": x}
-    _check.array("center", x.center, FLOAT32, ndim=2)
+    _check.array("center", x.center, dtypes, ndim=2)
     check_images(x.x, x.center.shape[1], "x")
-    _check.array("center", x.center, FLOAT32, (len(x.x), x.center.shape[1]))
-    _check.array("scale", x.scale, FLOAT32, x.center.shape)
+    _check.array("center", x.center, dtypes, (len(x.x), x.center.shape[1]))
+    _check.array("scale", x.scale, dtypes, x.center.shape)
     count = len(x.x)
     if x.index is not None:
         _check.array("index", x.index, _check.INT64, ndim=1)
@@ -139,21 +142,22 @@ def matmul(
     """out <- A B, where A is a or its transpose, and B is b or its transpose.
 
     a : (M, K), or (K, M) with transpose_a; b : (K, N), or (N, K) with transpose_b; out : (M, N), overwritten; all
-        float32, C-contiguous; a and b may share memory. Any size may be 0; with K = 0, out becomes zeros
-    precision : "float32" or "bfloat16", see the module
+        float32 or float64, C-contiguous; a and b may share memory. Any size may be 0; with K = 0, out becomes zeros
+    precision : "float32", "float64", or "bfloat16" for float32 arrays, see the module
     threads : how many work at once, the caller among them; no more than there are rows to share
 
     Raises TypeError or ValueError naming the argument at fault.
     """
     element, threads = _check_settings(precision, threads)
-    _check.array("a", a, FLOAT32, ndim=2)
-    _check.array("b", b, FLOAT32, ndim=2)
+    dtypes = (element.storage,)
+    _check.array("a", a, dtypes, ndim=2)
+    _check.array("b", b, dtypes, ndim=2)
     (rows, depth), (depth_b, columns) = a.shape[:: -1 if transpose_a else 1], b.shape[:: -1 if transpose_b else 1]
     if depth != depth_b:
         raise ValueError(
             f"inner dimensions differ: A is {(rows, depth)} and B is {(depth_b, columns)}, transposed where asked for"
         )
-    _check.array("out", out, FLOAT32, (rows, columns), writes=True)
+    _check.array("out", out, dtypes, (rows, columns), writes=True)
     _check_written({"out": out}, {"a": a, "b": b})
     if out.size:
         plan = _plan(element, _share(rows, threads), panels(element, depth, columns), columns)
@@ -208,27 +212,29 @@ def dense_forward(
 ) -> None:
     """out <- activation(X W + bias), the forward pass of a fully connected layer.
 
-    x : (N, D) float32, C-contiguous, or `Rows`
-    weight : (D, H), bias : (H,), out : (N, H), overwritten; float32, C-contiguous
-    activation : "tanh", "sigmoid", "relu" or "identity", as in `bias_tanh` and its kin
+    x : (N, D) float32 or float64, C-contiguous, or `Rows`
+    weight : (D, H), bias : (H,), out : (N, H), overwritten; float32 or float64, C-contiguous
+    activation : a key of `fastmlp_kernels.activations.CODES`, such as "tanh", as in `bias_tanh` and its kin
     precision, threads : as in `matmul`
 
     Raises TypeError or ValueError naming the argument at fault.
     """
     element, threads = _check_settings(precision, threads)
     _check_choice("activation", activation, CODES)
-    rows, (n, d), arrays = _check_rows(x)
-    _check.array("weight", weight, FLOAT32, ndim=2)
+    dtypes = (element.storage,)
+    rows, (n, d), arrays = _check_rows(x, dtypes)
+    _check.array("weight", weight, dtypes, ndim=2)
     h = weight.shape[1]
-    _check.array("weight", weight, FLOAT32, (d, h))
-    _check.array("bias", bias, FLOAT32, (h,))
-    _check.array("out", out, FLOAT32, (n, h), writes=True)
+    _check.array("weight", weight, dtypes, (d, h))
+    _check.array("bias", bias, dtypes, (h,))
+    _check.array("out", out, dtypes, (n, h), writes=True)
     _check_written({"out": out}, {**arrays, "weight": weight, "bias": bias})
     if out.size:
         channels = _channels(rows)
         right = panels(element, channels * padded(d // channels, element.per_unit), h)  # each is packed by itself
         plan = _plan(element, _share(n, threads), right, h, channels if _is_raw(rows, element) else 0)
-        _run(plan, _dense_forward, rows, read_only(weight), read_only(bias), CODES[activation], out)
+        chosen = Chosen(CODES[activation], family_of([activation]))
+        _run(plan, _dense_forward, rows, read_only(weight), read_only(bias), chosen, out)
 
 
 def dense_update(
@@ -245,19 +251,21 @@ def dense_update(
 ) -> None:
     """In place: v <- momentum * v - lr * (X^T delta + weight_decay * w), then w <- w + v.
 
-    x : (N, D) float32, C-contiguous, or `Rows`; delta : (N, H) float32: dLoss/dz of this layer, of the mean loss
-    weight, velocity : (D, H) float32, C-contiguous, overwritten
+    x : (N, D) float32 or float64, C-contiguous, or `Rows`
+    delta : (N, H) float32 or float64: dLoss/dz of this layer, of the mean loss
+    weight, velocity : (D, H) float32 or float64, C-contiguous, overwritten
     lr, momentum, weight_decay : as in `momentum_step`; precision, threads : as in `matmul`
 
     Raises TypeError or ValueError naming the argument at fault.
     """
     element, threads = _check_settings(precision, threads)
-    rows, (n, d), arrays = _check_rows(x)
-    _check.array("delta", delta, FLOAT32, ndim=2)
+    dtypes = (element.storage,)
+    rows, (n, d), arrays = _check_rows(x, dtypes)
+    _check.array("delta", delta, dtypes, ndim=2)
     h = delta.shape[1]
-    _check.array("delta", delta, FLOAT32, (n, h))
-    _check.array("weight", weight, FLOAT32, (d, h), writes=True)
-    _check.array("velocity", velocity, FLOAT32, (d, h), writes=True)
+    _check.array("delta", delta, dtypes, (n, h))
+    _check.array("weight", weight, dtypes, (d, h), writes=True)
+    _check.array("velocity", velocity, dtypes, (d, h), writes=True)
     _check_written({"weight": weight, "velocity": velocity}, {**arrays, "delta": delta})
     settings = checked_momentum(lr, momentum, weight_decay, weight.dtype)
     if weight.size:

@@ -7,23 +7,25 @@ serve many blocks of rows, and stay packed from one training step to the next; s
 order of its source, rows as rows: each element is broadcast by itself, so nothing is gained by turning blocks round.
 
 Sizes: kc makes a panel of B (kc x nr) fill the L1 cache, where one pass over a block of A finds it again and again; mc
-makes a block of A fill an eighth of the L2 cache, which the block of C and the streaming panels share.
+makes a block of A fill an eighth of the L2 cache, which the block of C and the streaming panels share. They are counted
+in units. Of float64, which takes twice the room, a block is half as deep, and half a panel is the width of a tile.
 """
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
+from numba.extending import overload
 
-from fastmlp_kernels._jit import part
+from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._target import TILE, cache_bytes
 from fastmlp_kernels._views import vector_at
-from fastmlp_kernels.gemm.elements import Element
-from fastmlp_kernels.gemm.micro import FLAT, micro_kernel
+from fastmlp_kernels.gemm.elements import Element, element_of
+from fastmlp_kernels.gemm.micro import FLAT, micro_kernel, tile_of
 from fastmlp_kernels.gemm.panels import NR, Panels, padded
 
 MR = TILE.mr
 FLAT_MR, FLAT_NR = cast("int", np.int64(FLAT.mr)), cast("int", np.int64(FLAT.nr))
-LINE = 16  # elements of 4 bytes in a cache line
+LINE = 64  # bytes
 
 
 def _down_to(size: int, multiple: int) -> int:
@@ -34,13 +36,43 @@ def _down_to(size: int, multiple: int) -> int:
 KC = min(_down_to(cache_bytes(1) // (4 * NR), 64), 8192)
 MC = _down_to(cache_bytes(2) // 8 // (4 * KC), 4 * NR)
 
-# Strides of an odd number of cache lines: with a power of two, the rows of a block would fall into the same L1 sets.
-ROW_STRIDE, COLUMN_STRIDE = (cast("int", np.int64(n if n // LINE % 2 else n + LINE)) for n in (KC, MC))
+
+class Blocking(NamedTuple):
+    """What depends on an element in the loops around the micro-kernel, in its units.
+
+    nr : columns of a tile, of which a panel holds one or two; kc : depth of a block
+    row_stride, column_stride : of a packed block of A, its rows or its columns as they lie
+    """
+
+    nr: int
+    kc: int
+    row_stride: int
+    column_stride: int
 
 
-def a_elements() -> int:
-    """Elements of the work array for a packed block of A, in either order; the micro-kernel reads whole tiles."""
-    return padded(int(max(padded(MC, MR) * ROW_STRIDE, KC * COLUMN_STRIDE + MR)), LINE)
+def blocking_of(element: Element) -> Blocking:
+    """Return an element's sizes, which are no literals (see `panels`)."""
+    kc, line = int(KC) * 4 // element.unit.itemsize, LINE // element.unit.itemsize
+    # An odd number of cache lines: with a power of two, the rows of a block would fall into the same L1 sets.
+    strides = (n if n // line % 2 else n + line for n in (kc, int(MC)))
+    return Blocking._make(cast("int", np.int64(n)) for n in (tile_of(element).nr, kc, *strides))
+
+
+def blocking(packed: np.ndarray) -> Blocking:
+    """Return `blocking_of` the element of a packed array, flat, for its dtype."""
+    return blocking_of(element_of(packed))
+
+
+@overload(blocking, jit_options=PART)
+def _overload_blocking(packed):
+    sizes = blocking_of(element_of(packed))
+    return lambda packed: sizes  # noqa: ARG005
+
+
+def a_elements(element: Element) -> int:
+    """Units of the work array for a packed block of A, in either order; the micro-kernel reads whole tiles."""
+    _, kc, row_stride, column_stride = map(int, blocking_of(element))
+    return padded(max(padded(int(MC), MR) * row_stride, kc * column_stride + MR), LINE // element.unit.itemsize)
 
 
 def c_elements(n: int) -> int:
@@ -50,7 +82,8 @@ def c_elements(n: int) -> int:
 
 def most_at_once(element: Element) -> int:
     """Return the largest inner dimension, a whole number of blocks, that may be summed in one accumulator."""
-    return element.exact_depth // (KC * element.per_unit) * KC * element.per_unit
+    block = int(blocking_of(element).kc) * element.per_unit
+    return element.exact_depth // block * block
 
 
 @part
@@ -72,8 +105,9 @@ def macro_kernel(
     """
     rows, columns, depth = size
     width = (columns + NR - 1) // NR * NR
-    begin = b.at + first * b.stride
-    for j in range(0, columns, NR):
+    begin, nr = b.at + first * b.stride, blocking(b.array).nr
+    for j in range(0, columns, nr):
+        at = begin + j // NR * b.panel + j % NR
         for i in range(0, rows, MR):
             micro_kernel(
                 a,
@@ -81,7 +115,7 @@ def macro_kernel(
                 strides[0],
                 strides[1],
                 b.array,
-                begin + j // NR * b.panel,
+                at,
                 b.stride,
                 c,
                 i * width + j,
@@ -93,7 +127,7 @@ def macro_kernel(
 
 @part
 def store_rows(c: np.ndarray, rows: tuple[int, int], add: bool, out: np.ndarray) -> None:
-    """`rows` of out (M, N) <- c, or out + c with `add`; c : flat block of accumulators, float32 or int32 as out."""
+    """`rows` of out (M, N) <- c, or out + c with `add`; c : flat block of accumulators, of the dtype of out, or int32."""
     kind = out.dtype.type
     count, columns = rows[1] - rows[0], out.shape[1]
     width = (columns + NR - 1) // NR * NR

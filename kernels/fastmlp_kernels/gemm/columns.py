@@ -1,7 +1,7 @@
 """Gradients of weights, X^T B: products in two parts, the second of which can end in the step of the weights.
 
-Packed arrays are flat, of units (`elements`); blocks c are flat, of accumulators; weights, gradients, corrections and
-factors are float32.
+Packed arrays are flat, of units (`elements`); blocks c are flat, of accumulators; weights and gradients are float32, or
+float64 as the sums are; corrections and factors, of products that are no sums of float64, are float32.
 """
 
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._optimizers import Update, step1
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import vector_at
-from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, KC, MR, macro_kernel
+from fastmlp_kernels.gemm.blocks import MR, blocking, macro_kernel
 from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.micro import ADD, REPLACE, micro_update
 from fastmlp_kernels.gemm.pack import pack_columns, per_unit, units_of
@@ -25,20 +25,20 @@ from fastmlp_kernels.gemm.tiles import multiply_turned_tiles
 
 @part
 def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
-    macro_kernel(a, (ONE, COLUMN_STRIDE), b, first, c, size, add)
+    macro_kernel(a, (ONE, blocking(a).column_stride), b, first, c, size, add)
 
 
 @part
 def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
     """Multiply whole tiles in tile registers, the rest in vectors."""
-    rows, columns, depth = size
+    (rows, columns, depth), stride = size, blocking(a).column_stride
     whole = depth // SIDE * SIDE
     if whole > 0:
         multiply_turned_tiles(a, b, first, c, (rows, columns, whole), add != REPLACE)
     if whole < depth:
-        past = whole * COLUMN_STRIDE
+        past = whole * stride
         rest, rest_size = vector_at(a, past, a.size - past), (rows, columns, depth - whole)
-        macro_kernel(rest, (ONE, COLUMN_STRIDE), b, first + whole, c, rest_size, ADD if whole > 0 else add)
+        macro_kernel(rest, (ONE, stride), b, first + whole, c, rest_size, ADD if whole > 0 else add)
 
 
 def multiply_packed_columns(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: Any, add: int) -> None:
@@ -71,12 +71,13 @@ def begin_columns(
 
     inner : range of rows of X and B, from a whole number of units on
     """
-    per = per_unit(b.array)
+    per, stride = per_unit(b.array), blocking(b.array).column_stride
+    step = blocking(b.array).kc * per
     product = Columns(b, ZERO, ZERO, ZERO)
-    for k in range(inner[0], inner[1], KC * per):
+    for k in range(inner[0], inner[1], step):
         end_columns(product, columns[1] - columns[0], width, work)
-        block = (k, min(k + KC * per, inner[1]))
-        pack_columns(rows, columns, block, work.a, ZERO, COLUMN_STRIDE)
+        block = (k, min(k + step, inner[1]))
+        pack_columns(rows, columns, block, work.a, ZERO, stride)
         product = Columns(b, k // per, units_of(block[1] - k, b.array), ADD if k > inner[0] else REPLACE)
     return product
 
@@ -91,9 +92,8 @@ def end_columns(product: Columns, rows: int, width: int, work: Work) -> None:
 
 
 @part
-def _corrected(value: float, less: Maybe, factor: Maybe, j: int) -> Any:
-    """Return an element of a gradient: (value - less[j]) * factor[j], without what is None."""
-    g = np.float32(value)
+def _corrected(g: Any, less: Maybe, factor: Maybe, j: int) -> Any:
+    """Return an element of a gradient: (g - less[j]) * factor[j], without what is None."""
     if less is not None:
         g -= less[j]
     if factor is not None:
@@ -108,24 +108,24 @@ def update_weights(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Ma
     c : flat block (rows, H padded to nr)
     less, factor : (H,) or longer, or None: the correction for raw images' centers, and the steps of bytes
     """
-    count, columns = rows[1] - rows[0], update.columns
+    kind, count, columns = update.parameters.dtype.type, rows[1] - rows[0], update.columns
     width = (columns + NR - 1) // NR * NR
     for r in range(count):
         row, at = vector_at(c, r * width, columns), update.first + (rows[0] + r) * columns
         for j in range(columns):
-            g = _corrected(row[j], less, factor, j)
+            g = _corrected(kind(row[j]), less, factor, j)
             step1(update.parameters, update.state, at + j, g, update.settings)
 
 
 @part
 def keep_gradient(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Maybe, gradient: np.ndarray) -> None:
     """`rows` of the gradient (D, H) <- (c - less) * factor, as in `update_weights`."""
-    count, columns = rows[1] - rows[0], gradient.shape[1]
+    kind, count, columns = gradient.dtype.type, rows[1] - rows[0], gradient.shape[1]
     width = (columns + NR - 1) // NR * NR
     for r in range(count):
         row, target = vector_at(c, r * width, columns), vector_at(gradient, (rows[0] + r) * columns, columns)
         for j in range(columns):
-            target[j] = _corrected(row[j], less, factor, j)
+            target[j] = _corrected(kind(row[j]), less, factor, j)
 
 
 @part
@@ -139,20 +139,20 @@ def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update
     b, first, depth, add = product
     w, state, settings = update.parameters, update.state, update.settings
     count, columns = rows[1] - rows[0], update.columns
-    width = (columns + NR - 1) // NR * NR
+    width, (nr, kc, _, stride) = (columns + NR - 1) // NR * NR, blocking(b.array)
     # As the tiles leave the registers, where all are whole and the panels of B leave room in the L1 cache, so that the
     # weights can be taken in the order they lie in.
-    if 0 < 2 * depth * width <= KC * NR and columns == width and count % MR == 0:
+    if 0 < 2 * depth * width <= kc * NR and columns == width and count % MR == 0:
         for i in range(0, count, MR):
             row = update.first + (rows[0] + i) * columns
-            for j in range(0, columns, NR):
+            for j in range(0, columns, nr):
                 following = row + MR * columns + j * MR
-                prefetch(w, following, NR * MR)
+                prefetch(w, following, nr * MR)
                 for slot in range(state.shape[0]):
-                    prefetch(state, slot * state.shape[1] + following, NR * MR)
-                at = b.at + j // NR * b.panel + first * NR
+                    prefetch(state, slot * state.shape[1] + following, nr * MR)
+                at = b.at + j // NR * b.panel + first * NR + j % NR
                 micro_update(
-                    work.a, i, ONE, COLUMN_STRIDE, b.array, at, NR, work.c, i * width + j, width, depth, add,
+                    work.a, i, ONE, stride, b.array, at, NR, work.c, i * width + j, width, depth, add,
                     w, state, row + j, columns, b.sums, j, settings,
                 )  # fmt: skip
     else:

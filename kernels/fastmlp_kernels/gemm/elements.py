@@ -76,10 +76,11 @@ def _byte_quads_in_int32(builder: Builder, acc: Value, a: Value, b: Value) -> Va
     return acc
 
 
-_FLOAT32, _INT32, _UINT32 = (np.dtype(kind) for kind in (np.float32, np.int32, np.uint32))
+_FLOAT32, _FLOAT64, _INT32, _UINT32 = (np.dtype(kind) for kind in (np.float32, np.float64, np.int32, np.uint32))
 
 ELEMENTS = {
     "float32": Element(_FLOAT32, _FLOAT32, 1, _FLOAT32, _float_multiply_add, raw_images=False),
+    "float64": Element(_FLOAT64, _FLOAT64, 1, _FLOAT64, _float_multiply_add, raw_images=False),
     "bfloat16": Element(
         storage=_FLOAT32,
         unit=_INT32,

@@ -13,7 +13,6 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 
 from fastmlp_kernels._llvm import (
-    F32,
     I64,
     Builder,
     Value,
@@ -27,11 +26,22 @@ from fastmlp_kernels._llvm import (
 )
 from fastmlp_kernels._optimizers import emit_step, settings_numbers, slot_pointers
 from fastmlp_kernels._target import TILE, Tile
-from fastmlp_kernels.gemm.elements import element_of
+from fastmlp_kernels.gemm.elements import Element, element_of
 
 # What a product does with what C holds: replaces it; goes on from it in the registers, as if both were one long block;
 # or is added to it at the end, as sums over millions would not grow by single terms.
 REPLACE, GO_ON, ADD = range(3)
+
+# For few rows, of which the usual tile would compute some in vain.
+FLAT = Tile(TILE.lanes, max(TILE.mr // 4, 1), 2 * TILE.nv)
+# Tiles by the bytes of a sum: that of doubles takes the same registers, and is half as wide.
+TILES = {4: TILE, 8: TILE._replace(lanes=TILE.lanes // 2)}
+FLAT_TILES = {4: FLAT, 8: FLAT._replace(lanes=FLAT.lanes // 2, nv=2 * FLAT.nv)}
+
+
+def tile_of(element: Element) -> Tile:
+    """Return the tile in which an element's sums stay in registers."""
+    return TILES[element.accumulator.itemsize]
 
 
 class _Block(NamedTuple):
@@ -104,7 +114,7 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
     return _Block(pointers, totals)
 
 
-def _micro_kernel(tile: Tile) -> Any:
+def _micro_kernel(tiles: dict[int, Tile]) -> Any:
     @intrinsic
     def micro(
         typingctx: Any,
@@ -125,6 +135,7 @@ def _micro_kernel(tile: Tile) -> Any:
         signature = types.void(a, i, i, i, b, i, i, c, i, i, i, i)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            tile = tiles[element_of(signature.args[0]).accumulator.itemsize]
             block = _multiply(context, builder, tile, signature.args, args)
             for value, p in zip(block.sums, block.pointers, strict=True):
                 store(builder, value, p, 4)
@@ -138,10 +149,8 @@ def _micro_kernel(tile: Tile) -> Any:
 # C <- A B of one tile, or C + A B as `add` says: REPLACE, GO_ON or ADD. The arguments are, for each operand, an array,
 # the offset where its part begins, and strides: A's by row and by k, B's by k, C's by row; then the end of k, at least
 # 1, and `add`.
-micro_kernel = _micro_kernel(TILE)
-# The same for few rows, of which the other would compute some in vain.
-FLAT = Tile(TILE.lanes, max(TILE.mr // 4, 1), 2 * TILE.nv)
-flat_kernel = _micro_kernel(FLAT)
+micro_kernel = _micro_kernel(TILES)
+flat_kernel = _micro_kernel(FLAT_TILES)
 
 
 @intrinsic
@@ -176,18 +185,19 @@ def micro_update(
     signature = types.void(a, i, i, i, b, i, i, c, i, i, i, i, w, state, i, i, less, i, settings)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds, lanes = signature.args, TILE.lanes
+        kinds = signature.args
+        tile = tile_of(element_of(kinds[0]))
         w, state, wo, ws, less, lo, settings = args[12:]
-        gradient = _multiply(context, builder, TILE, kinds, args[:12]).sums
-        kind = vector(F32, lanes)
+        gradient = _multiply(context, builder, tile, kinds, args[:12]).sums
+        kind = gradient[0].type
         if not isinstance(kinds[16], types.NoneType):
             first = element_pointer(context, builder, kinds[16], less, lo)
-            row = [load(builder, builder.gep(first, [I64(lanes * j)]), kind, 4) for j in range(TILE.nv)]
-            gradient = [builder.fsub(g, row[n % TILE.nv]) for n, g in enumerate(gradient)]
-        numbers = settings_numbers(builder, kinds[18], settings, F32, lanes)
+            row = [load(builder, builder.gep(first, [I64(tile.lanes * j)]), kind, 4) for j in range(tile.nv)]
+            gradient = [builder.fsub(g, row[n % tile.nv]) for n, g in enumerate(gradient)]
+        numbers = settings_numbers(builder, kinds[18], settings, kind.element, tile.lanes)
         first = element_pointer(context, builder, kinds[12], w, wo)
         slots = slot_pointers(context, builder, kinds[13], state, kinds[18].instance_class.SLOTS, wo)
-        places = [_vectors(builder, TILE, pointer, ws) for pointer in (first, *slots)]
+        places = [_vectors(builder, tile, pointer, ws) for pointer in (first, *slots)]
         for g, *pointers in zip(gradient, *places, strict=True):
             weight, *before = (load(builder, p, kind, 4) for p in pointers)
             weight, after = emit_step(numbers, weight, before, g)

@@ -1,10 +1,10 @@
 """Packing: operands copied into the order in which the micro-kernel reads them, converted on the way.
 
-An operand comes as `Rows`: of a float32 matrix, or of uint8 images, possibly picked by an index. Packed arrays consist
-of units (see `elements`): one float32; two bfloat16 in an int32; four bytes in a uint32. What is behind the last
+An operand comes as `Rows`: of a matrix of floats, or of uint8 images, possibly picked by an index. Packed arrays consist
+of units (see `elements`): one float32 or float64; two bfloat16 in an int32; four bytes in a uint32. What is behind the last
 element of the inner dimension in a unit is zero.
 
-Images become (x - center) * scale on the way to float32. On the way to bfloat16 they stay 0..255, which is exact there,
+Images become (x - center) * scale on the way to these. On the way to bfloat16 they stay 0..255, which is exact there,
 and bytes stay as they are; the product is corrected instead (see `gemm`).
 """
 
@@ -89,7 +89,7 @@ def _keep(unit: Any, filled: int) -> Any:
 
 @overload(_keep, jit_options=PART)
 def _overload_keep(unit, filled):
-    if unit == types.float32:
+    if isinstance(unit, types.Float):
         return lambda unit, filled: unit  # noqa: ARG005
     kind, bits = (np.int32, 16) if unit == types.int32 else (np.uint32, 8)
     return lambda unit, filled: kind(unit & kind((1 << bits * filled) - 1))
@@ -191,7 +191,7 @@ def _overload_pack_columns(rows, columns, inner, out, to, stride):
 
 @part
 def as_rows(x: np.ndarray, scale: Maybe) -> Rows:
-    """Return all rows of a matrix x (N, D) float32, each times its scale (N, 1), or as they are where it is None."""
+    """Return all rows of a matrix x (N, D) of floats, each times its scale (N, 1), or as they are where it is None."""
     return Rows(read_only(x), no_index(), None, scale)
 
 
@@ -209,7 +209,7 @@ def pack_panels(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], b:
 
 @part
 def pack_panels_transposed(x: np.ndarray, columns: tuple[int, int], strip: np.ndarray, b: Panels) -> None:
-    """Pack rows `columns` of x (N, K) float32, from a multiple of nr on, as columns of the right operand x^T (K, N).
+    """Pack rows `columns` of x (N, K), floats, from a multiple of nr on, as columns of the right operand x^T (K, N).
 
     strip : work array of the dtype of the panels, at least nr elements
     """

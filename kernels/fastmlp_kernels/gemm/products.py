@@ -1,8 +1,8 @@
 """The compiled bodies of `gemm`: whole matrix products, which a team of threads shares.
 
-Matrices are float32, save those of int8 products and images, which are uint8. Each product has two phases: the right
-operand is packed, a task a panel; then, behind a barrier, the left operand is packed and multiplied, a task a block of
-rows of the result, at most mc. A task's arithmetic does not depend on who does it.
+Matrices are float32, or all of them float64, save those of int8 products and images, which are uint8. Each product has
+two phases: the right operand is packed, a task a panel; then, behind a barrier, the left operand is packed and
+multiplied, a task a block of rows of the result, at most mc. A task's arithmetic does not depend on who does it.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import row_at, rows_at
-from fastmlp_kernels.activations import bias_activation
+from fastmlp_kernels.activations import Family, bias_activation
 from fastmlp_kernels.gemm.blocks import MC, store_rows
 from fastmlp_kernels.gemm.columns import begin_columns, end_columns, update_columns
 from fastmlp_kernels.gemm.pack import (
@@ -33,6 +33,14 @@ from fastmlp_kernels.gemm.tiles import keep_by_column
 
 # The phase that is followed by another one.
 PACK = ZERO
+
+
+@record
+class Chosen(NamedTuple):
+    """An activation: its code, and a family that it is of."""
+
+    code: int
+    family: Family
 
 
 @record
@@ -134,9 +142,9 @@ def matmul(
 
 @kernel
 def dense_forward(
-    member: Member, rows: Rows, weight: np.ndarray, bias: np.ndarray, activation: int, out: np.ndarray, plan: Plan
+    member: Member, rows: Rows, weight: np.ndarray, bias: np.ndarray, activation: Chosen, out: np.ndarray, plan: Plan
 ) -> None:
-    """out (N, H) <- act(X W + bias) for rows X (N, D), weight (D, H), bias (H,); activation : its code."""
+    """out (N, H) <- act(X W + bias) for rows X (N, D), weight (D, H), bias (H,)."""
     step, right, work = plan.step, plan.right, _own(plan.work, member)
     for task in tasks(member, _panels(out.shape[1])):
         _pack_weights(weight, channels_of(rows.center), task, right, right.sums)
@@ -145,7 +153,8 @@ def dense_forward(
     for task in tasks(member, (out.shape[0] + step - 1) // step):
         block = _block(task, step, out.shape[0])
         multiply_rows(rows, block, right, work, out)
-        bias_activation(rows_at(out, block), bias, rows_at(out, block), activation)
+        z = rows_at(out, block)
+        bias_activation(z, bias, z, activation.code, activation.family)
 
 
 @kernel

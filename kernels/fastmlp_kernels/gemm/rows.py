@@ -1,6 +1,7 @@
 """Products X B of rows that are packed block by block: a layer's forward product, and the backward one of a gradient.
 
-Packed arrays are flat, of units (`elements`); blocks c are flat, of accumulators; out is float32, or int32 for bytes.
+Packed arrays are flat, of units (`elements`); blocks c are flat, of accumulators; out is of the
+accumulators' dtype, or float32 for bytes.
 
 Raw images, which are multiplied as they are (see `gemm`), have each channel's product corrected by itself; else the
 channels of an image go on from each other like blocks, so that images and their normalised rows give the same bits.
@@ -16,7 +17,7 @@ from numba.extending import overload
 from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import row_at, vector_at
-from fastmlp_kernels.gemm.blocks import FLAT_MR, FLAT_NR, KC, MR, ROW_STRIDE, macro_kernel, most_at_once, store_rows
+from fastmlp_kernels.gemm.blocks import FLAT_MR, FLAT_NR, MR, blocking, macro_kernel, most_at_once, store_rows
 from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.micro import ADD, GO_ON, REPLACE, flat_kernel
 from fastmlp_kernels.gemm.pack import channels_of, pack_rows, per_unit, row_of, units_of
@@ -29,13 +30,13 @@ LONG = 16  # blocks of a row whose sum is taken in one go
 @part
 def _few_rows_kernel(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
     """c (rows, columns) <- A B, or c + A B, for packed rows A and an unpacked B, `columns` long."""
-    rows, columns, depth = size
+    (rows, columns, depth), stride = size, blocking(b.array).row_stride
     for j in range(0, columns, FLAT_NR):
         for i in range(0, rows, FLAT_MR):
             flat_kernel(
                 a,
-                i * ROW_STRIDE,
-                ROW_STRIDE,
+                i * stride,
+                stride,
                 ONE,
                 b.array,
                 b.at + first * columns + j,
@@ -50,7 +51,7 @@ def _few_rows_kernel(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: 
 
 @part
 def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
-    macro_kernel(a, (ROW_STRIDE, ONE), b, first, c, size, add)
+    macro_kernel(a, (blocking(b.array).row_stride, ONE), b, first, c, size, add)
 
 
 @part
@@ -58,7 +59,7 @@ def _as_they_lie(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tupl
     if b.stride != NR and size[0] <= MR // 2 and size[1] % FLAT_NR == 0:
         _few_rows_kernel(a, b, first, c, size, add)
     else:
-        macro_kernel(a, (ROW_STRIDE, ONE), b, first, c, size, add)
+        macro_kernel(a, (blocking(b.array).row_stride, ONE), b, first, c, size, add)
 
 
 @part
@@ -70,7 +71,7 @@ def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[i
         multiply_tiles(a, b, first, c, (rows, columns, whole), add != REPLACE)
     if whole < depth:
         rest, rest_size = vector_at(a, whole, a.size - whole), (rows, columns, depth - whole)
-        macro_kernel(rest, (ROW_STRIDE, ONE), b, first + whole, c, rest_size, GO_ON if whole > 0 else add)
+        macro_kernel(rest, (blocking(a).row_stride, ONE), b, first + whole, c, rest_size, GO_ON if whole > 0 else add)
 
 
 def multiply_packed_rows(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: Any, add: int) -> None:
@@ -178,14 +179,15 @@ def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out
     """
     (a, c), per, channels, raw = work, per_unit(b.array), channels_of(rows.center), _is_raw(b)
     depth, span = rows.x.shape[1] // channels, span_of(b.array, out)
+    step, stride = blocking(b.array).kc * per, blocking(b.array).row_stride
     units, count, columns = units_of(depth, b.array), block[1] - block[0], out.shape[1]
     alone = Panels(b.array, b.at, b.panel, b.stride, None, None, None)  # of one type, whatever corrects the product
     for channel in range(channels):
         begin = channel * depth
-        for k in range(0, depth, KC * per):
-            end = min(k + KC * per, depth)
-            pack_rows(rows, block, (begin + k, begin + end), a, ROW_STRIDE)
-            add = _joins(k % span // (KC * per), channel > 0 and not raw)
+        for k in range(0, depth, step):
+            end = min(k + step, depth)
+            pack_rows(rows, block, (begin + k, begin + end), a, stride)
+            add = _joins(k % span // step, channel > 0 and not raw)
             size = (count, columns, units_of(end - k, b.array))
             multiply_packed_rows(a, alone, channel * units + k // per, c, size, add)
             if end % span == 0 or (end == depth and (raw or channel == channels - 1)):

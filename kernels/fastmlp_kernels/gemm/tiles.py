@@ -33,7 +33,7 @@ from fastmlp_kernels._llvm import (
     store,
     vector,
 )
-from fastmlp_kernels.gemm.blocks import COLUMN_STRIDE, ROW_STRIDE
+from fastmlp_kernels.gemm.blocks import blocking
 from fastmlp_kernels.gemm.panels import NR, SIDE, Maybe, Panels
 
 BLOCK = 2 * SIDE  # of C under way at once
@@ -209,7 +209,7 @@ def multiply_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tu
 
     c is written in whole blocks.
     """
-    rows, columns, depth = size
+    (rows, columns, depth), stride = size, blocking(a).row_stride
     width = (columns + NR - 1) // NR * NR
     begin_tiles()
     for k in range(0, depth, DEEP):
@@ -218,7 +218,7 @@ def multiply_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tu
             for j in range(0, columns, NR):
                 at = b.at + j // NR * b.panel + (first + k) * NR
                 _kernel(
-                    a, i * ROW_STRIDE + k, ROW_STRIDE, b.array, at, NR, c, i * width + j, width, steps, add or k > 0
+                    a, i * stride + k, stride, b.array, at, NR, c, i * width + j, width, steps, add or k > 0
                 )  # fmt: skip
     end_tiles()
 
@@ -229,17 +229,17 @@ def multiply_turned_tiles(
 ) -> None:
     """c (rows, columns padded to nr) <- X^T E, or c + X^T E, in whole blocks; size[2] : a multiple of 16 quads.
 
-    x : flat uint32, packed columns of X, a quad each COLUMN_STRIDE; b : E, of which `by_column` is read; c : flat int32
+    x : flat uint32, packed columns of X, in the stride of `blocks`; b : E, of which `by_column` is read; c : flat int32
     """
     rows, columns, depth = size
     width = (columns + NR - 1) // NR * NR
-    stride = b.by_column.shape[1]
+    stride, past = b.by_column.shape[1], blocking(x).column_stride
     at = b.at // b.panel * NR * stride + first
     begin_tiles()
     for i in range(0, rows, BLOCK):
         for j in range(0, columns, NR):
             _turned_kernel(
-                b.by_column, at + j * stride, stride, x, i, COLUMN_STRIDE, c, i * width + j, width, depth // SIDE, add
+                b.by_column, at + j * stride, stride, x, i, past, c, i * width + j, width, depth // SIDE, add
             )  # fmt: skip
     end_tiles()
 
