@@ -4,5 +4,6 @@ import tomllib
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-for requirement in [*project["dependencies"], *project["optional-dependencies"]["sklearn"]]:
+extras = project["optional-dependencies"]
+for requirement in [*project["dependencies"], *extras["lbfgs"], *extras["sklearn"]]:
     print(requirement.replace(">=", "=="))

@@ -93,7 +93,7 @@ def fit(
     rates = Rates(schedule, epochs, len(train.inputs), history)
     keeper = Keeper(model, state, train, held, batch_size)
     drawn = train.inputs if isinstance(train.inputs, EpochInput) else None  # asked once, as it takes a while
-    order, status, seconds = np.arange(len(train.inputs)), "done", _stopwatch(state.seconds)
+    order, status, seconds = np.arange(len(train.inputs)), "done", stopwatch(state.seconds)
     try:
         while (epoch := len(history.train_loss)) < epochs and not rule.stops and (lr := rates.following(optimizer.lr)):
             if pause is not None and epoch > 0 and pause(state):  # one that is resumed may be there already
@@ -117,7 +117,7 @@ def fit(
                 state.seconds, state.generator, state.steps = seconds(), rng.bit_generator.state, memory.steps
             else:
                 status = "diverged"
-            stops = on_epoch is not None and _says_stop(on_epoch(epoch + 1, history))
+            stops = on_epoch is not None and says_stop(on_epoch(epoch + 1, history))
             if status == "diverged":
                 break
             if stops:
@@ -166,7 +166,7 @@ def _rule_so_far(rule: Stopping, state: State) -> Stopping:
     return rule
 
 
-def _says_stop(answer: object) -> bool:
+def says_stop(answer: object) -> bool:
     """Whether a callback returned True; any other value does not stop training."""
     return isinstance(answer, bool | np.bool_) and bool(answer)
 
@@ -175,13 +175,13 @@ def _stopping_at(on_batch: Callable[[int], bool | None] | None) -> Callable[[int
     """Return a callback that calls this one, and raises where it returns True, to end training."""
 
     def after_batch(rows: int) -> None:
-        if on_batch is not None and _says_stop(on_batch(rows)):
+        if on_batch is not None and says_stop(on_batch(rows)):
             raise _StopTraining
 
     return on_batch and after_batch
 
 
-def _stopwatch(before: float) -> Callable[[], float]:
+def stopwatch(before: float) -> Callable[[], float]:
     """Return a function that gives `before` plus the seconds since now, without those of compilation in this thread."""
 
     def now() -> float:

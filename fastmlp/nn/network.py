@@ -22,6 +22,7 @@ from fastmlp.nn.layers import Dense, split_parameters
 from fastmlp.nn.loss import Loss, loss_named
 from fastmlp.nn.optimizer import SGD, Optimizer, check_optimizer
 from fastmlp.nn.precision import PRECISIONS
+from fastmlp.nn.schedule import Schedule
 from fastmlp.nn.slices import Slices
 from fastmlp.nn.threads import check_threads, usable_cores
 from fastmlp_kernels import _check
@@ -141,8 +142,12 @@ class MLP:
         Returns (mean loss, number of correct answers). Raises DataError where they do not fit.
         """
         if isinstance(x, Input):
-            return self._engine.input_gradients(self.examples(x, targets))
+            return self.gradients_on(self.examples(x, targets))
         return self._engine.gradients(*self._checked_batch(x, targets))
+
+    def gradients_on(self, examples: Examples) -> tuple[float, int]:
+        """Forward and backward over all rows of examples that were checked, as one batch; see `loss_and_gradients`."""
+        return self._engine.input_gradients(examples)
 
     def train_step(self, x: np.ndarray, targets: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """One step of the optimiser on one batch; arguments and result as for `loss_and_gradients`.
@@ -213,7 +218,7 @@ class MLP:
         batch_size: int = 1024,
         patience: int = 5,
         stopping: str = "rises",
-        schedule: str = "constant",
+        schedule: str | Schedule = "constant",
         warm_start: bool = False,
         rng: np.random.Generator | int = 0,
         on_epoch: Callable[[int, History], bool | None] | None = None,
