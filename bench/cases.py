@@ -18,6 +18,7 @@ from fastmlp_kernels.activations import ALONE
 
 SHAPES = ((1024, 128), (1024, 20), (3072, 128), (1024, 3072))
 LR, MOMENTUM, WEIGHT_DECAY = 0.005, 0.9, 0.01
+STEP, ADAM_LR, BETAS, EPS = 100, 0.001, (0.9, 0.999), 1e-8
 
 
 @dataclass
@@ -90,6 +91,13 @@ def _update(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case
     return Case(calls, (w, v), 5 * w.nbytes, changed=(w, v))
 
 
+def _adam(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    w, g, state = _normal(rng, *shape), _normal(rng, *shape), np.square(_normal(rng, 2, *shape))
+    settings = STEP, ADAM_LR, *BETAS, EPS, WEIGHT_DECAY
+    calls = _calls(name, (w, state, g, *settings), shape, (*_wide(w, *state, g), *settings))
+    return Case(calls, (w, *state), 7 * w.nbytes, changed=(w, state))
+
+
 def _moments(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
     images = rng.integers(0, 256, shape, dtype=np.uint8)
     mean, inv_std = np.empty((2, shape[0], 1), np.float32)
@@ -142,7 +150,8 @@ CASES: dict[str, Callable[[str, tuple[int, int], np.random.Generator], Case]] = 
     "softmax_cross_entropy_eval": _loss,
     "bias_softmax": _forward,
     **dict.fromkeys(("softmax", "log_softmax", "logsumexp", "accurate_sum", "accurate_mean"), _last_axis),
-    "momentum_step": _update,
+    **dict.fromkeys(("momentum_step", "nesterov_step"), _update),
+    **dict.fromkeys(("adam_step", "adamw_step"), _adam),
     "image_moments": _moments,
     "gather_normalize": _gather,
 }

@@ -153,6 +153,51 @@ def momentum_step(w: Array, v: Array, g: Array, lr: float, momentum: float, weig
     np.add(w, v, out=w)
 
 
+def nesterov_step(w: Array, v: Array, g: Array, lr: float, momentum: float, weight_decay: float, s: Scratch) -> None:
+    np.multiply(w, np.float32(weight_decay), out=s.full)
+    np.add(s.full, g, out=s.full)
+    np.multiply(s.full, np.float32(lr), out=s.full)
+    np.multiply(v, np.float32(momentum), out=v)
+    np.subtract(v, s.full, out=v)
+    np.subtract(w, s.full, out=w)
+    np.multiply(v, np.float32(momentum), out=s.full)
+    np.add(w, s.full, out=w)
+
+
+def _adam(w: Array, state: Array, g: Array, step: int, settings: tuple[float, ...], s: Scratch) -> None:
+    (m, v), (lr, beta1, beta2, eps) = state, settings
+    other, root2 = s.turned.reshape(w.shape), np.sqrt(1 - beta2**step)
+    np.multiply(m, np.float32(beta1), out=m)
+    np.multiply(g, np.float32(1 - beta1), out=other)
+    np.add(m, other, out=m)
+    np.multiply(v, np.float32(beta2), out=v)
+    np.multiply(g, g, out=other)
+    np.multiply(other, np.float32(1 - beta2), out=other)
+    np.add(v, other, out=v)
+    np.sqrt(v, out=other)
+    np.add(other, np.float32(eps * root2), out=other)
+    np.divide(m, other, out=other)
+    np.multiply(other, np.float32(lr * root2 / (1 - beta1**step)), out=other)
+    np.subtract(w, other, out=w)
+
+
+def adam_step(
+    w: Array, state: Array, g: Array, step: int, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float,
+    s: Scratch,
+) -> None:  # fmt: skip
+    np.multiply(w, np.float32(weight_decay), out=s.full)
+    np.add(s.full, g, out=s.full)
+    _adam(w, state, s.full, step, (lr, beta1, beta2, eps), s)
+
+
+def adamw_step(
+    w: Array, state: Array, g: Array, step: int, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float,
+    s: Scratch,
+) -> None:  # fmt: skip
+    np.multiply(w, np.float32(1 - lr * weight_decay), out=w)
+    _adam(w, state, g, step, (lr, beta1, beta2, eps), s)
+
+
 def image_moments(images: Array, channels: int, mean: Array, inv_std: Array, s: Scratch) -> None:
     blocks = s.full.reshape(len(images), channels, -1)
     np.copyto(s.full, images)

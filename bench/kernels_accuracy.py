@@ -60,7 +60,8 @@ RESULTS = {
     ),
     "softmax_cross_entropy": ("loss", "correct", "gradient", "dbias: column sums"),
     "softmax_cross_entropy_eval": ("loss", "correct"),
-    "momentum_step": ("w", "v"),
+    **dict.fromkeys(("momentum_step", "nesterov_step"), ("w", "v")),
+    **dict.fromkeys(("adam_step", "adamw_step"), ("w", "m", "v")),
     "image_moments": ("mean", "inv_std"),
 }
 

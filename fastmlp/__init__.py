@@ -20,21 +20,40 @@ if TYPE_CHECKING:
     from fastmlp.nn.layers import Dense as Dense
     from fastmlp.nn.network import MLP as MLP
     from fastmlp.nn.optimizer import SGD as SGD
+    from fastmlp.nn.optimizer import Adam as Adam
+    from fastmlp.nn.optimizer import AdamW as AdamW
+    from fastmlp.nn.optimizer import Nesterov as Nesterov
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Adam": "nn.optimizer",
+    "AdamW": "nn.optimizer",
     "MLP": "nn.network",
     "Dense": "nn.layers",
     "FastMLPError": "errors",
     "ImageInput": "nn.inputs",
     "Model": "models.model",
+    "Nesterov": "nn.optimizer",
     "SGD": "nn.optimizer",
     "load_model": "models.file",
     "save_model": "models.file",
 }
 
-__all__ = ["MLP", "SGD", "Dense", "FastMLPError", "ImageInput", "Model", "__version__", "load_model", "save_model"]
+__all__ = [
+    "MLP",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Dense",
+    "FastMLPError",
+    "ImageInput",
+    "Model",
+    "Nesterov",
+    "__version__",
+    "load_model",
+    "save_model",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -60,16 +60,94 @@ def identity_backward(delta: Array, h: Array) -> Pair:  # noqa: ARG001 - the sam
     return delta, delta.sum(axis=0)
 
 
+def bias_leaky_relu(z: Array, bias: Array) -> Array:
+    """z + bias where that is positive, else a hundredth of it, for z (N, H) and bias (H,)."""
+    x = z + bias
+    return np.where(x > 0, x, 0.01 * x)
+
+
+def bias_elu(z: Array, bias: Array) -> Array:
+    """z + bias where that is positive, else exp(z + bias) - 1, for z (N, H) and bias (H,)."""
+    x = z + bias
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+def bias_softplus(z: Array, bias: Array) -> Array:
+    """log(1 + exp(z + bias)) for z (N, H) and bias (H,), in the form whose exponential cannot overflow."""
+    x = z + bias
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _limited(x: Array) -> Array:
+    """x, or -1000 below that, where exp(x) is 0: minus infinity times it would be NaN."""
+    return np.maximum(x, -1000)
+
+
+def bias_silu(z: Array, bias: Array) -> Array:
+    """x times its sigmoid, for x = z + bias, z (N, H) and bias (H,)."""
+    x = z + bias
+    return _limited(x) * bias_sigmoid(x, np.zeros(()))
+
+
+def normal_distribution(x: Array) -> Array:
+    """Chance that a standard normal number is below x, of any shape."""
+    return np.vectorize(math.erfc, otypes=[np.float64])(-x / math.sqrt(2)) / 2
+
+
+def bias_gelu(z: Array, bias: Array) -> Array:
+    """x times the chance that a standard normal number is below it, for x = z + bias, z (N, H) and bias (H,)."""
+    x = z + bias
+    return _limited(x) * normal_distribution(x)
+
+
+def leaky_relu_backward(delta: Array, h: Array) -> Pair:
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output h (N, H) of `bias_leaky_relu`."""
+    dz = delta * np.where(h > 0, 1, 0.01)
+    return dz, dz.sum(axis=0)
+
+
+def elu_backward(delta: Array, h: Array) -> Pair:
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output h (N, H) of `bias_elu`."""
+    dz = delta * np.where(h > 0, 1, h + 1)
+    return dz, dz.sum(axis=0)
+
+
+def softplus_backward(delta: Array, h: Array) -> Pair:
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output h (N, H) of `bias_softplus`."""
+    dz = delta * -np.expm1(-h)
+    return dz, dz.sum(axis=0)
+
+
+def silu_backward(delta: Array, x: Array) -> Pair:
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output of `bias_silu`, x (N, H) being z + bias."""
+    x = np.clip(x, -1000, 1000)
+    s = bias_sigmoid(x, np.zeros(()))
+    dz = delta * (s + x * s * bias_sigmoid(-x, np.zeros(())))
+    return dz, dz.sum(axis=0)
+
+
+def gelu_backward(delta: Array, x: Array) -> Pair:
+    """(dz (N, H), dbias (H,)) from the gradient delta (N, H) by the output of `bias_gelu`, x (N, H) being z + bias."""
+    x = np.clip(x, -1000, 1000)
+    dz = delta * (normal_distribution(x) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi))
+    return dz, dz.sum(axis=0)
+
+
 ACTIVATIONS = {
     "tanh": (bias_tanh, tanh_backward),
     "sigmoid": (bias_sigmoid, sigmoid_backward),
     "relu": (bias_relu, relu_backward),
     "identity": (bias_identity, identity_backward),
+    "leaky_relu": (bias_leaky_relu, leaky_relu_backward),
+    "elu": (bias_elu, elu_backward),
+    "softplus": (bias_softplus, softplus_backward),
+    "silu": (bias_silu, silu_backward),
+    "gelu": (bias_gelu, gelu_backward),
 }
 
 
 # Those whose backward is of (delta, z + bias), as their slope is no function of the output.
-KEEP_INPUT: set[str] = set()
+KEEP_INPUT = {"silu", "gelu"}
 
 
 def softmax(x: Array) -> Array:
@@ -214,22 +292,24 @@ def gather_normalize(images: Array, index: Array, mean: Array, inv_std: Array) -
 
 
 class Network:
-    """An MLP over initial weights (D, H) and biases (H,): hidden layers of one activation, softmax."""
+    """An MLP over initial weights (D, H) and biases (H,): hidden layers of one activation, or one each; softmax."""
 
-    def __init__(self, weights: Sequence[Array], biases: Sequence[Array], activation: str = "tanh") -> None:
+    def __init__(
+        self, weights: Sequence[Array], biases: Sequence[Array], activation: str | Sequence[str] = "tanh"
+    ) -> None:
         self.weights = [np.array(w, dtype=np.float64) for w in weights]
         self.biases = [np.array(b, dtype=np.float64) for b in biases]
         self.weight_velocities = [np.zeros_like(w) for w in self.weights]
         self.bias_velocities = [np.zeros_like(b) for b in self.biases]
-        self.activate, self.backward = ACTIVATIONS[activation]
-        self.keeps_input = activation in KEEP_INPUT
+        hidden = len(self.weights) - 1
+        self.activations = [activation] * hidden if isinstance(activation, str) else list(activation)
         self.loss = LOSSES["cross-entropy"]
 
     def forward(self, x: Array) -> list[Array]:
         """Return x (N, D), the output (N, H) of every hidden layer, and the logits (N, K) before their bias."""
         outputs = [x]
-        for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            outputs.append(self.activate(outputs[-1] @ w, b))
+        for w, b, activation in zip(self.weights[:-1], self.biases[:-1], self.activations, strict=True):
+            outputs.append(ACTIVATIONS[activation][0](outputs[-1] @ w, b))
         return [*outputs, outputs[-1] @ self.weights[-1]]
 
     def loss_and_gradients(self, x: Array, labels: Array) -> tuple[float, int, list[Array], list[Array]]:
@@ -238,10 +318,10 @@ class Network:
         loss, correct, delta, dbias = self.loss(logits, self.biases[-1], labels)
         dweights, dbiases = [outputs[-1].T @ delta], [dbias]
         for layer in range(len(self.weights) - 1, 0, -1):
-            below = outputs[layer]
-            if self.keeps_input:
+            below, activation = outputs[layer], self.activations[layer - 1]
+            if activation in KEEP_INPUT:
                 below = outputs[layer - 1] @ self.weights[layer - 1] + self.biases[layer - 1]
-            delta, dbias = self.backward(delta @ self.weights[layer].T, below)
+            delta, dbias = ACTIVATIONS[activation][1](delta @ self.weights[layer].T, below)
             dweights.insert(0, outputs[layer - 1].T @ delta)
             dbiases.insert(0, dbias)
         return loss, correct, dweights, dbiases

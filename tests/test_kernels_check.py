@@ -30,6 +30,14 @@ def _moments(dtype: type = np.float32) -> dict[str, Any]:
     return {"mean": np.zeros((N, C), dtype), "inv_std": np.ones((N, C), dtype)}
 
 
+MOMENTUM, ADAM = ("momentum_step", "nesterov_step"), ("adam_step", "adamw_step")
+
+
+def _adam() -> dict[str, Any]:
+    arrays = {"w": np.ones((N, H), np.float32), "state": np.ones((2, N, H), np.float32), "g": _two(N, H)[0]}
+    return arrays | {"step": 1, "lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.0}
+
+
 PIXELS = {"images": np.zeros((N, D), np.uint8)}
 RATES = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0}
 FORWARD = ("bias_tanh", "bias_sigmoid", "bias_relu", "bias_identity")
@@ -48,7 +56,8 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     ),
     "logsumexp": lambda: {"x": _two(N, H)[0], "out": np.zeros(N, np.float32)},
     **dict.fromkeys(SUMS, lambda: {"x": _two(N, H)[0], "axis": -1, "out": np.zeros(N, np.float32)}),
-    "momentum_step": lambda: {name: np.ones((N, H), np.float32) for name in "wvg"} | RATES,
+    **dict.fromkeys(MOMENTUM, lambda: {name: np.ones((N, H), np.float32) for name in "wvg"} | RATES),
+    **dict.fromkeys(ADAM, _adam),
     "image_moments": lambda: {k: v.copy() for k, v in PIXELS.items()} | {"channels": C} | _moments(),
     "gather_normalize": lambda: (
         {k: v.copy() for k, v in PIXELS.items()}
@@ -64,7 +73,8 @@ WRITTEN = {
     "softmax_cross_entropy_eval": (),
     "bias_softmax": ("logits",),
     **dict.fromkeys(LAST_AXIS, ("out",)),
-    "momentum_step": ("w", "v"),
+    **dict.fromkeys(MOMENTUM, ("w", "v")),
+    **dict.fromkeys(ADAM, ("w", "state")),
     "image_moments": ("mean", "inv_std"),
     "gather_normalize": ("out",),
 }
@@ -91,7 +101,7 @@ FAULTS = {
     "strided": (_every_other, ValueError, r"{name} is not C-contiguous: pass np.ascontiguousarray\({name}\)"),
 }  # fmt: skip
 # A 1-d w is as good as a 2-d one, swapping the bytes of a byte changes nothing, and no out asks for a new array.
-FITS = {("momentum_step", "w", "rank"), *((f, "images", "swapped") for f in ("image_moments", "gather_normalize"))}
+FITS = {*((f, "w", "rank") for f in (*MOMENTUM, *ADAM)), *((f, "images", "swapped") for f in ("image_moments", "gather_normalize"))}
 FITS |= {(f, "out", "none") for f in LAST_AXIS}
 ARRAYS = [(f, name) for f, good in GOOD.items() for name, value in good().items() if isinstance(value, np.ndarray)]
 
@@ -125,7 +135,7 @@ def test_each_fault_of_each_array_is_named(function, name, fault):
     arguments = GOOD[function]()
     arguments[name] = spoil(arguments[name])
     # x of any number of dimensions is right: it is out that does not fit it then
-    also = {"momentum_step": "v"} | dict.fromkeys(LAST_AXIS, "out" if fault == "rank" else name)
+    also = dict.fromkeys(MOMENTUM, "v") | dict.fromkeys(ADAM, "state") | dict.fromkeys(LAST_AXIS, "out" if fault == "rank" else name)
     others = "|".join([name, also.get(function, name)])
     message = message.replace(r"\(1, ", r"\(") if others.endswith("|out") else message
     assert_refused(function, arguments, error, message.replace("{name}", f"({others})"))
@@ -219,6 +229,22 @@ def test_a_loss_of_nothing_is_refused(function, shape):
 def test_a_rate_that_is_no_number_is_refused(name, value):
     arguments = GOOD["momentum_step"]() | {name: value}
     assert_refused("momentum_step", arguments, TypeError, f"{name} is .*, allowed is a finite number")
+
+
+@pytest.mark.parametrize("function", ADAM)
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("lr", "0.1", TypeError, "lr is '0.1', allowed is a finite number"),
+        ("eps", 1e39, ValueError, r"eps is 1e\+39, allowed is a finite number: from .* in float32"),
+        ("beta1", 1, ValueError, "beta1 is 1.0, allowed is a number from 0 up to, not including, 1"),
+        ("beta2", -0.5, ValueError, "beta2 is -0.5, allowed is a number from 0 up to, not including, 1"),
+        ("step", 0, ValueError, "step is 0, allowed is a whole number from 1 to"),
+        ("step", 1.0, TypeError, "step is 1.0, allowed is a whole number"),
+    ],
+)
+def test_settings_of_adam_that_are_none_are_refused(function, name, value, error, message):
+    assert_refused(function, GOOD[function]() | {name: value}, error, message)
 
 
 BEYOND = [np.nan, np.inf, -np.inf, np.float64(-1e39), 1e39, 10**39, Fraction(10**39), 10**400, -(10**400), 10**5000]

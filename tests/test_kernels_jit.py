@@ -47,6 +47,8 @@ PACKED = {
     **dict.fromkeys(("bias_identity", "bias_relu", "identity_backward"), ("addps",)),
     **dict.fromkeys(("bias_tanh", "bias_sigmoid"), ("addps", "mulps", "divps", "pslld")),
     **dict.fromkeys(("tanh_backward", "sigmoid_backward", "relu_backward", "momentum_step"), ("addps", "mulps")),
+    "nesterov_step": ("mulps",),
+    **dict.fromkeys(("adam_step", "adamw_step"), ("mulps", "divps", "sqrtps")),
     **dict.fromkeys(("softmax_cross_entropy", "softmax_cross_entropy_eval"), ("addps", "mulps", "pslld")),
     **dict.fromkeys(("bias_softmax", "softmax"), ("addps", "mulps", "pslld")),
     **dict.fromkeys(("log_softmax", "logsumexp"), ("addps", "mulps", "pslld", "cmpneqps")),

@@ -23,7 +23,7 @@ INITIALIZERS: dict[str, Callable[[int, int], float]] = {
 
 
 def resolve(init: str, activation: str) -> str:
-    """Return the name of an initialiser; "auto" is the activation's usual one: "he" for relu, "lecun" for others.
+    """Return the name of an initialiser; "auto" is the activation's usual one, such as "he" for relu.
 
     Raises ConfigError for an unknown name.
     """

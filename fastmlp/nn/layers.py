@@ -60,8 +60,8 @@ class Dense:
         init: str = "auto",
         dtype: np.dtype | type = np.float32,
     ) -> None:
-        self.activation = activation
         self._act = activation_named(activation)
+        self.activation = self._act.name
         weight = initial_weight(resolve(init, activation), inputs, units, np.dtype(dtype), rng)
         self._weight, self._bias = weight, np.zeros(units, dtype)
         self.dweight, self.dbias = np.zeros_like(weight), np.zeros(units, dtype)

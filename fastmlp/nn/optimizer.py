@@ -67,11 +67,11 @@ class Optimizer(ABC):
     PLAIN : name of its step in `fastmlp.reference`, of (w, each slot of the state, g) and the settings by name, where
         it asks for them with eps_hat, and `step`, the number of the step
 
-    decay_per : one of DECAY_PER. clip_norm : above 0, the largest norm of a step's gradient, of all parameters as one
-    vector: a larger gradient is scaled down to it, as by PyTorch's `clip_grad_norm_`, before any weight decay. The
-    step then costs more, as the whole gradient is formed before the first weight can be updated; measured on two
-    cores, COST
-
+    decay_per : one of DECAY_PER
+    clip_norm : the largest norm of a step's gradient, that of all parameters as one vector, or 0 for none. A larger one
+        is scaled down to it, as by PyTorch's `clip_grad_norm_`, before any weight decay. Then the whole gradient is
+        formed before the first weight is updated, which takes a step of 3072-128-20 at batch 1024 some 3% longer, of
+        100-100-10 at batch 200 some 2%; not so without
     penalty : whether training adds up the decay's share of the loss, half of weight_decay times the weights' squares
 
     An optimiser keeps the state of each network that it trains. Copied or pickled together with the network, as in

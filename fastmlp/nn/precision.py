@@ -32,11 +32,13 @@ PRECISIONS = {
 WIDE = 256
 
 
-def byte_layers(sizes: Sequence[int], activation) -> list[int]:
+def byte_layers(sizes: Sequence[int], activations: Sequence[str]) -> list[int]:
     """Return the numbers, from 0, of the layers whose products an int8 network forms of 8-bit integers.
 
-    They are the first, whose inputs are pixels, and those between wide layers of an activation with outputs >= 0, which
-    are rounded to bytes.
+    activations : names of those of the layers, or of the hidden ones alone
+
+    They are the first, whose inputs are pixels, and those between wide layers whose inputs are of an activation with
+    outputs >= 0, and are rounded to bytes.
     """
-    hidden = range(1, len(sizes) - 1) if all(ACTIVATIONS[a].as_bytes for a in activation[:-1]) else ()
-    return [0, *(i for i in hidden if min(sizes[i], sizes[i + 1]) >= WIDE)]
+    above = (i for i, name in enumerate(activations[: len(sizes) - 2], 1) if ACTIVATIONS[name].as_bytes)
+    return [0, *(i for i in above if min(sizes[i], sizes[i + 1]) >= WIDE)]

@@ -164,3 +164,23 @@ def in_range(name: str, values: np.ndarray, stop: int) -> None:
     at = _first_outside(values, stop)
     if at >= 0:
         raise ValueError(f"{name}[{at}] is {values[at]}, allowed is 0 to {stop - 1}")
+
+
+@kernel
+def _first_beyond(values: np.ndarray, low: float, high: float) -> int:
+    for i in range(values.size):
+        if values[i] < low or values[i] > high:
+            return i
+    return -1
+
+
+def in_bounds(name: str, values: np.ndarray, low: float, high: float) -> None:
+    """Check that each of `values` (N, K), C-contiguous, float32 or float64, is in [low, high], or NaN.
+
+    Raises ValueError with the first that is not.
+    """
+    at = _first_beyond(values.reshape(-1), float(low), float(high))
+    if at >= 0:
+        i, k = divmod(at, values.shape[1])
+        allowed = f"{low} or more" if high == np.inf else f"{low} to {high}"
+        raise ValueError(f"{name}[{i}, {k}] is {values[i, k]}, allowed is {allowed}")

@@ -5,7 +5,7 @@ import time
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastmlp_kernels import _check, activations, log_sum, loss, normalize, reductions, update
+from fastmlp_kernels import _check, activations, elementwise, log_sum, loss, normalize, outputs, reductions, update
 
 
 def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
@@ -30,6 +30,11 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
         (loss.softmax_cross_entropy, (z, bias, labels, dbias)),
         (loss.softmax_cross_entropy_eval, (z, bias, labels)),
         (loss.bias_softmax, (z, bias)),
+        *((f, (z, bias, h, dbias)) for f in (elementwise.logistic_loss, elementwise.squared_error)),
+        *((f, (z, bias, h, dbias)) for f in (elementwise.poisson_loss, elementwise.huber_loss)),
+        *((f, (z, bias, h)) for f in (elementwise.logistic_loss_eval, elementwise.squared_error_eval)),
+        *((f, (z, bias, h)) for f in (elementwise.poisson_loss_eval, elementwise.huber_loss_eval)),
+        *((f, (z,)) for f in (outputs.sigmoid, outputs.log_sigmoid, outputs.exp)),
         *((f, (z,)) for f in (log_sum.softmax, log_sum.log_softmax, log_sum.logsumexp)),
         *((f, (z, axis)) for f in (reductions.accurate_sum, reductions.accurate_mean) for axis in (None, -1)),
         *(

@@ -3,9 +3,9 @@
 Called with a wrong shape, a label outside [0, K) or overlapping arrays they read and write out of bounds: check once,
 outside the loop. Arguments are those of the public functions of the same name in `fastmlp_kernels`; arrays must be
 C-contiguous and share one dtype, float32 or float64. Those that work along the last axis (`softmax`, `log_softmax`,
-`logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions. `adam_step` and `adamw_step` take
-(w, state, g, step, settings), settings the tuple (lr, beta1, beta2, eps, weight_decay). `exp1`, `tanh1` and `sigmoid1` take
-one element.
+`logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions; `sigmoid`, `log_sigmoid` and `exp`
+take (x, out) of any. `adam_step` and `adamw_step` take (w, state, g, step, settings), settings the tuple (lr, beta1,
+beta2, eps, weight_decay). `exp1`, `tanh1` and `sigmoid1` take one element.
 """
 
 from fastmlp_kernels.activations import _bias_elu as bias_elu
@@ -27,6 +27,14 @@ from fastmlp_kernels.activations import _silu_backward as silu_backward
 from fastmlp_kernels.activations import _softplus_backward as softplus_backward
 from fastmlp_kernels.activations import _tanh_backward as tanh_backward
 from fastmlp_kernels.elementary import exp1, sigmoid1, tanh1
+from fastmlp_kernels.elementwise import _huber_loss as huber_loss
+from fastmlp_kernels.elementwise import _huber_loss_eval as huber_loss_eval
+from fastmlp_kernels.elementwise import _logistic_loss as logistic_loss
+from fastmlp_kernels.elementwise import _logistic_loss_eval as logistic_loss_eval
+from fastmlp_kernels.elementwise import _poisson_loss as poisson_loss
+from fastmlp_kernels.elementwise import _poisson_loss_eval as poisson_loss_eval
+from fastmlp_kernels.elementwise import _squared_error as squared_error
+from fastmlp_kernels.elementwise import _squared_error_eval as squared_error_eval
 from fastmlp_kernels.log_sum import _log_softmax as log_softmax
 from fastmlp_kernels.log_sum import _logsumexp as logsumexp
 from fastmlp_kernels.log_sum import _softmax as softmax
@@ -35,6 +43,9 @@ from fastmlp_kernels.loss import _softmax_cross_entropy as softmax_cross_entropy
 from fastmlp_kernels.loss import _softmax_cross_entropy_eval as softmax_cross_entropy_eval
 from fastmlp_kernels.normalize import _gather_normalize as gather_normalize
 from fastmlp_kernels.normalize import _image_moments as image_moments
+from fastmlp_kernels.outputs import _exp as exp
+from fastmlp_kernels.outputs import _log_sigmoid as log_sigmoid
+from fastmlp_kernels.outputs import _sigmoid as sigmoid
 from fastmlp_kernels.reductions import _accurate_mean as accurate_mean
 from fastmlp_kernels.reductions import _accurate_sum as accurate_sum
 from fastmlp_kernels.update import _adam_step as adam_step
@@ -58,17 +69,26 @@ __all__ = [
     "bias_softplus",
     "bias_tanh",
     "elu_backward",
+    "exp",
     "exp1",
     "gather_normalize",
     "gelu_backward",
+    "huber_loss",
+    "huber_loss_eval",
     "identity_backward",
     "image_moments",
     "leaky_relu_backward",
+    "log_sigmoid",
     "log_softmax",
+    "logistic_loss",
+    "logistic_loss_eval",
     "logsumexp",
     "momentum_step",
     "nesterov_step",
+    "poisson_loss",
+    "poisson_loss_eval",
     "relu_backward",
+    "sigmoid",
     "sigmoid1",
     "sigmoid_backward",
     "silu_backward",
@@ -76,6 +96,8 @@ __all__ = [
     "softmax_cross_entropy",
     "softmax_cross_entropy_eval",
     "softplus_backward",
+    "squared_error",
+    "squared_error_eval",
     "tanh1",
     "tanh_backward",
 ]

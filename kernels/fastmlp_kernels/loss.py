@@ -184,6 +184,20 @@ def cross_entropy_of_rows(
     return (loss + np.log1p(product)) / total, correct
 
 
+@kernel
+def cross_entropy_of_batch(
+    logits: np.ndarray,
+    bias: np.ndarray,
+    labels: np.ndarray,
+    weights: Maybe,
+    dbias: Maybe,
+    criterion: Criterion,
+    total: float,
+) -> tuple[float, int]:
+    """`cross_entropy_of_rows`, for calls from Python."""
+    return cross_entropy_of_rows(logits, bias, labels, weights, dbias, criterion, total)
+
+
 @part
 def _smoothed(label_smoothing: float) -> Criterion:
     return Criterion(NO_CODE, 0.0, label_smoothing, 0.0, np.inf)
@@ -291,7 +305,8 @@ def softmax_cross_entropy(
     _check.array("dbias", dbias, (logits.dtype,), bias.shape, writes=True)
     given = {} if weights is None else {"weights": weights}
     _check.apart(logits=logits, bias=bias, labels=labels, dbias=dbias, **given)
-    return _softmax_cross_entropy(logits, bias, labels, dbias, weights, smoothing)
+    total = float(len(logits))
+    return cross_entropy_of_batch(logits, bias, labels, weights, dbias, Criterion(NO_CODE, 0.0, smoothing), total)
 
 
 def softmax_cross_entropy_eval(
@@ -315,7 +330,8 @@ def softmax_cross_entropy_eval(
     _check_labels(labels, logits)
     _check_weights(weights, logits)
     smoothing = _check.share("label_smoothing", label_smoothing)
-    return _softmax_cross_entropy_eval(logits, bias, labels, weights, smoothing)
+    total = float(len(logits))
+    return cross_entropy_of_batch(logits, bias, labels, weights, None, Criterion(NO_CODE, 0.0, smoothing), total)
 
 
 def bias_softmax(logits: np.ndarray, bias: np.ndarray) -> None:

@@ -83,7 +83,7 @@ class Packed:
             own, quantized = channels if i == 0 else 1, i in self._quantized
             depth, at = d // own, of_bytes if quantized else packed
             flat = parameters, parameters + d * h, below, units
-            activation = self._activations[i].code, self._activations[i].keeps_input
+            activation = self._activations[i].code, self._activations[i].keeps_input, self._dropout.drops(i)
             layers.append((i, d, h, own, quantized, *activation, *flat, at, transposed, 0))  # the last is for `_space`
             parameters, below, units = parameters + d * h + h, units, units + h
             if quantized:
@@ -123,7 +123,7 @@ class Packed:
         outputs = self._floats(n * sum(units))
         return Space(
             outputs=outputs,
-            kept=self._floats(outputs.size) if layers["keeps_input"].any() else outputs,
+            kept=self._floats(outputs.size) if (layers["keeps_input"] | layers["drops"]).any() else outputs,
             deltas=aligned_zeros(deltas, element.unit),
             panel=panel,
             dbias=self._floats(blocks, sum(units)),

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
+from fastmlp.nn.packed.dropping import drop_gradients, drop_outputs
 from fastmlp.nn.packed.quantized import keep_errors, keep_hidden_errors, multiply_quantized, quantize_inputs
 from fastmlp.nn.packed.state import (
     Batch,
@@ -100,6 +101,7 @@ def forward_rows(network: Network, batch: Batch, space: Space, member: int, bloc
         below = network.layers[i - 1]
         kept = rows_at(kept_of(below, space, n), rows)
         bias_activation(rows_at(out, rows), bias_of(below, network.parameters), kept, below.activation, network.family)
+        drop_outputs(network.drops, below, batch, rows_at(out, rows), kept, rows[0])
         following = output_of(layer, space.outputs, n)
         if is_quantized(network.quantized, layer):
             quantize_inputs(space.inputs, layer, out, rows)
@@ -138,6 +140,7 @@ def backward_rows(network: Network, batch: Batch, space: Space, member: int, blo
             pack_delta(delta, rows[0], layer, space)
         lower = matrix_at(space.delta, (2 * member + i % 2) * space.delta.shape[2], count, layer.inputs)
         multiply_rows(as_rows(delta, None), (ZERO, count), transposed_weights(network, layer), work, lower)
+        drop_gradients(network.drops, below, batch, lower, rows[0])
         dbias = of_layer(below, row_at(space.dbias, block))
         activation_backward(lower, rows_at(kept_of(below, space, n), rows), dbias, below.activation, network.family)
         delta = lower

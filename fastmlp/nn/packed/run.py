@@ -39,8 +39,8 @@ FORWARD, EVALUATE, GRADIENT, TRAIN = range(4)
 
 
 @part
-def _batch(data: Data, start: int) -> Batch:
-    """Return the batch that begins with this row of the order."""
+def _batch(data: Data, start: int, step: int) -> Batch:
+    """Return the batch that begins with this row of the order; step : as in `Batch`."""
     (x, index, center, scale), n = data.rows, min(data.batch, data.rows.index.size - start)
     weights = vector_at(data.weights, min(start, data.weights.size), min(n, data.weights.size))
     return Batch(
@@ -50,6 +50,7 @@ def _batch(data: Data, start: int) -> Batch:
         data.batch,
         data.criterion,
         sum_of(weights) if data.by_weight and weights.size > 0 else np.float64(n),
+        step,
     )
 
 
@@ -71,9 +72,9 @@ def run(
 
     total, correct, penalty = data.loss, 0, 0.0
     for start in range(0, rows, data.batch):
-        batch = _batch(data, start)
+        step = start // data.batch
+        now, batch = rates_of_step(rates, step), _batch(data, start, rates.steps + step if work == TRAIN else -1)
         n = batch.rows.index.size
-        now = rates_of_step(rates, start // data.batch)
         penalty += 0.5 * decay_of(now, batch.total) * sum_of(now.squares) * n  # before any member may change them
         sum_blocks(network.block_sums, item(space.sums, number))
         for block in tasks(member, blocks_of(n)):

@@ -35,15 +35,15 @@ PACK, QUANTIZE_WEIGHTS, ROWS, QUANTIZE_ERRORS, GRADIENTS, WEIGHTS = (
 Record = Any
 Table = Any
 
-# A layer: its number, its sizes, whether it multiplies bytes, the code of its activation, and whether that keeps its
-# input for the way back; then where its parts begin, in elements of the flat
+# A layer: its number, its sizes, whether it multiplies bytes, the code of its activation, whether that keeps its input
+# for the way back, and whether its outputs are dropped at random; then where its parts begin, in elements of the flat
 # arrays, `input` and `output` in units of all layers. `channels` are packed by themselves: those of images in the first
 # layer, else 1. The parts of `packed` and `delta` lie in the arrays of `QuantizedWeights` and `QuantizedErrors` for a
 # layer that multiplies bytes.
 LAYER = np.dtype([
     (name, np.int64)
     for name in (
-        "number", "inputs", "units", "channels", "quantized", "activation", "keeps_input",
+        "number", "inputs", "units", "channels", "quantized", "activation", "keeps_input", "drops",
         "weight", "bias", "input", "output", "packed", "transposed", "delta",
     )
 ])  # fmt: skip
@@ -98,6 +98,18 @@ class QuantizedInputs(NamedTuple):
 
 
 @record
+class Drops(NamedTuple):
+    """What is dropped of the layers' outputs.
+
+    seed : uint64; thresholds, scales : (layers,) uint64 and float64, of each layer the fields of `_random.Dropout`
+    """
+
+    seed: np.uint64
+    thresholds: np.ndarray
+    scales: np.ndarray
+
+
+@record
 class Network(NamedTuple):
     """A network's parameters and their packed copies.
 
@@ -107,6 +119,7 @@ class Network(NamedTuple):
         the way back; float32, or int32 for pairs of bfloat16
     block_sums : (tasks of the first layer, H) column sums of its packed weights by task, for raw images, or None
     quantized : the quantized weights, or None; `packed` then has those of the other layers
+    drops : what is dropped, or None
     """
 
     layers: Table
@@ -118,6 +131,7 @@ class Network(NamedTuple):
     transposed: np.ndarray
     block_sums: Maybe
     quantized: Maybe
+    drops: Maybe
 
 
 @record
@@ -150,6 +164,7 @@ class Batch(NamedTuple):
     """One batch of `Data`: its rows, their targets and weights.
 
     size : rows of all batches but the last; total : what its loss is divided by, float64
+    step : number of the optimiser's step that it is for, which decides what is dropped; negative where nothing is
     """
 
     rows: Rows
@@ -158,6 +173,7 @@ class Batch(NamedTuple):
     size: int
     criterion: Criterion
     total: float
+    step: int
 
 
 @record
@@ -165,8 +181,8 @@ class Space(NamedTuple):
     """Work arrays for one batch of at most N rows.
 
     outputs : flat, (N, H) of each layer; the last are the logits, overwritten with their gradient
-    kept : flat like outputs: the inputs of those activations that keep them for the way back; outputs itself where
-        there are none
+    kept : flat like outputs: what the activation keeps for the way back, in layers where that is not the output that
+        goes up; outputs itself where there are no such layers
     deltas : flat, packed gradients by the sums of each layer, `panel` units a panel
     dbias : (blocks of rows, all units); correction : (blocks of rows, C, H of the first layer), or None
     loss, correct : (blocks of rows,) float64 and int64
@@ -274,7 +290,7 @@ def input_of(layer: Record, outputs: np.ndarray, n: int) -> np.ndarray:
 @part
 def kept_of(layer: Record, space: Space, n: int) -> np.ndarray:
     """Return what a layer's activation keeps for the way back, (n, H): its input or its output."""
-    return output_of(layer, space.kept if layer.keeps_input == 1 else space.outputs, n)
+    return output_of(layer, space.kept if layer.keeps_input + layer.drops > 0 else space.outputs, n)
 
 
 @part

@@ -1,0 +1,41 @@
+"""Dropout in a compiled run: a hidden layer's outputs on the way up, and the gradients by them on the way down.
+
+N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: a simple way to prevent neural
+networks from overfitting" (JMLR 15, 2014), with the outputs that stay scaled up, so that evaluation changes nothing.
+What is dropped follows from the step, the layer, the row's number in the batch and the unit, so that it is made twice
+instead of kept, and is the same for any number of threads.
+"""
+
+import numpy as np
+
+from fastmlp.nn.packed.state import Batch, Record
+from fastmlp_kernels._jit import part
+from fastmlp_kernels._random import Dropout, drop_rows, key_of
+from fastmlp_kernels._views import copy
+from fastmlp_kernels.gemm.panels import Maybe
+
+
+@part
+def _drop(drops: Maybe, layer: Record, batch: Batch, x: np.ndarray, first: int) -> None:
+    if drops is not None and batch.step >= 0:
+        i = layer.number
+        drop_rows(x, x, first, key_of(drops.seed, batch.step, i + 1), Dropout(drops.thresholds[i], drops.scales[i]))
+
+
+@part
+def drop_outputs(drops: Maybe, layer: Record, batch: Batch, h: np.ndarray, kept: np.ndarray, first: int) -> None:
+    """In place: drop outputs h (N, H) of a layer, in training; kept (N, H) <- what its activation keeps of before.
+
+    drops : a `Drops`, or None; first : number of the first row in the batch
+    """
+    if drops is not None and layer.drops == 1:
+        if layer.keeps_input == 0:
+            copy(h, kept)
+        _drop(drops, layer, batch, h, first)
+
+
+@part
+def drop_gradients(drops: Maybe, layer: Record, batch: Batch, delta: np.ndarray, first: int) -> None:
+    """In place: drop the gradients delta (N, H) by the outputs of a layer that were dropped; see `drop_outputs`."""
+    if drops is not None and layer.drops == 1:
+        _drop(drops, layer, batch, delta, first)
