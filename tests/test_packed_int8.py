@@ -52,7 +52,7 @@ class Rounded(reference.Network):
     def __init__(self, model: MLP, inputs: ImageInput) -> None:
         activation = model.layers[0].activation
         super().__init__([x.weight for x in model.layers], [x.bias for x in model.layers], activation)
-        self.bytes = byte_layers(model.sizes, activation)
+        self.bytes = byte_layers(model.sizes, self.activations)
         self.inv_std = np.asarray(inputs.source().scale, np.float64)
 
     def forward(self, x: np.ndarray) -> list[np.ndarray]:
@@ -62,7 +62,7 @@ class Rounded(reference.Network):
             if i > 0 and i in self.bytes:
                 left = np.rint(left / row_steps(left)) * row_steps(left)
             z = left @ (in_steps(weight) if i in self.bytes else weight)
-            outputs.append(z if i == len(self.weights) - 1 else self.activate(z, bias))
+            outputs.append(z if i == len(self.weights) - 1 else reference.ACTIVATIONS[self.activations[i]][0](z, bias))
         return outputs
 
     def weight_gradient(self, i: int, x: np.ndarray, delta: np.ndarray) -> np.ndarray:
@@ -83,7 +83,8 @@ class Rounded(reference.Network):
             dweights.insert(0, self.weight_gradient(i, outputs[i], delta))
             dbiases.insert(0, dbias)
             if i > 0:
-                delta, dbias = self.backward(delta @ self.weights[i].T, outputs[i])
+                backward = reference.ACTIVATIONS[self.activations[i - 1]][1]
+                delta, dbias = backward(delta @ self.weights[i].T, outputs[i])
         return loss, correct, dweights, dbiases
 
 
@@ -199,10 +200,12 @@ def test_weights_that_are_not_finite_show(value, layer):
 
 
 def test_wide_relu_layers_alone_hand_on_bytes():
-    assert byte_layers((3072, 1024, 1024, 20), "relu") == [0, 1]
-    assert byte_layers((3072, 1024, 1024, 20), "tanh") == [0]
-    assert byte_layers((3072, 128, 64, 20), "relu") == [0]
-    assert byte_layers((3072, 20), "relu") == [0]
+    assert byte_layers((3072, 1024, 1024, 20), ["relu", "relu"]) == [0, 1]
+    assert byte_layers((3072, 1024, 1024, 20), ["relu", "tanh", "identity"]) == [0, 1]
+    assert byte_layers((3072, 1024, 1024, 1024, 20), ["tanh", "relu", "tanh"]) == [0, 2]
+    assert byte_layers((3072, 1024, 1024, 20), ["tanh", "relu"]) == [0]
+    assert byte_layers((3072, 128, 64, 20), ["relu", "relu"]) == [0]
+    assert byte_layers((3072, 20), []) == [0]
 
 
 def test_units_without_weights_and_rows_without_errors_are_zero():

@@ -7,6 +7,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from fastmlp.nn.dropout import Dropout
 from fastmlp.nn.engine import Totals
 from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import Input
@@ -22,7 +23,8 @@ class Buffers:
     x : (N, D) input
     h : (N, H) outputs of each layer; the last are the logits (N, K), which the loss overwrites with their gradient
     delta : (N, H) gradient by the outputs of each hidden layer
-    kept : (N, H) what each hidden layer's activation keeps for the way back: its input, or h itself
+    kept : (N, H) what each hidden layer's activation keeps for the way back: its input, or its output: h, unless of that
+        something is dropped
     """
 
     x: np.ndarray
@@ -37,8 +39,10 @@ class Blas:
     parameters, gradient : flat, of which the layers' arrays are views: W1, b1, W2, b2, ...
     """
 
-    def __init__(self, layers: list[Dense], parameters: np.ndarray, gradient: np.ndarray, loss: Loss) -> None:
-        self._layers, self._loss = layers, loss
+    def __init__(
+        self, layers: list[Dense], parameters: np.ndarray, gradient: np.ndarray, loss: Loss, dropout: Dropout
+    ) -> None:
+        self._layers, self._loss, self._dropout = layers, loss, dropout
         self._parameters, self._gradient = parameters, gradient
         ends = list(accumulate(size for layer in layers for size in (layer.weight.size, layer.bias.size)))
         starts = [0, *ends]
@@ -56,7 +60,10 @@ class Blas:
             x=np.empty((n, len(first)), dtype),
             h=h,
             delta=[np.empty_like(output) for _, output in hidden],
-            kept=[np.empty_like(output) if layer.keeps_input else output for layer, output in hidden],
+            kept=[
+                np.empty_like(output) if layer.keeps_input or rate > 0 else output
+                for (layer, output), rate in zip(hidden, self._dropout.hidden, strict=True)
+            ],
         )
 
     def buffers(self, n: int) -> Buffers:
@@ -78,18 +85,27 @@ class Blas:
         decay = optimizer.weight_decay / total if optimizer.decay_per == "batch" else optimizer.weight_decay
         return 0.5 * decay * sum(float(np.vdot(layer.weight, layer.weight)) for layer in self._layers)
 
-    def _forward(self, x: np.ndarray, buffers: Buffers) -> np.ndarray:
-        """Return the logits (N, K), without the output layer's bias: the loss adds it."""
-        for layer, h, kept in zip(self._layers[:-1], buffers.h, buffers.kept, strict=False):
+    def _forward(self, x: np.ndarray, buffers: Buffers, step: int | None = None) -> np.ndarray:
+        """Return the logits (N, K), without the output layer's bias: the loss adds it.
+
+        step : number of a step in which outputs may be dropped
+        """
+        for i, (layer, h, kept) in enumerate(zip(self._layers[:-1], buffers.h, buffers.kept, strict=False)):
             layer.forward(x, h, kept)
+            if kept is not h and not layer.keeps_input:
+                np.copyto(kept, h)
+            if step is not None:
+                self._dropout.drop(h, i + 1, step)
             x = h
         self._layers[-1].product(x, buffers.h[-1])
         return buffers.h[-1]
 
-    def gradients(self, x: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, int]:
-        """Forward and backward over one batch; see `Engine`."""
+    def gradients(
+        self, x: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None, step: int | None = None
+    ) -> tuple[float, int]:
+        """Forward and backward over one batch; see `Engine`. step : as in `_forward`."""
         layers, buffers = self._layers, self.buffers(len(x))
-        delta = self._forward(x, buffers)
+        delta = self._forward(x, buffers, step)
         loss, correct = self._loss.of_batch(
             delta, layers[-1].bias, targets, weights, layers[-1].dbias, self._total(len(x), weights)
         )
@@ -97,6 +113,8 @@ class Blas:
             layers[i].weight_gradient(buffers.h[i - 1], delta)
             layers[i].input_gradient(delta, buffers.delta[i - 1])
             delta = buffers.delta[i - 1]
+            if step is not None:
+                self._dropout.drop(delta, i, step)
             layers[i - 1].activation_backward(delta, buffers.kept[i - 1])
         layers[0].weight_gradient(x, delta)
         return loss, correct
@@ -105,7 +123,11 @@ class Blas:
         self, x: np.ndarray, targets: np.ndarray, optimizer: Optimizer, weights: np.ndarray | None = None
     ) -> tuple[float, int]:
         """Take a step on one batch; see `Engine`."""
-        result = self.gradients(x, targets, weights)
+        step = optimizer.memory_of(self._parameters).steps if self._dropout.drops else None
+        if step is not None and self._dropout.inputs > 0:
+            x = x.copy()
+            self._dropout.drop(x, 0, step)
+        result = self.gradients(x, targets, weights, step)
         optimizer.step(self._parameters, self._gradient, self._parts, self._total(len(x), weights))
         return result
 

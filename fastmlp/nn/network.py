@@ -3,6 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,7 @@ from fastmlp.errors import ConfigError, DataError
 from fastmlp.nn.activations import hidden_activations
 from fastmlp.nn.blas import Blas
 from fastmlp.nn.checks import check_count, check_name, generator, is_whole
+from fastmlp.nn.dropout import dropout_of
 from fastmlp.nn.engine import Engine, Totals
 from fastmlp.nn.examples import Examples, checked_targets, checked_weights
 from fastmlp.nn.fit import Validation, fit
@@ -37,6 +39,9 @@ class MLP:
     loss : key of `fastmlp.nn.loss.LOSSES`, or one of its records with other settings: "cross-entropy" for classes,
         under a softmax; "logistic" for two classes by one unit, or for several labels; "squared-error", "huber" and
         "poisson" for numbers
+    dropout : how often an output of a hidden layer is dropped in training, in [0, 1), one for all or one a hidden
+        layer; input_dropout : of an input. What stays is scaled up, so that evaluation changes nothing. What is dropped
+        depends on `rng` and on the optimiser's step, not on threads. Dropped inputs are gathered batch by batch
     init : "auto" (He for ReLU, LeCun otherwise) or a key of `fastmlp.nn.initializers.INITIALIZERS`
     precision : "float32", "float64", "bfloat16": both operands of every product rounded to bfloat16, all the rest in
         float32 (weights, sums, activations, loss, update), or "int8": the first layer's products are of uint8 pixels
@@ -59,6 +64,8 @@ class MLP:
         activation: str | Sequence[str] = "tanh",
         *,
         loss: str | Loss = "cross-entropy",
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
         init: str = "auto",
         precision: str = "float32",
         matmul: str | None = None,
@@ -73,10 +80,12 @@ class MLP:
         if matmul not in (None, *ways):
             raise ConfigError(f"matmul is {matmul!r}, allowed for {precision}: {', '.join(ways)}")
         self.loss = loss_named(loss)
+        if input_dropout and precision == "int8":
+            raise ConfigError("input_dropout cannot be with precision int8, which multiplies the images' own bytes")
         activations = hidden_activations(activation, len(sizes) - 2)
         self.threads = usable_cores() if threads is None else threads
         check_threads(self.threads)
-        rng = generator(rng)
+        rng, rates = generator(rng), dropout_of(dropout, input_dropout, len(sizes) - 2)
         self.sizes, self.precision, self.matmul, self.dtype = sizes, precision, matmul or ways[0], np.dtype(dtype)
         self.layers = [
             Dense(d, h, own, rng=rng, init=init, dtype=dtype)
@@ -85,6 +94,7 @@ class MLP:
         own = [array.ravel() for layer in self.layers for array in (layer.weight, layer.bias)]
         self.parameters, self.gradient = (aligned_zeros(sum(array.size for array in own), dtype) for _ in range(2))
         np.concatenate(own, out=self.parameters)
+        self.dropout = replace(rates, seed=int(rng.integers(2**64, dtype=np.uint64))) if rates.drops else rates
         self._began_with: np.ndarray | None = None  # what `fit` begins anew from
         self._was_given = False  # whether these were assigned, rather than drawn
         self._left = self._digest()  # of the weights as they were drawn, or as the last `fit` left them
@@ -100,12 +110,12 @@ class MLP:
         for layer, arrays, derivatives in zip(self.layers, own, gradients, strict=True):
             layer.live_in(*arrays, *derivatives)
         if self.matmul == "blas":
-            return Blas(self.layers, self.parameters, self.gradient, self.loss)
+            return Blas(self.layers, self.parameters, self.gradient, self.loss, self.dropout)
         from fastmlp.nn.packed.engine import Packed  # here: half a second that BLAS networks do not need
 
         activations = [layer.activation for layer in self.layers]
         flat = self.parameters, self.gradient
-        return Packed(self.sizes, activations, self.loss, flat, self.precision, self.threads)
+        return Packed(self.sizes, activations, (self.loss, self.dropout), flat, self.precision, self.threads)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the engine: threads cannot be copied, and a copy's layers are no views any more."""

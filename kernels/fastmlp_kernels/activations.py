@@ -31,7 +31,9 @@ GROUP = 16
 
 # What compiled code is told an activation by.
 CODES = {name: code_of(name) for name in ACTIVATIONS}
-TANH, SIGMOID, RELU, IDENTITY, LEAKY_RELU, ELU, SOFTPLUS, SILU, GELU = CODES.values()
+USUAL = ("tanh", "sigmoid", "relu", "identity")
+TANH, SIGMOID, RELU, IDENTITY = (CODES[name] for name in USUAL)
+LEAKY_RELU, ELU, SOFTPLUS, SILU, GELU = (CODES[name] for name in ("leaky_relu", "elu", "softplus", "silu", "gelu"))
 
 
 @record
@@ -45,7 +47,6 @@ class Every(NamedTuple):
 
 
 Family = Usual | Every
-USUAL = ("tanh", "sigmoid", "relu", "identity")
 
 
 def family_of(names: Iterable[str]) -> Family:

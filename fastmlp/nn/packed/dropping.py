@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmlp.nn.packed.state import Batch, Record
 from fastmlp_kernels._jit import part
-from fastmlp_kernels._random import Dropout, drop_rows, key_of
+from fastmlp_kernels._random import Dropout, drop_rows
 from fastmlp_kernels._views import copy
 from fastmlp_kernels.gemm.panels import Maybe
 
@@ -19,7 +19,7 @@ from fastmlp_kernels.gemm.panels import Maybe
 def _drop(drops: Maybe, layer: Record, batch: Batch, x: np.ndarray, first: int) -> None:
     if drops is not None and batch.step >= 0:
         i = layer.number
-        drop_rows(x, x, first, key_of(drops.seed, batch.step, i + 1), Dropout(drops.thresholds[i], drops.scales[i]))
+        drop_rows(x, x, Dropout(drops.thresholds[i], drops.scales[i], drops.seed), batch.step, i + 1, first)
 
 
 @part

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastmlp.errors import ConfigError
 from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.dropout import Dropout
 from fastmlp.nn.engine import Totals
 from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input
@@ -14,10 +15,11 @@ from fastmlp.nn.loss import Loss
 from fastmlp.nn.optimizer import Optimizer
 from fastmlp.nn.packed.quantized_arrays import BYTES, quantized_errors, quantized_inputs, quantized_weights
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
-from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Network, Rates, Space
+from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Drops, Network, Rates, Space
 from fastmlp.nn.precision import byte_layers
 from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._optimizers import Momentum
+from fastmlp_kernels._random import dropout_of
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
 from fastmlp_kernels.activations import family_of
@@ -27,6 +29,7 @@ from fastmlp_kernels.gemm.panels import NR, Work, padded
 
 # Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
 TEAM_FLOP = 2e7
+NOTHING = dropout_of(0.0, 0)
 # Sums by task that no one asks for.
 NONE = np.empty(0)
 
@@ -34,7 +37,8 @@ NONE = np.empty(0)
 class Packed:
     """The engine of packed products: whole steps in compiled code, on `threads` threads.
 
-    activations : of the layers; flat : parameters and gradient, flat in the order W1, b1, W2, b2, ..., of the
+    activations : of the layers; goal : the loss, and what is dropped in training
+    flat : parameters and gradient, flat in the order W1, b1, W2, b2, ..., of the
         precision's dtype, of which the layers' arrays are views
 
     The weights are packed anew at the start of each call, so that they may be changed between calls.
@@ -44,7 +48,7 @@ class Packed:
         self,
         sizes: Sequence[int],
         activations: Sequence[str],
-        loss: Loss,
+        goal: tuple[Loss, Dropout],
         flat: tuple[np.ndarray, np.ndarray],
         precision: str,
         threads: int,
@@ -53,7 +57,7 @@ class Packed:
         self._team, self._alone = Team(threads), Team(1)
         self._ran = self._alone  # the one that made the last run
         self._activations = [ACTIVATIONS[name] for name in activations]
-        self._loss = loss
+        self._loss, self._dropout = goal
         self._equal = np.empty(0, flat[0].dtype)  # weights of rows that all count the same
         ELEMENTS[precision].warn_where_slow()
         # the layers that multiply bytes, where there are such; the others compute in float32
@@ -72,6 +76,17 @@ class Packed:
     def _floats(self, *shape: int) -> np.ndarray:
         return aligned_zeros(shape, self._parameters.dtype)
 
+    def _drops(self) -> Drops | None:
+        """Return what is dropped of the hidden layers' outputs."""
+        if not any(self._dropout.hidden):
+            return None
+        of_layers = [*self._dropout.records[1:], NOTHING]  # nothing of the last layer's
+        return Drops(
+            np.uint64(self._dropout.seed),
+            np.array([dropout.threshold for dropout in of_layers], np.uint32),
+            np.array([dropout.scale for dropout in of_layers]),
+        )
+
     def _units(self, count: int) -> int:
         return -(-count // self._element.per_unit)
 
@@ -79,12 +94,16 @@ class Packed:
         layers: list[tuple[int, ...]] = []
         tasks: list[tuple[int, int, int, int]] = []
         parameters = packed = transposed = units = below = of_bytes = 0
+        hidden = len(self._sizes) - 2
         for i, (d, h) in enumerate(pairwise(self._sizes)):
             own, quantized = channels if i == 0 else 1, i in self._quantized
             depth, at = d // own, of_bytes if quantized else packed
             flat = parameters, parameters + d * h, below, units
-            activation = self._activations[i].code, self._activations[i].keeps_input, self._dropout.drops(i)
-            layers.append((i, d, h, own, quantized, *activation, *flat, at, transposed, 0))  # the last is for `_space`
+            activation = self._activations[i].code, self._activations[i].keeps_input
+            drops = i < hidden and self._dropout.hidden[i] > 0
+            layers.append(
+                (i, d, h, own, quantized, *activation, drops, *flat, at, transposed, 0)
+            )  # the last is for `_space`
             parameters, below, units = parameters + d * h + h, units, units + h
             if quantized:
                 of_bytes += padded(h, int(NR)) * own * -(-depth // BYTES.per_unit)
@@ -106,6 +125,7 @@ class Packed:
             quantized=quantized_weights(self._sizes, self._team.members, of_bytes, len(tasks))
             if self._quantized
             else None,
+            drops=self._drops(),
         )
 
     def _space(self, layers: np.ndarray, n: int, channels: int, raw: bool) -> Space:
@@ -189,29 +209,41 @@ class Packed:
             self._loss.by_weight,
         )
 
-    def _parts(self, given: Examples, order: np.ndarray, batch_size: int) -> Iterator[tuple[int, Data]]:
-        """Yield (rows done before, data): all at once where compiled code can read the rows, else batch by batch."""
+    def _parts(
+        self, given: Examples, order: np.ndarray, batch_size: int, optimizer: Optimizer | None = None
+    ) -> Iterator[tuple[int, Data]]:
+        """Yield (rows done before, data): all at once where compiled code can read the rows, else batch by batch.
+
+        optimizer : for steps of it, in which inputs may be dropped
+        """
         inputs = given.inputs
         # the usual ones first: to ask for a protocol takes ten microseconds
         rows = inputs.source() if isinstance(inputs, ArrayInput | ImageInput | DirectInput) else None
         batch_size = min(batch_size, len(order))  # compiled code counts in 64 bits
-        if rows is not None and (rows.center is not None or rows.x.dtype == self._parameters.dtype):
+        drops = optimizer is not None and self._dropout.inputs > 0
+        readable = rows is not None and (rows.center is not None or rows.x.dtype == self._parameters.dtype)
+        if rows is not None and readable and not drops:
             yield 0, self._data(rows, order, given, order, batch_size)
             return
         x = np.empty((min(batch_size, len(order)), self._sizes[0]), self._parameters.dtype)
         for start in range(0, len(order), batch_size):
             at = order[start : start + batch_size]
             inputs.gather(at, x[: len(at)])
+            if drops:
+                self._dropout.drop(x[: len(at)], 0, optimizer.memory_of(self._parameters).steps)
             yield start, self._data(Rows(x), np.arange(len(at)), given, at, batch_size)
 
     def train(
         self, examples: Examples, order: np.ndarray, batch_size: int, optimizer: Optimizer, loss: float = 0.0
     ) -> Totals:
         """Take a step on each batch; see `fastmlp.nn.engine.Engine`."""
-        return self._sum(TRAIN, self._parts(examples, order, batch_size), optimizer, loss)
+        return self._sum(TRAIN, self._parts(examples, order, batch_size, optimizer), optimizer, loss)
 
     def step(self, x: np.ndarray, targets: np.ndarray, optimizer: Optimizer) -> tuple[float, int]:
         """Take a step on one batch; see `fastmlp.nn.engine.Engine`."""
+        if self._dropout.inputs > 0:
+            x = x.copy()
+            self._dropout.drop(x, 0, optimizer.memory_of(self._parameters).steps)
         totals = self._run(TRAIN, self._whole(x, targets), optimizer)
         return totals.loss / len(x), totals.correct
 
