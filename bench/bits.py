@@ -31,7 +31,8 @@ import numpy as np
 EPOCHS = 3  # 3,200 images each, the last of an epoch's four batches smaller
 DIGITS = 8
 # Ways to train: each precision, and each way to multiply in it.
-WAYS = (("float32", "packed"), ("float32", "blas"), ("float64", "blas"), ("bfloat16", "packed"), ("int8", "packed"))
+WAYS = [(precision, way) for precision in ("float32", "float64") for way in ("packed", "blas")]
+WAYS += [("bfloat16", "packed"), ("int8", "packed")]
 VARIED = (
     "--layers 3072,256,256,20 --activation relu --normalize dataset image --augment mirror-shift --schedule cosine "
     "--stopping best --patience 1 --batch-size 300 --decay-per batch"
@@ -126,14 +127,14 @@ def _products(precision: str, *, images: bool) -> Bits:
     rng = np.random.default_rng(5)
 
     def normal(*shape: int) -> np.ndarray:
-        return rng.standard_normal(shape).astype(np.float32)
+        return rng.standard_normal(shape).astype("float64" if precision == "float64" else "float32")
 
     if precision == "int8":
         a, b, out = rng.integers(0, 256, (150, 333), np.uint8), normal(333, 70), np.empty((150, 70), np.float32)
         gemm.matmul_int8(a, (20 * b).astype(np.int8), out, threads=2)
         return Bits(_hash(out))
     options: dict[str, Any] = {"precision": precision, "threads": 2}
-    a, b, out = normal(150, 333), normal(333, 70), np.empty((150, 70), np.float32)
+    a, b, out = normal(150, 333), normal(333, 70), normal(150, 70)
     gemm.matmul(a, b, out, **options)
     x = gemm.Images(rng.integers(0, 256, (200, 333), np.uint8), rng.integers(0, 200, 150), *abs(normal(2, 200, 3)))
     x, forward = x if images else a, np.empty_like(out)
@@ -155,7 +156,7 @@ def cases() -> dict[str, Callable[[], Bits]]:
                     )
     for dtype, precision in (("float32", "auto"), ("float64", "auto"), ("float32", "bfloat16")):
         made[f"FastMLPClassifier: {dtype}, {precision}"] = lambda d=dtype, p=precision: _estimator(d, p)
-    for precision in ("float32", "bfloat16", "int8"):
+    for precision in ("float32", "float64", "bfloat16", "int8"):
         for images in (False, True)[: 1 if precision == "int8" else 2]:
             name = f"gemm: {precision}{', images' * images}"
             made[name] = lambda p=precision, i=images: _products(p, images=i)

@@ -19,24 +19,30 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.numpy_support import from_dtype
 
 from fastmlp.nn.threads import usable_cores
 from fastmlp_kernels._llvm import I8, splat, vector
 from fastmlp_kernels._target import TILE, amx_int8
 from fastmlp_kernels.bfloat16 import BFLOAT16_IN_HARDWARE
-from fastmlp_kernels.gemm.elements import BY_UNIT
+from fastmlp_kernels.gemm.elements import BY_UNIT, ELEMENTS
+from fastmlp_kernels.gemm.micro import tile_of
 from fastmlp_kernels.gemm.tiles import COLUMNS, ROWS, SIDE, SUMS, begin_tiles, end_tiles, tiles
 from fastmlp_kernels.int8 import INT8_IN_HARDWARE
 
-LANES = TILE.lanes
 ACCUMULATORS = TILE.mr * TILE.nv  # 16 with AVX-512: 12 reach the peak in float32, but not in bfloat16
 LOOPS = 500_000
 ONE_AND_ONE = 0x3F803F80  # a pair of bfloat16
 FOUR_ONES = 0x01010101  # bytes
 
 # precision -> a unit as the micro-kernel reads it, and its products
-UNITS = {"float32": (np.float32(0.5), 1), "bfloat16": (np.int32(ONE_AND_ONE), 2), "int8": (np.uint32(FOUR_ONES), 4)}
-IN_HARDWARE = {"float32": True, "bfloat16": BFLOAT16_IN_HARDWARE, "int8": INT8_IN_HARDWARE}
+UNITS: dict[str, tuple[np.generic, int]] = {
+    "float32": (np.float32(0.5), 1),
+    "float64": (np.float64(0.5), 1),
+    "bfloat16": (np.int32(ONE_AND_ONE), 2),
+    "int8": (np.uint32(FOUR_ONES), 4),
+}
+IN_HARDWARE = {"float32": True, "float64": True, "bfloat16": BFLOAT16_IN_HARDWARE, "int8": INT8_IN_HARDWARE}
 
 
 @intrinsic
@@ -45,11 +51,11 @@ def _multiply_add(typingctx: Any, n: Any, x: Any, y: Any) -> Any:  # noqa: ARG00
 
     def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:
         element = BY_UNIT[signature.args[1].name]
-        whole = element.accumulator.kind == "i"
-        sums, kind = vector(context.get_data_type(signature.return_type), LANES), int if whole else float
-        x, y = (splat(builder, value, LANES) for value in args[1:])
+        whole, lanes = element.accumulator.kind == "i", tile_of(element).lanes
+        sums, kind = vector(context.get_data_type(signature.return_type), lanes), int if whole else float
+        x, y = (splat(builder, value, lanes) for value in args[1:])
         accumulators = [  # from different starts: the compiler would merge equal ones
-            cgutils.alloca_once_value(builder, ir.Constant(sums, [kind(i)] * LANES)) for i in range(ACCUMULATORS)
+            cgutils.alloca_once_value(builder, ir.Constant(sums, [kind(i)] * lanes)) for i in range(ACCUMULATORS)
         ]
         with cgutils.for_range(builder, args[0]):
             for a in accumulators:
@@ -59,8 +65,7 @@ def _multiply_add(typingctx: Any, n: Any, x: Any, y: Any) -> Any:  # noqa: ARG00
             total = (builder.add if whole else builder.fadd)(total, builder.load(a))
         return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
 
-    one_lane = numba.int32 if x == numba.uint32 else numba.float32
-    return one_lane(numba.int64, x, y), codegen
+    return from_dtype(BY_UNIT[x.name].accumulator)(numba.int64, x, y), codegen
 
 
 @numba.njit(nogil=True)
@@ -95,11 +100,11 @@ def _loop(precision: str) -> tuple[Callable[[int], object], int]:
     if precision == "int8" and amx_int8():
         return _spin_tiles, len(SUMS) * SIDE * SIDE * 4 * SIDE
     unit, products = UNITS[precision]
-    return lambda n: _spin(n, unit, unit), ACCUMULATORS * LANES * products
+    return lambda n: _spin(n, unit, unit), ACCUMULATORS * tile_of(ELEMENTS[precision]).lanes * products
 
 
 def precisions() -> list[str]:
-    """Return the precisions that the CPU multiplies in: float32, and others where it has instructions for them."""
+    """Return the precisions that the CPU multiplies in: floats, and others where it has instructions for them."""
     return [precision for precision, there in IN_HARDWARE.items() if there]
 
 

@@ -3,7 +3,7 @@
     python -m bench.roofline                            print the table
     python -m bench.roofline --readme bench/README.md   write it between the markers there
 
-The network 3072-128-20 trains at batch 1024, on uint8 images and on rows of float32, in every precision, on one thread
+The network 3072-128-20 trains at batch 1024, on uint8 images and on rows of floats, in every precision, on one thread
 and on all cores. Nothing is rebuilt for it: each thread of a run notes when it comes to the barrier that ends a phase,
 and when it leaves it. The time of a phase is that from barrier to barrier. All cases take turns; figures are medians.
 """
@@ -32,7 +32,7 @@ from fastmlp.runs.environment import cpu_model
 BLOCK = "roofline"
 WORK, ROWS, RUNS, STEPS = Work((3072, 128, 20), 1024), 10_240, 15, 10
 (D, H, K), N = WORK.layers, WORK.batch
-INPUTS = ("images", "float32 rows")
+INPUTS = ("images", "float rows")
 EVALUATION = "evaluation"
 
 # FLOP of the first layer's products and of the second's, by phase: rows go forward and back, weights get gradients.
@@ -59,7 +59,9 @@ class Running:
         model = MLP(WORK.layers, precision=case.precision, threads=1)
         for layer, weight in zip(model.layers, data.weights, strict=True):
             layer.weight[...] = weight
-        self._inputs = ImageInput(*images) if case.inputs == "images" else as_input(data.normalized(np.float32))
+        moments = (moment.astype(model.dtype) for moment in images[1:])
+        rows = as_input(data.normalized(model.dtype.type))
+        self._inputs = ImageInput(images[0], *moments) if case.inputs == "images" else rows
         self._labels, self._optimizer = data.labels, SGD(LR, MOMENTUM, WEIGHT_DECAY)
         self._engine = Packed(
             WORK.layers, ["tanh", "identity"], model.loss, (model.parameters, model.gradient), case.precision,

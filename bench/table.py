@@ -67,7 +67,6 @@ def _environment(data: dict[str, Any], rows: dict[Key, Row]) -> str:
     peak = "; ".join(
         f"{plural(threads)} {value:.0f} GFLOP/s in {precision}"
         for (threads, precision), value in sorted(peaks.items())
-        if precision != "float64"  # which is measured by the peak in float32
     )
     libraries = {name: turn[name] for turn in turns for name in ("torch", "jax", "sklearn") if name in turn}
     kernels = turns[0]["blas_kernels"] if turns else machine["blas_kernels"]
@@ -89,7 +88,7 @@ def render(data: dict[str, Any]) -> str:
     head = (
         "Medians of one run in which all take turns. In brackets after a rival's time: that time over ours in float32, "
         "bfloat16 and int8, so under 1 we lose; after GFLOP/s: the share of the peak, which is what multiply-adds on "
-        "registers alone reached in the same run, in the same precision (float64: in float32)."
+        "registers alone reached in the same run, in the same precision."
     )
     chart = [CHART] if any(group == "train_step" for group, *_ in rows) else []
     texts = (text for title, table in tables if table for text in (title, table))

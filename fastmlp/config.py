@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from fastmlp.data.normalize import NORMALIZATIONS
 from fastmlp.errors import ConfigError
-from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.activations import ACTIVATIONS, own_name
 from fastmlp.nn.augmentations import AUGMENTATIONS
 from fastmlp.nn.checks import Range, is_real, is_whole, shown
 from fastmlp.nn.decay import DECAY_PER
@@ -145,6 +145,7 @@ class RunConfig:
     stopping: str = "rises"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "activation", own_name(self.activation))
         if not self.matmul and self.precision in list(PRECISIONS):  # what is wrong may not be hashable
             object.__setattr__(self, "matmul", PRECISIONS[self.precision].matmuls[0])
         check_fields({name: getattr(self, name) for name in _RULES})

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from fastmlp.cli.parser import Parser, layers, whole
 from fastmlp.cli.shell import Call, Door, Work
 from fastmlp.config import MOST
-from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.activations import ACTIVATIONS, own_name
 from fastmlp.terminal import Compiling
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _network(args: argparse.Namespace) -> str:
 def _parser(prog: str) -> Parser:
     parser = Parser(prog=prog, description=__doc__)
     names = list(ACTIVATIONS)
-    parser.add_argument("--activation", nargs="+", choices=names, default=names, help="default: %(choices)s")
+    parser.add_argument("--activation", nargs="+", type=own_name, choices=names, default=names, help="default: %(choices)s")
     parser.add_argument(
         "--layers", type=_sizes, default=[3072, 128, 20], help="such as 3072-123-123-20 (default: 3072-128-20)"
     )

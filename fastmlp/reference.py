@@ -20,7 +20,7 @@ def bias_tanh(z: Array, bias: Array) -> Array:
     return np.tanh(z + bias)
 
 
-def bias_sigmoid(z: Array, bias: Array) -> Array:
+def bias_sigmoid(z: Array, bias: Array | float) -> Array:
     """1 / (1 + exp(-(z + bias))) for z (N, H) and bias (H,), in the form whose exponential cannot overflow."""
     x = z + bias
     e = np.exp(-np.abs(x))
@@ -184,26 +184,87 @@ def accurate_mean(x: Array, axis: int | None = None) -> Array | float:
     return accurate_sum(x, axis) / (x.size if axis is None else x.shape[-1])
 
 
+Result = tuple[float, int, Array, Array]
+
+
 def softmax_cross_entropy(
-    logits: Array, bias: Array, labels: Array, weights: Array | None = None
-) -> tuple[float, int, Array, Array]:
+    logits: Array, bias: Array, labels: Array, weights: Array | None = None, smoothing: float = 0.0
+) -> Result:
     """(mean loss, correct, dlogits (N, K), dbias (K,)) of softmax(logits + bias) against labels (N,) of 0..K-1.
 
-    weights (N,): factors of the rows' losses in the mean, None for ones.
+    weights (N,): factors of the rows' losses in the mean, None for ones. smoothing: share of a row's target that is
+    spread over all classes.
     """
-    rows = np.arange(len(labels))
+    rows, classes = np.arange(len(labels)), logits.shape[1]
     weights = np.ones(len(labels)) if weights is None else weights
     z = logits + bias
-    loss = np.mean(weights * -log_softmax(z)[rows, labels])
+    log_p = log_softmax(z)
+    losses = (1 - smoothing) * -log_p[rows, labels]
+    if smoothing:
+        losses = losses + smoothing * -log_p.mean(axis=1)
     correct = np.sum(z.argmax(axis=1) == labels)
-    dlogits = softmax(z)
-    dlogits[rows, labels] = 0
-    dlogits[rows, labels] = -dlogits.sum(axis=1)  # p - 1, without what subtracting from 1 rounds off
-    dlogits = dlogits * weights[:, None] / len(labels)
-    return float(loss), int(correct), dlogits, dlogits.sum(axis=0)
+    p = softmax(z)
+    sharp = p.copy()
+    sharp[rows, labels] = 0
+    sharp[rows, labels] = -sharp.sum(axis=1)  # p - 1, without what subtracting from 1 rounds off
+    dlogits = ((1 - smoothing) * sharp + smoothing * (p - 1 / classes)) * weights[:, None] / len(labels)
+    return float(np.mean(weights * losses)), int(correct), dlogits, dlogits.sum(axis=0)
 
 
-LOSSES = {"cross-entropy": softmax_cross_entropy}
+def _mean_over_rows(losses: Array, slopes: Array, correct: int, weights: Array | None) -> Result:
+    """Of each output's loss (N, K) and its slope: (the sum over outputs' mean over rows, correct, dz, dbias)."""
+    weights = np.ones(len(losses)) if weights is None else weights
+    dz = slopes * weights[:, None] / len(losses)
+    return float(np.mean(weights * losses.sum(axis=1))), correct, dz, dz.sum(axis=0)
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)), element by element."""
+    return np.logaddexp(0, x)
+
+
+def logistic_loss(
+    z: Array, bias: Array, targets: Array, weights: Array | None = None, smoothing: float = 0.0
+) -> Result:
+    """(mean loss, correct, dz (N, K), dbias (K,)) of sigmoid(z + bias) against targets (N, K) in [0, 1].
+
+    A row is correct where each of its outputs is on the side of its target. smoothing: share of a target that is spread
+    over both answers.
+    """
+    x, t = z + bias, targets * (1 - smoothing) + smoothing / 2
+    losses = t * softplus(-x) + (1 - t) * softplus(x)
+    slopes = (1 - t) * bias_sigmoid(x, 0) - t * bias_sigmoid(-x, 0)
+    correct = np.all((x > 0) == (targets > 0.5), axis=1).sum()
+    return _mean_over_rows(losses, slopes, int(correct), weights)
+
+
+def squared_error(z: Array, bias: Array, targets: Array, weights: Array | None = None) -> Result:
+    """(mean loss, 0, dz (N, K), dbias (K,)) of (z + bias - targets)^2 / 2, for targets (N, K)."""
+    d = z + bias - targets
+    return _mean_over_rows(d * d / 2, d, 0, weights)
+
+
+def poisson_loss(z: Array, bias: Array, targets: Array, weights: Array | None = None) -> Result:
+    """(mean loss, 0, dz (N, K), dbias (K,)) of half the Poisson deviance of exp(z + bias) from targets (N, K) >= 0."""
+    x, t = z + bias, targets
+    log_t = np.log(np.where(t > 0, t, 1))
+    return _mean_over_rows(np.exp(x) - t + t * (log_t - x), np.exp(x) - t, 0, weights)
+
+
+def huber_loss(z: Array, bias: Array, targets: Array, weights: Array | None = None, delta: float = 1.0) -> Result:
+    """(mean loss, 0, dz (N, K), dbias (K,)) of errors d = z + bias - targets: d^2 / 2, from delta on in a line."""
+    d = z + bias - targets
+    losses = np.where(np.abs(d) <= delta, d * d / 2, delta * (np.abs(d) - delta / 2))
+    return _mean_over_rows(losses, np.clip(d, -delta, delta), 0, weights)
+
+
+LOSSES = {
+    "cross-entropy": softmax_cross_entropy,
+    "logistic": logistic_loss,
+    "squared-error": squared_error,
+    "poisson": poisson_loss,
+    "huber": huber_loss,
+}
 
 
 def momentum_step(w: Array, v: Array, g: Array, lr: float, momentum: float, weight_decay: float = 0.0) -> Pair:
@@ -223,18 +284,9 @@ def nesterov_step(w: Array, v: Array, g: Array, lr: float, momentum: float, weig
 
 
 def adam_step(
-    w: Array,
-    m: Array,
-    v: Array,
-    g: Array,
-    step: int,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float = 0.0,
-    eps_hat: bool = False,
-) -> tuple[Array, Array, Array]:
+    w: Array, m: Array, v: Array, g: Array, step: int, lr: float, beta1: float, beta2: float, eps: float,
+    weight_decay: float = 0.0, eps_hat: bool = False,
+) -> tuple[Array, Array, Array]:  # fmt: skip
     """(w, m, v) after Adam's step number `step`, from 1 on, by g, all of any shape; the decay goes into the gradient.
 
     eps_hat : whether eps is added to the root of v itself, instead of that of the corrected v.
@@ -248,19 +300,10 @@ def adam_step(
 
 
 def adamw_step(
-    w: Array,
-    m: Array,
-    v: Array,
-    g: Array,
-    step: int,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float = 0.0,
-    eps_hat: bool = False,
-) -> tuple[Array, Array, Array]:
-    """(w, m, v) after a step of AdamW: weights shrink by lr weight_decay, then take the step of Adam without decay."""
+    w: Array, m: Array, v: Array, g: Array, step: int, lr: float, beta1: float, beta2: float, eps: float,
+    weight_decay: float = 0.0, eps_hat: bool = False,
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """(w, m, v), all of any shape, after AdamW's step: w shrinks by lr weight_decay, then takes Adam's without decay."""
     return adam_step(w - lr * weight_decay * w, m, v, g, step, lr, beta1, beta2, eps, 0.0, eps_hat)
 
 
@@ -268,9 +311,37 @@ OPTIMIZERS = {"sgd": momentum_step, "nesterov": nesterov_step, "adam": adam_step
 
 
 def clip_norm(gradients: Sequence[Array], most: float) -> list[Array]:
-    """Return gradients of any shape, scaled to a common norm of at most `most`."""
+    """Gradients of any shape, scaled to a common norm of at most `most`."""
     norm = math.sqrt(sum(float(np.sum(g * g)) for g in gradients))
     return [g * min(1.0, most / (norm + 1e-6)) for g in gradients]
+
+
+def random_bits(key: tuple, number: Array | int) -> Array | int:
+    """32 bits for a number below 2^32, or for uint64 numbers of any shape; key : two such numbers."""
+    low, high = key
+    x = (number * (high | 1) + low) & 0xFFFFFFFF
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & 0xFFFFFFFF
+    return x ^ (x >> 16)
+
+
+def key_below(key: tuple, number: Array | int) -> tuple:
+    """Key of a path that is longer by a number, a scalar or uint64 of any shape, than the key's: two such numbers."""
+    low, high = key
+    return random_bits(key, number), random_bits((high ^ 0x846CA68B, low ^ 0x7FEB352D), number)
+
+
+def dropout_bits(seed: int, step: int, layer: int, rows: Array, units: int) -> Array:
+    """Random bits (N, H) uint64, 32 each, for rows (N,) uint64 of a batch and H units: the path's last two numbers."""
+    key = (0x7FEB352D, 0x846CA68B)
+    for number in (seed % 2**32, seed >> 32, step, layer):
+        key = key_below(key, number)
+    return np.asarray(random_bits(key_below(key, rows[:, None]), np.arange(units, dtype=np.uint64)))
+
+
+def drop_rows(x: Array, rate: float, bits: Array) -> Array:
+    """x / (1 - rate) for x (N, H); 0 for units whose 32 bits (N, H) are in the lowest part of their range, the rate."""
+    return np.where(bits >= int(rate * 2**32), x / (1 - rate), 0)
 
 
 def image_moments(images: Array, channels: int) -> Pair:

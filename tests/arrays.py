@@ -13,10 +13,12 @@ SHAPES += [(3, 600), (2, 8192), (3, 8195)]
 # does not fit the work array.
 LOGIT_SHAPES = [(1, 2), (1, 1), (5, 3), (33, 16), (2049, 2), (301, 20), (37, 123), (9, 513), (5, 600), (2, 5000)]
 LOGIT_SHAPES += [(3, 8195)]
-# Where exp, tanh or sigmoid change their form in float32 or float64: overflow, subnormal results, zero, saturation.
+# Where elementary functions change their form in float32 or float64: overflow, subnormal results, zero, saturation,
+# another integer in the reduction of the argument or of 1 + x, another formula.
 THRESHOLDS = [
     *(88.72283, 88.722839, 87.33654, 103.2789, 103.97208, 104.0, 89.0, 16.635532, 9.0, 9.01, 9.0109, 9.02),
     *(np.log(2) / 4, np.log(2) / 2, np.log(2), 0.1732868, 1.0, 17.0, 22.0, 709.78271, 745.13322, 708.39642),
+    *(np.sqrt(2), np.sqrt(0.5), np.sqrt(2) - 1, 1 - np.sqrt(0.5), 0.625, 20.0, 36.7368, 40.0, 710.0, 746.0),
 ]
 
 

@@ -171,7 +171,7 @@ def test_help_fits_two_screens(capsys) -> None:
     [
         (["--experiments", "rely"], "no experiment is called 'rely'; choose from momentum"),
         (["--normalize", "none"], "no normalisation is called 'none'; choose from image, channel, dataset"),
-        (["--activation", "gelu"], "invalid choice: 'gelu'"),
+        (["--activation", "swish"], "invalid choice: 'swish'"),
         (["--dataset", "mnist"], "invalid choice: 'mnist'"),
         (["--precision", "half"], "invalid choice: 'half'"),
         (

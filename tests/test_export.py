@@ -42,9 +42,18 @@ def test_a_wide_network_in_int8_is_written(tmp_path):
 
 def test_an_activation_that_is_in_no_table_is_refused():
     model = small_model()
-    object.__setattr__(model, "activation", "softplus")  # as `Model` itself refuses it
-    with pytest.raises(ConfigError, match="unknown activation 'softplus', allowed: tanh"):
+    object.__setattr__(model, "activation", "swish")  # as `Model` itself refuses it
+    with pytest.raises(ConfigError, match="unknown activation 'swish', allowed: tanh"):
         onnx_graph.to_onnx(model)
+
+
+def test_each_layer_s_own_activation_is_in_the_graph(monkeypatch):
+    monkeypatch.setattr(precision, "WIDE", 1)
+    for own in ("float32", "int8"):
+        model = small_model("image", own, layers=(48, 7, 6, 5, 3), activation=["gelu", "relu", "silu"])
+        found = onnx_graph.check(onnx_graph.to_onnx(model), model, rows_for(model, 300))
+        assert found.difference <= onnx_graph.tolerance(model)
+    assert onnx_graph.tolerance(model) == onnx_graph.BYTES_BETWEEN_LAYERS  # above the ReLU layer
 
 
 def test_a_network_without_hidden_layers_is_exported():

@@ -107,7 +107,7 @@ def test_the_command_exits_1_where_a_check_fails(monkeypatch, capsys):
         (["--layers", "48,5"], "hidden units"),
         (["--layers", "48,x,5"], "48,x,5"),
         (["--layers", "48,0,5"], "48,0,5"),
-        (["--activation", "softplus"], "softplus"),
+        (["--activation", "swish"], "swish"),
         (["--seed", "-1"], "-1"),
     ],
 )

@@ -130,7 +130,7 @@ def test_the_layers_know_no_file_process_or_terminal():
 
 def test_the_reference_imports_numpy_alone_and_stays_short():
     assert libraries_of("fastmlp.reference") == {"collections", "math", "numpy"}
-    assert len(MODULES["fastmlp.reference"].read_text(encoding="utf-8").splitlines()) < 250
+    assert len(MODULES["fastmlp.reference"].read_text(encoding="utf-8").splitlines()) < 300
 
 
 def test_the_kernels_know_the_matrix_products_nowhere_but_in_their_folder():

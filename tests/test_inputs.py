@@ -37,12 +37,13 @@ def test_rows_of_any_array_of_numbers_are_gathered(x, dtype):
     np.testing.assert_array_equal(gathered(source, dtype=dtype), X[[3, 0, 0]])
 
 
-def test_compiled_code_reads_float32_arrays_by_itself_and_no_others():
-    source = ArrayInput(X).source()
-    assert source is not None
-    assert source.x is X
-    assert (source.center, source.scale, source.index) == (None, None, None)
-    for other in (X.astype(np.float64), X.astype(">f4"), X.astype(int), np.asfortranarray(X), X[:, ::2], X[:, :3]):
+def test_compiled_code_reads_float_arrays_by_itself_and_no_others():
+    for x in (X, X.astype(np.float64)):
+        source = ArrayInput(x).source()
+        assert source is not None
+        assert source.x is x
+        assert (source.center, source.scale, source.index) == (None, None, None)
+    for other in (X.astype(np.float16), X.astype(">f4"), X.astype(int), np.asfortranarray(X), X[:, ::2], X[:, :3]):
         assert ArrayInput(other).source() is None
 
 

@@ -101,7 +101,10 @@ FAULTS = {
     "strided": (_every_other, ValueError, r"{name} is not C-contiguous: pass np.ascontiguousarray\({name}\)"),
 }  # fmt: skip
 # A 1-d w is as good as a 2-d one, swapping the bytes of a byte changes nothing, and no out asks for a new array.
-FITS = {*((f, "w", "rank") for f in (*MOMENTUM, *ADAM)), *((f, "images", "swapped") for f in ("image_moments", "gather_normalize"))}
+FITS = {
+    *((f, "w", "rank") for f in (*MOMENTUM, *ADAM)),
+    *((f, "images", "swapped") for f in ("image_moments", "gather_normalize")),
+}
 FITS |= {(f, "out", "none") for f in LAST_AXIS}
 ARRAYS = [(f, name) for f, good in GOOD.items() for name, value in good().items() if isinstance(value, np.ndarray)]
 
@@ -135,7 +138,11 @@ def test_each_fault_of_each_array_is_named(function, name, fault):
     arguments = GOOD[function]()
     arguments[name] = spoil(arguments[name])
     # x of any number of dimensions is right: it is out that does not fit it then
-    also = dict.fromkeys(MOMENTUM, "v") | dict.fromkeys(ADAM, "state") | dict.fromkeys(LAST_AXIS, "out" if fault == "rank" else name)
+    also = (
+        dict.fromkeys(MOMENTUM, "v")
+        | dict.fromkeys(ADAM, "state")
+        | dict.fromkeys(LAST_AXIS, "out" if fault == "rank" else name)
+    )
     others = "|".join([name, also.get(function, name)])
     message = message.replace(r"\(1, ", r"\(") if others.endswith("|out") else message
     assert_refused(function, arguments, error, message.replace("{name}", f"({others})"))

@@ -10,7 +10,7 @@ from fastmlp import reference
 from fastmlp_kernels import gemm, momentum_step
 from fastmlp_kernels.gemm.blocks import KC, MC
 from fastmlp_kernels.gemm.panels import NR
-from packing import PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
+from packing import DTYPES, PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
 
 # a machine without bfloat16 instructions says so once, in whichever test is the first
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16 instructions")
@@ -21,13 +21,13 @@ SOURCES = [(0, 41), (0, 3 * KC + 1), (1, 41), (3, 3 * 41), (2, 2 * (2 * KC + 1))
 SIZES = [(MC + 5, NR + 5), (9, 20), (2 * KC + 3, 1)]  # N, H
 
 
-def layer_input(rng, channels, n, d):
+def layer_input(rng, channels, n, d, dtype=np.float32):
     """(what the functions take, X in float64)."""
     if not channels:
-        x = normal(rng, (n, d), np.float32)
+        x = normal(rng, (n, d), dtype)
         return x, x.astype(np.float64)
     pixels = images(rng, 30, d)
-    mean, inv_std = (m.astype(np.float32) for m in reference.image_moments(pixels, channels))
+    mean, inv_std = (m.astype(dtype) for m in reference.image_moments(pixels, channels))
     index = rng.integers(0, 30, n)  # repeated, in no order
     return gemm.Rows(pixels, index, mean, inv_std), reference.gather_normalize(pixels, index, mean, inv_std)
 
@@ -42,7 +42,7 @@ def blocks_of(x):
 def forward_sums(x, values, weight, precision):
     """(X W, what the error of a float32 sum is proportional to), with W as the precision rounds it."""
     w = rounded(weight, precision)
-    if precision == "float32" or not isinstance(x, gemm.Rows):
+    if precision != "bfloat16" or not isinstance(x, gemm.Rows):
         return exact(rounded(values, precision), w) if precision == "bfloat16" else exact(values, w)
     parts = zip(blocks_of(x), np.split(w.astype(np.float64), x.center.shape[1]), strict=True)
     size = sum(s * (p @ np.abs(part) + np.abs(m) * np.abs(part).sum(axis=0)) for (p, m, s), part in parts)
@@ -50,12 +50,12 @@ def forward_sums(x, values, weight, precision):
 
 
 def assert_forward(rng, source, size, activation, precision):
-    (channels, d), (n, h) = source, size
-    x, values = layer_input(rng, channels, n, d)
-    weight, bias = normal(rng, (d, h), np.float32, d**-0.5), normal(rng, (h,), np.float32)
+    (channels, d), (n, h), dtype, u = source, size, DTYPES[precision], U[precision]
+    x, values = layer_input(rng, channels, n, d, dtype)
+    weight, bias = normal(rng, (d, h), dtype, d**-0.5), normal(rng, (h,), dtype)
     outs = []
     for threads in (1, 2, 3):
-        with fenced(weight, bias, np.full((n, h), np.nan, np.float32)) as (w, b, out):
+        with fenced(weight, bias, np.full((n, h), np.nan, dtype)) as (w, b, out):
             gemm.dense_forward(x, w, b, activation, out, precision=precision, threads=threads)
             np.testing.assert_array_equal(w, weight)
         outs.append(out)
@@ -64,7 +64,7 @@ def assert_forward(rng, source, size, activation, precision):
     want = activate(z, bias)
     # D products, two roundings to normalise or three of the folded form, one for the bias; no activation is steeper
     # than 1, and none is off by more than 4 ULP
-    bound = (d + 6) * U * terms + 2 * U * np.abs(z + bias) + 8 * U * np.abs(want)
+    bound = (d + 6) * u * terms + 2 * u * np.abs(z + bias) + 8 * u * np.abs(want)
     assert_within(outs[0], want, bound)
     if precision == "bfloat16":
         assert_within(
@@ -89,8 +89,8 @@ def test_forward_with_each_activation(activation, precision, rng):
 
 def gradient_sums(x, values, delta, precision):
     """(X^T delta, what the error of a float32 sum is proportional to), rounded as the precision does."""
-    if precision == "float32" or not isinstance(x, gemm.Rows):
-        return exact(values.T if precision == "float32" else rounded(values).T, rounded(delta, precision))
+    if precision != "bfloat16" or not isinstance(x, gemm.Rows):
+        return exact(rounded(values).T if precision == "bfloat16" else values.T, rounded(delta, precision))
     gradients, sizes = [], []
     for p, m, s in blocks_of(x):
         scaled = rounded(s.astype(np.float32) * delta).astype(np.float64)
@@ -103,9 +103,10 @@ def gradient_sums(x, values, delta, precision):
 def test_update(precision, rng):
     for channels, d in SOURCES:
         for n, h in SIZES:
-            x, values = layer_input(rng, channels, n, d)
-            delta, weight = normal(rng, (n, h), np.float32, 1 / n), normal(rng, (d, h), np.float32)
-            velocity = normal(rng, (d, h), np.float32)
+            dtype, u = DTYPES[precision], U[precision]
+            x, values = layer_input(rng, channels, n, d, dtype)
+            delta, weight = normal(rng, (n, h), dtype, 1 / n), normal(rng, (d, h), dtype)
+            velocity = normal(rng, (d, h), dtype)
             ends = []
             for threads in (1, 2, 3):
                 with fenced(delta, weight, velocity) as (same, w, v):
@@ -113,15 +114,15 @@ def test_update(precision, rng):
                     np.testing.assert_array_equal(same, delta)
                 ends.append((w, v))
             gradient, size = gradient_sums(x, values, delta, precision)
-            bound = (n + 6) * U * size
+            bound = (n + 6) * u * size
             loose = bound + TWO_ROUNDINGS * (np.abs(values).T @ np.abs(delta)) * (precision == "bfloat16")
             w, v = ends[0]
             for g, off in ((gradient, bound), (values.T @ delta, loose)):
                 want_w, want_v = reference.momentum_step(weight.astype(np.float64), velocity, g, *RATES.values())
                 # lr = 1/2 times the gradient's error, and a rounding for each of the five operations on each term
                 terms = np.abs(velocity) + np.abs(g) + np.abs(weight)
-                assert_within(v, want_v, off / 2 + 5 * U * terms)
-                assert_within(w, want_w, off / 2 + 6 * U * (terms + np.abs(want_w)))
+                assert_within(v, want_v, off / 2 + 5 * u * terms)
+                assert_within(w, want_w, off / 2 + 6 * u * (terms + np.abs(want_w)))
             for other_w, other_v in ends[1:]:
                 np.testing.assert_array_equal(other_w, w)
                 np.testing.assert_array_equal(other_v, v)
@@ -137,9 +138,10 @@ ODD = [(10, 9, 32), (100, 100, 32), (64, 300, 64), (7, 33, 31), (1, 1, 1), (50, 
 @pytest.mark.parametrize(("n", "d", "h"), ODD)
 def test_both_ways_have_the_same_bits_for_any_number_of_threads(n, d, h, precision, rng):
     for channels in (0, 1, 3):
-        x, _ = layer_input(rng, channels, n, d * max(channels, 1))
-        weight, velocity = (normal(rng, (d * max(channels, 1), h), np.float32) for _ in range(2))
-        delta, ends = normal(rng, (n, h), np.float32), set()
+        dtype = DTYPES[precision]
+        x, _ = layer_input(rng, channels, n, d * max(channels, 1), dtype)
+        weight, velocity = (normal(rng, (d * max(channels, 1), h), dtype) for _ in range(2))
+        delta, ends = normal(rng, (n, h), dtype), set()
         for threads in (1, 2, 3, 4):
             w, v, out = weight.copy(), velocity.copy(), np.empty_like(delta)
             gemm.dense_forward(x, weight, weight[0], "tanh", out, precision=precision, threads=threads)
@@ -151,8 +153,9 @@ def test_both_ways_have_the_same_bits_for_any_number_of_threads(n, d, h, precisi
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("n", "d", "h"), [*ODD, (3 * KC + 1, 9, 5), (MC + 5, NR, NR + 5)])
 def test_the_update_is_the_step_of_momentum_step_to_the_bit(n, d, h, precision, rng):
-    x, delta = normal(rng, (n, d), np.float32), normal(rng, (n, h), np.float32)
-    weight, velocity = normal(rng, (d, h), np.float32), normal(rng, (d, h), np.float32)
+    dtype = DTYPES[precision]
+    x, delta = normal(rng, (n, d), dtype), normal(rng, (n, h), dtype)
+    weight, velocity = normal(rng, (d, h), dtype), normal(rng, (d, h), dtype)
     gradient, w, v = np.empty_like(weight), weight.copy(), velocity.copy()
     gemm.matmul(x, delta, gradient, transpose_a=True, precision=precision)
     momentum_step(w, v, gradient, **FINE)
@@ -172,20 +175,21 @@ def test_pixels_take_no_rounding_in_bfloat16(rng):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_nothing_to_multiply(precision, rng):
-    weight, bias = normal(rng, (6, 5), np.float32), normal(rng, (5,), np.float32)
-    none = np.empty((0, 6), np.float32)
-    pixels = gemm.Rows(np.zeros((3, 6), np.uint8), np.empty(0, np.int64), *np.ones((2, 3, 2), np.float32))
+    dtype = DTYPES[precision]
+    weight, bias = normal(rng, (6, 5), dtype), normal(rng, (5,), dtype)
+    none = np.empty((0, 6), dtype)
+    pixels = gemm.Rows(np.zeros((3, 6), np.uint8), np.empty(0, np.int64), *np.ones((2, 3, 2), dtype))
     for x in (none, pixels):  # an empty batch
-        gemm.dense_forward(x, weight, bias, "tanh", np.empty((0, 5), np.float32), precision=precision)
+        gemm.dense_forward(x, weight, bias, "tanh", np.empty((0, 5), dtype), precision=precision)
         w, v = weight.copy(), np.ones_like(weight)
-        gemm.dense_update(x, np.empty((0, 5), np.float32), w, v, **RATES, precision=precision)
+        gemm.dense_update(x, np.empty((0, 5), dtype), w, v, **RATES, precision=precision)
         np.testing.assert_allclose(v, 0.9 - 0.125 * weight, rtol=1e-6, atol=1e-6)  # three roundings of at most 2
         np.testing.assert_array_equal(w, weight + v)
-    out = np.full((4, 5), np.nan, np.float32)  # no inputs: the bias alone
-    empty = np.empty((0, 5), np.float32)
-    gemm.dense_forward(np.empty((4, 0), np.float32), empty, bias, "identity", out, precision=precision)
+    out = np.full((4, 5), np.nan, dtype)  # no inputs: the bias alone
+    empty = np.empty((0, 5), dtype)
+    gemm.dense_forward(np.empty((4, 0), dtype), empty, bias, "identity", out, precision=precision)
     np.testing.assert_array_equal(out, np.tile(bias, (4, 1)))
-    gemm.dense_update(np.empty((4, 0), np.float32), out, empty, empty.copy(), **RATES, precision=precision)
+    gemm.dense_update(np.empty((4, 0), dtype), out, empty, empty.copy(), **RATES, precision=precision)
 
 
 def test_wrong_arguments_are_refused(rng):

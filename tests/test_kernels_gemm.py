@@ -13,7 +13,7 @@ from fastmlp_kernels import gemm
 from fastmlp_kernels._target import TILE
 from fastmlp_kernels.gemm.blocks import KC, MC
 from fastmlp_kernels.gemm.panels import NR
-from packing import PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
+from packing import DTYPES, PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
 
 # a machine without bfloat16 instructions says so once, in whichever test is the first
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16 instructions")
@@ -25,7 +25,7 @@ EDGES = sorted({1, 2, 3, 7, 8, 9, 31, 32, 33, 127, 128, 129, 255, 256, 257, 511,
 def product(a, b, precision="float32", threads=1, *, transpose_a=False, transpose_b=False):
     """Return A B from the operands A and B, stored as they are or transposed; each array between fences."""
     stored = [np.ascontiguousarray(x.T if t else x) for x, t in ((a, transpose_a), (b, transpose_b))]
-    with fenced(*stored, np.full((a.shape[0], b.shape[1]), np.nan, np.float32)) as (left, right, out):
+    with fenced(*stored, np.full((a.shape[0], b.shape[1]), np.nan, a.dtype)) as (left, right, out):
         gemm.matmul(left, right, out, transpose_a=transpose_a, transpose_b=transpose_b, precision=precision,
                     threads=threads)  # fmt: skip
         np.testing.assert_array_equal(left, stored[0])
@@ -35,10 +35,10 @@ def product(a, b, precision="float32", threads=1, *, transpose_a=False, transpos
 
 def assert_product(got, a, b, precision):
     want, size = exact(rounded(a, precision), rounded(b, precision))
-    assert_within(got, want, (a.shape[1] + 2) * U * size)
+    assert_within(got, want, (a.shape[1] + 2) * U[precision] * size)
     if precision == "bfloat16":
         want, size = exact(a, b)
-        assert_within(got, want, (TWO_ROUNDINGS + (a.shape[1] + 2) * 2 * U) * size)
+        assert_within(got, want, (TWO_ROUNDINGS + (a.shape[1] + 2) * 2 * U[precision]) * size)
 
 
 @settings(max_examples=120)
@@ -51,7 +51,7 @@ def assert_product(got, a, b, precision):
 def test_products_of_shapes_at_the_edges_of_blocks(shape, transposed, precision, seed):
     m, n, k = shape
     rng = np.random.default_rng(seed)
-    a, b = normal(rng, (m, k), np.float32), normal(rng, (k, n), np.float32)
+    a, b = normal(rng, (m, k), DTYPES[precision]), normal(rng, (k, n), DTYPES[precision])
     got = product(a, b, precision, transpose_a=transposed[0], transpose_b=transposed[1])
     assert_product(got, a, b, precision)
 
@@ -60,7 +60,7 @@ def test_products_of_shapes_at_the_edges_of_blocks(shape, transposed, precision,
 @pytest.mark.parametrize("transposed", [(False, False), (True, False), (False, True), (True, True)])
 def test_the_inner_dimension_in_several_blocks(precision, transposed, rng):
     for k in (2 * KC - 1, 2 * KC, 2 * KC + 1, 4 * KC + 3, 6 * KC):
-        a, b = normal(rng, (MC + 1, k), np.float32), normal(rng, (k, NR + 1), np.float32)
+        a, b = normal(rng, (MC + 1, k), DTYPES[precision]), normal(rng, (k, NR + 1), DTYPES[precision])
         got = product(a, b, precision, transpose_a=transposed[0], transpose_b=transposed[1])
         assert_product(got, a, b, precision)
 
@@ -68,18 +68,20 @@ def test_the_inner_dimension_in_several_blocks(precision, transposed, rng):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_an_inner_dimension_of_zero_gives_zeros_and_an_empty_result_is_left_alone(precision, rng):
     for m, n, k in ((5, 40, 0), (300, 3, 0), (0, 5, 3), (5, 0, 3), (0, 0, 0)):
-        got = product(normal(rng, (m, k), np.float32), normal(rng, (k, n), np.float32), precision)
+        got = product(normal(rng, (m, k), DTYPES[precision]), normal(rng, (k, n), DTYPES[precision]), precision)
         np.testing.assert_array_equal(got, np.zeros((m, n)))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("transposed", [False, True])
 def test_nan_and_infinity_stay_in_their_row_and_column(precision, transposed, rng):
+    dtype = DTYPES[precision]
+    infinity = np.array(np.inf, dtype).view(f"u{np.dtype(dtype).itemsize}")
     for k in (1, 5, KC + 1, 2 * KC + 1):  # odd: the last pair of bfloat16 is half empty
-        a, b = (np.abs(normal(rng, shape, np.float32)) + 0.1 for shape in ((MC + 3, k), (k, NR + 3)))
+        a, b = (np.abs(normal(rng, shape, dtype)) + dtype(0.1) for shape in ((MC + 3, k), (k, NR + 3)))
         a[0, -1], a[2, 0], a[MC + 2, k // 2] = np.nan, np.inf, -np.inf
-        a.view(np.uint32)[5, -1] = 0x7F800001  # NaN by its last bit alone, which bfloat16 has not
-        b[-1, 1], b[0, NR + 2], b[k // 2, 4] = np.inf, np.nan, 3.3e38
+        a.view(infinity.dtype)[5, -1] = infinity + 1  # NaN by its last bit alone, which bfloat16 has not
+        b[-1, 1], b[0, NR + 2], b[k // 2, 4] = np.inf, np.nan, 0.97 * np.finfo(dtype).max
         with np.errstate(all="ignore"):
             want = rounded(a, precision).astype(np.float64) @ rounded(b, precision).astype(np.float64)
         got = product(a, b, precision, transpose_a=transposed, transpose_b=transposed)
@@ -92,21 +94,21 @@ def test_nan_and_infinity_stay_in_their_row_and_column(precision, transposed, rn
 
 def test_infinity_times_zero_is_nan():
     for precision in PRECISIONS:
-        a, b = np.array([[np.inf, 1]], np.float32), np.array([[0], [1]], np.float32)
+        a, b = np.array([[np.inf, 1]], DTYPES[precision]), np.array([[0], [1]], DTYPES[precision])
         assert np.isnan(product(a, b, precision)).all()
 
 
 def test_whole_numbers_are_multiplied_exactly(rng):
     for precision in PRECISIONS:  # below 2^8, exact in bfloat16; sums below 2^24, exact in float32
-        a = rng.integers(-9, 10, (MC + 5, 3 * KC)).astype(np.float32)
-        b = rng.integers(-9, 10, (3 * KC, NR + 5)).astype(np.float32)
+        a = rng.integers(-9, 10, (MC + 5, 3 * KC)).astype(DTYPES[precision])
+        b = rng.integers(-9, 10, (3 * KC, NR + 5)).astype(DTYPES[precision])
         np.testing.assert_array_equal(product(a, b, precision), a @ b)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_products_have_the_same_bits_for_any_number_of_threads(precision, rng):
     for m, n, k in ((3 * MC + 7, 2 * NR + 5, KC + 9), (4, 5, 6), (1, 200, 33)):
-        a, b = normal(rng, (m, k), np.float32), normal(rng, (k, n), np.float32)
+        a, b = normal(rng, (m, k), DTYPES[precision]), normal(rng, (k, n), DTYPES[precision])
         for transposed in (False, True):
             run = partial(product, a, b, precision, transpose_a=transposed, transpose_b=transposed)
             for threads in (2, 3):
@@ -149,7 +151,8 @@ def test_wrong_arguments_are_refused(rng):
         ((a, b, out), {"transpose_b": True}, ValueError, r"A is \(4, 6\) and B is \(5, 6\)"),
         ((both[:24].reshape(4, 6), b, both[4:24].reshape(4, 5)), {}, ValueError, "out and a overlap"),
         ((a, both[:30].reshape(6, 5), both[29:49].reshape(4, 5)), {}, ValueError, "out and b overlap"),
-        ((a, b, out), {"precision": "float64"}, ValueError, "precision is 'float64', allowed is 'float32' or "),
+        ((a, b, out), {"precision": "float64"}, TypeError, "a has dtype float32, allowed is float64"),
+        ((a, b, out), {"precision": "float16"}, ValueError, "precision is 'float16', allowed is 'float32' or "),
         ((a, b, out), {"precision": np.float32}, ValueError, "precision is <class"),
         *(((a, b, out), {"threads": n}, ValueError, "threads is .*, allowed is a whole number from 1 to 256")
           for n in (0, -1, 257, 10**5000)),

@@ -15,6 +15,9 @@ UNTOUCHED = 77
 # Lengths of a row: whole runs of vectors, of four, of one, and all that is between.
 LENGTHS = [*range(2 * NR + 7), 257]
 KINDS = [(x, packed) for x in (np.float32, np.uint8) for packed in (np.float32, np.int32)]
+KINDS += [(np.float64, np.float64), (np.uint8, np.float64)]
+# Of packed arrays without images.
+UNITS = (np.float32, np.float64, np.int32)
 
 
 @kernel
@@ -48,20 +51,25 @@ def laid(out, at, panel_units):
 
 
 def source(rng, kind, shape):
-    return images(rng, *shape) if kind == np.uint8 else normal(rng, shape, np.float32)
+    return images(rng, *shape) if kind == np.uint8 else normal(rng, shape, kind)
+
+
+def float_of(packed):
+    """Return the float type that operands come in."""
+    return np.float64 if packed == np.float64 else np.float32
 
 
 def moments(rng, kind, packed, m):
     """(center, scale) of one channel as the operand's kind takes them: raw images stay raw, rounded rows are scaled."""
-    center, scale = normal(rng, (m, 1), np.float32, 100), normal(rng, (m, 1), np.float32)
+    center, scale = normal(rng, (m, 1), float_of(packed), 100), normal(rng, (m, 1), float_of(packed))
     if packed == np.int32:
         return None, None if kind == np.uint8 else scale
     return center, scale
 
 
-def taken(x, index, center, scale):
-    """Return the rows of X = (x[index] - center[index]) * scale[index] in float32."""
-    rows = x[index].astype(np.float32)
+def taken(x, index, center, scale, packed):
+    """Return the rows of X = (x[index] - center[index]) * scale[index]."""
+    rows = x[index].astype(float_of(packed))
     rows = rows if center is None else rows - center[index]
     return rows if scale is None else rows * scale[index]
 
@@ -72,7 +80,7 @@ def empty(count, packed):
 
 @pytest.mark.parametrize(("kind", "packed"), KINDS)
 def test_rows(kind, packed, rng):
-    per_unit = 1 if packed == np.float32 else 2
+    per_unit = 2 if packed == np.int32 else 1
     for length in LENGTHS:
         x = source(rng, kind, (40, length + 5))
         index = rng.integers(0, 40, 30)  # some twice; more rows than the prefetch looks ahead
@@ -82,14 +90,14 @@ def test_rows(kind, packed, rng):
         with fenced(empty(27 * stride, packed)) as (out,):
             pack_rows(Rows(x, index, center, scale), (first, last), (start, start + length), out, stride)
             got = out.reshape(27, stride)
-        want = units(taken(x, index, center, scale)[first:last, start : start + length], packed)
+        want = units(taken(x, index, center, scale, packed)[first:last, start : start + length], packed)
         np.testing.assert_array_equal(got[:, :count], want)
         assert (got[:, count:] == UNTOUCHED).all()
 
 
 @pytest.mark.parametrize(("kind", "packed"), KINDS)
 def test_columns(kind, packed, rng):
-    per_unit = 1 if packed == np.float32 else 2
+    per_unit = 2 if packed == np.int32 else 1
     for width in LENGTHS:
         x = source(rng, kind, (20, width + 5))
         index = rng.integers(0, 20, 12)
@@ -100,15 +108,15 @@ def test_columns(kind, packed, rng):
             with fenced(empty(at + count * stride, packed)) as (out,):
                 pack_columns(Rows(x, index, center, scale), (first, first + width), (2, 2 + depth), out, at, stride)
                 before, got = out[:at], out[at:].reshape(count, stride)
-            rows = taken(x, index, center, scale)[2 : 2 + depth, first : first + width]
+            rows = taken(x, index, center, scale, packed)[2 : 2 + depth, first : first + width]
             np.testing.assert_array_equal(got[:, :width], units(rows.T, packed).T)
             assert (got[:, width:] == UNTOUCHED).all()
             assert (before == UNTOUCHED).all()
 
 
-@pytest.mark.parametrize("packed", [np.float32, np.int32])
+@pytest.mark.parametrize("packed", UNITS)
 def test_rows_and_columns_without_index_or_moments(packed, rng):
-    x = normal(rng, (9, 21), np.float32)
+    x = normal(rng, (9, 21), float_of(packed))
     rows, columns = empty(9 * 21, packed), empty(9 * 21, packed)
     pack_rows(Rows(x, NO_INDEX), (0, 9), (0, 21), rows, 21)
     pack_columns(Rows(x, NO_INDEX), (0, 21), (0, 9), columns, 0, 21)
@@ -135,7 +143,7 @@ def panels(x, packed, at, panel_units):
     """Return the packed array of the right operand x (K, N), zeros where there is nothing."""
     k, n = x.shape
     count = -(-n // NR)
-    wide = np.zeros((k, count * NR), np.float32)
+    wide = np.zeros((k, count * NR), x.dtype)
     wide[:, :n] = x
     inner = units(wide.T, packed).T
     out = np.zeros((count, panel_units, NR), packed)
@@ -143,12 +151,12 @@ def panels(x, packed, at, panel_units):
     return np.concatenate([np.zeros(at, packed), out.ravel()])
 
 
-@pytest.mark.parametrize("packed", [np.float32, np.int32])
+@pytest.mark.parametrize("packed", UNITS)
 def test_panels(packed, rng):
-    scale = normal(rng, (50, 1), np.float32)
+    scale = normal(rng, (50, 1), float_of(packed))
     for n in (1, 4, NR - 1, NR, NR + 1, 2 * NR + 20):
         for first, last in ((0, 50), (4, 33), (6, 7)):
-            x = normal(rng, (50, n), np.float32)
+            x = normal(rng, (50, n), float_of(packed))
             depth = last - first
             for factor in (None, scale):
                 with fenced(np.zeros(len(panels(x, packed, 5, 60)), packed)) as (out,):
@@ -157,11 +165,11 @@ def test_panels(packed, rng):
                 np.testing.assert_array_equal(out, panels(rows, packed, 5, 60), f"{n} columns, {depth} rows")
 
 
-@pytest.mark.parametrize("packed", [np.float32, np.int32])
+@pytest.mark.parametrize("packed", UNITS)
 def test_transposed_panels_are_the_panels_of_the_transpose(packed, rng):
     for n in (1, NR - 1, NR, 3 * NR + 5):
         for k in (1, 2, 7, 64, 101):
-            x = normal(rng, (n, k), np.float32)
+            x = normal(rng, (n, k), float_of(packed))
             want = panels(np.ascontiguousarray(x.T), packed, 3, 105)
             for strip in (NR, 5 * NR, 200 * NR):  # the inner dimension in many steps, in some, in one
                 with fenced(np.zeros(len(want), packed)) as (out,):
@@ -173,13 +181,13 @@ def test_transposed_panels_are_the_panels_of_the_transpose(packed, rng):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("packed", [np.float32, np.int32])
+@pytest.mark.parametrize("packed", UNITS)
 def test_images_are_normalised_by_channel_unless_they_stay_raw(packed, channels, rng):
     x, index = images(rng, 20, 3 * 50), rng.integers(0, 20, 12)
-    center, scale = (normal(rng, (20, channels), np.float32) for _ in range(2))
+    center, scale = (normal(rng, (20, channels), float_of(packed)) for _ in range(2))
     rows, size = Rows(x, index, center, scale), 150 // channels
-    values = x[index].astype(np.float32)
-    if packed == np.float32:
+    values = x[index].astype(float_of(packed))
+    if packed != np.int32:
         values = (values - np.repeat(center[index], size, 1)) * np.repeat(scale[index], size, 1)
     for first in range(0, 150, size):
         out = empty(12 * size, packed)

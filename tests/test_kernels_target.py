@@ -88,7 +88,7 @@ import json, re, warnings
 import numpy as np
 from fastmlp_kernels import _target, gemm
 from fastmlp_kernels.gemm import products
-from packing import PRECISIONS, U, exact, rounded
+from packing import DTYPES, PRECISIONS, U, exact, rounded
 
 rng = np.random.default_rng(0)
 worst = dict.fromkeys(PRECISIONS, 0.0)
@@ -96,13 +96,13 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     for precision in PRECISIONS:
         for m, n, k in ((1, 1, 1), (9, 33, 7), (37, 70, 261), (130, 17, 1027)):
-            a, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((m, k), (k, n)))
+            a, b = (rng.standard_normal(shape).astype(DTYPES[precision]) for shape in ((m, k), (k, n)))
             want, size = exact(rounded(a, precision), rounded(b, precision))
             for transposed in (False, True):
-                out = np.full((m, n), np.nan, np.float32)
+                out = np.full((m, n), np.nan, a.dtype)
                 left, right = (np.ascontiguousarray(x.T) if transposed else x for x in (a, b))
                 gemm.matmul(left, right, out, transpose_a=transposed, transpose_b=transposed, precision=precision)
-                error = np.abs(out - want) / ((k + 2) * U * size)
+                error = np.abs(out - want) / ((k + 2) * U[precision] * size)
                 worst[precision] = max(worst[precision], float(np.where(np.isnan(error), np.inf, error).max()))
 code = "".join(products.matmul.inspect_asm(signature) for signature in products.matmul.signatures)
 print(json.dumps({

@@ -98,7 +98,7 @@ def test_a_layer_lives_in_flat_arrays():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ConfigError, match="unknown activation 'softplus', allowed: tanh"):
-        Dense(D, H, "softplus", rng=np.random.default_rng(0))
+    with pytest.raises(ConfigError, match="unknown activation 'swish', allowed: tanh"):
+        Dense(D, H, "swish", rng=np.random.default_rng(0))
     with pytest.raises(ConfigError, match="unknown init 'xavier', allowed: auto"):
         Dense(D, H, "tanh", init="xavier", rng=np.random.default_rng(0))

@@ -65,7 +65,7 @@ def npy(array) -> bytes:
         ({"facts": {"version": 2}}, "has version 2, this one reads 1"),
         ({"facts": {"format": "other"}}, "do not say 'fastmlp model'"),
         ({"facts": {"extra": 1}}, "unknown or missing keys: extra"),
-        ({"facts": {"activation": "gelu"}}, "activation is gelu"),
+        ({"facts": {"activation": "swish"}}, "activation is swish"),
         ({"facts": {"layers": [48, 7, -5, 3]}}, "layers is"),
         ({"facts": {"layers": [48, True, 5, 3]}}, "layers is"),
         ({"facts": {"layers": [48, 7, 5, 5, 3], "class_names": []}}, "not those of its layers"),

@@ -59,7 +59,7 @@ def test_seeds_and_generators_choose_the_weights():
 
 
 def test_each_precision_has_its_usual_way_and_dtype():
-    ways = {"float32": ("packed", "float32"), "float64": ("blas", "float64"), "bfloat16": ("packed", "float32")}
+    ways = {"float32": ("packed", "float32"), "float64": ("packed", "float64"), "bfloat16": ("packed", "float32")}
     for precision, (matmul, dtype) in ways.items():
         model = MLP([6, 3], precision=precision)
         assert (model.precision, model.matmul, model.dtype) == (precision, matmul, dtype)
@@ -210,12 +210,12 @@ def test_layers_that_make_no_network_are_refused(layers):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"activation": "softplus"}, "unknown activation 'softplus', allowed: tanh, sigmoid, relu, identity"),
+        ({"activation": "swish"}, "unknown activation 'swish', allowed: tanh, sigmoid, relu, identity"),
         ({"init": "xavier"}, "unknown init 'xavier', allowed: auto, lecun"),
         ({"precision": "float16"}, "precision is 'float16', allowed: float32, float64, bfloat16"),
         ({"precision": np.float32}, "precision is <class 'numpy.float32'>, allowed: float32"),
         ({"matmul": "gemm"}, "matmul is 'gemm', allowed for float32: packed, blas"),
-        ({"precision": "float64", "matmul": "packed"}, "matmul is 'packed', allowed for float64: blas"),
+        ({"precision": "float64", "matmul": "gemm"}, "matmul is 'gemm', allowed for float64: packed, blas"),
         ({"precision": "bfloat16", "matmul": "blas"}, "matmul is 'blas', allowed for bfloat16: packed"),
         *(
             ({"threads": value}, rf"threads is {value!r}; allowed is a whole number from 1 to \d+, the cores")

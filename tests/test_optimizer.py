@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fastmlp import SGD, FastMLPError, reference
-from fastmlp.config import RunConfig
-from fastmlp.nn.optimizer import OPTIMIZERS
+from fastmlp.nn.optimizer import OPTIMIZERS, Adam
+from fastmlp_kernels._optimizers import settings_of_step
+from plain_steps import plain_step
 
 PARTS = [(slice(0, 1), True), (slice(1, 2), False)]  # a weight and a bias
 
@@ -115,6 +116,7 @@ def test_settings_are_numbers_of_any_kind(kind):
         ("lr", (0, -0.1, float("nan"), float("inf")), "above 0"),
         ("momentum", (-0.1, 1, 1.5, float("nan")), "from 0 up to, not including, 1"),
         ("weight_decay", (-0.1, float("nan"), float("inf")), "0 or more"),
+        ("clip_norm", (-1.0, float("nan"), float("inf")), "0 or more"),
     ],
 )
 def test_settings_outside_their_range_are_refused(name, values, allowed):
@@ -126,6 +128,27 @@ def test_settings_outside_their_range_are_refused(name, values, allowed):
         assert isinstance(error.value, FastMLPError)
 
 
+@pytest.mark.parametrize(("name", "value"), [("beta1", 1.0), ("beta2", 1 - 1e-9), ("eps", 1e-39), ("lr", 1e39)])
+def test_settings_of_adam_must_fit_the_dtype(name, value):
+    if name == "beta1":
+        with pytest.raises(FastMLPError, match="beta1 is 1.0, allowed is a finite number from 0 up to"):
+            Adam(beta1=value)
+        return
+    options: dict[str, Any] = {name: value}
+    optimizer = Adam(**options)
+    optimizer.check_for(np.dtype(np.float64))
+    with pytest.raises(FastMLPError, match=f"{name} is .*, allowed .*float32"):
+        optimizer.check_for(np.dtype(np.float32))
+
+
+def test_adam_leaves_what_never_has_a_gradient():
+    parameters, optimizer = pair(1.0, 1.0, np.float32), Adam()
+    for _ in range(3):
+        optimizer.step(parameters, pair(0.0, 1.0, np.float32), [(slice(0, 2), True)])
+    assert parameters[0] == 1.0
+    assert parameters[1] < 1.0
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_each_optimiser_of_the_table_has_all_that_is_asked_of_it(name):
     kind = OPTIMIZERS[name]
@@ -135,9 +158,14 @@ def test_each_optimiser_of_the_table_has_all_that_is_asked_of_it(name):
     for setting, (default, numbers) in kind.SETTINGS.items():
         assert getattr(optimizer, setting) == getattr(compiled, setting) == default
         assert numbers.holds(default, float32=True)
-    assert hasattr(reference, kind.PLAIN)
-    config = RunConfig(dataset="embedded", layers=(12, 7, 3))
-    assert kind.sklearn(vars(config)).items() <= config.to_sklearn().get_params().items()
+    assert reference.OPTIMIZERS[name] is getattr(reference, kind.PLAIN)
+    defaults = {setting: default for setting, (default, _) in kind.SETTINGS.items()}
+    theirs = pytest.importorskip("sklearn.neural_network").MLPClassifier(**kind.sklearn(defaults))
+    assert theirs.learning_rate_init == defaults["lr"]
+
+
+def test_both_tables_have_one_order():
+    assert list(OPTIMIZERS) == list(reference.OPTIMIZERS)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -148,9 +176,10 @@ def test_each_optimiser_takes_the_step_of_its_plain_form_and_of_its_formula(name
     parameters, gradient = (rng.standard_normal(40).astype(dtype) for _ in range(2))
     state = optimizer.state_of(parameters)
     state[...] = rng.random(state.shape)
-    settings = optimizer.compiled()
-    plain = getattr(reference, optimizer.PLAIN)
-    want, *want_state = plain(parameters.astype(float), *state.astype(float), gradient.astype(float), *settings)
+    optimizer.memory_of(parameters).steps = 2
+    settings = settings_of_step(optimizer.compiled(), 3)
+    wide = parameters.astype(float), state.astype(float), gradient.astype(float)
+    want, *want_state = plain_step(optimizer, 3, *wide)
     of_type = type(settings)(*map(dtype, settings))
     pairs = [of_type.step(w, tuple(s), g) for w, s, g in zip(parameters, state.T, gradient, strict=True)]
     optimizer.step(parameters, gradient, [(slice(0, 40), True)])

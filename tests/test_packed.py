@@ -1,10 +1,11 @@
-"""The packed engine's numbers: gradients and training in float32 and bfloat16, beside the plain reference.
+"""The packed engine's numbers: gradients and training in float32, float64 and bfloat16, beside the plain reference.
 
 Sizes are odd and go beyond the blocks of the products: 771 inputs and 300 rows are several blocks of each kind, and
 three channels of 257 values are padded one by one where bfloat16 takes values in pairs.
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput, Input
 from fastmlp.nn.loss import CROSS_ENTROPY
 from fastmlp.nn.packed.engine import Packed
+from fastmlp.nn.precision import PRECISIONS
 from packing import rounded
 
 D, K, ROWS = 771, 7, 350
@@ -27,12 +29,15 @@ SETTINGS: dict[str, Any] = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
 # float32 rounds by 6e-8 at the most, and the errors of a sum of 771 terms grow with its root, to 2e-6; the layers on
 # the way up and down hand on theirs.
 FLOAT32 = 5e-6
+# float64 rounds by 1.1e-16 at the most, 2^-29 of that; the reference does as well.
+FLOAT64 = 2e-14
 # bfloat16 rounds to nearest, by 2^-8 at the most, a third of which is usual, and at random: two factors of a product
 # come to 2e-3 of it, and the layers on the way up and down add up.
 BFLOAT16 = 1e-2
 # With the factors rounded there too, what is left are those within a rounding error of float32 of the middle between
 # two bfloat16, and so rounded to the other side: fewer than one in 2^8, by 2^-8 of itself.
 ROUNDED = 1e-3
+TOLERANCES = {"float32": FLOAT32, "float64": FLOAT64, "bfloat16": BFLOAT16}
 
 
 class Rounding(np.ndarray):
@@ -76,7 +81,7 @@ def make(
 ) -> Made:
     """An engine, its arrays, and the reference of the same weights; with `rounding` that of products in bfloat16."""
     rng = np.random.default_rng(3)
-    parameters = np.zeros(sum((d + 1) * h for d, h in pairwise(sizes)), np.float32)
+    parameters = np.zeros(sum((d + 1) * h for d, h in pairwise(sizes)), PRECISIONS[precision].dtype)
     gradient = np.zeros_like(parameters)
     weights, biases = views(parameters, sizes)
     for weight, bias in zip(weights, biases, strict=True):
@@ -90,25 +95,27 @@ def make(
     return Made(engine, weights, biases, [*views(gradient, sizes)[0], *views(gradient, sizes)[1]], parameters, network)
 
 
-def images_of(channels: int, rows: int = ROWS, values: int = D) -> tuple[ImageInput, np.ndarray]:
+def images_of(
+    channels: int, rows: int = ROWS, values: int = D, dtype: str = "float32"
+) -> tuple[ImageInput, np.ndarray]:
     """Images in an order of their own, and what they are once normalised."""
     rng = np.random.default_rng(7)
     images = rng.integers(0, 256, (rows + 9, values), np.uint8)
     images[: rows // 2] //= 3  # of another mean and range
-    mean, inv_std = (a.astype(np.float32) for a in reference.image_moments(images, channels))
+    mean, inv_std = (a.astype(dtype) for a in reference.image_moments(images, channels))
     picked = rng.permutation(rows + 9)[:rows]
     return ImageInput(images, mean, inv_std, picked), reference.gather_normalize(images, picked, mean, inv_std)
 
 
-def array_of(rows: int = ROWS, values: int = D) -> tuple[ArrayInput, np.ndarray]:
-    x = np.random.default_rng(8).standard_normal((rows, values)).astype(np.float32)
+def array_of(rows: int = ROWS, values: int = D, dtype: str = "float32") -> tuple[ArrayInput, np.ndarray]:
+    x = np.random.default_rng(8).standard_normal((rows, values)).astype(dtype)
     return ArrayInput(x), x.astype(np.float64)
 
 
-SOURCES: dict[str, Callable[[], tuple[Input, np.ndarray]]] = {
+SOURCES: dict[str, Callable[..., tuple[Input, np.ndarray]]] = {
     "array": array_of,
-    "image": lambda: images_of(1),
-    "channels": lambda: images_of(3),
+    "image": partial(images_of, 1),
+    "channels": partial(images_of, 3),
 }
 
 
@@ -143,6 +150,12 @@ def test_gradients_in_float32_equal_the_reference(hidden, source):
     assert_gradients(make((D, *hidden, K)), *SOURCES[source](), FLOAT32)
 
 
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("hidden", HIDDEN, ids=str)
+def test_gradients_in_float64_equal_the_reference(hidden, source):
+    assert_gradients(make((D, *hidden, K), "float64"), *SOURCES[source](dtype="float64"), FLOAT64)
+
+
 @pytest.mark.parametrize("hidden", HIDDEN, ids=str)
 def test_gradients_in_bfloat16_equal_those_of_rounded_factors(hidden):
     assert_gradients(make((D, *hidden, K), "bfloat16", rounding=True), *array_of(), ROUNDED)
@@ -162,8 +175,9 @@ def test_gradients_of_relu_in_bfloat16_are_near_the_reference_but_for_its_kinks(
 
 
 def test_gradients_alone_are_those_of_a_step_and_move_nothing():
-    x, labels = array_of()[1].astype(np.float32), labels_of()
-    for precision in ("float32", "bfloat16"):
+    labels = labels_of()
+    for precision in ("float32", "float64", "bfloat16"):
+        x = array_of()[1].astype(PRECISIONS[precision].dtype)
         made, stepping = make((D, 45, 33, K), precision), make((D, 45, 33, K), precision)
         before = made.parameters.copy()
         told = made.engine.gradients(x, labels)
@@ -178,13 +192,14 @@ def test_gradients_alone_are_those_of_a_step_and_move_nothing():
 @pytest.mark.parametrize("batch", [1, 2, 127, 128, 129, 1000])
 @pytest.mark.parametrize("source", ["array", "channels"])
 @pytest.mark.parametrize(
-    ("precision", "tolerance", "of_loss", "answers"), [("float32", 2e-5, 1e-7, 1), ("bfloat16", BFLOAT16, 1e-3, 4)]
+    ("precision", "tolerance", "of_loss", "answers"),
+    [("float32", 2e-5, 1e-7, 1), ("float64", 8e-14, 1e-14, 0), ("bfloat16", BFLOAT16, 1e-3, 4)],
 )
 def test_training_equals_the_reference_whatever_the_batch(precision, tolerance, of_loss, answers, source, batch):
     """The loss is not as far off as gradients are: the errors of many sums are in its mean."""
     sizes = (111, 45, 33, K)
-    made, start = make(sizes, precision), make(sizes).network
-    inputs, x = array_of(300, 111) if source == "array" else images_of(3, 300, 111)
+    made, start = make(sizes, precision), make(sizes, precision).network
+    inputs, x = SOURCES[source](300, 111, PRECISIONS[precision].dtype)
     lr = min(0.05, batch / 2500)  # higher rates throw small batches about, and errors with them
     settings: dict[str, Any] = SETTINGS | {"lr": lr}
     labels, optimizer, rng = labels_of(300), SGD(**settings), np.random.default_rng(2)
@@ -203,12 +218,14 @@ def test_training_equals_the_reference_whatever_the_batch(precision, tolerance, 
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
 def test_evaluation_and_logits_are_the_references(precision, source):
-    (inputs, x), labels, made = SOURCES[source](), labels_of(), make((D, 45, 33, K), precision)
+    labels, made = labels_of(), make((D, 45, 33, K), precision)
+    inputs, x = SOURCES[source](dtype=PRECISIONS[precision].dtype)
     logits = made.network.forward(x)[-1]
     loss, accuracy = made.network.evaluate(x, labels)
-    tolerance, of_loss, answers = {"float32": (FLOAT32, 1e-6, 0), "bfloat16": (BFLOAT16, 1e-3, 4)}[precision]
+    allowed = {"float32": (FLOAT32, 1e-6, 0), "float64": (FLOAT64, 1e-14, 0), "bfloat16": (BFLOAT16, 1e-3, 4)}
+    tolerance, of_loss, answers = allowed[precision]
     before, sums = made.parameters.copy(), set()
     for batch in (1, 127, 350, 1024):
         totals = made.engine.evaluate(Examples(inputs, labels), np.arange(ROWS), batch)
@@ -250,13 +267,14 @@ class Unreadable(Own):
         """No array that compiled code could read."""
 
 
-def test_rows_of_any_kind_give_the_same_bits():
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_rows_of_any_kind_give_the_same_bits(precision):
     x = np.random.default_rng(8).integers(-9, 10, (50, 24)).astype(np.float32)
-    others = [ArrayInput(x.astype(kind)) for kind in (np.float64, np.int64, np.int8, np.float16, ">f4")]
+    others = [ArrayInput(x.astype(kind)) for kind in (np.float32, np.float64, np.int64, np.int8, np.float16, ">f4")]
     others += [ArrayInput(np.asfortranarray(x)), ArrayInput(np.repeat(x, 2, axis=1)[:, ::2]), Own(x), Unreadable(x)]
     order, labels, results = np.random.default_rng(2).permutation(50), labels_of(50), []
     for inputs in (ArrayInput(x), *others):
-        made = make((24, 9, K))
+        made = make((24, 9, K), precision)
         totals = made.engine.train(Examples(inputs, labels), order, 16, SGD(**SETTINGS))
         evaluated = made.engine.evaluate(Examples(inputs, labels), order, 16)
         logits = np.concatenate([part.copy() for _, part in made.engine.logits(inputs, 16)])
@@ -268,17 +286,18 @@ def test_rows_of_any_kind_give_the_same_bits():
 # lie, a flat tile, and an update as the tiles leave the registers.
 @pytest.mark.parametrize("rows", [1, 4, 5, 16, 32, 33])
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", FLOAT32), ("bfloat16", BFLOAT16)])
+@pytest.mark.parametrize(("precision", "tolerance"), TOLERANCES.items())
 @pytest.mark.parametrize("hidden", [(128,), (64, 32), (128, 45)], ids=str)
 def test_gradients_of_few_rows_equal_the_reference(hidden, precision, tolerance, source, rows):
-    assert_gradients(make((D, *hidden, K), precision), *SOURCES[source](), tolerance, rows)
+    inputs, x = SOURCES[source](dtype=PRECISIONS[precision].dtype)
+    assert_gradients(make((D, *hidden, K), precision), inputs, x, tolerance, rows)
 
 
 @pytest.mark.parametrize("rows", [1, 16, 300])
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", FLOAT32), ("bfloat16", BFLOAT16)])
+@pytest.mark.parametrize(("precision", "tolerance"), TOLERANCES.items())
 def test_steps_with_decay_and_momentum_equal_the_reference(precision, tolerance, rows):
     """Each way to take a step has its own code for the rule: two steps, the second from a velocity."""
-    made, (inputs, x) = make((D, 128, K), precision), images_of(3)
+    made, (inputs, x) = make((D, 128, K), precision), images_of(3, dtype=PRECISIONS[precision].dtype)
     labels, order, optimizer = labels_of(), np.arange(rows), SGD(**SETTINGS)
     velocity = [np.zeros(w.shape) for w in made.weights]
     for _ in range(2):
@@ -289,7 +308,7 @@ def test_steps_with_decay_and_momentum_equal_the_reference(precision, tolerance,
             velocity[i] = 0.9 * velocity[i] - 0.05 * (dw + 0.01 * w)
             got = views(optimizer.state_of(made.parameters)[0], (D, 128, K))[0][i]
             assert apart(got, velocity[i]) < 2 * tolerance
-            # the weights are float32 of order 0.04, of which the step is a part: 6e-8 of them
+            # the weights are of order 0.04, of which the step is a part: float32 rounds them by 6e-8 of that
             assert np.abs(made.weights[i] - (w + got)).max() < 1e-7
             velocity[i] = got.astype(np.float64)
         made.network.weights[:] = [w.astype(np.float64) for w in made.weights]

@@ -165,7 +165,7 @@ def test_training_that_diverges_warns_and_keeps_what_was_before(digits):
 def test_what_does_not_fit_is_refused(digits):
     x, _, y, _ = digits
     wrong = [
-        (lambda: small(activation="gelu").fit(x, y), ValueError, "'activation' parameter"),
+        (lambda: small(activation="swish").fit(x, y), ValueError, "'activation' parameter"),
         (lambda: small(precision="int8").fit(x, y), ValueError, "'precision' parameter"),
         (lambda: small(momentum=1.0).fit(x, y), ValueError, "'momentum' parameter"),
         (lambda: small().fit(x, y, X_val=x), ConfigError, "X_val and y_val belong together"),

@@ -102,7 +102,7 @@ def test_a_config_needs_no_more_than_its_data_and_layers_and_has_the_commands_de
     made, args = RunConfig(dataset="cifar100", layers=(3072, 128, 20)), build_parser().parse_args([])
     for name in ("lr", "momentum", "batch_size", "epochs", "patience", "schedule", "augment", "precision", "seed"):
         assert getattr(made, name) == getattr(args, name), name
-    assert (made.matmul, RunConfig(dataset="a", layers=(9, 2), precision="float64").matmul) == ("packed", "blas")
+    assert (made.matmul, RunConfig(dataset="a", layers=(9, 2), precision="bfloat16").matmul) == ("packed", "packed")
     assert made == config(experiment="custom", activation="tanh")
 
 

@@ -73,7 +73,7 @@ def test_every_field_but_five_is_an_axis_whose_values_make_a_config() -> None:
         ("lr=nan", "^lr is nan; allowed"),
         ("momentum=0.9,1", "^momentum is 1.0; allowed is a number from 0 to below 1"),
         ("batch_size=64.5", "^batch_size is '64.5'; allowed is a whole number"),
-        ("activation=tanh,gelu", "^activation is 'gelu'; allowed is tanh or"),
+        ("activation=tanh,swish", "^activation is 'swish'; allowed is tanh or"),
         ("layers=3072", r"^layers is \(3072,\); allowed is at least two.*layers=3072-128-20,3072-256-20"),
         ("batch_sise=3", "Did you mean 'batch_size'"),
         ("layers=3072-x-20", "^layers is '3072-x-20'; allowed"),

@@ -24,9 +24,9 @@ NETWORKS = [
     pytest.param((40, 6), "tanh", id="no_hidden"),
 ]
 # Other orders of summation differ by some rounding errors a step, and 200 steps carry them on: 200 errors added without
-# cancelling are 2e-14 in float64 and 1.2e-5 in float32. 1e-9 is what the project promises.
-TOLERANCE = {"float64": 1e-9, "float32": 2e-5}
-WAYS = [("float64", "blas"), ("float32", "packed"), ("float32", "blas")]
+# cancelling are 2e-14 in float64 and 1.2e-5 in float32. Steps make some of them larger, by the curvature of the loss.
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
+WAYS = [("float64", "packed"), ("float64", "blas"), ("float32", "packed"), ("float32", "blas")]
 
 
 def make_pair(sizes, activation, dtype, matmul=None):

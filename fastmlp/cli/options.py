@@ -11,7 +11,7 @@ from fastmlp.cli.parser import Parser, address, fingerprint, layers, mirror, nam
 from fastmlp.cli.plan import settings_of
 from fastmlp.config import AUGMENTS, INITS, LABELS, RunConfig
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
-from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.activations import ACTIVATIONS, own_name
 from fastmlp.nn.decay import DECAY_PER
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.schedule import SCHEDULES
@@ -106,7 +106,7 @@ def _add_network(parser: ArgumentParser) -> None:
     text = "these replace each chosen experiment's own; without --experiments they make one row, custom, out of l2"
     add = parser.add_argument_group("network", text).add_argument
     add("--layers", type=layers, metavar="N-N-...", help="inputs, hidden units, classes: 3072-256-20")
-    add("--activation", choices=list(ACTIVATIONS), help="of the hidden units")
+    add("--activation", type=own_name, choices=list(ACTIVATIONS), help="of the hidden units")
     add("--labels", choices=LABELS, help="which of CIFAR-100's: 20 coarse or 100 fine classes")
 
 

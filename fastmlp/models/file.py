@@ -120,7 +120,10 @@ def _checked(facts: Any) -> dict[str, Any]:
     layers, names = facts["layers"], facts["class_names"]
     whole = isinstance(layers, list) and len(layers) >= 2 and all(type(n) is int and n > 0 for n in layers)
     need("layers", holds=whole)
-    need("activation", holds=facts["activation"] in ACTIVATIONS)
+    activation = facts["activation"]
+    names = activation if isinstance(activation, list) else [activation]
+    every = names == [activation] or len(names) == len(layers) - 2
+    need("activation", holds=every and all(isinstance(name, str) and name in ACTIVATIONS for name in names))
     need("precision", holds=facts["precision"] in list(PRECISIONS))
     need("dtype", holds=facts["dtype"] == PRECISIONS[facts["precision"]].dtype)
     need("normalize", holds=facts["normalize"] in NORMALIZES)
@@ -152,6 +155,8 @@ def _model(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
         raise DataError("its weights hold NaN or infinity")
     values = {field.name: facts[field.name] for field in fields(Model) if field.name in _PLAIN}
     values |= {"layers": tuple(facts["layers"]), "class_names": tuple(facts["class_names"])}
+    if isinstance(facts["activation"], list):
+        values["activation"] = tuple(facts["activation"])
     values["config"] = config = None if facts["config"] is None else RunConfig.from_json(facts["config"])
     if config is not None and any(getattr(config, name) != values[name] for name in _SHARED):
         raise DataError(f"its config is that of another model: {', '.join(_SHARED)} are not the same")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.nn.activations import activation_named
+from fastmlp.nn.activations import hidden_activations, shortest
 from fastmlp.nn.checks import check_name, is_whole
 from fastmlp.nn.inputs import ArrayInput, ImageInput, Input
 from fastmlp.nn.layers import parameter_count, split_parameters
@@ -28,7 +28,7 @@ CHANNELS = {"channel": 3, "dataset": 3}  # planes of which each has moments of i
 class Model:
     """A trained network: its parameters, the normalisation of its inputs, the names of its outputs, and its origin.
 
-    layers, activation, precision : as of `fastmlp.MLP`
+    layers, activation, precision : as of `fastmlp.MLP`; activation is one name, or a tuple, one a hidden layer
     parameters : (P,) float32, or float64 for that precision: W1, b1, W2, b2, ..., each weight (D, H) row by row
     normalize : key of `fastmlp.data.NORMALIZATIONS`: the inputs are uint8 images; "none": real numbers, as they are
     moments : (2, 3) of the parameters' dtype: mean and 1/std of the training images by channel, for the normalisation
@@ -40,7 +40,7 @@ class Model:
     """
 
     layers: tuple[int, ...]
-    activation: str
+    activation: str | tuple[str, ...]
     precision: str
     parameters: NDArray[np.floating]
     normalize: str = AS_THEY_ARE
@@ -52,7 +52,7 @@ class Model:
     def __post_init__(self) -> None:
         if not (isinstance(self.layers, tuple) and len(self.layers) > 1 and all(is_whole(n, 1) for n in self.layers)):
             raise ConfigError(f"layers are {self.layers!r}, expected a tuple of two or more sizes from 1 on")
-        activation_named(self.activation)
+        object.__setattr__(self, "activation", shortest(self.activation, len(self.layers) - 2))
         check_name("precision", self.precision, PRECISIONS)
         check_name("normalize", self.normalize, NORMALIZES)
         wanted, dtype = parameter_count(self.layers), self.parameters.dtype
@@ -78,7 +78,8 @@ class Model:
             )
         if normalize not in NORMALIZES or normalize == "dataset":
             raise ConfigError(f"normalize is {normalize!r}, allowed: none, image, channel")
-        sizes, activation = tuple(map(int, network.sizes)), network.layers[0].activation
+        sizes, activations = tuple(map(int, network.sizes)), [layer.activation for layer in network.layers]
+        activation = tuple(activations[:-1]) or activations[0]
         return cls(sizes, activation, network.precision, network.parameters.copy(), normalize, None, names)
 
     @property
@@ -89,6 +90,10 @@ class Model:
     def names(self) -> tuple[str, ...]:
         """Return the classes' names, or their numbers where they have none."""
         return self.class_names or tuple(map(str, range(self.layers[-1])))
+
+    def activations(self) -> list[str]:
+        """Return the name of each hidden layer's activation."""
+        return hidden_activations(self.activation, len(self.layers) - 2)
 
     def arrays(self) -> list[tuple[NDArray[np.floating], NDArray[np.floating]]]:
         """Return weight (D, H) and bias (H,) of each layer, views of the parameters."""

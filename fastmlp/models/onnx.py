@@ -14,8 +14,8 @@ from fastmlp.errors import ConfigError, MissingExtraError, OutputError
 from fastmlp.files import replacing
 from fastmlp.models.file import FORMATS, load_model, save_model
 from fastmlp.models.model import AS_THEY_ARE, Model
-from fastmlp.nn.activations import activation_named
-from fastmlp.nn.network import MLP
+from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.loss import CROSS_ENTROPY
 from fastmlp.nn.precision import PRECISIONS, byte_layers
 from fastmlp.terminal import Compiling, say
 
@@ -96,8 +96,7 @@ def to_onnx(model: Model) -> Any:
     h = "inputs"
     if images:
         h = normalized(node("Cast", h, to=element))
-    activation = activation_named(model.activation)
-    layers = model.arrays()
+    layers, activations = model.arrays(), model.activations()
     of_bytes = _byte_layers(model)
     for i, (weight, bias) in enumerate(layers, 1):
         # Of images, the pixels themselves are what is multiplied, and bfloat16 holds these as they are.
@@ -112,8 +111,8 @@ def to_onnx(model: Model) -> Any:
         weights = constant(f"weight_{i}", weight)
         h = node("Gemm", h, weights, constant(f"bias_{i}", bias))
         if i < len(layers):
-            h = activation.onnx(graph, h)
-    MLP.loss.onnx(graph, h, "probabilities")
+            h = ACTIVATIONS[activations[i - 1]].onnx(graph, h)
+    CROSS_ENTROPY.onnx(graph, h, "probabilities")
     given = helper.make_tensor_value_info("inputs", TensorProto.UINT8 if images else element, ["rows", model.layers[0]])
     found = helper.make_tensor_value_info("probabilities", element, ["rows", model.layers[-1]])
     whole = helper.make_graph(graph.nodes, "fastmlp", [given], [found], list(graph.constants.values()))
@@ -127,7 +126,7 @@ def to_onnx(model: Model) -> Any:
 
 
 def _byte_layers(model: Model) -> list[int]:
-    return byte_layers(model.layers, model.activation) if model.precision == "int8" else []
+    return byte_layers(model.layers, model.activations()) if model.precision == "int8" else []
 
 
 def tolerance(model: Model) -> float:

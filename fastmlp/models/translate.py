@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError, MissingExtraError
-from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.activations import ACTIVATIONS, hidden_activations
 from fastmlp.nn.layers import parameter_count, split_parameters
 from fastmlp.nn.optimizer import SGD
 from fastmlp.nn.precision import PRECISIONS
@@ -133,8 +133,10 @@ def to_torch(config: RunConfig, parameters: npt.ArrayLike | None = None) -> tupl
             for layer, (weight, bias) in zip(linear, _arrays(config, parameters), strict=True):
                 layer.weight.copy_(torch.from_numpy(weight.T.copy()))
                 layer.bias.copy_(torch.from_numpy(bias.copy()))
-    activation = ACTIVATIONS[config.activation]
-    parts = [part for layer in linear[:-1] for part in (layer, activation.torch(torch.nn))]
+    hidden = hidden_activations(config.activation, len(linear) - 1)
+    parts = [
+        part for layer, name in zip(linear, hidden, strict=False) for part in (layer, ACTIVATIONS[name].torch(torch.nn))
+    ]
     groups = [
         {"params": [layer.weight for layer in linear], "weight_decay": config.decay_an_update},
         {"params": [layer.bias for layer in linear]},

@@ -146,6 +146,14 @@ def hidden_activations(activation: str | Sequence[str], layers: int) -> list[str
     return [activation_named(name).name for name in activation]
 
 
+def shortest(activation: str | Sequence[str], layers: int) -> str | tuple[str, ...]:
+    """Return `hidden_activations` in the form in which they are kept: one name for all, where they are alike."""
+    names = hidden_activations(activation, layers)
+    if isinstance(activation, str):
+        return own_name(activation)
+    return names[0] if len(set(names)) == 1 else tuple(names)
+
+
 def own_name(name: Any) -> Any:
     """Return the table's name for an alias, anything else as it is."""
     return ALIASES.get(name, name) if isinstance(name, str) else name

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from fastmlp.errors import DataError
 from fastmlp.nn.inputs import Input
+from fastmlp.nn.loss import RANGES, Loss
 from fastmlp_kernels import _check
 
 
@@ -16,7 +17,7 @@ class Examples(NamedTuple):
     inputs : M rows of D values
     targets : (M,) int64 in [0, K), or (M, K) of the network's dtype, as the network's loss wants them
     weights : (M,) of the network's dtype and of mean 1; None where all rows count the same
-    spread : mean losses of the best constant answer, and of the best answers that there can be
+    spread : mean losses of answers that know nothing of the inputs, and of the best ones, see `Loss.spread_of`
     """
 
     inputs: Input
@@ -25,8 +26,31 @@ class Examples(NamedTuple):
     spread: tuple[float, float] = (1.0, 0.0)
 
 
-def checked_targets(loss, targets, rows, outputs, dtype):
-    return checked_labels(targets, rows, outputs)
+def checked_targets(loss: Loss, targets: npt.ArrayLike, rows: int, outputs: int, dtype: np.dtype) -> np.ndarray:
+    """Return the targets as a loss wants them: (M,) int64 in [0, K), or (M, K) of this dtype; DataError otherwise.
+
+    Numbers for a single output may be (M,).
+    """
+    if loss.of_classes:
+        return checked_labels(np.asarray(targets), rows, outputs)
+    _check.unmasked(targets=targets)
+    given = np.asarray(targets)
+    if given.ndim == 1 and outputs == 1:
+        given = given[:, None]
+    if given.shape != (rows, outputs) or given.dtype.kind not in "fiub":
+        raise DataError(
+            f"targets are {given.dtype} of shape {np.shape(targets)}, expected {rows} rows of {outputs} number"
+            f"{'s' if outputs > 1 else ''}, one an output unit, for loss {loss.name}"
+        )
+    with np.errstate(over="ignore"):  # what overflows is told below
+        numbers = np.ascontiguousarray(given, dtype=dtype)
+    low, high, allowed = RANGES[loss.targets]
+    least, most = numbers.min(), numbers.max()
+    if not (low <= least and most <= high and np.isfinite(least) and np.isfinite(most)):
+        wrong = ~(np.isfinite(numbers) & (numbers >= low) & (numbers <= high))
+        row, k = (int(at) for at in np.unravel_index(wrong.argmax(), wrong.shape))
+        raise DataError(f"targets[{row}, {k}] is {given[row, k]}, allowed for loss {loss.name} is {allowed} in {dtype}")
+    return numbers
 
 
 def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:

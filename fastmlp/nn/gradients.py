@@ -10,6 +10,7 @@ import numpy as np
 from fastmlp.errors import ConfigError
 from fastmlp.nn.activations import activation_named
 from fastmlp.nn.layers import Dense
+from fastmlp.nn.loss import Loss
 from fastmlp.nn.network import MLP
 from fastmlp.table import Table
 
@@ -51,13 +52,13 @@ class Move(NamedTuple):
 class Line:
     """The loss along a straight line through the parameters, over rows without a kink within `reach` of its start.
 
-    x : (N, D) float64; labels : (N,) int64; moves : the line's direction in each array, zero in all others
+    x : (N, D) float64; targets : (N,) int64 or (N, K) float64, as the loss wants them; moves : the line's direction in each array, zero in all others
     """
 
-    def __init__(self, model: MLP, x: np.ndarray, labels: np.ndarray, moves: Sequence[Move], reach: float) -> None:
-        self.model, self.x, self.labels, self.moves = model, x, labels, moves
+    def __init__(self, model: MLP, x: np.ndarray, targets: np.ndarray, moves: Sequence[Move], reach: float) -> None:
+        self.model, self.x, self.targets, self.moves = model, x, targets, moves
         self._kinks = [activation_named(layer.activation).kinks for layer in model.layers[:-1]]
-        if any(self._kinks):
+        if any(self._kinks) or model.loss.kinks:
             with self.moved(-reach):
                 before = self._switches()
             with self.moved(reach):
@@ -65,7 +66,7 @@ class Line:
             if not clear.any():
                 names = " and ".join(dict.fromkeys(layer.activation for layer in model.layers[:-1]))
                 raise ConfigError(f"No image keeps clear of the kinks of so many {names} units: name fewer units.")
-            self.x, self.labels = x[clear], labels[clear]
+            self.x, self.targets = x[clear], targets[clear]
 
     @contextmanager
     def moved(self, t: float) -> Iterator[None]:
@@ -80,19 +81,23 @@ class Line:
                 move.parameter[...] = start
 
     def _switches(self) -> np.ndarray:
-        """Return on which side of each kink each hidden unit's input lies, (N, units times kinks) bool."""
+        """Return on which side of each kink each hidden unit's input and each error lie, (N, all kinks) bool."""
         x, sides = self.x, []
         for layer, kinks in zip(self.model.layers[:-1], self._kinks, strict=True):
             z, h = x @ layer.weight + layer.bias, np.empty((len(x), layer.bias.size))
             sides += [z > kink for kink in kinks]
             layer.forward(x, h)
             x = h
+        if self.model.loss.kinks:
+            last = self.model.layers[-1]
+            errors = x @ last.weight + last.bias - self.targets
+            sides += [errors > kink for kink in self.model.loss.kinks]
         return np.hstack(sides)
 
     def loss(self, t: float) -> float:
         """Mean loss at distance `t`, by the forward pass alone."""
         with self.moved(t):
-            return self.model.evaluate(self.x, self.labels)[0]
+            return self.model.evaluate(self.x, self.targets)[0]
 
     def central_difference(self, t: float) -> float:
         """Slope at 0 from the losses at `t` and `-t`, with an error of order t^2."""
@@ -100,22 +105,22 @@ class Line:
 
     def backpropagated(self) -> float:
         """Slope at 0 from the gradients that the network computes."""
-        self.model.loss_and_gradients(self.x, self.labels)
+        self.model.loss_and_gradients(self.x, self.targets)
         return float(sum(np.vdot(move.gradient, move.direction) for move in self.moves))
 
 
-def check_weight(model: MLP, x: np.ndarray, labels: np.ndarray, name: str, move: Move) -> Check:
-    """Compare one weight's gradient with the central difference at EPSILON, to its error; x, labels as of `Line`."""
-    line = Line(model, x, labels, [move], EPSILON)
+def check_weight(model: MLP, x: np.ndarray, targets: np.ndarray, name: str, move: Move) -> Check:
+    """Compare one weight's gradient with the central difference at EPSILON, to its error; x, targets as of `Line`."""
+    line = Line(model, x, targets, [move], EPSILON)
     whole, half = line.central_difference(EPSILON), line.central_difference(EPSILON / 2)
     error = 4 / 3 * abs(whole - half)  # C EPSILON^2, as whole - half is three quarters of it
     rounding = 4 * np.spacing(line.loss(0)) / EPSILON
     return Check(name, whole, line.backpropagated(), allowed=1.25 * error + rounding)  # 1.25: the terms after e^2
 
 
-def check_direction(model: MLP, x: np.ndarray, labels: np.ndarray, name: str, moves: Sequence[Move]) -> Check:
-    """Compare the slope along a line with a fourth-order difference, to TOLERANCE relative; x, labels as of `Line`."""
-    line = Line(model, x, labels, moves, 2 * STEP)
+def check_direction(model: MLP, x: np.ndarray, targets: np.ndarray, name: str, moves: Sequence[Move]) -> Check:
+    """Compare the slope along a line with a fourth-order difference, to TOLERANCE relative; x, targets as of `Line`."""
+    line = Line(model, x, targets, moves, 2 * STEP)
     numerical = (4 * line.central_difference(STEP) - line.central_difference(2 * STEP)) / 3
     slope = line.backpropagated()
     # A direction can happen to lie almost level; then the slope that such a direction usually has is the measure.
@@ -148,8 +153,22 @@ def random_moves(layer: Dense, rng: np.random.Generator) -> list[Move]:
     return [Move(layer.weight, layer.dweight, dweight), Move(layer.bias, layer.dbias, dbias)]
 
 
-def run_checks(layers: Sequence[int], activation: str, seed: int = 0) -> tuple[list[Check], list[Check]]:
-    """Check the gradients of a newly drawn network on random images.
+def _targets_of(model: MLP, rng: np.random.Generator) -> np.ndarray:
+    """Return random targets of the kind that the network's loss wants."""
+    shape, kind = (IMAGES, model.sizes[-1]), model.loss.targets
+    if kind == "classes":
+        return rng.integers(0, shape[1], IMAGES)
+    if kind == "labels":
+        return rng.integers(0, 2, shape).astype(np.float64)
+    return rng.poisson(2, shape).astype(np.float64) if kind == "counts" else 2 * rng.standard_normal(shape)
+
+
+def run_checks(
+    layers: Sequence[int], activation: str | Sequence[str], seed: int = 0, loss: str | Loss = "cross-entropy"
+) -> tuple[list[Check], list[Check]]:
+    """Check the gradients of a newly drawn network on random images and targets.
+
+    activation, loss : as of `fastmlp.MLP`
 
     Returns the checks of six single weights and of random directions. Raises ConfigError for layers without a hidden
     one.
@@ -159,16 +178,16 @@ def run_checks(layers: Sequence[int], activation: str, seed: int = 0) -> tuple[l
     if seed < 0:
         raise ConfigError(f"seed is {seed}; allowed is a whole number of at least 0.")
     rng = np.random.default_rng(seed)
-    model = MLP(list(layers), activation, precision="float64", rng=rng)
+    model = MLP(list(layers), activation, loss=loss, precision="float64", rng=rng)
     for layer in model.layers:
         layer.bias[...] = 0.1 * rng.standard_normal(layer.bias.shape)
     pixels = rng.integers(0, 256, (IMAGES, layers[0])).astype(np.float64)
     x = (pixels - pixels.mean()) / pixels.std()
-    labels = rng.integers(0, layers[-1], IMAGES)
-    weights = [check_weight(model, x, labels, name, move) for name, move in single_weights(model, rng)]
+    targets = _targets_of(model, rng)
+    weights = [check_weight(model, x, targets, name, move) for name, move in single_weights(model, rng)]
     parts = [(f"layer {i}", [layer]) for i, layer in enumerate(model.layers, start=1)]
     directions = [
-        check_direction(model, x, labels, name, [move for layer in part for move in random_moves(layer, rng)])
+        check_direction(model, x, targets, name, [move for layer in part for move in random_moves(layer, rng)])
         for name, part in [*parts, ("all layers", model.layers)]
         for _ in range(DIRECTIONS)
     ]

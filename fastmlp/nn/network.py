@@ -266,7 +266,7 @@ class MLP:
         inputs = self._checked_input(x)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(inputs), self.dtype)
         targets = self._checked_targets(targets, len(inputs))
-        return Examples(inputs, targets, weights, self.loss.spread_of(targets, weights))
+        return Examples(inputs, targets, weights, self.loss.spread_of(targets, weights, self.sizes[-1]))
 
     def _checked_input(self, x: Input | np.ndarray) -> Input:
         inputs = as_input(x)
@@ -305,16 +305,34 @@ class MLP:
         return self._mean_and_score(examples, totals)
 
     def predict_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
-        """Probability of each class, (M, K), for x an (M, D) array or an `ImageInput`; DataError where it overflows."""
+        """Probability of each class or label, (M, K), for x an (M, D) array or an `ImageInput`.
+
+        Raises ConfigError for a network of numbers, DataError where it overflows.
+        """
+        self._check_probabilities()
         return self._of_logits(x, batch_size, self.loss.output_kernel)
 
     def predict_log_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
         """Logarithm of `predict_proba`, of the logits themselves: exact where a probability rounds to 0 or 1."""
+        self._check_probabilities()
         return self._of_logits(x, batch_size, self.loss.log_output_kernel)
 
     def predict(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
-        """Most probable class of each row, (M,) int64."""
-        return self.predict_proba(x, batch_size).argmax(axis=1)
+        """Answer for each row: of classes the most probable one, (M,) int64; of labels whether each holds, int64 0 or 1.
+
+        Of numbers these, in the network's dtype. Labels and numbers are (M, K), but (M,) of a single output. Raises
+        DataError where it overflows.
+        """
+        outputs = self._of_logits(x, batch_size, self.loss.output_kernel)
+        if self.loss.of_classes:
+            return outputs.argmax(axis=1)
+        if self.loss.of_probabilities:
+            outputs = (outputs > 0.5).astype(np.int64)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def _check_probabilities(self) -> None:
+        if not self.loss.of_probabilities:
+            raise ConfigError(f"a network with loss {self.loss.name} gives numbers, no probabilities: use predict")
 
     def _of_logits(
         self, x: Input | np.ndarray, batch_size: int, kernel: Callable[[np.ndarray, np.ndarray], None]

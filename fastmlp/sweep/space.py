@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from fastmlp.config import RunConfig, check_fields, parse_layers
 from fastmlp.errors import ConfigError, suggestion
+from fastmlp.nn.activations import own_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,7 +108,7 @@ def parse_axis(text: str) -> Axis:
 
 def _value(field: str, text: str) -> Any:
     try:
-        value = _READERS[FIELDS[field]](text)
+        value = own_name(text) if field == "activation" else _READERS[FIELDS[field]](text)
     except ValueError:  # ConfigError is one
         value = text  # which the field's own check refuses
     try:

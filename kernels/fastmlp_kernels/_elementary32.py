@@ -131,7 +131,8 @@ def expm1_32(x: F) -> F:
     r = a - whole * LN2_HIGH
     r = r - whole * LN2_LOW
     half = _power_of_two(np.int32(shifted.view(np.int32) - np.int32(1)))  # 2**n itself overflows at n = 128
-    return x if abs(x) < NEAR_ZERO else (_expm1_near_zero(r) * half + (half - F(0.5))) * F(2.0)
+    result = (_expm1_near_zero(r) * half + (half - F(0.5))) * F(2.0)  # before the choice: LLVM would jump over it
+    return x if abs(x) < NEAR_ZERO else result
 
 
 @part
@@ -174,4 +175,5 @@ def log1p32(x: F) -> F:
     k, _ = _fields(x + F(1.0))
     scale = _power_of_two(np.int32(np.int32(2) - k))  # 2**-k itself is no normal number at k = 128
     f = (F(0.25) * x) * scale + (F(0.25) * scale - F(1.0))
-    return x if abs(x) < NEAR_ZERO else _at_limits(_log_sum(F(k), f), x, F(-1.0))
+    result = _at_limits(_log_sum(F(k), f), x, F(-1.0))
+    return x if abs(x) < NEAR_ZERO else result

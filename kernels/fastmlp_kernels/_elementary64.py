@@ -9,11 +9,13 @@ All have the form of their float32 siblings (`_elementary32`), whose steps are e
                  f - (f^2 / 2 - s (f^2 / 2 + R)), so that rounding f alone is felt
 
 The coefficients were found for this package, by Remez' exchange for the polynomials and by Lawson's weights for the
-rational function, in arithmetic of 60 digits. Largest distances from the correctly rounded value over 10^9 arguments of
-all exponents, with and without fused multiply-add: see `elementary`.
+rational function, in arithmetic of 60 digits. The largest errors seen, in ULP of the exact result, at 5 * 10**7
+arguments each, of all exponents and mostly where a formula is weakest, with fused multiply-add and without:
 
-No operation here needs a fused multiply-add or suffers from one: the products that must be exact (by powers of two, by
-the high part of ln 2) have no bits to round.
+    exp 0.98   expm1 1.59   log 0.86   log1p 1.36   tanh 1.53   sigmoid 2.00
+
+No step needs a fused multiply-add, and none is hurt by one: the products that must be exact, those by powers of two and
+by the high part of ln 2, have no bits to round.
 """
 
 import math
@@ -113,7 +115,8 @@ def expm1_64(x: float) -> float:
     rest = (high - r) - n * LN2_LOW  # what rounding r lost counts here, twofold for n = 1
     e = _beyond(r) + rest + r
     half = _power_of_two(shifted - 1.0)  # 2**n itself overflows at n = 1024
-    return x if abs(x) < NEAR_ZERO else (e * half + (half - 0.5)) * 2.0
+    result = (e * half + (half - 0.5)) * 2.0  # before the choice: LLVM would jump over so much work
+    return x if abs(x) < NEAR_ZERO else result
 
 
 @part
@@ -200,4 +203,5 @@ def log1p64(x: float) -> float:
     k, _ = _fields(x + 1.0)
     scale = _power_of_two((ROUND + 2.0) - k)  # 2**-k itself is no normal number at k = 1024
     f = (0.25 * x) * scale + (0.25 * scale - 1.0)
-    return x if abs(x) < NEAR_ZERO else _at_limits(_log_sum(k, f), x, -1.0)
+    result = _at_limits(_log_sum(k, f), x, -1.0)
+    return x if abs(x) < NEAR_ZERO else result

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._records import record
-from fastmlp_kernels.elementary import exp1, exp_below1
+from fastmlp_kernels.elementary import exp1, exp_below1, log1, log1p1
 
 
 class Loss(NamedTuple):
@@ -56,7 +56,7 @@ def _missing1(z, t):
 def _logistic1(z, t, parameter):
     missing = _missing1(z, t)
     wrong = abs(z) * missing if missing != type(z)(0) else missing  # infinity times 0 is NaN
-    return math.log1p(exp_below1(-abs(z))) + wrong
+    return log1p1(exp_below1(-abs(z))) + wrong
 
 
 @part
@@ -80,7 +80,7 @@ def _squared_error_slope1(z, t, parameter):
 @part
 def _poisson1(z, t, parameter):
     # exp(z) - t z, less what it is for exp(z) = t
-    return exp1(z) - t - (t * (z - math.log(t)) if t != type(z)(0) else t)
+    return exp1(z) - t - (t * (z - log1(t)) if t != type(z)(0) else t)
 
 
 @part

@@ -1,19 +1,19 @@
-"""exp, log, tanh and the logistic sigmoid of one element, without branches, so that loops over them vectorise.
+"""exp, expm1, log, log1p, tanh and the logistic sigmoid of one element, branch-free, so that loops vectorise.
 
-numba calls the C library once an element for `math.exp` and `math.tanh`, which no compiler vectorises: many times
-slower than these. The float32 functions are in `_elementary32`, those of float64 in `_elementary64`; here the dtype
-chooses. The largest distances from the correctly rounded value, subnormal results included, in ULP; over every
-float32 `tests/test_kernels_elementary.py` proves them, over float64 they were measured:
+numba calls the C library once an element for `math.exp` and `math.tanh`, which no compiler vectorises: thirty times
+slower than these in float32 (`_elementary32`), four to twelve times in float64 (`_elementary64`). The largest distances
+from the correctly rounded values, subnormal ones included, in ULP:
 
               float32  float64
     exp1            1        1
-    expm1_1         2        2
+    expm1_1         1        2
     log1            1        1
-    log1p1          2        2
+    log1p1          1        1
     tanh1           3        2
     sigmoid1        3        2
 
-Infinities and NaN give what numpy gives.
+Those of float32 are proved over every float32 by `tests/test_kernels_elementary.py`; those of float64 were measured at
+5 * 10**7 arguments each, with fused multiply-add and without. Infinities and NaN give what numpy gives.
 """
 
 from collections.abc import Callable

@@ -254,7 +254,8 @@ def _huber_loss_eval(
 
 def _check_batch(
     z: np.ndarray, bias: np.ndarray, targets: np.ndarray, weights: np.ndarray | None, dbias: np.ndarray | None
-) -> None:
+) -> np.ndarray:
+    """Check the arrays of a batch; return the weights, empty where there are none: None would be one more type."""
     _check.array("z", z, _check.FLOATS, ndim=2, writes=dbias is not None)
     if 0 in z.shape:
         raise ValueError(f"z has shape {z.shape}: the batch is empty or there are no outputs")
@@ -267,6 +268,7 @@ def _check_batch(
     if dbias is not None:
         _check.array("dbias", dbias, (z.dtype,), bias.shape, writes=True)
         _check.apart(**given, dbias=dbias)
+    return np.empty(0, z.dtype) if weights is None else weights
 
 
 def _above_0(name: str, value: float) -> float:
@@ -303,7 +305,7 @@ def logistic_loss(
     The loss is summed in float64; column sums do not drift. A NaN makes the loss NaN.
     Raises TypeError or ValueError naming the argument at fault, a target out of range with its index.
     """
-    _check_batch(z, bias, targets, weights, dbias)
+    weights = _check_batch(z, bias, targets, weights, dbias)
     _check.in_bounds("targets", targets, 0, 1)
     smoothing = _check.share("label_smoothing", label_smoothing)
     return elementwise_of_batch(z, bias, targets, weights, dbias, Criterion(LOGISTIC, 0.0, smoothing), float(len(z)))
@@ -326,7 +328,7 @@ def logistic_loss_eval(
 
     Returns (mean loss, rows whose every output is on the side of its target). Raises the same errors.
     """
-    _check_batch(z, bias, targets, weights, None)
+    weights = _check_batch(z, bias, targets, weights, None)
     _check.in_bounds("targets", targets, 0, 1)
     smoothing = _check.share("label_smoothing", label_smoothing)
     return elementwise_of_batch(z, bias, targets, weights, None, Criterion(LOGISTIC, 0.0, smoothing), float(len(z)))
@@ -349,7 +351,7 @@ def squared_error(
     The loss is summed in float64; column sums do not drift. A NaN makes the loss NaN.
     Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_batch(z, bias, targets, weights, dbias)
+    weights = _check_batch(z, bias, targets, weights, dbias)
     return elementwise_of_batch(z, bias, targets, weights, dbias, Criterion(SQUARED_ERROR), float(len(z)))
 
 
@@ -365,7 +367,7 @@ def squared_error_eval(
 
     Returns (mean loss, 0). Raises the same errors.
     """
-    _check_batch(z, bias, targets, weights, None)
+    weights = _check_batch(z, bias, targets, weights, None)
     return elementwise_of_batch(z, bias, targets, weights, None, Criterion(SQUARED_ERROR), float(len(z)))
 
 
@@ -388,7 +390,7 @@ def poisson_loss(
     The loss is summed in float64; column sums do not drift. A NaN makes the loss NaN.
     Raises TypeError or ValueError naming the argument at fault, a target out of range with its index.
     """
-    _check_batch(z, bias, targets, weights, dbias)
+    weights = _check_batch(z, bias, targets, weights, dbias)
     _check.in_bounds("targets", targets, 0, np.inf)
     return elementwise_of_batch(z, bias, targets, weights, dbias, Criterion(POISSON), float(len(z)))
 
@@ -405,7 +407,7 @@ def poisson_loss_eval(
 
     Returns (mean loss, 0). Raises the same errors.
     """
-    _check_batch(z, bias, targets, weights, None)
+    weights = _check_batch(z, bias, targets, weights, None)
     _check.in_bounds("targets", targets, 0, np.inf)
     return elementwise_of_batch(z, bias, targets, weights, None, Criterion(POISSON), float(len(z)))
 
@@ -434,7 +436,7 @@ def huber_loss(
     The loss is summed in float64; column sums do not drift. A NaN makes the loss NaN.
     Raises TypeError or ValueError naming the argument at fault.
     """
-    _check_batch(z, bias, targets, weights, dbias)
+    weights = _check_batch(z, bias, targets, weights, dbias)
     delta = _above_0("delta", delta)
     return elementwise_of_batch(z, bias, targets, weights, dbias, Criterion(HUBER, delta), float(len(z)))
 
@@ -452,6 +454,6 @@ def huber_loss_eval(
 
     Returns (mean loss, 0). Raises the same errors.
     """
-    _check_batch(z, bias, targets, weights, None)
+    weights = _check_batch(z, bias, targets, weights, None)
     delta = _above_0("delta", delta)
     return elementwise_of_batch(z, bias, targets, weights, None, Criterion(HUBER, delta), float(len(z)))

@@ -5,7 +5,7 @@ outside the loop. Arguments are those of the public functions of the same name i
 C-contiguous and share one dtype, float32 or float64. Those that work along the last axis (`softmax`, `log_softmax`,
 `logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions; `sigmoid`, `log_sigmoid` and `exp`
 take (x, out) of any. `adam_step` and `adamw_step` take (w, state, g, step, settings), settings the tuple (lr, beta1,
-beta2, eps, weight_decay). `exp1`, `tanh1` and `sigmoid1` take one element.
+beta2, eps, weight_decay). `exp1`, `expm1_1`, `log1`, `log1p1`, `tanh1` and `sigmoid1` take one element.
 """
 
 from fastmlp_kernels.activations import _bias_elu as bias_elu
@@ -26,7 +26,7 @@ from fastmlp_kernels.activations import _sigmoid_backward as sigmoid_backward
 from fastmlp_kernels.activations import _silu_backward as silu_backward
 from fastmlp_kernels.activations import _softplus_backward as softplus_backward
 from fastmlp_kernels.activations import _tanh_backward as tanh_backward
-from fastmlp_kernels.elementary import exp1, sigmoid1, tanh1
+from fastmlp_kernels.elementary import exp1, expm1_1, log1, log1p1, sigmoid1, tanh1
 from fastmlp_kernels.elementwise import _huber_loss as huber_loss
 from fastmlp_kernels.elementwise import _huber_loss_eval as huber_loss_eval
 from fastmlp_kernels.elementwise import _logistic_loss as logistic_loss
@@ -71,6 +71,7 @@ __all__ = [
     "elu_backward",
     "exp",
     "exp1",
+    "expm1_1",
     "gather_normalize",
     "gelu_backward",
     "huber_loss",
@@ -78,6 +79,8 @@ __all__ = [
     "identity_backward",
     "image_moments",
     "leaky_relu_backward",
+    "log1",
+    "log1p1",
     "log_sigmoid",
     "log_softmax",
     "logistic_loss",

@@ -266,9 +266,12 @@ def _check_labels(labels: np.ndarray, logits: np.ndarray) -> None:
     _check.in_range("labels", labels, logits.shape[1])
 
 
-def _check_weights(weights: np.ndarray | None, logits: np.ndarray) -> None:
-    if weights is not None:
-        _check.array("weights", weights, (logits.dtype,), (len(logits),))
+def _checked_weights(weights: np.ndarray | None, logits: np.ndarray) -> np.ndarray:
+    """Check the weights; return them, empty where there are none: None would be one more type to compile for."""
+    if weights is None:
+        return np.empty(0, logits.dtype)
+    _check.array("weights", weights, (logits.dtype,), (len(logits),))
+    return weights
 
 
 def softmax_cross_entropy(
@@ -300,13 +303,13 @@ def softmax_cross_entropy(
     """
     _check_logits(logits, bias, writes=True)
     _check_labels(labels, logits)
-    _check_weights(weights, logits)
+    own = _checked_weights(weights, logits)
     smoothing = _check.share("label_smoothing", label_smoothing)
     _check.array("dbias", dbias, (logits.dtype,), bias.shape, writes=True)
     given = {} if weights is None else {"weights": weights}
     _check.apart(logits=logits, bias=bias, labels=labels, dbias=dbias, **given)
     total = float(len(logits))
-    return cross_entropy_of_batch(logits, bias, labels, weights, dbias, Criterion(NO_CODE, 0.0, smoothing), total)
+    return cross_entropy_of_batch(logits, bias, labels, own, dbias, Criterion(NO_CODE, 0.0, smoothing), total)
 
 
 def softmax_cross_entropy_eval(
@@ -328,10 +331,10 @@ def softmax_cross_entropy_eval(
     """
     _check_logits(logits, bias, writes=False)
     _check_labels(labels, logits)
-    _check_weights(weights, logits)
+    own = _checked_weights(weights, logits)
     smoothing = _check.share("label_smoothing", label_smoothing)
     total = float(len(logits))
-    return cross_entropy_of_batch(logits, bias, labels, weights, None, Criterion(NO_CODE, 0.0, smoothing), total)
+    return cross_entropy_of_batch(logits, bias, labels, own, None, Criterion(NO_CODE, 0.0, smoothing), total)
 
 
 def bias_softmax(logits: np.ndarray, bias: np.ndarray) -> None:

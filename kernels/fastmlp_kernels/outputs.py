@@ -3,7 +3,6 @@
 Those of rows, softmax and its logarithm, are in `log_sum`.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel
 from fastmlp_kernels._views import vector_at
-from fastmlp_kernels.elementary import exp1, exp_below1, sigmoid1
+from fastmlp_kernels.elementary import exp1, exp_below1, log1p1, sigmoid1
 
 
 @kernel
@@ -27,7 +26,7 @@ def _log_sigmoid(x: np.ndarray, out: np.ndarray) -> None:
     source, result = vector_at(x, 0, x.size), vector_at(out, 0, x.size)
     for i in range(source.size):
         z = source[i]
-        result[i] = (type(z)(0) if z > type(z)(0) else z) - math.log1p(exp_below1(-abs(z)))
+        result[i] = (type(z)(0) if z > type(z)(0) else z) - log1p1(exp_below1(-abs(z)))
 
 
 @kernel

@@ -180,7 +180,7 @@ def adamw_step(
 ) -> None:
     """In place: w <- w - lr * weight_decay * w, then a step of Adam without weight decay.
 
-    Arrays, settings and errors are those of `adam_step`. The method is I. Loshchilov's and F. Hutter's ("Decoupled
+    Arrays, of any shape, settings and errors are those of `adam_step`. The method is I. Loshchilov's and F. Hutter's ("Decoupled
     weight decay regularization", ICLR 2019), as PyTorch has it.
     """
     _check_arrays(w, "state", state, (2, *np.shape(w)), g)
