@@ -65,8 +65,7 @@ def _environment(data: dict[str, Any], rows: dict[Key, Row]) -> str:
     turns = [turn for row in steps for some in row.values() for turn in some]
     peaks = {(turn["threads"], turn["precision"]): turn["peak_gflop_per_s"] for turn in turns}
     peak = "; ".join(
-        f"{plural(threads)} {value:.0f} GFLOP/s in {precision}"
-        for (threads, precision), value in sorted(peaks.items())
+        f"{plural(threads)} {value:.0f} GFLOP/s in {precision}" for (threads, precision), value in sorted(peaks.items())
     )
     libraries = {name: turn[name] for turn in turns for name in ("torch", "jax", "sklearn") if name in turn}
     kernels = turns[0]["blas_kernels"] if turns else machine["blas_kernels"]

@@ -5,7 +5,7 @@ import pytest
 
 from fastmlp import gradcheck
 from fastmlp.errors import ConfigError
-from fastmlp.nn import gradients, layers
+from fastmlp.nn import gradients
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.network import MLP
 
@@ -28,15 +28,24 @@ def test_every_gradient_that_moves_is_checked_to_1e8():
         assert check.difference < check.allowed / 10  # the difference itself is exact enough to tell
 
 
+def _spoilt_gradients(monkeypatch, spoil):
+    right = MLP.loss_and_gradients
+
+    def wrong(self, x, labels):
+        result = right(self, x, labels)
+        for layer in self.layers:
+            spoil(layer)
+        return result
+
+    monkeypatch.setattr(MLP, "loss_and_gradients", wrong)
+
+
 def _scaled_weight_gradient(monkeypatch, factor, units=None):
-    right = layers.Dense.weight_gradient
+    def spoil(layer):
+        if units in (None, len(layer.bias)):
+            layer.dweight *= factor
 
-    def wrong(self, x, delta):
-        right(self, x, delta)
-        if units in (None, len(self.bias)):
-            self.dweight *= factor
-
-    monkeypatch.setattr(layers.Dense, "weight_gradient", wrong)
+    _spoilt_gradients(monkeypatch, spoil)
 
 
 @pytest.mark.parametrize(("units", "part"), [(16, "layer 1"), (5, "layer 2")])
@@ -55,13 +64,11 @@ def test_a_single_weight_wrong_by_a_hundredth_fails(monkeypatch):
 
 
 def test_a_wrong_bias_gradient_fails(monkeypatch):
-    right = layers.Dense.activation_backward
+    def spoil(layer):
+        if len(layer.bias) == 16:  # the hidden one
+            layer.dbias += 1e-4
 
-    def wrong(self, delta, h):
-        right(self, delta, h)
-        self.dbias += 1e-4
-
-    monkeypatch.setattr(layers.Dense, "activation_backward", wrong)
+    _spoilt_gradients(monkeypatch, spoil)
     weights, directions = gradients.run_checks((48, 16, 5), "sigmoid")
     assert "layer 1" in {check.name for check in directions if not check.passed}
     assert not weights[1].passed

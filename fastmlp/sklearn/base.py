@@ -17,6 +17,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.nn.activations import ACTIVATIONS, ALIASES
 from fastmlp.nn.checks import check_function
 from fastmlp.nn.decay import DECAY_PER
+from fastmlp.nn.examples import Examples
 from fastmlp.nn.fit import fit
 from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.initializers import INITIALIZERS
@@ -26,13 +27,12 @@ from fastmlp.nn.optimizer import OPTIMIZERS
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.schedule import SCHEDULES, Schedule
 from fastmlp.nn.stopping import STOPPING
-from fastmlp.sklearn.checks import activations, check_settings, hidden_units, optimizer_of, restored, warn_of
+from fastmlp.sklearn.checks import check_settings, hidden_units, optimizer_of, restored, warn_of
 from fastmlp.sklearn.moments import Moments
 from fastmlp.sklearn.names import refuse
 from fastmlp.sklearn.rows import Rows, split, weighted
 from fastmlp.sklearn.watch import OnEpoch, both, shown
 from fastmlp_kernels import _check
-
 
 
 class Coding(Protocol):
@@ -74,6 +74,8 @@ class Estimator(BaseEstimator):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "decay_per": [StrOptions(set(DECAY_PER))],
         "clip_norm": [Interval(Real, 0, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "patience": [Interval(Integral, 1, None, closed="left")],
@@ -99,6 +101,8 @@ class Estimator(BaseEstimator):
     weight_decay: float
     decay_per: str
     clip_norm: float
+    dropout: float | Sequence[float]
+    input_dropout: float
     max_iter: int
     early_stopping: bool
     patience: int
@@ -131,6 +135,10 @@ class Estimator(BaseEstimator):
     @abstractmethod
     def _begin_coding(self, coding: Coding, train: Rows) -> None:
         """Keep what a new network's outputs stand for; train : encoded rows, which its output layer may begin with."""
+
+    @abstractmethod
+    def _constant_loss(self, train: Rows, examples: Examples) -> float:
+        """Return the mean loss of the best constant answer to the training rows."""
 
     def _unfold(self, network: MLP) -> None:
         """Let a network's outputs be those of the targets as they are given, in place."""
@@ -180,7 +188,7 @@ class Estimator(BaseEstimator):
                 )  # fmt: skip
             examples = self._network.examples(*train)
             loss, _ = self._network.evaluate_on(examples, np.arange(len(train.X)), self._batch_size(train))
-        warn_of(result, scaled=self._moments is not None, loss=loss, usual=examples.spread[0])
+        warn_of(result, scaled=self._moments is not None, loss=loss, usual=self._constant_loss(train, examples))
         return self
 
     def _fit_part(self, X: Any, y: Any, sample_weight: Any, coding_of: Callable[[Rows, bool], Coding]) -> FitResult:
@@ -243,7 +251,9 @@ class Estimator(BaseEstimator):
         return weighted(X, y, sample_weight)
 
     def _batch_size(self, rows: Rows) -> int:
-        return min(200 if isinstance(self.batch_size, str) else self.batch_size, len(rows.y))  # a string is "auto"
+        count = len(rows.y)
+        size = min(max(count // 50, 32), 200) if isinstance(self.batch_size, str) else self.batch_size  # "auto"
+        return min(size, count)
 
     def _begin(self, train: Rows, coding: Coding, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
@@ -253,8 +263,8 @@ class Estimator(BaseEstimator):
         sizes = [train.X.shape[1], *hidden_units(self.hidden_layer_sizes), coding.outputs]
         precision = train.X.dtype.name if self.precision == "auto" else self.precision
         self._network = MLP(
-            sizes, activations(self.activation), loss=self._loss(), init=self.init, precision=precision,
-            threads=self.threads, rng=self._rng,
+            sizes, self.activation, loss=self._loss(), dropout=self.dropout, input_dropout=self.input_dropout,
+            init=self.init, precision=precision, threads=self.threads, rng=self._rng,
         )  # fmt: skip
         self._memory: tuple[np.ndarray, int] | None = None  # of the optimiser: its slots and steps
         self._folded: MLP | None = None

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastmlp.errors import ConfigError
 from fastmlp.nn.activations import hidden_activations
 from fastmlp.nn.checks import FROM_0, check_count, is_whole
+from fastmlp.nn.dropout import dropout_of
 from fastmlp.nn.history import FitResult
 from fastmlp.nn.optimizer import OPTIMIZERS, Optimizer
 
@@ -50,7 +51,9 @@ def check_settings(estimator: Any, *, float32: bool) -> None:
             check_count(name, value)
     if isinstance(estimator.random_state, bool):
         raise ConfigError(f"random_state is {estimator.random_state}, allowed is a number, a RandomState or None")
-    hidden_activations(activations(estimator.activation), len(hidden_units(estimator.hidden_layer_sizes)))
+    layers = len(hidden_units(estimator.hidden_layer_sizes))
+    hidden_activations(estimator.activation, layers)
+    dropout_of(estimator.dropout, estimator.input_dropout, layers)
 
 
 def _settings(estimator: Any) -> dict[str, Any]:
@@ -76,11 +79,6 @@ def optimizer_of(estimator: Any) -> Optimizer:
     return kind(**own, decay_per=estimator.decay_per, clip_norm=estimator.clip_norm)
 
 
-def activations(given: str | Sequence[str]) -> str | list[str]:
-    """Return the activation of all hidden layers, or of each, as networks take it."""
-    return given if isinstance(given, str) else list(given)
-
-
 def hidden_units(sizes: Any) -> list[int]:
     """Return the units of each hidden layer; ConfigError where a size is none."""
     units = list(sizes) if np.iterable(sizes) else [sizes]
@@ -98,13 +96,13 @@ def warn_of(result: FitResult, *, scaled: bool, loss: float = -math.inf, usual: 
     scaling = "" if scaled else "standardize=True, "
     if result.status == "diverged":
         text = (
-            f"{result.in_words} A loss or a weight was not finite, or far above what it was: {scaling}or a lower "
-            "learning_rate_init, or clip_norm, may help."
+            f"{result.in_words} A loss or a weight was not finite, or far above what it was. What may help: {scaling}"
+            "a lower learning_rate_init, clip_norm."
         )
     elif not loss <= max((1 - LEARNT) * usual, LEARNT):
         text = (
             f"The training loss is {loss:.6g}, no better than {usual:.6g}, which the best constant answer gives: "
-            f"nothing was learnt from the features. {scaling}another learning_rate_init, or a higher max_iter may help."
+            f"nothing was learnt from the features. What may help: {scaling}another learning_rate_init, a higher max_iter."
         )
     else:
         return

@@ -57,7 +57,10 @@ class Moments(NamedTuple):
     def standardised(self, array: np.ndarray) -> np.ndarray:
         """Return (array - means) / deviations of an array (M, D), computed in float64, in its dtype."""
         out = np.empty_like(array)
-        means, deviations = self.means / 2, self.deviations / 2  # halves, as a difference of two large numbers overflows
+        means, deviations = (
+            self.means / 2,
+            self.deviations / 2,
+        )  # halves, as a difference of two large numbers overflows
         with np.errstate(over="ignore"):  # the network says what rows it cannot take
             for start in range(0, len(array), BLOCK):
                 part = np.multiply(array[start : start + BLOCK], 0.5, dtype=np.float64)

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import validate_data
 
 from fastmlp.errors import DataError
+from fastmlp.nn.examples import Examples
 from fastmlp.nn.loss import LOSSES, Loss
 from fastmlp.nn.network import MLP
 from fastmlp.nn.schedule import Schedule
@@ -45,7 +46,72 @@ class Numbers(NamedTuple):
 
 
 class FastMLPRegressor(RegressorMixin, Estimator):
-    """A multi-layer perceptron regressor of one number or several, trained in this package's kernels.
+    """A multi-layer perceptron regressor of one number a row or several, trained in this package's kernels.
+
+    Neither features nor targets need scaling, see `standardize` and `standardize_target`. Parameters are called as in
+    `sklearn.neural_network.MLPRegressor` where they mean the same; other names of its parameters are errors that say
+    what they are here. `score` is R2, for each loss.
+
+    hidden_layer_sizes : units of each hidden layer; () for none
+    activation : of the hidden layers, a key of `fastmlp.nn.activations.ACTIVATIONS`, such as "relu", "tanh", "sigmoid"
+        (also called "logistic") or "identity", or one a layer
+    loss : "squared-error"; "huber", which counts errors beyond `delta` by their size and no more by their square; or
+        "poisson", for counts or other numbers from 0 on, whose logarithm the network then learns
+    delta : of Huber's loss, > 0, in deviations of the target where that is standardised, else in its own units
+    init : of the weights, "auto" (that of the activation, He for ReLU) or a key of
+        `fastmlp.nn.initializers.INITIALIZERS`
+    standardize : whether the network learns from features less their means over their deviations, both of the training
+        rows with their weights; of a constant feature the deviation is 1. "auto": unless all of them have means from
+        -0.5 to 0.5 and deviations from 0.5 to 2, as standardised features have in each part of the rows, which it so
+        leaves as they are. This is done in float64, so that float32 features such as 1e6 +- 1 lose no more than they
+        have lost. It takes a copy of the rows
+    standardize_target : whether the network learns targets less their means over their deviations, each output by
+        itself, by the rows and weights of the first call; losses are then of these. Those of "poisson" are learnt as
+        they are, from their means on
+    batch_size : rows a step; "auto": a fiftieth of the rows, from 32 to 200. More than there are rows: all of them
+    optimizer : "adam", "adamw", "sgd" (with momentum) or "nesterov"; each reads its own of the following settings
+    learning_rate_init : > 0; "auto": 0.001 for Adam and AdamW, 0.01 for the others
+    schedule : a `fastmlp.nn.schedule.Schedule` or a key of its SCHEDULES: "constant", "cosine", which lets the rate
+        fall to 0 over `max_iter` epochs, "step", "plateau", "invscaling" or "adaptive"
+    momentum : of "sgd" and "nesterov", in [0, 1)
+    betas, epsilon : of Adam and AdamW: two numbers in [0, 1), and one > 0
+    weight_decay : of the weights, not of the biases. decay_per : "update", as it is, so that it does not depend on the
+        batch's size; or "batch", divided by its rows, as MLPClassifier's `alpha` is
+    clip_norm : the largest norm of a step's gradient; 0 for none
+    dropout : how often an output of a hidden layer is dropped in training, in [0, 1), or one a layer; input_dropout :
+        of a feature
+    max_iter : epochs; all of them unless training stops early or diverges
+    early_stopping : whether to stop by the validation loss. Without a validation set of its own, `fit` then holds out
+        `validation_fraction` of the rows
+    patience, stopping : when it stops. "best": after more than `patience` epochs in a row without a lower loss than
+        all before, as `n_iter_no_change` is counted there; "rises": after `patience` epochs in a row of rising loss
+    random_state : of weights, held-out rows and shuffling; an integer gives the same result in each call of `fit`
+    warm_start : whether `fit` goes on with the network of the call before, its layers, outputs and precision, with what
+        features and targets were standardised by, and with an optimiser that begins anew; its weights stay where no epoch
+        validates better. `partial_fit` always goes on, with its optimiser
+    precision : "auto": that of X, so float32 stays float32, and all that is not is float64. "float32", "float64" or
+        "bfloat16" converts X. `predict` gives what the network computes in: float32
+        for float32 and bfloat16
+    threads : of the kernels; None for all cores. One by default, as a search with `n_jobs` keeps the cores busy
+    verbose : True for a line an epoch on stderr; "auto" for a line that changes, on a terminal, of a fit that takes
+        more than two seconds; False for nothing
+
+    After a fit there are `network_` (a `fastmlp.MLP`), `n_features_in_`, `feature_names_in_`, and, an entry an epoch
+    since the network began, `loss_curve_` (means over the epoch, each batch before its step, without weight decay) and,
+    for those that were validated, `validation_loss_curve_` and `validation_scores_` (R2 of squared error, else D2, by
+    the weights; of several outputs that of all together); `n_iter_` is the number of epochs.
+
+    A ConvergenceWarning tells that training diverged, and which weights were kept, or that `fit` ended with a loss no
+    better than that of the best constant answer. Ctrl-C leaves the weights and the curves of the epochs before it.
+    Errors change nothing. `network_` takes rows as they are: what standardises them is folded into its layers, to the
+    rounding of its dtype, which `predict` does not suffer.
+
+    The defaults were chosen on made-up data (scikit-learn's `make_classification` of 150 to 8,000 rows, with features
+    scaled by 1e-3 to 1e3, moons, quantiles and blobs) and on this package's images, shrunk to 8 x 8: there weight decay
+    of 1e-3 gave the lowest losses, and batches of 32 to 50 rows were at least as good as those of 200.
+
+    What does not fit is a ValueError, as scikit-learn has it: parameters, NaN or infinity, shapes, another number of outputs.
+    Sparse matrices are refused: to make them dense may take any amount of memory.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = Estimator._parameter_constraints | {
@@ -74,9 +140,11 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         momentum: float = 0.9,
         betas: Sequence[float] = (0.9, 0.999),
         epsilon: float = 1e-8,
-        weight_decay: float = 1e-4,
+        weight_decay: float = 1e-3,
         decay_per: str = "update",
         clip_norm: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
+        input_dropout: float = 0.0,
         max_iter: int = 200,
         early_stopping: bool = False,
         patience: int = 10,
@@ -107,6 +175,8 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         self.weight_decay = weight_decay
         self.decay_per = decay_per
         self.clip_norm = clip_norm
+        self.dropout = dropout
+        self.input_dropout = input_dropout
         self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.patience = patience
@@ -151,7 +221,7 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         shape = rows.y.shape[1:]
         if goes_on:
             if shape != self._coded.shape:
-                raise DataError(f"y has shape {rows.y.shape}, expected ({', '.join(map(str, ('M', *self._coded.shape)))})")
+                raise DataError(f"y has rows of shape {shape}, but {self._coded.shape} in the call before")
             return self._coded
         if self.loss == "poisson" or not self.standardize_target:
             return Numbers(shape, None)
@@ -163,9 +233,17 @@ class FastMLPRegressor(RegressorMixin, Estimator):
             means = np.average(train.y, axis=0, weights=train.weights)
             self._network.layers[-1].bias = np.log(np.maximum(means, np.finfo(np.float32).tiny))
 
+    def _constant_loss(self, train: Rows, examples: Examples) -> float:  # noqa: ARG002 - as classifiers need it
+        return examples.spread[0]
+
     def _unfold(self, network: MLP) -> None:
         if self._coded.moments is not None:
             self._coded.moments.unfold_from(network.layers[-1])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
 
     @property
     def _recodes(self) -> bool:

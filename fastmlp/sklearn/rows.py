@@ -65,8 +65,22 @@ def class_factors(class_weight: Any, classes: np.ndarray, rows: Rows) -> np.ndar
 
 
 def split(rows: Rows, fraction: float, seed: int, *, by_class: bool) -> tuple[Rows, Rows]:
-    """Return the rows to train on and those that are held out, which are `fraction` of all; by_class : of each class."""
+    """Return the rows to train on and those that are held out.
+
+    fraction : of the rows that are held out; by_class : whether of each class, y being encoded labels
+    """
     strata = rows.y if by_class else None
     parts = train_test_split(np.arange(len(rows.y)), test_size=fraction, stratify=strata, random_state=seed)
     train, held = (Rows(*(array[part] for array in rows)) for part in parts)
     return train, held
+
+
+def loss_of_frequencies(rows: Rows, smoothing: float, classes: int) -> float:
+    """Return the lowest mean cross-entropy, in nats, of one prediction for all (encoded) rows.
+
+    It is that of the classes' shares of weight, after as much of them as `smoothing` was spread over all classes.
+    """
+    shares = np.bincount(rows.y, rows.weights / rows.weights.max(), classes)
+    shares = (1 - smoothing) * shares / shares.sum() + smoothing / classes
+    shares = shares[shares > 0]
+    return float(0.0 - (shares * np.log(shares)).sum())  # of one class 0, not -0

@@ -20,7 +20,7 @@ OnBatch = Callable[[int], None]
 
 @contextmanager
 def shown(verbose: bool | int | str, epochs: int) -> Iterator[tuple[OnEpoch | None, OnBatch | None]]:
-    """Within the body, show a training of at most so many epochs; yield its callbacks, as `fastmlp.nn.fit.fit` has them.
+    """Within the body, show a training of at most so many epochs; yield its callbacks, for `fastmlp.nn.fit.fit`.
 
     verbose : True for a line an epoch; "auto" for a line that changes, on a terminal and from the third second on,
         where nobody else draws there: in a program's main thread, not in a worker of joblib; False for nothing

@@ -149,8 +149,8 @@ def _compile(function: Callable[P, R]) -> Callable[P, R]:
     return njit(**_OPTIONS, fastmath=FASTMATH)(function)
 
 
-def _compile_part(function: Callable[P, R], fastmath: set[str]) -> Callable[P, R]:
-    compiled: Any = njit(**(PART | {"fastmath": fastmath}))(function)
+def _compile_part(function: Callable[P, R], fastmath: set[str], *, forceinline: bool = False) -> Callable[P, R]:
+    compiled: Any = njit(**(PART | {"fastmath": fastmath, "forceinline": forceinline}))(function)
     if hasattr(compiled, "enable_caching"):  # a plain function under NUMBA_DISABLE_JIT=1
 
         def refuse(*_: Any, **__: Any) -> None:
@@ -189,6 +189,14 @@ def part(function: Callable[P, R]) -> Callable[P, R]:
     theirs: a tree of calls five deep costs five times its compile time. Such a function cannot be called from Python.
     """
     return _compile_part(function, FASTMATH)
+
+
+def element(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile, as a part, a function of one element that is inlined however long it is.
+
+    LLVM leaves long ones as calls, and a loop with a call in it scalar.
+    """
+    return _compile_part(function, FASTMATH, forceinline=True)
 
 
 def body_of(function: Any) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from fastmlp_kernels._jit import part
+from fastmlp_kernels._jit import element
 from fastmlp_kernels._records import record
 from fastmlp_kernels.elementary import exp1, exp_below1, log1, log1p1
 
@@ -44,7 +44,7 @@ class Criterion(NamedTuple):
     high: float = math.inf
 
 
-@part
+@element
 def _missing1(z, t):
     """Share of the target that is not on the side of z, which has 1 / (1 + exp(-|z|)): 1 - t for z >= 0, else t."""
     return t if z < type(z)(0) else type(z)(1) - t
@@ -52,50 +52,52 @@ def _missing1(z, t):
 
 # log(1 + exp(z)) - t z is log(1 + exp(-|z|)) + |z| m, m being what is missing: no term is negative, and m is exactly 0
 # for a sure answer that is right. So it is with the slope, +-(m - 1 / (1 + exp(|z|))).
-@part
+@element
 def _logistic1(z, t, parameter):
     missing = _missing1(z, t)
-    wrong = abs(z) * missing if missing != type(z)(0) else missing  # infinity times 0 is NaN
-    return log1p1(exp_below1(-abs(z))) + wrong
+    wrong = abs(z) * missing
+    # infinity times 0, unless the target is NaN; to ask whether it is 0 would make branches, and keep loops scalar
+    return log1p1(exp_below1(-abs(z))) + (wrong if wrong == wrong else missing - missing)
 
 
-@part
+@element
 def _logistic_slope1(z, t, parameter):
     e = exp_below1(-abs(z))
     slope = _missing1(z, t) - e / (type(z)(1) + e)
     return -slope if z < type(z)(0) else slope
 
 
-@part
+@element
 def _squared_error1(z, t, parameter):
     d = z - t
     return type(z)(0.5) * d * d
 
 
-@part
+@element
 def _squared_error_slope1(z, t, parameter):
     return z - t
 
 
-@part
+@element
 def _poisson1(z, t, parameter):
     # exp(z) - t z, less what it is for exp(z) = t
-    return exp1(z) - t - (t * (z - log1(t)) if t != type(z)(0) else t)
+    rest = t * (z - log1(t))  # 0 times infinity for a target of 0
+    return exp1(z) - t - (rest if rest == rest else t - t)
 
 
-@part
+@element
 def _poisson_slope1(z, t, parameter):
     return exp1(z) - t
 
 
-@part
+@element
 def _huber1(z, t, parameter):
     distance = abs(z - t)
     near = parameter if distance > parameter else distance
     return near * (distance - type(z)(0.5) * near)
 
 
-@part
+@element
 def _huber_slope1(z, t, parameter):
     d = z - t
     d = parameter if d > parameter else d  # written so that a NaN fails both comparisons and passes through

@@ -18,8 +18,8 @@ class Rows(NamedTuple):
 
     x : (M, D) uint8, float32 or float64, C-contiguous
     index : (N,) int64, each in [0, M), in any order, repeated or not; None: all M rows
-    center, scale : (M, C) float32 or float64, by row of x and by channel, one of C equal parts of a row (as from `image_moments`:
-        mean and 1/std); None where x is taken as it is
+    center, scale : (M, C) float32 or float64, by row of x and by channel, one of C equal parts of a row (as from
+        `image_moments`: mean and 1/std); None where x is taken as it is
     """
 
     x: np.ndarray

@@ -82,7 +82,7 @@ def _right(run: np.ndarray, bias: np.ndarray, targets: np.ndarray) -> int:
     right = 0
     for j in range(run.size):
         z = run[j] + bias[j]
-        right += (z > t(0) if targets[j] > t(0.5) else z <= t(0)) & (targets[j] == targets[j])
+        right += ((z > t(0)) == (targets[j] > t(0.5))) & (z == z) & (targets[j] == targets[j])
     return right
 
 

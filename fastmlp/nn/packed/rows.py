@@ -1,4 +1,4 @@
-"""The first phase of a step: a block of rows goes through all layers, to the loss, and back. All floats are float32."""
+"""The first phase of a step: a block of rows goes through all layers, to the loss, and back. Floats are of one type."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The records of arrays that a compiled run works on; `engine` allocates them. All floats are float32.
+"""The records of arrays that a compiled run works on; `engine` allocates them. Floats are float32, or all float64.
 
 Parameters and gradients lie in one flat array each, in the order W1, b1, W2, b2, ..., an optimiser's state in one such
 row a slot; so do the packed copies of the weights. A record for each layer tells where its part begins. Nothing in the
@@ -116,7 +116,7 @@ class Network(NamedTuple):
     layers, tasks : (n,) tables of LAYER and TASK; family : of the layers' activations
     parameters, gradient : (P,)
     packed : flat, weights as right operands of the forward products; transposed : flat, of all but the first layer, for
-        the way back; float32, or int32 for pairs of bfloat16
+        the way back; floats, or int32 for pairs of bfloat16
     block_sums : (tasks of the first layer, H) column sums of its packed weights by task, for raw images, or None
     quantized : the quantized weights, or None; `packed` then has those of the other layers
     drops : what is dropped, or None
@@ -335,7 +335,7 @@ def rows_of(block: int, n: int) -> tuple[int, int]:
 
 @part
 def read_in_place(layer: Record, batch: int, packed: np.ndarray) -> bool:
-    """Whether a layer's forward product reads float32 weights (D, H) in place, without a packed copy.
+    """Whether a layer's forward product reads weights (D, H), floats, in place, without a packed copy.
 
     packed : flat, any array of the packed weights, for its dtype
     """

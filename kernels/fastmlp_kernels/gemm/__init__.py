@@ -1,4 +1,4 @@
-"""Matrix products in float32, float64, bfloat16 and int8, by themselves or as a dense layer's way forward and its update.
+"""Matrix products in float32, float64, bfloat16 and int8, by themselves or as a dense layer's forward pass and update.
 
     matmul          out <- A B, with either operand transposed
     matmul_int8     out <- A B for uint8 A and int8 B, summed in 32-bit integers

@@ -127,7 +127,7 @@ def macro_kernel(
 
 @part
 def store_rows(c: np.ndarray, rows: tuple[int, int], add: bool, out: np.ndarray) -> None:
-    """`rows` of out (M, N) <- c, or out + c with `add`; c : flat block of accumulators, of the dtype of out, or int32."""
+    """`rows` of out (M, N) <- c, or out + c with `add`; c : flat block of accumulators, of out's dtype or int32."""
     kind = out.dtype.type
     count, columns = rows[1] - rows[0], out.shape[1]
     width = (columns + NR - 1) // NR * NR

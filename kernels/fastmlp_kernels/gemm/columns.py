@@ -1,7 +1,7 @@
 """Gradients of weights, X^T B: products in two parts, the second of which can end in the step of the weights.
 
 Packed arrays are flat, of units (`elements`); blocks c are flat, of accumulators; weights and gradients are float32, or
-float64 as the sums are; corrections and factors, of products that are no sums of float64, are float32.
+float64 where these are; corrections and factors are float32, as nothing in float64 has any.
 """
 
 from typing import Any, NamedTuple

@@ -1,8 +1,8 @@
 """Packing: operands copied into the order in which the micro-kernel reads them, converted on the way.
 
-An operand comes as `Rows`: of a matrix of floats, or of uint8 images, possibly picked by an index. Packed arrays consist
-of units (see `elements`): one float32 or float64; two bfloat16 in an int32; four bytes in a uint32. What is behind the last
-element of the inner dimension in a unit is zero.
+An operand comes as `Rows`: of a matrix of floats, or of uint8 images, possibly picked by an index. Packed arrays
+consist of units (see `elements`): one float32 or float64; two bfloat16 in an int32; four bytes in a uint32. What is
+behind the last element of the inner dimension in a unit is zero.
 
 Images become (x - center) * scale on the way to these. On the way to bfloat16 they stay 0..255, which is exact there,
 and bytes stay as they are; the product is corrected instead (see `gemm`).
