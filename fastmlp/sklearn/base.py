@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from numbers import Integral, Real
 from threading import Lock
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -35,19 +35,6 @@ from fastmlp.sklearn.watch import OnEpoch, both, shown
 from fastmlp_kernels import _check
 
 
-class Coding(Protocol):
-    """What a network's outputs stand for: how targets become those that it learns."""
-
-    @property
-    def outputs(self) -> int:
-        """Output units of the network, K."""
-        ...
-
-    def encoded(self, rows: Rows) -> Rows:
-        """Return rows with the targets that the network learns, and the weights that they then have."""
-        ...
-
-
 def above_0() -> Interval:
     """Return the constraint of a number above 0."""
     return Interval(Real, 0, None, closed="neither")
@@ -56,7 +43,7 @@ def above_0() -> Interval:
 class Estimator(BaseEstimator):
     """The base of both estimators: it standardises rows, trains a network, and says what happened.
 
-    A subclass has the parameters, and what is of its targets: `_loss`, `_checked`, `_coding`, `_begin_coding`, `_unfold`.
+    A subclass has the parameters, and what follows from its targets: the abstract methods.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -113,7 +100,6 @@ class Estimator(BaseEstimator):
     precision: str
     threads: int | None
     verbose: bool | int | str
-    _recodes: ClassVar[bool] = False
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name, as scikit-learn does; ConfigError where a name is none of them."""
@@ -129,16 +115,24 @@ class Estimator(BaseEstimator):
         """Return rows, checked, without those of weight 0; dtype : of X, and reset : as `validate_data` has them."""
 
     @abstractmethod
-    def _coding(self, rows: Rows, goes_on: bool) -> Coding:
-        """Return what the network's outputs stand for; goes_on : whether it is that of the call before."""
+    def _coding(self, rows: Rows, goes_on: bool) -> Any:
+        """Return what the network's outputs stand for; goes_on : whether it is that of the call before.
+
+        It has `outputs`, the number of units, and `encoded`, of rows, which returns them with the targets that the
+        network learns and the weights that they then have.
+        """
 
     @abstractmethod
-    def _begin_coding(self, coding: Coding, train: Rows) -> None:
+    def _begin_coding(self, coding: Any, train: Rows) -> None:
         """Keep what a new network's outputs stand for; train : encoded rows, which its output layer may begin with."""
 
     @abstractmethod
     def _constant_loss(self, train: Rows, examples: Examples) -> float:
         """Return the mean loss of the best constant answer to the training rows."""
+
+    def _scales_targets(self) -> bool:
+        """Whether the network's targets are standardised."""
+        return False
 
     def _unfold(self, network: MLP) -> None:
         """Let a network's outputs be those of the targets as they are given, in place."""
@@ -191,7 +185,7 @@ class Estimator(BaseEstimator):
         warn_of(result, scaled=self._moments is not None, loss=loss, usual=self._constant_loss(train, examples))
         return self
 
-    def _fit_part(self, X: Any, y: Any, sample_weight: Any, coding_of: Callable[[Rows, bool], Coding]) -> FitResult:
+    def _fit_part(self, X: Any, y: Any, sample_weight: Any, coding_of: Callable[[Rows, bool], Any]) -> FitResult:
         """Train for the one epoch of `partial_fit`; coding_of : as `_coding`."""
         before = dict(vars(self))
         _check.unmasked(X=X, y=y, sample_weight=sample_weight)
@@ -215,7 +209,7 @@ class Estimator(BaseEstimator):
         Where nothing is standardised, it is the network that is trained. Else it is another one, which the next call of
         `fit` or `partial_fit` leaves behind.
         """
-        if self._moments is None and not self._recodes:
+        if self._moments is None and not self._scales_targets():
             return self._network
         if self._folded is None:
             folded = deepcopy(self._network)
@@ -255,11 +249,11 @@ class Estimator(BaseEstimator):
         size = min(max(count // 50, 32), 200) if isinstance(self.batch_size, str) else self.batch_size  # "auto"
         return min(size, count)
 
-    def _begin(self, train: Rows, coding: Coding, seed: int) -> None:
+    def _begin(self, train: Rows, coding: Any, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        self._moments = None if self.standardize is False else Moments.of(train.X, train.weights)
-        if self.standardize == "auto" and self._moments.are_standard:
-            self._moments = None
+        moments = Moments.of(train.X, train.weights)
+        wanted = not moments.are_standard if self.standardize == "auto" else self.standardize
+        self._moments = moments if wanted else None
         sizes = [train.X.shape[1], *hidden_units(self.hidden_layer_sizes), coding.outputs]
         precision = train.X.dtype.name if self.precision == "auto" else self.precision
         self._network = MLP(

@@ -102,8 +102,8 @@ class FastMLPClassifier(ClassifierMixin, Estimator):
     scaled by 1e-3 to 1e3, moons, quantiles and blobs) and on this package's images, shrunk to 8 x 8: there weight decay
     of 1e-3 gave the lowest losses, and batches of 32 to 50 rows were at least as good as those of 200.
 
-    What does not fit is a ValueError, as scikit-learn has it: parameters, NaN or infinity, shapes, unknown or too few classes.
-    Sparse matrices are refused: to make them dense may take any amount of memory.
+    What does not fit is a ValueError, as scikit-learn has it: parameters, NaN or infinity, shapes, unknown or too few
+    classes. Sparse matrices are refused: to make them dense may take any amount of memory.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = Estimator._parameter_constraints | {

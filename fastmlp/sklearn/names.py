@@ -6,9 +6,9 @@ from fastmlp.errors import ConfigError, suggestion
 
 ELSEWHERE = {
     "alpha": 'is weight_decay here, of each step as it is: alpha with decay_per="batch", which divides it by the rows',
-    "solver": 'is optimizer here: "adam", "adamw", "sgd" or "nesterov"; fastmlp.sklearn.MLPClassifier and MLPRegressor '
-    'also have "lbfgs"',
-    "learning_rate": 'is schedule here: "constant", "invscaling", "adaptive" and others; the rate is learning_rate_init',
+    "solver": 'is optimizer here: "adam", "adamw", "sgd" or "nesterov"; "lbfgs" is in fastmlp.sklearn\'s '
+    "MLPClassifier and MLPRegressor",
+    "learning_rate": 'is schedule here: "constant", "invscaling", "adaptive" or others; the rate is learning_rate_init',
     "power_t": 'is a setting of the schedule here: schedule=Schedule("invscaling", power=0.5), of fastmlp.nn.schedule',
     "nesterovs_momentum": 'is an optimizer here: optimizer="nesterov", with momentum',
     "beta_1": "is the first of betas here: betas=(0.9, 0.999)",
@@ -16,7 +16,7 @@ ELSEWHERE = {
     "n_iter_no_change": "is patience here, of the validation loss, where early_stopping is set",
     "tol": "has no counterpart here, where any lower validation loss counts: set early_stopping and patience",
     "shuffle": "has no counterpart here, where rows are always shuffled",
-    "max_fun": 'is of the solver "lbfgs", which fastmlp.sklearn.MLPClassifier and MLPRegressor have',
+    "max_fun": 'is of "lbfgs", which fastmlp.sklearn\'s MLPClassifier and MLPRegressor have',
 }
 
 

@@ -87,8 +87,8 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         all before, as `n_iter_no_change` is counted there; "rises": after `patience` epochs in a row of rising loss
     random_state : of weights, held-out rows and shuffling; an integer gives the same result in each call of `fit`
     warm_start : whether `fit` goes on with the network of the call before, its layers, outputs and precision, with what
-        features and targets were standardised by, and with an optimiser that begins anew; its weights stay where no epoch
-        validates better. `partial_fit` always goes on, with its optimiser
+        features and targets were standardised by, and with an optimiser that begins anew; its weights stay where no
+        epoch validates better. `partial_fit` always goes on, with its optimiser
     precision : "auto": that of X, so float32 stays float32, and all that is not is float64. "float32", "float64" or
         "bfloat16" converts X. `predict` gives what the network computes in: float32
         for float32 and bfloat16
@@ -110,8 +110,8 @@ class FastMLPRegressor(RegressorMixin, Estimator):
     scaled by 1e-3 to 1e3, moons, quantiles and blobs) and on this package's images, shrunk to 8 x 8: there weight decay
     of 1e-3 gave the lowest losses, and batches of 32 to 50 rows were at least as good as those of 200.
 
-    What does not fit is a ValueError, as scikit-learn has it: parameters, NaN or infinity, shapes, another number of outputs.
-    Sparse matrices are refused: to make them dense may take any amount of memory.
+    What does not fit is a ValueError, as scikit-learn has it: parameters, NaN or infinity, shapes. Sparse matrices are
+    refused: to make them dense may take any amount of memory.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = Estimator._parameter_constraints | {
@@ -245,6 +245,5 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         tags.target_tags.multi_output = True
         return tags
 
-    @property
-    def _recodes(self) -> bool:
+    def _scales_targets(self) -> bool:
         return self._coded.moments is not None
