@@ -13,7 +13,6 @@ from fastmlp.errors import MissingExtraError
 
 try:
     import sklearn.base
-    import sklearn.utils._param_validation
     from sklearn.utils.validation import validate_data  # noqa: F401 - the youngest of it
 except ImportError as error:
     raise MissingExtraError(

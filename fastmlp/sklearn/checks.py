@@ -101,8 +101,9 @@ def warn_of(result: FitResult, *, scaled: bool, loss: float = -math.inf, usual: 
         )
     elif not loss <= max((1 - LEARNT) * usual, LEARNT):
         text = (
-            f"The training loss is {loss:.6g}, no better than {usual:.6g}, which the best constant answer gives: nothing "
-            f"was learnt from the features. What may help: {scaling}another learning_rate_init, a higher max_iter."
+            f"The training loss is {loss:.6g}, no better than {usual:.6g}, which the best constant answer gives: "
+            f"nothing was learnt from the features. What may help: {scaling}another learning_rate_init, "
+            "a higher max_iter."
         )
     else:
         return
