@@ -12,7 +12,7 @@ from typing import Any
 from fastmlp.errors import MissingExtraError
 
 try:
-    import sklearn.base
+    import sklearn.base  # noqa: F401
     from sklearn.utils.validation import validate_data  # noqa: F401 - the youngest of it
 except ImportError as error:
     raise MissingExtraError(
