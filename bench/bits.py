@@ -134,7 +134,8 @@ def _products(precision: str, *, images: bool) -> Bits:
         gemm.matmul_int8(a, (20 * b).astype(np.int8), out, threads=2)
         return Bits(_hash(out))
     options: dict[str, Any] = {"precision": precision, "threads": 2}
-    a, b, out = normal(150, 333), normal(333, 70), normal(150, 70)
+    a, b = normal(150, 333), normal(333, 70)
+    out = np.empty((150, 70), a.dtype)
     gemm.matmul(a, b, out, **options)
     x = gemm.Images(rng.integers(0, 256, (200, 333), np.uint8), rng.integers(0, 200, 150), *abs(normal(2, 200, 3)))
     x, forward = x if images else a, np.empty_like(out)

@@ -68,7 +68,8 @@ def _forward(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Cas
 
 def _backward(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
     delta, dbias = _normal(rng, *shape), np.empty(shape[1], np.float32)
-    h = np.tanh(_normal(rng, *shape)) if name != "relu_backward" else np.maximum(_normal(rng, *shape), 0)
+    h = _normal(rng, *shape)
+    h = np.maximum(h, 0) if name in ("relu_backward", "softplus_backward") else np.tanh(h)
     moved = (1 if name == "identity_backward" else 3) * delta.nbytes  # the identity's delta stays as it is
     calls = _calls(name, (delta, h, dbias), shape, _wide(delta, h))
     return Case(calls, (delta, dbias), moved, changed=(delta,))
@@ -82,6 +83,14 @@ def _loss(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
         return Case(_calls(name, (logits, bias, labels), shape, plain), (), logits.nbytes)
     calls = _calls(name, (logits, bias, labels, dbias), shape, plain)
     return Case(calls, (logits, dbias), 2 * logits.nbytes, changed=(logits,))
+
+
+def _targets(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    z, bias, targets = _normal(rng, *shape), _normal(rng, shape[1]), rng.random(shape, dtype=np.float32)
+    dbias, plain = np.empty(shape[1], np.float32), _wide(z, bias, targets)
+    if name.endswith("_eval"):
+        return Case(_calls(name, (z, bias, targets), shape, plain), (), 2 * z.nbytes)
+    return Case(_calls(name, (z, bias, targets, dbias), shape, plain), (z, dbias), 3 * z.nbytes, changed=(z,))
 
 
 def _update(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
@@ -148,6 +157,8 @@ CASES: dict[str, Callable[[str, tuple[int, int], np.random.Generator], Case]] = 
     **{f"{name}_backward": _backward for name in ALONE},
     "softmax_cross_entropy": _loss,
     "softmax_cross_entropy_eval": _loss,
+    **{f"{name}_loss{form}": _targets for name in ("logistic", "poisson", "huber") for form in ("", "_eval")},
+    **dict.fromkeys(("squared_error", "squared_error_eval"), _targets),
     "bias_softmax": _forward,
     **dict.fromkeys(("softmax", "log_softmax", "logsumexp", "accurate_sum", "accurate_mean"), _last_axis),
     **dict.fromkeys(("momentum_step", "nesterov_step"), _update),

@@ -6,7 +6,10 @@ Arguments are the kernels'; `Scratch` holds the temporaries.
 
 import numpy as np
 
-ONE, ZERO = np.float32(1), np.float32(0)
+ONE, ZERO, HALF = np.float32(1), np.float32(0), np.float32(0.5)
+SLOPE = np.float32(0.01)
+ERF = tuple(map(np.float32, (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)))
+ERF_SCALE = np.float32(0.3275911 / np.sqrt(2))
 
 Array = np.ndarray
 
@@ -49,6 +52,70 @@ def bias_identity(z: Array, bias: Array, s: Scratch) -> None:  # noqa: ARG001
     np.add(z, bias, out=z)
 
 
+def bias_leaky_relu(z: Array, bias: Array, s: Scratch) -> None:
+    np.add(z, bias, out=z)
+    np.multiply(z, SLOPE, out=s.full)
+    np.maximum(z, s.full, out=z)
+
+
+def bias_elu(z: Array, bias: Array, s: Scratch) -> None:
+    np.add(z, bias, out=z)
+    np.minimum(z, s.zeros_h, out=s.full)
+    np.expm1(s.full, out=s.full)
+    np.maximum(z, s.full, out=z)  # the exponential's curve is above the line
+
+
+def bias_softplus(z: Array, bias: Array, s: Scratch) -> None:
+    np.add(z, bias, out=z)
+    np.abs(z, out=s.full)
+    np.negative(s.full, out=s.full)
+    np.exp(s.full, out=s.full)
+    np.log1p(s.full, out=s.full)
+    np.maximum(z, s.zeros_h, out=z)
+    np.add(z, s.full, out=z)
+
+
+def _sigmoid(x: Array, out: Array) -> None:
+    np.negative(x, out=out)
+    np.exp(out, out=out)
+    np.add(out, ONE, out=out)
+    np.reciprocal(out, out=out)
+
+
+def bias_silu(z: Array, bias: Array, s: Scratch) -> None:
+    np.add(z, bias, out=z)
+    _sigmoid(z, s.full)
+    np.multiply(z, s.full, out=z)
+
+
+def _two_tails(x: Array, tails: Array, bell: Array) -> None:
+    """Set tails to 1 - erf(|x| / sqrt 2), bell to exp(-x^2 / 2): Abramowitz and Stegun 7.1.26, as numpy has no erf."""
+    u = bell
+    np.abs(x, out=u)
+    np.multiply(u, ERF_SCALE, out=u)
+    np.add(u, ONE, out=u)
+    np.reciprocal(u, out=u)
+    np.multiply(u, ERF[-1], out=tails)
+    for coefficient in ERF[-2::-1]:
+        np.add(tails, coefficient, out=tails)
+        np.multiply(tails, u, out=tails)
+    np.multiply(x, x, out=bell)
+    np.multiply(bell, np.float32(-0.5), out=bell)
+    np.exp(bell, out=bell)
+    np.multiply(tails, bell, out=tails)
+
+
+def bias_gelu(z: Array, bias: Array, s: Scratch) -> None:
+    np.add(z, bias, out=z)
+    other = s.turned.reshape(z.shape)
+    _two_tails(z, s.full, other)
+    np.abs(z, out=other)
+    np.multiply(other, HALF, out=other)
+    np.multiply(s.full, other, out=s.full)
+    np.maximum(z, s.zeros_h, out=z)
+    np.subtract(z, s.full, out=z)
+
+
 def tanh_backward(delta: Array, h: Array, dbias: Array, s: Scratch) -> None:
     np.multiply(h, h, out=s.full)
     np.subtract(ONE, s.full, out=s.full)
@@ -70,6 +137,54 @@ def relu_backward(delta: Array, h: Array, dbias: Array, s: Scratch) -> None:
 
 
 def identity_backward(delta: Array, h: Array, dbias: Array, s: Scratch) -> None:  # noqa: ARG001
+    np.add.reduce(delta, axis=0, out=dbias)
+
+
+def leaky_relu_backward(delta: Array, h: Array, dbias: Array, s: Scratch) -> None:
+    np.greater(h, ZERO, out=s.flags)
+    np.multiply(s.flags, ONE - SLOPE, out=s.full)
+    np.add(s.full, SLOPE, out=s.full)
+    np.multiply(delta, s.full, out=delta)
+    np.add.reduce(delta, axis=0, out=dbias)
+
+
+def elu_backward(delta: Array, h: Array, dbias: Array, s: Scratch) -> None:
+    np.minimum(h, s.zeros_h, out=s.full)
+    np.add(s.full, ONE, out=s.full)
+    np.multiply(delta, s.full, out=delta)
+    np.add.reduce(delta, axis=0, out=dbias)
+
+
+def softplus_backward(delta: Array, h: Array, dbias: Array, s: Scratch) -> None:
+    np.negative(h, out=s.full)
+    np.expm1(s.full, out=s.full)
+    np.multiply(delta, s.full, out=delta)
+    np.negative(delta, out=delta)
+    np.add.reduce(delta, axis=0, out=dbias)
+
+
+def silu_backward(delta: Array, x: Array, dbias: Array, s: Scratch) -> None:
+    other = s.turned.reshape(x.shape)
+    _sigmoid(x, s.full)
+    np.subtract(ONE, s.full, out=other)
+    np.multiply(other, x, out=other)
+    np.add(other, ONE, out=other)
+    np.multiply(other, s.full, out=other)
+    np.multiply(delta, other, out=delta)
+    np.add.reduce(delta, axis=0, out=dbias)
+
+
+def gelu_backward(delta: Array, x: Array, dbias: Array, s: Scratch) -> None:
+    other = s.turned.reshape(x.shape)
+    _two_tails(x, s.full, other)
+    np.subtract(ONE, s.full, out=s.full)
+    np.copysign(s.full, x, out=s.full)
+    np.add(s.full, ONE, out=s.full)
+    np.multiply(s.full, HALF, out=s.full)
+    np.multiply(other, x, out=other)
+    np.multiply(other, np.float32(1 / np.sqrt(2 * np.pi)), out=other)
+    np.add(s.full, other, out=s.full)
+    np.multiply(delta, s.full, out=delta)
     np.add.reduce(delta, axis=0, out=dbias)
 
 
@@ -96,6 +211,70 @@ def softmax_cross_entropy(logits: Array, bias: Array, labels: Array, dbias: Arra
 
 def softmax_cross_entropy_eval(logits: Array, bias: Array, labels: Array, s: Scratch) -> tuple[float, int]:
     return _loss(logits, bias, labels, s.full, s)
+
+
+def logistic_loss_eval(z: Array, bias: Array, targets: Array, s: Scratch) -> tuple[float, int]:
+    np.add(z, bias, out=s.full)
+    right = np.count_nonzero(np.all((s.full > ZERO) == (targets > 0.5), axis=1))
+    return float((np.logaddexp(ZERO, s.full).sum() - np.vdot(targets, s.full)) / len(z)), int(right)
+
+
+def logistic_loss(z: Array, bias: Array, targets: Array, dbias: Array, s: Scratch) -> tuple[float, int]:
+    result = logistic_loss_eval(z, bias, targets, s)
+    np.negative(s.full, out=z)
+    np.exp(z, out=z)
+    np.add(z, np.float32(1), out=z)
+    np.reciprocal(z, out=z)
+    return _gradient(z, targets, dbias, result)
+
+
+def _gradient(z: Array, targets: Array, dbias: Array, result: tuple[float, int]) -> tuple[float, int]:
+    """Turn what the outputs say into the gradient."""
+    np.subtract(z, targets, out=z)
+    np.multiply(z, np.float32(1 / len(z)), out=z)
+    np.add.reduce(z, axis=0, out=dbias)
+    return result
+
+
+def squared_error_eval(z: Array, bias: Array, targets: Array, s: Scratch) -> tuple[float, int]:
+    np.add(z, bias, out=s.full)
+    np.subtract(s.full, targets, out=s.full)
+    return float(np.vdot(s.full, s.full)) / (2 * len(z)), 0
+
+
+def squared_error(z: Array, bias: Array, targets: Array, dbias: Array, s: Scratch) -> tuple[float, int]:
+    result = squared_error_eval(z, bias, targets, s)
+    np.add(z, bias, out=z)
+    return _gradient(z, targets, dbias, result)
+
+
+def poisson_loss_eval(z: Array, bias: Array, targets: Array, s: Scratch) -> tuple[float, int]:
+    np.add(z, bias, out=s.full)
+    terms = np.log(np.where(targets > 0, targets, 1)) - s.full
+    np.exp(s.full, out=s.full)
+    return float((np.vdot(targets, terms) + (s.full - targets).sum()) / len(z)), 0
+
+
+def poisson_loss(z: Array, bias: Array, targets: Array, dbias: Array, s: Scratch) -> tuple[float, int]:
+    result = poisson_loss_eval(z, bias, targets, s)
+    np.copyto(z, s.full)
+    return _gradient(z, targets, dbias, result)
+
+
+def huber_loss_eval(z: Array, bias: Array, targets: Array, s: Scratch) -> tuple[float, int]:
+    np.add(z, bias, out=s.full)
+    np.subtract(s.full, targets, out=s.full)
+    apart = np.abs(s.full)
+    near = np.minimum(apart, np.float32(1))
+    return float((np.vdot(near, apart) - np.vdot(near, near) / 2) / len(z)), 0
+
+
+def huber_loss(z: Array, bias: Array, targets: Array, dbias: Array, s: Scratch) -> tuple[float, int]:
+    result = huber_loss_eval(z, bias, targets, s)
+    np.clip(s.full, np.float32(-1), np.float32(1), out=z)
+    np.multiply(z, np.float32(1 / len(z)), out=z)
+    np.add.reduce(z, axis=0, out=dbias)
+    return result
 
 
 def bias_softmax(logits: Array, bias: Array, s: Scratch) -> None:

@@ -61,6 +61,13 @@ RESULTS = {
     **dict.fromkeys(
         ("tanh_backward", "sigmoid_backward", "relu_backward", "identity_backward"), ("delta", "dbias: column sums")
     ),
+    **dict.fromkeys(
+        ("logistic_loss", "squared_error", "poisson_loss", "huber_loss"),
+        ("loss", "correct", "gradient", "dbias: column sums"),
+    ),
+    **dict.fromkeys(
+        ("logistic_loss_eval", "squared_error_eval", "poisson_loss_eval", "huber_loss_eval"), ("loss", "correct")
+    ),
     "softmax_cross_entropy": ("loss", "correct", "gradient", "dbias: column sums"),
     "softmax_cross_entropy_eval": ("loss", "correct"),
     **dict.fromkeys(("momentum_step", "nesterov_step"), ("w", "v")),

@@ -64,7 +64,7 @@ class Running:
         self._inputs = ImageInput(images[0], *moments) if case.inputs == "images" else rows
         self._labels, self._optimizer = data.labels, SGD(LR, MOMENTUM, WEIGHT_DECAY)
         self._engine = Packed(
-            WORK.layers, ["tanh", "identity"], model.loss, (model.parameters, model.gradient), case.precision,
+            WORK.layers, ["tanh", "identity"], (model.loss, model.dropout), (model.parameters, model.gradient), case.precision,
             case.threads,
         )  # fmt: skip
 

@@ -37,7 +37,9 @@ def _network(args: argparse.Namespace) -> str:
 def _parser(prog: str) -> Parser:
     parser = Parser(prog=prog, description=__doc__)
     names = list(ACTIVATIONS)
-    parser.add_argument("--activation", nargs="+", type=own_name, choices=names, default=names, help="default: %(choices)s")
+    parser.add_argument(
+        "--activation", nargs="+", type=own_name, choices=names, default=names, help="default: %(choices)s"
+    )
     parser.add_argument(
         "--layers", type=_sizes, default=[3072, 128, 20], help="such as 3072-123-123-20 (default: 3072-128-20)"
     )

@@ -17,7 +17,12 @@ KINDS = [
 ]
 
 
-def small_model(normalize: str = "image", precision: str = "float32", layers=(48, 7, 5, 3), activation="tanh") -> Model:
+def small_model(
+    normalize: str = "image",
+    precision: str = "float32",
+    layers=(48, 7, 5, 3),
+    activation: str | tuple[str, ...] = "tanh",
+) -> Model:
     """Return a model of random weights and biases."""
     rng, dtype = np.random.default_rng(5), np.float64 if precision == "float64" else np.float32
     count = sum((d + 1) * h for d, h in pairwise(layers))

@@ -14,7 +14,7 @@ class ScriptedEngine(Blas):
     """Computes nothing: hands each batch of a call to the network that it belongs to."""
 
     def __init__(self, model: "Scripted") -> None:
-        super().__init__(model.layers, model.parameters, model.gradient, model.loss)
+        super().__init__(model.layers, model.parameters, model.gradient, model.loss, model.dropout)
         self._model = model
 
     def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer, weights: Any = None) -> tuple[float, int]:  # noqa: ARG002

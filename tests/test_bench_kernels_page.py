@@ -34,7 +34,7 @@ def test_the_page_has_the_tables_between_its_markers():
 
 def test_the_accuracy_table_is_within_the_stated_bounds():
     """One ULP more than `elementary` states: it counts floats from the rounded value, this steps from the exact one."""
-    for name, bound in (("exp1", 1), ("expm1_1", 1), ("log1", 1), ("log1p1", 1), ("tanh1", 3), ("sigmoid1", 3)):
+    for name, bound in (("exp1", 1), ("expm1_1", 2), ("log1", 1), ("log1p1", 1), ("tanh1", 3), ("sigmoid1", 3)):
         assert 0 < kernels_accuracy.over_all_floats(name, stride=99_991).max() <= bound + 1
     table = kernels_accuracy.accuracy_table(["softmax", "softmax_cross_entropy"], stride=99_991)
     assert re.search(r"\| `softmax_cross_entropy` \| correct \| .* \| 0 \| 0 \|", table)

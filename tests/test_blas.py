@@ -21,7 +21,7 @@ def make(precision: str = "float64", activation: str = "tanh") -> tuple[MLP, Bla
     model = MLP(list(SIZES), activation, precision=precision, matmul="blas")
     for layer in model.layers:
         layer.bias[...] = np.linspace(-0.5, 0.5, layer.bias.size)
-    return model, Blas(model.layers, model.parameters, model.gradient, model.loss)
+    return model, Blas(model.layers, model.parameters, model.gradient, model.loss, model.dropout)
 
 
 def plain(model: MLP, activation: str = "tanh") -> reference.Network:

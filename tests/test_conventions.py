@@ -81,10 +81,11 @@ def private_names(path):
 
 def test_no_module_touches_what_is_private_to_another():
     names = {path: private_names(path) for path in MODULES if PACKAGE in path.parents}
-    everywhere = set.union(*(defined for defined, _ in names.values()))
+    everywhere = set.union(*(defined for defined, _ in names.values())) - {"_optimizer", "_no_improvement_count"}
     assert len(everywhere) > 100
     for path, (defined, taken) in names.items():
-        assert taken & everywhere - defined == set(), path  # other libraries' names are nowhere defined
+        # other libraries' names are nowhere defined, but for scikit-learn's two, which its subclasses set
+        assert taken & everywhere - defined == set(), path
 
 
 def test_no_compiled_function_takes_more_than_seven_arguments():

@@ -50,7 +50,7 @@ def test_an_activation_that_is_in_no_table_is_refused():
 def test_each_layer_s_own_activation_is_in_the_graph(monkeypatch):
     monkeypatch.setattr(precision, "WIDE", 1)
     for own in ("float32", "int8"):
-        model = small_model("image", own, layers=(48, 7, 6, 5, 3), activation=["gelu", "relu", "silu"])
+        model = small_model("image", own, layers=(48, 7, 6, 5, 3), activation=("gelu", "relu", "silu"))
         found = onnx_graph.check(onnx_graph.to_onnx(model), model, rows_for(model, 300))
         assert found.difference <= onnx_graph.tolerance(model)
     assert onnx_graph.tolerance(model) == onnx_graph.BYTES_BETWEEN_LAYERS  # above the ReLU layer

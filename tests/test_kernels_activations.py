@@ -164,9 +164,10 @@ def test_an_input_that_is_to_be_kept_is_kept(name, dtype, rng):
             getattr(fastmlp_kernels, f"bias_{name}")(out, same_bias, kept)
             np.testing.assert_array_equal(kept, z + bias)
             np.testing.assert_array_equal(out, want)  # in every bit as without
-    for wrong in (kept[:1], kept.astype(np.float16), out):
+    z, bias = np.zeros((4, 3), dtype), np.zeros(3, dtype)
+    for wrong in (np.zeros((4, 2), dtype), np.zeros((4, 3), np.float16), z):
         with pytest.raises((TypeError, ValueError), match="x"):
-            getattr(fastmlp_kernels, f"bias_{name}")(out, same_bias, wrong)
+            getattr(fastmlp_kernels, f"bias_{name}")(z, bias, wrong)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

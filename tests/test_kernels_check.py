@@ -26,6 +26,11 @@ def _loss() -> dict[str, Any]:
     return {"logits": logits, "bias": bias, "labels": np.arange(N) % H}
 
 
+def _outputs() -> dict[str, Any]:
+    z, bias = _two(N, H)
+    return {"z": z, "bias": bias, "targets": np.ones((N, H), np.float32)}
+
+
 def _moments(dtype: type = np.float32) -> dict[str, Any]:
     return {"mean": np.zeros((N, C), dtype), "inv_std": np.ones((N, C), dtype)}
 
@@ -43,6 +48,8 @@ RATES = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0}
 FORWARD = ("bias_tanh", "bias_sigmoid", "bias_relu", "bias_identity")
 BACKWARD = ("tanh_backward", "sigmoid_backward", "relu_backward", "identity_backward")
 SUMS = ("accurate_sum", "accurate_mean")
+LOSSES = ("logistic_loss", "squared_error", "poisson_loss", "huber_loss")
+ELEMENTS = ("sigmoid", "log_sigmoid", "exp")
 LAST_AXIS = ("softmax", "log_softmax", "logsumexp", *SUMS)
 # Good arguments of every function, by name and in order.
 GOOD: dict[str, Callable[[], dict[str, Any]]] = {
@@ -50,10 +57,10 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     **dict.fromkeys(BACKWARD, _backward),
     "softmax_cross_entropy": lambda: _loss() | {"dbias": np.ones(H, np.float32)},
     "softmax_cross_entropy_eval": _loss,
+    **dict.fromkeys(LOSSES, lambda: _outputs() | {"dbias": np.ones(H, np.float32)}),
+    **dict.fromkeys((f"{name}_eval" for name in LOSSES), _outputs),
     "bias_softmax": lambda: dict(zip(("logits", "bias"), _two(N, H), strict=True)),
-    **dict.fromkeys(
-        ("softmax", "log_softmax"), lambda: dict(zip(("x", "out"), (*_two(N, H)[:1], *_two(N, H)[:1]), strict=True))
-    ),
+    **dict.fromkeys(("softmax", "log_softmax", *ELEMENTS), lambda: {"x": _two(N, H)[0], "out": _two(N, H)[0]}),
     "logsumexp": lambda: {"x": _two(N, H)[0], "out": np.zeros(N, np.float32)},
     **dict.fromkeys(SUMS, lambda: {"x": _two(N, H)[0], "axis": -1, "out": np.zeros(N, np.float32)}),
     **dict.fromkeys(MOMENTUM, lambda: {name: np.ones((N, H), np.float32) for name in "wvg"} | RATES),
@@ -71,8 +78,10 @@ WRITTEN = {
     **dict.fromkeys(BACKWARD, ("delta", "dbias")),
     "softmax_cross_entropy": ("logits", "dbias"),
     "softmax_cross_entropy_eval": (),
+    **dict.fromkeys(LOSSES, ("z", "dbias")),
+    **dict.fromkeys((f"{name}_eval" for name in LOSSES), ()),
     "bias_softmax": ("logits",),
-    **dict.fromkeys(LAST_AXIS, ("out",)),
+    **dict.fromkeys((*LAST_AXIS, *ELEMENTS), ("out",)),
     **dict.fromkeys(MOMENTUM, ("w", "v")),
     **dict.fromkeys(ADAM, ("w", "state")),
     "image_moments": ("mean", "inv_std"),
@@ -105,7 +114,7 @@ FITS = {
     *((f, "w", "rank") for f in (*MOMENTUM, *ADAM)),
     *((f, "images", "swapped") for f in ("image_moments", "gather_normalize")),
 }
-FITS |= {(f, "out", "none") for f in LAST_AXIS}
+FITS |= {(f, "out", "none") for f in (*LAST_AXIS, *ELEMENTS)}
 ARRAYS = [(f, name) for f, good in GOOD.items() for name, value in good().items() if isinstance(value, np.ndarray)]
 
 
@@ -141,7 +150,7 @@ def test_each_fault_of_each_array_is_named(function, name, fault):
     also = (
         dict.fromkeys(MOMENTUM, "v")
         | dict.fromkeys(ADAM, "state")
-        | dict.fromkeys(LAST_AXIS, "out" if fault == "rank" else name)
+        | dict.fromkeys((*LAST_AXIS, *ELEMENTS), "out" if fault == "rank" else name)
     )
     others = "|".join([name, also.get(function, name)])
     message = message.replace(r"\(1, ", r"\(") if others.endswith("|out") else message
@@ -214,6 +223,35 @@ def test_a_label_out_of_range_is_told_with_index_value_and_range(function, at, l
     arguments = GOOD[function]()
     arguments["labels"][at:] = label  # the first is named
     assert_refused(function, arguments, ValueError, rf"labels\[{at}\] is {label}, allowed is 0 to {H - 1}$")
+
+
+@pytest.mark.parametrize("function", [f"{name}{form}" for name in LOSSES for form in ("", "_eval")])
+@pytest.mark.parametrize("shape", [(0, H), (N, 0)])
+def test_a_batch_without_rows_or_outputs_is_refused(function, shape):
+    arguments = GOOD[function]() | {"z": np.zeros(shape, np.float32)}
+    assert_refused(function, arguments, ValueError, r"z has shape \(.*\): the batch is empty or there are no outputs")
+
+
+@pytest.mark.parametrize("form", ["", "_eval"])
+def test_a_target_out_of_range_is_told_with_its_place(form):
+    bounds = (("logistic_loss", 1.5, "0 to 1"), ("logistic_loss", -0.5, "0 to 1"), ("poisson_loss", -1, "0 or more"))
+    for loss, value, allowed in bounds:
+        arguments = GOOD[loss + form]()
+        arguments["targets"][2, 1:] = value  # the first is named
+        assert_refused(loss + form, arguments, ValueError, rf"targets\[2, 1\] is {value}.*, allowed is {allowed}$")
+
+
+@pytest.mark.parametrize(
+    ("function", "setting"),
+    [("logistic_loss", "label_smoothing"), ("softmax_cross_entropy", "label_smoothing"), ("huber_loss", "delta")],
+)
+@pytest.mark.parametrize("value", ["0.1", None, True, -0.5, np.nan, np.inf, 1.0], ids=repr)
+def test_a_setting_of_a_loss_that_does_not_fit_is_refused(function, setting, value):
+    for form in ("", "_eval"):
+        if (setting, value) == ("delta", 1.0):
+            continue
+        with pytest.raises((TypeError, ValueError), match=f"{setting} is .*, allowed is a .*number"):
+            getattr(fastmlp_kernels, function + form)(**GOOD[function + form](), **{setting: value})
 
 
 @pytest.mark.parametrize(("at", "value"), [(0, -1), (3, N)])

@@ -222,7 +222,7 @@ def test_wrong_arguments_are_refused(rng):
         ((x, weight[:5], bias, "tanh", out), {}, ValueError, r"weight has shape \(5, 5\), expected \(6, 5\)"),
         ((x, weight, bias[:4], "tanh", out), {}, ValueError, r"bias has shape \(4,\), expected \(5,\)"),
         ((good, weight, bias, "tanh", out[:3]), {}, ValueError, r"out has shape \(3, 5\), expected \(4, 5\)"),
-        ((x, weight, bias, "gelu", out), {}, ValueError, "activation is 'gelu', allowed is 'tanh' or 'sigm"),
+        ((x, weight, bias, "swish", out), {}, ValueError, "activation is 'swish', allowed is 'tanh' or 'sigm"),
         ((x, weight, bias, "tanh", out), {"precision": "int8"}, ValueError, "precision is 'int8'"),
         ((x, weight, bias, "tanh", out), {"threads": 0}, ValueError, "threads is 0"),
         ((x, weight, weight[0], "tanh", weight[1:5]), {}, ValueError, "out and weight overlap"),

@@ -20,7 +20,7 @@ from fastmlp_kernels import elementary
 # The largest distances, with and without fused multiply-add: over all 2**32 patterns of float32, and over
 # 5 * 10**7 arguments of float64 each, most of them where the error is largest.
 BOUNDS = {
-    np.float32: {"exp1": 1, "expm1_1": 1, "log1": 1, "log1p1": 1, "tanh1": 3, "sigmoid1": 3},
+    np.float32: {"exp1": 1, "expm1_1": 2, "log1": 1, "log1p1": 1, "tanh1": 3, "sigmoid1": 3},
     np.float64: {"exp1": 1, "expm1_1": 2, "log1": 1, "log1p1": 1, "tanh1": 2, "sigmoid1": 2},
 }
 NAMES = list(BOUNDS[np.float32])

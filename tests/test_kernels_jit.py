@@ -14,6 +14,7 @@ from numba.core.errors import TypingError
 import fastmlp_kernels
 from arrays import assert_within, images, normal
 from fastmlp_kernels import jit
+from test_kernels_check import GOOD, LOSSES
 
 KERNELS = [name for name in jit.__all__ if not name.endswith("1")]
 
@@ -39,6 +40,7 @@ def test_options(name):
 on_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names of x86's instructions")
 # float32 widened to float64 where it is meant: the loss adds each row's share in float64, one element at a time.
 WIDENED = {"softmax_cross_entropy": {"cvtss2sd"}, "softmax_cross_entropy_eval": {"cvtss2sd"}}
+WIDENED |= {f"{name}{form}": {"cvtss2sd", "cvtps2pd"} for name in LOSSES for form in ("", "_eval")}
 # So are sums of exponentials, a piece of a row at a time, and the accurate sums, in whole vectors.
 WIDENED |= {name: {"cvtss2sd"} for name in ("bias_softmax", "softmax", "log_softmax", "logsumexp")}
 WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("accurate_sum", "accurate_mean")}
@@ -47,9 +49,16 @@ PACKED = {
     **dict.fromkeys(("bias_identity", "bias_relu", "identity_backward"), ("addps",)),
     **dict.fromkeys(("bias_tanh", "bias_sigmoid"), ("addps", "mulps", "divps", "pslld")),
     **dict.fromkeys(("tanh_backward", "sigmoid_backward", "relu_backward", "momentum_step"), ("addps", "mulps")),
+    **dict.fromkeys(("bias_leaky_relu", "leaky_relu_backward"), ("addps", "mulps")),
+    **dict.fromkeys(("bias_elu", "bias_softplus", "bias_silu", "bias_gelu"), ("addps", "mulps", "pslld")),
+    **dict.fromkeys(("elu_backward", "softplus_backward"), ("addps", "mulps")),
+    **dict.fromkeys(("silu_backward", "gelu_backward"), ("addps", "mulps", "divps", "pslld")),
     "nesterov_step": ("mulps",),
     **dict.fromkeys(("adam_step", "adamw_step"), ("divps", "sqrtps")),
     **dict.fromkeys(("softmax_cross_entropy", "softmax_cross_entropy_eval"), ("addps", "mulps", "pslld")),
+    **{f"{name}{form}": ("addps", "mulps", "cvtps2pd") for name in LOSSES for form in ("", "_eval")},
+    **dict.fromkeys(("sigmoid", "log_sigmoid"), ("mulps", "divps", "pslld")),
+    "exp": ("mulps", "pslld"),
     **dict.fromkeys(("bias_softmax", "softmax"), ("addps", "mulps", "pslld")),
     **dict.fromkeys(("log_softmax", "logsumexp"), ("addps", "mulps", "pslld", "cmpneqps")),
     **dict.fromkeys(("accurate_sum", "accurate_mean"), ("addpd", "cvtps2pd")),
@@ -66,6 +75,8 @@ def instructions(name: str) -> set[str]:
     """Return what the float32 form consists of, without the v that marks AVX's spelling."""
     fastmlp_kernels.warmup()
     kernel = getattr(jit, name)
+    if not kernel.signatures:  # losses, whose checked functions share two kernels
+        kernel(*GOOD[name]().values())
     fresh = compiler(**kernel.targetoptions)(kernel.py_func)  # code from the disk cache has no listing
     for signature in kernel.signatures:
         if types.float64 not in map(_element, signature):

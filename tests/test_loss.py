@@ -209,7 +209,7 @@ def test_a_copy_is_the_same_loss_with_its_settings():
 @pytest.mark.parametrize("name", ["hinge", "", None, 3, ["logistic"]])
 def test_an_unknown_loss_is_refused_with_those_that_there_are(name):
     with pytest.raises(
-        ConfigError, match="loss is .*, allowed: cross-entropy, logistic, squared-error, poisson, huber"
+        ConfigError, match=r"loss is .*, allowed: cross-entropy, logistic, squared-error, poisson, huber"
     ):
         loss_named(name)
 
@@ -217,9 +217,10 @@ def test_an_unknown_loss_is_refused_with_those_that_there_are(name):
 @pytest.mark.parametrize(
     ("name", "setting", "value"),
     [
-        ("squared-error", "smoothing", 0.1), ("poisson", "delta", 2.0), ("logistic", "colour", 1), ("huber", "delta", 0),
-        ("huber", "delta", np.nan), ("huber", "delta", "1"), ("cross-entropy", "smoothing", 1.0), ("logistic", "smoothing", -0.1),
-        ("cross-entropy", "clip", 0.5), ("logistic", "clip", np.nan), ("squared-error", "by_weight", 1.5),
+        ("squared-error", "smoothing", 0.1), ("poisson", "delta", 2.0), ("logistic", "colour", 1),
+        ("huber", "delta", 0), ("huber", "delta", np.nan), ("huber", "delta", "1"),
+        ("cross-entropy", "smoothing", 1.0), ("logistic", "smoothing", -0.1), ("cross-entropy", "clip", 0.5),
+        ("logistic", "clip", np.nan), ("squared-error", "by_weight", 1.5),
     ],
 )  # fmt: skip
 def test_a_setting_that_does_not_fit_is_refused_by_name(name, setting, value):
@@ -250,7 +251,7 @@ def test_targets_take_the_network_s_form():
     made = checked_targets(one, [1, 2, 3], 3, 1, np.dtype(np.float32))
     assert (made.dtype, made.shape) == (np.float32, (3, 1))
     for wrong in (np.zeros(3), np.zeros((3, 3)), np.zeros((2, 2)), np.array([["a", "b"]] * 3)):
-        with pytest.raises(DataError, match="targets are .* expected 3 rows of 2 numbers, one an output unit"):
+        with pytest.raises(DataError, match=r"targets are .* expected 3 rows of 2 numbers, one an output unit"):
             checked_targets(one, wrong, 3, 2, np.dtype(np.float32))
     with pytest.raises(DataError, match=r"labels\[1\] is 2, allowed is 0 to 1"):
         checked_targets(LOSSES["cross-entropy"], np.array([0, 2]), 2, 2, np.dtype(np.float32))

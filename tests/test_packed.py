@@ -14,6 +14,7 @@ import pytest
 
 from fastmlp import SGD, ImageInput, reference
 from fastmlp.nn.activations import hidden_activations
+from fastmlp.nn.dropout import dropout_of
 from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput, Input
 from fastmlp.nn.loss import CROSS_ENTROPY
@@ -91,7 +92,8 @@ def make(
     if rounding:
         network.weights[:] = (weight.view(Rounding) for weight in network.weights)
     names = [*hidden_activations(activation, len(sizes) - 2), "identity"]
-    engine = Packed(sizes, names, CROSS_ENTROPY, (parameters, gradient), precision, threads)
+    goal = CROSS_ENTROPY, dropout_of(0.0, 0.0, len(sizes) - 2)
+    engine = Packed(sizes, names, goal, (parameters, gradient), precision, threads)
     return Made(engine, weights, biases, [*views(gradient, sizes)[0], *views(gradient, sizes)[1]], parameters, network)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import typeof
 
-from fastmlp import MLP, SGD, ImageInput, reference
+from fastmlp import MLP, SGD, Adam, AdamW, ImageInput, reference
 from fastmlp.nn.inputs import ArrayInput
 from fastmlp.nn.packed import engine
 
@@ -56,3 +56,14 @@ def test_all_that_a_network_does_is_compiled_once(precision, monkeypatch):
         moves(ArrayInput(X), precision)
         moves(frozen(X), precision)
         assert len(kinds) == 2
+
+
+def test_what_adam_trains_is_evaluated_by_what_adam_compiled(monkeypatch):
+    kinds, run = set(), engine.run
+    monkeypatch.setattr(engine, "run", lambda *a: (kinds.add(tuple(map(typeof, a))), run(*a))[1])
+    model = MLP(SIZES, threads=1)
+    for optimizer in (Adam(), AdamW(clip_norm=1.0)):
+        model.train_epoch(X, LABELS, optimizer, ORDER, 16)
+        model.evaluate(X, LABELS)
+        model.loss_and_gradients(X, LABELS)
+    assert len(kinds) == 1

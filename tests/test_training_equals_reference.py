@@ -180,7 +180,12 @@ def training(source: str, rows: int, batch: int, matmul: str, threads: int = 1) 
     model, optimizer = MLP(list(sizes), "tanh", matmul=matmul), SGD(LR, MOMENTUM, WEIGHT_DECAY)
     if matmul == "packed":  # with threads beside it even on one core
         model._engine = Packed(
-            sizes, ["tanh", "identity"], model.loss, (model.parameters, model.gradient), "float32", threads
+            sizes,
+            ["tanh", "identity"],
+            (model.loss, model.dropout),
+            (model.parameters, model.gradient),
+            "float32",
+            threads,
         )
     return traced(lambda: model._engine.train(Examples(inputs, labels), order, batch, optimizer))
 

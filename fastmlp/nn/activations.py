@@ -79,6 +79,11 @@ class Activation:
         return activation_named, (self.name,)  # a copy is the table's own
 
 
+def _leaky_relu(graph: Any, x: str) -> str:
+    # ONNX's own has its slope in float32
+    return graph.node("Max", x, graph.node("Mul", x, graph.constant("slope", 0.01)))
+
+
 def _silu(graph: Any, x: str) -> str:
     return graph.node("Mul", x, graph.node("Sigmoid", x))
 
@@ -120,7 +125,7 @@ _TABLE = (
     Activation(
         "leaky_relu",
         lambda nn: nn.LeakyReLU(0.01),
-        lambda graph, x: graph.node("LeakyRelu", x, alpha=0.01),
+        _leaky_relu,
         init="he",
         kinks=(0.0,),
     ),

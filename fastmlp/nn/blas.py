@@ -103,7 +103,10 @@ class Blas:
     def gradients(
         self, x: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None, step: int | None = None
     ) -> tuple[float, int]:
-        """Forward and backward over one batch; see `Engine`. step : as in `_forward`."""
+        """Forward and backward over one batch; see `Engine`.
+
+        weights : (N,) of x's dtype, or None; step : as in `_forward`
+        """
         layers, buffers = self._layers, self.buffers(len(x))
         delta = self._forward(x, buffers, step)
         loss, correct = self._loss.of_batch(
@@ -122,7 +125,7 @@ class Blas:
     def step(
         self, x: np.ndarray, targets: np.ndarray, optimizer: Optimizer, weights: np.ndarray | None = None
     ) -> tuple[float, int]:
-        """Take a step on one batch; see `Engine`."""
+        """Take a step on one batch; see `Engine`. weights : (N,) of x's dtype, or None."""
         step = optimizer.memory_of(self._parameters).steps if self._dropout.drops else None
         if step is not None and self._dropout.inputs > 0:
             x = x.copy()

@@ -17,7 +17,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import _multilayer_perceptron as sklearn
 
 from fastmlp.errors import ConfigError
-from fastmlp.nn.examples import Examples
 from fastmlp.sklearn import private
 from fastmlp.sklearn.training import Training
 
@@ -141,12 +140,9 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
         if issparse(X):  # of which all rows at once may be too many when dense
             super()._fit_lbfgs(X, y, sample_weight, *unread)
             return
-        # SciPy's parameters are float64, whatever X is
-        training = Training(self.coefs_, self.intercepts_, self.activation, self.out_activation_, np.dtype(np.float64))
-        self._gradients = training
+        self._gradients: list[Any] = []  # for `_backprop`: a network, and its examples
         try:
-            examples = training.examples(np.ascontiguousarray(X, np.float64), y, sample_weight)
-            super()._fit_lbfgs(examples, y, sample_weight, *unread)  # who hands X over to `_backprop` alone
+            super()._fit_lbfgs(X, y, sample_weight, *unread)
         finally:
             del self._gradients
 
@@ -160,10 +156,15 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
         coef_grads: Any,
         intercept_grads: Any,
     ) -> tuple[float, list[Any], list[Any]]:
-        if not isinstance(X, Examples):
+        made = vars(self).get("_gradients")
+        if made is None:  # called by no fit, or by one of sparse rows
             return super()._backprop(X, y, sample_weight, activations, deltas, coef_grads, intercept_grads)
-        self._gradients.load(self.coefs_, self.intercepts_)
-        return self._gradients.gradients(X, self.alpha)
+        if not made:  # SciPy's parameters are in X's dtype as a rule, in older ones in float64
+            training = Training(self.coefs_, self.intercepts_, self.activation, self.out_activation_)
+            made += training, training.examples(np.ascontiguousarray(X, training.dtype), y, sample_weight)
+        training, examples = made
+        training.load(self.coefs_, self.intercepts_)
+        return training.gradients(examples, self.alpha)
 
     def _forward_pass_fast(self, X: Any, check_input: bool = True) -> Any:
         if check_input and not self._is_checked(X):

@@ -68,7 +68,6 @@ class Training:
     """A network of the values of `coefs` and `intercepts`, arrays (D, H) and (H,) of float32 or float64.
 
     activation, output : of the hidden layers and of the output, as scikit-learn calls them
-    dtype : to compute in; that of the arrays where None
     coefs, intercepts : views of the network's parameters, for the estimator to hold
     """
 
@@ -78,9 +77,8 @@ class Training:
         intercepts: Sequence[np.ndarray],
         activation: str,
         output: str,
-        dtype: np.dtype | None = None,
     ) -> None:
-        dtype = dtype or np.result_type(*coefs, *intercepts)
+        dtype = np.result_type(*coefs, *intercepts)
         eps = float(np.finfo(dtype).eps)  # scikit-learn keeps probabilities as far from 0 and 1 in its logarithms
         loss = replace(LOSSES[LOSS_OF_OUTPUT[output]], by_weight=True)
         if output in ("softmax", "logistic"):

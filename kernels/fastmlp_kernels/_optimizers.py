@@ -67,8 +67,8 @@ class Nesterov(NamedTuple):
 class Adam(NamedTuple):
     """The settings of Adam (D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015), and of AdamW.
 
-    decoupled : whether weight_decay shrinks the weights by lr * weight_decay, as AdamW has it (I. Loshchilov, F. Hutter,
-        "Decoupled weight decay regularization", ICLR 2019), instead of adding weight_decay * w to the gradient
+    decoupled : whether weight_decay shrinks the weights by lr * weight_decay, instead of adding weight_decay * w to the
+        gradient: AdamW (I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019)
     eps_hat : whether eps is the paper's epsilon hat, which is added to the root of v before its bias is corrected
     """
 
@@ -99,7 +99,7 @@ class AdamStep(NamedTuple):
     SLOTS = 2
 
     def step(self, w: Any, state: tuple[Any, ...], g: Any) -> tuple[Any, tuple[Any, ...]]:
-        """Return (w, state) after m <- m + new1 (g' - m), v <- v + new2 (g' g' - v), w <- w' - rate m / (sqrt(v) + eps).
+        """Return (w, state) after m <- m + new1 (g' - m), v <- v + new2 (g' g' - v), w <- w' - rate m / (root(v) + eps).
 
         g' = g + coupled weight_decay w; w' = w - shrink weight_decay w. In this form of the means their weights have
         the sum 1 also where float32 rounds beta, and v never falls below 0: each operation rounds to its own side of 0.

@@ -148,6 +148,8 @@ def bias_activation(z: np.ndarray, bias: np.ndarray, kept: np.ndarray, code: int
     """In place: z (N, H) <- act(z + bias), for the activation of this code, which is one of the family.
 
     kept : (N, H) <- z + bias, where the activation keeps its input; may be z, where nothing is to be kept
+
+    All are of one dtype, float32 or float64.
     """
     _FAMILIES[type(family)][0](z, bias, kept, code)
 
@@ -156,6 +158,8 @@ def activation_backward(delta: np.ndarray, kept: np.ndarray, dbias: np.ndarray, 
     """In place: delta (N, H) <- delta * act', and dbias (H,) <- its column sums, for the activation of this code.
 
     kept : (N, H) what `bias_activation` kept, or its output where the activation keeps none else
+
+    All are of one dtype, float32 or float64.
     """
     _FAMILIES[type(family)][1](delta, kept, dbias, code)
 

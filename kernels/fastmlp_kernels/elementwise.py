@@ -179,7 +179,10 @@ def elementwise_of_batch(
     criterion: Criterion,
     total: float,
 ) -> tuple[float, int]:
-    """`elementwise_of_rows`, for calls from Python: compiled once for all losses."""
+    """`elementwise_of_rows` for calls from Python, one form for all losses: z, targets (N, K), bias (K,) of one dtype.
+
+    dbias : (K,), or None for no gradient; weights : (N,), empty for ones
+    """
     return elementwise_of_rows(z, bias, targets, weights, dbias, criterion, total)
 
 
@@ -253,10 +256,10 @@ def _huber_loss_eval(
 
 
 def _check_batch(
-    z: np.ndarray, bias: np.ndarray, targets: np.ndarray, weights: np.ndarray | None, dbias: np.ndarray | None
+    z: np.ndarray, bias: np.ndarray, targets: np.ndarray, weights: np.ndarray | None, **dbias: np.ndarray
 ) -> np.ndarray:
     """Check the arrays of a batch; return the weights, empty where there are none: None would be one more type."""
-    _check.array("z", z, _check.FLOATS, ndim=2, writes=dbias is not None)
+    _check.array("z", z, _check.FLOATS, ndim=2, writes=bool(dbias))
     if 0 in z.shape:
         raise ValueError(f"z has shape {z.shape}: the batch is empty or there are no outputs")
     _check.array("bias", bias, (z.dtype,), (z.shape[1],))
@@ -265,9 +268,9 @@ def _check_batch(
     if weights is not None:
         _check.array("weights", weights, (z.dtype,), (len(z),))
         given["weights"] = weights
-    if dbias is not None:
-        _check.array("dbias", dbias, (z.dtype,), bias.shape, writes=True)
-        _check.apart(**given, dbias=dbias)
+    for name, array in dbias.items():  # none, where there is no gradient
+        _check.array(name, array, (z.dtype,), bias.shape, writes=True)
+        _check.apart(**given, **dbias)
     return np.empty(0, z.dtype) if weights is None else weights
 
 
@@ -305,7 +308,7 @@ def logistic_loss(
     The loss is summed in float64; column sums do not drift. A NaN makes the loss NaN.
     Raises TypeError or ValueError naming the argument at fault, a target out of range with its index.
     """
-    weights = _check_batch(z, bias, targets, weights, dbias)
+    weights = _check_batch(z, bias, targets, weights, dbias=dbias)
     _check.in_bounds("targets", targets, 0, 1)
     smoothing = _check.share("label_smoothing", label_smoothing)
     return elementwise_of_batch(z, bias, targets, weights, dbias, Criterion(LOGISTIC, 0.0, smoothing), float(len(z)))
@@ -328,7 +331,7 @@ def logistic_loss_eval(
 
     Returns (mean loss, rows whose every output is on the side of its target). Raises the same errors.
     """
-    weights = _check_batch(z, bias, targets, weights, None)
+    weights = _check_batch(z, bias, targets, weights)
     _check.in_bounds("targets", targets, 0, 1)
     smoothing = _check.share("label_smoothing", label_smoothing)
     return elementwise_of_batch(z, bias, targets, weights, None, Criterion(LOGISTIC, 0.0, smoothing), float(len(z)))
@@ -351,7 +354,7 @@ def squared_error(
     The loss is summed in float64; column sums do not drift. A NaN makes the loss NaN.
     Raises TypeError or ValueError naming the argument at fault.
     """
-    weights = _check_batch(z, bias, targets, weights, dbias)
+    weights = _check_batch(z, bias, targets, weights, dbias=dbias)
     return elementwise_of_batch(z, bias, targets, weights, dbias, Criterion(SQUARED_ERROR), float(len(z)))
 
 
@@ -367,7 +370,7 @@ def squared_error_eval(
 
     Returns (mean loss, 0). Raises the same errors.
     """
-    weights = _check_batch(z, bias, targets, weights, None)
+    weights = _check_batch(z, bias, targets, weights)
     return elementwise_of_batch(z, bias, targets, weights, None, Criterion(SQUARED_ERROR), float(len(z)))
 
 
@@ -390,7 +393,7 @@ def poisson_loss(
     The loss is summed in float64; column sums do not drift. A NaN makes the loss NaN.
     Raises TypeError or ValueError naming the argument at fault, a target out of range with its index.
     """
-    weights = _check_batch(z, bias, targets, weights, dbias)
+    weights = _check_batch(z, bias, targets, weights, dbias=dbias)
     _check.in_bounds("targets", targets, 0, np.inf)
     return elementwise_of_batch(z, bias, targets, weights, dbias, Criterion(POISSON), float(len(z)))
 
@@ -407,7 +410,7 @@ def poisson_loss_eval(
 
     Returns (mean loss, 0). Raises the same errors.
     """
-    weights = _check_batch(z, bias, targets, weights, None)
+    weights = _check_batch(z, bias, targets, weights)
     _check.in_bounds("targets", targets, 0, np.inf)
     return elementwise_of_batch(z, bias, targets, weights, None, Criterion(POISSON), float(len(z)))
 
@@ -436,7 +439,7 @@ def huber_loss(
     The loss is summed in float64; column sums do not drift. A NaN makes the loss NaN.
     Raises TypeError or ValueError naming the argument at fault.
     """
-    weights = _check_batch(z, bias, targets, weights, dbias)
+    weights = _check_batch(z, bias, targets, weights, dbias=dbias)
     delta = _above_0("delta", delta)
     return elementwise_of_batch(z, bias, targets, weights, dbias, Criterion(HUBER, delta), float(len(z)))
 
@@ -454,6 +457,6 @@ def huber_loss_eval(
 
     Returns (mean loss, 0). Raises the same errors.
     """
-    weights = _check_batch(z, bias, targets, weights, None)
+    weights = _check_batch(z, bias, targets, weights)
     delta = _above_0("delta", delta)
     return elementwise_of_batch(z, bias, targets, weights, None, Criterion(HUBER, delta), float(len(z)))

@@ -180,8 +180,8 @@ def adamw_step(
 ) -> None:
     """In place: w <- w - lr * weight_decay * w, then a step of Adam without weight decay.
 
-    Arrays, of any shape, settings and errors are those of `adam_step`. The method is I. Loshchilov's and F. Hutter's ("Decoupled
-    weight decay regularization", ICLR 2019), as PyTorch has it.
+    Arrays, of any shape, settings and errors are those of `adam_step`. The method is I. Loshchilov's and F. Hutter's
+    ("Decoupled weight decay regularization", ICLR 2019), as PyTorch has it.
     """
     _check_arrays(w, "state", state, (2, *np.shape(w)), g)
     settings = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}

@@ -1,4 +1,4 @@
-"""One more phase of a step whose gradient is clipped: no weight is updated before the norm of all gradients is known."""
+"""One more phase of a step whose gradient is clipped: all of it is formed before the first weight is updated."""
 
 from fastmlp.nn.packed.state import GRADIENTS, Batch, Network, Rates, Space, bias_of, decay_of
 from fastmlp.nn.packed.weights import pack_weights

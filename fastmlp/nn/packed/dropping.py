@@ -24,7 +24,7 @@ def _drop(drops: Maybe, layer: Record, batch: Batch, x: np.ndarray, first: int) 
 
 @part
 def drop_outputs(drops: Maybe, layer: Record, batch: Batch, h: np.ndarray, kept: np.ndarray, first: int) -> None:
-    """In place: drop outputs h (N, H) of a layer, in training; kept (N, H) <- what its activation keeps of before.
+    """In place: drop outputs h (N, H), any float, of a layer, in training; kept (N, H) <- what its activation keeps of before.
 
     drops : a `Drops`, or None; first : number of the first row in the batch
     """
@@ -36,6 +36,6 @@ def drop_outputs(drops: Maybe, layer: Record, batch: Batch, h: np.ndarray, kept:
 
 @part
 def drop_gradients(drops: Maybe, layer: Record, batch: Batch, delta: np.ndarray, first: int) -> None:
-    """In place: drop the gradients delta (N, H) by the outputs of a layer that were dropped; see `drop_outputs`."""
+    """In place: drop gradients delta (N, H), any float, by outputs of a layer that were dropped; see `drop_outputs`."""
     if drops is not None and layer.drops == 1:
         _drop(drops, layer, batch, delta, first)

@@ -1,4 +1,7 @@
-"""The first phase of a step: a block of rows goes through all layers, to the loss, and back. Floats are of one type."""
+"""The first phase of a step: a block of rows goes through all layers, to the loss, and back.
+
+Arrays are of the network's dtype, float32 or float64.
+"""
 
 from typing import Any
 

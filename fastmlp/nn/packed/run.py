@@ -1,8 +1,9 @@
 """Any number of training steps, or of batches to evaluate, in one compiled call that a team of threads shares.
 
 A step has two phases, each a list of tasks with a barrier after it: blocks of rows (`rows`), then blocks of weights
-(`weights`); where the first layer multiplies bytes, two more (`quantized`), where gradients are clipped, one (`clipping`). Nothing is allocated. Sums over tasks are
-taken in the order of the tasks, so that the result does not depend on the number of threads.
+(`weights`); where the first layer multiplies bytes, two more (`quantized`), where gradients are clipped, one more
+(`clipping`). Nothing is allocated. Sums over tasks are taken in the order of the tasks, so that the result does not
+depend on the number of threads.
 """
 
 import math

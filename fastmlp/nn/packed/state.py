@@ -101,7 +101,7 @@ class QuantizedInputs(NamedTuple):
 class Drops(NamedTuple):
     """What is dropped of the layers' outputs.
 
-    seed : uint64; thresholds, scales : (layers,) uint32 and float64, of each layer the fields of `_random.Dropout`
+    seed : uint64; thresholds, scales : (L,) uint32 and float64, of each of the L layers the fields of `_random.Dropout`
     """
 
     seed: np.uint64

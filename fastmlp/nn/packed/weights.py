@@ -1,4 +1,4 @@
-"""The second phase of a step: the gradient of a block of a layer's weights, their update, and packing. One float type."""
+"""The second phase of a step: the gradient of a block of a layer's weights, their update, and packing."""
 
 import numpy as np
 

@@ -20,7 +20,7 @@ from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._target import TILE, cache_bytes
 from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.gemm.elements import Element, element_of
-from fastmlp_kernels.gemm.micro import FLAT, micro_kernel, tile_of
+from fastmlp_kernels.gemm.micro import FLAT, micro_kernel, narrow_kernel, tile_of
 from fastmlp_kernels.gemm.panels import NR, Panels, padded
 
 MR = TILE.mr
@@ -108,21 +108,16 @@ def macro_kernel(
     begin, nr = b.at + first * b.stride, blocking(b.array).nr
     for j in range(0, columns, nr):
         at = begin + j // NR * b.panel + j % NR
-        for i in range(0, rows, MR):
-            micro_kernel(
-                a,
-                i * strides[0],
-                strides[0],
-                strides[1],
-                b.array,
-                at,
-                b.stride,
-                c,
-                i * width + j,
-                width,
-                depth,
-                add,
-            )
+        if 2 * (columns - j) > nr:
+            for i in range(0, rows, MR):
+                micro_kernel(
+                    a, i * strides[0], strides[0], strides[1], b.array, at, b.stride, c, i * width + j, width, depth, add
+                )  # fmt: skip
+        else:
+            for i in range(0, rows, MR):
+                narrow_kernel(
+                    a, i * strides[0], strides[0], strides[1], b.array, at, b.stride, c, i * width + j, width, depth, add
+                )  # fmt: skip
 
 
 @part

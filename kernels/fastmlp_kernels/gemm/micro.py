@@ -36,6 +36,7 @@ REPLACE, GO_ON, ADD = range(3)
 FLAT = Tile(TILE.lanes, max(TILE.mr // 4, 1), 2 * TILE.nv)
 # Tiles by the bytes of a sum: that of doubles takes the same registers, and is half as wide.
 TILES = {4: TILE, 8: TILE._replace(lanes=TILE.lanes // 2)}
+NARROW_TILES = {size: tile._replace(nv=tile.nv // 2) for size, tile in TILES.items()}
 FLAT_TILES = {4: FLAT, 8: FLAT._replace(lanes=FLAT.lanes // 2, nv=2 * FLAT.nv)}
 
 
@@ -151,6 +152,8 @@ def _micro_kernel(tiles: dict[int, Tile]) -> Any:
 # 1, and `add`.
 micro_kernel = _micro_kernel(TILES)
 flat_kernel = _micro_kernel(FLAT_TILES)
+# The same for the last columns, where these fill half a tile at most.
+narrow_kernel = _micro_kernel(NARROW_TILES)
 
 
 @intrinsic

@@ -1,7 +1,7 @@
 """Products X B of rows that are packed block by block: a layer's forward product, and the backward one of a gradient.
 
-Packed arrays are flat, of units (`elements`); blocks c are flat, of accumulators; out is of the
-accumulators' dtype, or float32 for bytes.
+Packed arrays are flat, of units (`elements`); blocks c are flat, of accumulators; out is of their
+dtype, or float32 for bytes.
 
 Raw images, which are multiplied as they are (see `gemm`), have each channel's product corrected by itself; else the
 channels of an image go on from each other like blocks, so that images and their normalised rows give the same bits.
