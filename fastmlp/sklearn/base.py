@@ -252,8 +252,10 @@ class Estimator(BaseEstimator):
     def _begin(self, train: Rows, coding: Any, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
         moments = Moments.of(train.X, train.weights)
-        wanted = not moments.are_standard if self.standardize == "auto" else self.standardize
-        self._moments = moments if wanted else None
+        if self.standardize == "auto":
+            self._moments = None if moments.are_standard else moments.in_one_unit
+        else:
+            self._moments = moments if self.standardize else None
         sizes = [train.X.shape[1], *hidden_units(self.hidden_layer_sizes), coding.outputs]
         precision = train.X.dtype.name if self.precision == "auto" else self.precision
         self._network = MLP(
