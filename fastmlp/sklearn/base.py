@@ -101,9 +101,14 @@ class Estimator(BaseEstimator):
     threads: int | None
     verbose: bool | int | str
 
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Refuse names before `__init__` is called, whose signature says what parameters there are."""
+        refuse(given, cls._get_param_names())
+        return super().__new__(cls)
+
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name, as scikit-learn does; ConfigError where a name is none of them."""
-        refuse(type(self).__name__, (name.partition("__")[0] for name in params), self._get_param_names())
+        """Set parameters by name, as scikit-learn does; ConfigError for a name that only it has."""
+        refuse(params, self._get_param_names())
         return super().set_params(**params)
 
     @abstractmethod

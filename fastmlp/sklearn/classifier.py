@@ -19,7 +19,6 @@ from fastmlp.nn.network import MLP
 from fastmlp.nn.schedule import Schedule
 from fastmlp.sklearn.base import Estimator
 from fastmlp.sklearn.checks import warn_of
-from fastmlp.sklearn.names import refuse
 from fastmlp.sklearn.rows import Rows, class_factors, loss_of_frequencies
 from fastmlp_kernels import _check
 
@@ -146,9 +145,7 @@ class FastMLPClassifier(ClassifierMixin, Estimator):
         precision: str = "auto",
         threads: int | None = 1,
         verbose: bool | int | str = "auto",
-        **unknown: Any,
     ) -> None:
-        refuse(type(self).__name__, unknown, self._get_param_names())
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.init = init

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from fastmlp.errors import ConfigError, suggestion
+from fastmlp.errors import ConfigError
 
 ELSEWHERE = {
     "alpha": 'is weight_decay here, of each step as it is: alpha with decay_per="batch", which divides it by the rows',
@@ -20,14 +20,8 @@ ELSEWHERE = {
 }
 
 
-def refuse(estimator: str, names: Iterable[str], known: Iterable[str]) -> None:
-    """Raise ConfigError for the first of these names that is no parameter of an estimator; known : its parameters."""
-    known = list(known)
+def refuse(names: Iterable[str], own: Iterable[str]) -> None:
+    """Raise ConfigError for the first of these names that is scikit-learn's; own : an estimator's parameters."""
     for name in names:
-        if name in known:
-            continue
-        if name in ELSEWHERE:
+        if name in ELSEWHERE and name not in own:
             raise ConfigError(f"{name}, a parameter of scikit-learn's own estimators, {ELSEWHERE[name]}")
-        raise ConfigError(
-            f"{estimator} has no parameter {name!r}.{suggestion(name, known)} Its parameters: {', '.join(known)}"
-        )

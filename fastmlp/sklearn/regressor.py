@@ -18,7 +18,6 @@ from fastmlp.nn.schedule import Schedule
 from fastmlp.sklearn.base import Estimator, above_0
 from fastmlp.sklearn.checks import warn_of
 from fastmlp.sklearn.moments import Moments
-from fastmlp.sklearn.names import refuse
 from fastmlp.sklearn.rows import Rows
 
 LOSS_NAMES = ("squared-error", "huber", "poisson")
@@ -156,9 +155,7 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         precision: str = "auto",
         threads: int | None = 1,
         verbose: bool | int | str = "auto",
-        **unknown: Any,
     ) -> None:
-        refuse(type(self).__name__, unknown, self._get_param_names())
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.loss = loss
