@@ -13,7 +13,7 @@ from fastmlp.config import RunConfig
 TRAINING_VERSION = 3
 # The same for the precision whose elementary functions became this package's own after the others'.
 FLOAT64_VERSION = 4
-FLOATS = {field.name: field.type is float for field in fields(RunConfig)}
+FLOATS = {field.name: field.type in (float, float | None) for field in fields(RunConfig)}
 
 
 def run_id(config: RunConfig, fingerprint: str) -> str:
