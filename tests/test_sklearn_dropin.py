@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -161,7 +162,7 @@ def test_weights_that_are_changed_or_assigned_are_the_model():
 
 def test_a_clone_has_the_settings_alone():
     mine, other, y = both("classes", alpha=0.3)
-    twin = clone(mine.fit(X, y))
+    twin: Any = clone(mine.fit(X, y))
     assert repr(twin) == repr(mine) == repr(other)
     assert "MLPClassifier" in twin._repr_html_()
     assert vars(twin) == other.get_params() | {"loss": "log_loss"}
