@@ -157,7 +157,7 @@ class Model:
     def predict(
         self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
     ) -> NDArray[np.generic]:
-        """Return the answers for rows x (M, D): most probable class (M,) int64, labels, or numbers; see `MLP.predict`."""
+        """Return the answers for rows x (M, D): the most probable class, (M,) int64, or as `MLP.predict` has it."""
         network = self.network(precision=precision, threads=threads)
         return network.predict(self.inputs(x, network.dtype))
 
