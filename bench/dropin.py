@@ -73,7 +73,8 @@ def rows(name: str, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
     elif name == "long":
         x, y = datasets.make_classification(100_000, 50, n_informative=20, **made)
     elif name == "digits":
-        x, y, *_ = datasets.load_digits(return_X_y=True)
+        digits: Any = datasets.load_digits()
+        x, y = digits.data, digits.target
         x = np.asarray(x) / 16
     elif name == "regression":
         x, y = datasets.make_regression(20_000, 20, noise=1.0, **made)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, compute_class_weight
 
 from fastmlp.errors import ConfigError, DataError
@@ -14,7 +13,10 @@ from fastmlp.nn.checks import is_real
 
 
 class Rows(NamedTuple):
-    """Checked rows X (M, D) float32 or float64, labels y (M,), as given or encoded, weights (M,) float64 above 0."""
+    """Checked rows: X (M, D) float32 or float64, targets y, as given or encoded, weights (M,) float64 above 0.
+
+    y : (M,) labels of any dtype, encoded int64, or (M,) or (M, K) numbers, encoded (M, K) of the dtype of X
+    """
 
     X: np.ndarray
     y: np.ndarray
@@ -22,7 +24,7 @@ class Rows(NamedTuple):
 
 
 def weighted(X: np.ndarray, y: np.ndarray, sample_weight: Any) -> Rows:
-    """Return rows X (M, D) and labels y (M,) of any dtype with their weights, without those of weight 0.
+    """Return rows X (M, D) and targets y, (M,) or (M, K) of any dtype, with their weights, without those of weight 0.
 
     sample_weight : (M,) numbers, one number for all, or None for 1
 
@@ -34,8 +36,8 @@ def weighted(X: np.ndarray, y: np.ndarray, sample_weight: Any) -> Rows:
     if isinstance(sample_weight, Number | np.generic | str):
         raise DataError(f"sample_weight is {sample_weight!r}, allowed is a number above 0, or one for each row")
     weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
-    if weights.shape != y.shape:
-        raise DataError(f"sample_weight has shape {weights.shape}, expected {y.shape}")
+    if weights.shape != y.shape[:1]:
+        raise DataError(f"sample_weight has shape {weights.shape}, expected {y.shape[:1]}")
     if weights.min() < 0 or not weights.any():
         raise DataError("sample_weight holds a negative number or only zeros, allowed are numbers from 0 on")
     kept = weights > 0
@@ -62,21 +64,23 @@ def class_factors(class_weight: Any, classes: np.ndarray, rows: Rows) -> np.ndar
     return compute_class_weight(class_weight, classes=classes, y=rows.y, sample_weight=rows.weights)
 
 
-def encoded(rows: Rows, classes: np.ndarray, factors: np.ndarray) -> Rows:
-    """Return rows with labels encoded as indices of classes (K,), and weights times factors (K,) float64 of these."""
-    codes = LabelEncoder().fit(classes).transform(rows.y)
-    return Rows(rows.X, codes, rows.weights * factors[codes])
+def split(rows: Rows, fraction: float, seed: int, *, by_class: bool) -> tuple[Rows, Rows]:
+    """Return the rows to train on and those that are held out.
 
-
-def split(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows to train on and those that are held out, which are `fraction` of all, by class."""
-    parts = train_test_split(np.arange(len(rows.y)), test_size=fraction, stratify=rows.y, random_state=seed)
+    fraction : of the rows that are held out; by_class : whether of each class, y being encoded labels
+    """
+    strata = rows.y if by_class else None
+    parts = train_test_split(np.arange(len(rows.y)), test_size=fraction, stratify=strata, random_state=seed)
     train, held = (Rows(*(array[part] for array in rows)) for part in parts)
     return train, held
 
 
-def loss_of_frequencies(rows: Rows) -> float:
-    """Return the lowest mean loss, in nats, of one prediction for all (encoded) rows: the classes' shares of weight."""
-    shares = np.bincount(rows.y, rows.weights / rows.weights.max())
-    shares = shares[shares > 0] / shares.sum()
+def loss_of_frequencies(rows: Rows, smoothing: float, classes: int) -> float:
+    """Return the lowest mean cross-entropy, in nats, of one prediction for all (encoded) rows.
+
+    It is that of the classes' shares of weight, after as much of them as `smoothing` was spread over all classes.
+    """
+    shares = np.bincount(rows.y, rows.weights / rows.weights.max(), classes)
+    shares = (1 - smoothing) * shares / shares.sum() + smoothing / classes
+    shares = shares[shares > 0]
     return float(0.0 - (shares * np.log(shares)).sum())  # of one class 0, not -0
