@@ -150,7 +150,10 @@ class Model:
         return network.predict_proba(self.inputs(x, network.dtype))
 
     def outputs(self, x: np.ndarray) -> NDArray[np.floating]:
-        """Return what the loss makes of the last layer's sums, (M, K): probabilities, numbers, or expected counts."""
+        """Return what the loss makes of the last layer's sums, (M, K) of the network's dtype, for rows x (M, D).
+
+        x : as `inputs` takes it. Probabilities, or numbers, as the loss has it: such as expected counts for "poisson"
+        """
         network = self.network()
         return network.outputs(self.inputs(x, network.dtype))
 
