@@ -181,7 +181,7 @@ def _arrays(folder: Path, *, networks: bool) -> list[Reader]:
     def read_model(path: Path) -> None:
         back = load_model(path)
         need(holds=len(back.names()) == back.layers[-1])
-        facts = repr((back.layers, back.activation, back.precision, back.normalize, back.config))
+        facts = repr((back.layers, back.activation, back.precision, back.normalize, back.loss, back.config))
         if networks and facts not in seen and len(seen) < 50:  # a network takes a hundred times as long as its file
             seen.add(facts)
             probabilities = back.predict_proba(np.zeros((2, back.layers[0]), np.uint8), threads=1)

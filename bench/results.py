@@ -35,7 +35,8 @@ def reference_epoch_seconds(run: RunResult, dataset: Dataset) -> float:
     train, validation = split_indices(len(labels), config.validation_fraction, rng)
     mean, inv_std = NORMALIZATIONS[config.normalize](dataset.train_images, train, dataset.train_images, np.float64)
     x = reference.normalize(dataset.train_images, mean, inv_std)
-    init, sizes = resolve(config.init, config.activation), list(zip(config.layers[:-1], config.layers[1:], strict=True))
+    init = resolve(config.init, str(config.activation))
+    sizes = list(zip(config.layers[:-1], config.layers[1:], strict=True))
     weights = [initial_weight(init, d, h, np.dtype(np.float64), rng) for d, h in sizes]
     network = reference.Network(weights, [np.zeros(h) for _, h in sizes], config.activation)
     parts = (x[train], labels[train]), (x[validation], labels[validation])

@@ -60,10 +60,11 @@ def by_sklearn(config: RunConfig, train: Pair, validation: Pair) -> Iterator[flo
     from sklearn.neural_network import MLPClassifier
 
     model = MLPClassifier(
-        config.layers[1:-1], activation=str(ACTIVATIONS[config.activation].sklearn),
+        config.layers[1:-1], activation=str(ACTIVATIONS[str(config.activation)].sklearn),
         solver="sgd", alpha=config.decay_an_update * config.batch_size,
         batch_size=config.batch_size,  # pyright: ignore[reportArgumentType] - its annotation knows "auto" only
-        learning_rate_init=config.lr, momentum=config.momentum or 0.0, nesterovs_momentum=False, random_state=config.seed,
+        learning_rate_init=config.lr, momentum=config.momentum or 0.0, nesterovs_momentum=False,
+        random_state=config.seed,
     )  # fmt: skip
     while True:
         model.partial_fit(*train, classes=np.arange(config.layers[-1]))
@@ -76,7 +77,7 @@ def by_torch(config: RunConfig, train: Pair, validation: Pair) -> Iterator[float
 
     torch.set_num_threads(1)
     torch.manual_seed(config.seed)
-    act = ACTIVATIONS[config.activation]
+    act = ACTIVATIONS[str(config.activation)]
     parts = [part for d, h in pairwise(config.layers) for part in (torch.nn.Linear(d, h), act.torch(torch.nn))]
     model = torch.nn.Sequential(*parts[:-1])
     decays = [{"params": [p for p in model.parameters() if p.ndim == n], "weight_decay": wd}

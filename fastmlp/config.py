@@ -195,11 +195,11 @@ class RunConfig:
     `dataset` is the name of the data set that was loaded, never "auto"; `layers` counts inputs, hidden units and
     classes; `matmul` and `threads` say how products are computed, and on how many threads: see
     `fastmlp.MLP`; `activation` is one for all hidden layers, or a tuple, one each. `optimizer` is a key of
-    `fastmlp.nn.optimizer.OPTIMIZERS`: `lr`, `momentum`, `beta1`, `beta2` and `eps` are those that it has, `clip_norm` is
-    the largest norm of its gradients, or 0. `label_smoothing` is the share of each label that the loss, in validation
-    and test too, spreads over all classes; `dropout` and `input_dropout` say how often outputs of hidden layers, and
-    inputs, are dropped in training. `schedule` and `augment` are keys of `fastmlp.nn.schedule.SCHEDULES` and of
-    `fastmlp.nn.augmentations.AUGMENTATIONS`, or "none"; `warmup` and `schedule_*` are settings of
+    `fastmlp.nn.optimizer.OPTIMIZERS`: `lr`, `momentum`, `beta1`, `beta2` and `eps` are those that it has, `clip_norm`
+    is the largest norm of its gradients, or 0. `label_smoothing` is the share of each label that the loss, in
+    validation and test too, spreads over all classes; `dropout` and `input_dropout` say how often outputs of hidden
+    layers, and inputs, are dropped in training. `schedule` and `augment` are keys of `fastmlp.nn.schedule.SCHEDULES`
+    and of `fastmlp.nn.augmentations.AUGMENTATIONS`, or "none"; `warmup`, `schedule_every` and so on are settings of
     `fastmlp.nn.schedule.Schedule`; `stopping`, by which rule `patience` ends a run, is one of
     `fastmlp.nn.stopping.STOPPING`. `weight_decay` is added to the gradient of the *mean* loss: as it is, so that it
     does not depend on the batch's size, where `decay_per` is "update"; divided by the batch's rows where it is "batch".

@@ -1,6 +1,7 @@
 """Is backpropagation right? `python -m fastmlp.gradcheck` compares it with differences of the loss, in float64.
 
-For each activation, or several of them, one a hidden layer, and each loss: two questions, each with a bound that a wrong gradient does not meet:
+For each activation, or one a hidden layer as in relu-tanh, under each loss that is asked for, there are two questions,
+each with a bound that a wrong gradient does not meet:
 
 1. Six single weights, as in the report's Figure 7, by the central difference (f(e) - f(-e)) / 2e with e = 1e-2. Its own
    error is C e^2, where C is a sixth of the third derivative. Halving e quarters that error, so two differences tell C;

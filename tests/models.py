@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from fastmlp.models.model import Model
-from fastmlp.nn.loss import Loss
+from fastmlp.nn.loss import Loss, loss_named
 
 KINDS = [
     ("image", "float32"),
@@ -32,7 +32,7 @@ def small_model(
     names = ("cat", "dog, small", 'the "other"')[: layers[-1]] if layers[-1] == 3 else ()
     parameters = rng.normal(0, 0.5, count).astype(dtype)
     origin = names, None, "0123456789abcdef"
-    return Model(tuple(layers), activation, precision, parameters, normalize, moments, *origin, loss)
+    return Model(tuple(layers), activation, precision, parameters, normalize, moments, *origin, loss_named(loss))
 
 
 def rows_for(model: Model, count: int = 20) -> np.ndarray:

@@ -45,8 +45,11 @@ def test_a_measurement_is_made_once_a_network_batch_and_number_of_threads(cache,
     for change in ({"layers": (3072, 64, 20)}, {"batch_size": 16}, {"threads": 2}):
         matmul.choose(config(**change))
     assert len(measured) == 4
+    matmul.choose(config(optimizer="adam", momentum=None))  # more work beside the products
+    matmul.choose(config(optimizer="adam", momentum=None, beta1=0.8))
+    assert len(measured) == 5
     [machine] = json.loads(cache.read_text()).values()
-    assert len(machine) == 4
+    assert len(machine) == 5
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', "null", '"text"'])

@@ -80,15 +80,13 @@ def test_a_value_that_is_not_allowed_is_named(field: str, value: Any, allowed: s
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"optimizer": "sgd", "beta1": 0.8}, "beta1 is 0.8, and optimizer sgd has no beta1; allowed with it: lr, momentum, "
-         "weight_decay. Leave beta1 away, or choose optimizer adam or adamw."),
-        ({"optimizer": "adamw", "momentum": 0.9}, "optimizer adamw has no momentum; allowed with it: lr, beta1, beta2, "
-         "eps, weight_decay. Leave momentum away, or choose optimizer sgd or nesterov."),
-        ({"schedule": "step", "schedule_power": 0.5}, "schedule step has no schedule_power; allowed with it: warmup, "
-         "schedule_every, schedule_factor. Leave schedule_power away, or choose schedule invscaling."),
-        ({"schedule": "plateau", "warmup": 3}, "schedule plateau has no warmup; allowed with it: schedule_patience, schedule_f"),
+        ({"optimizer": "sgd", "beta1": 0.8}, "beta1 is 0.8, and optimizer sgd has no beta1; allowed with it: lr, mom"),
+        ({"optimizer": "sgd", "eps": 1.0}, "momentum, weight_decay. Leave eps away, or choose optimizer adam or ad"),
+        ({"optimizer": "adamw", "momentum": 0.9}, "adamw has no momentum; .* lr, beta1, .* optimizer sgd or nesterov"),
+        ({"schedule": "step", "schedule_power": 0.5}, "step has no schedule_power; .* warmup, .* schedule invscaling"),
+        ({"schedule": "plateau", "warmup": 3}, "schedule plateau has no warmup; allowed with it: schedule_patience, "),
         ({"schedule_every": 3}, "schedule constant has no schedule_every"),
-        ({"precision": "int8", "input_dropout": 0.1}, "precision int8 multiplies the images' own bytes; allowed with it"),
+        ({"precision": "int8", "input_dropout": 0.1}, "int8 multiplies the images' own bytes; allowed with it"),
         ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'; allowed is sgd or nesterov or adam or adamw"),
         ({"optimizer": "adam", "eps": 0}, "eps is 0; allowed is a number above 0"),
         ({"optimizer": "adam", "eps": 1e-50}, "eps is 1e-50, allowed is .*float32"),
@@ -97,8 +95,8 @@ def test_a_value_that_is_not_allowed_is_named(field: str, value: Any, allowed: s
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0; allowed is a number from 0 to below 1"),
         ({"dropout": (0.1,)}, r"dropout is \(0.1,\); allowed is a number from 0 to below 1"),
         ({"warmup": -1}, "warmup is -1; allowed is a whole number of at least 0"),
-        ({"schedule": "step", "schedule_every": 2**31}, "schedule_every is 2147483648; allowed is a whole number of at"),
-        ({"schedule": "step", "schedule_factor": 1.0}, "schedule_factor is 1.0; allowed is a number above 0 and below 1"),
+        ({"schedule": "step", "schedule_every": 2**31}, "schedule_every is 2147483648; allowed is a whole number"),
+        ({"schedule": "step", "schedule_factor": 1.0}, "schedule_factor is 1.0; allowed is a number above 0 and below"),
         ({"activation": ("tanh", "swish")}, "activation is .*swish.*; allowed is tanh or .*, or several, one a hidden"),
         ({"activation": ("tanh", "relu")}, "2 for 1 hidden layers: give one for all"),
         ({"activation": ()}, r"activation is \(\); allowed is"),

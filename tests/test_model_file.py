@@ -50,8 +50,8 @@ def test_a_model_of_any_loss_and_activations_comes_back_as_it_was(tmp_path, suff
 
 def test_a_loss_is_written_only_where_it_is_not_as_usual(tmp_path):
     """So that versions that knew no other read the file."""
-    for loss, written in (("cross-entropy", None), ("poisson", {"name": "poisson"}),
-                          (loss_named("logistic", smoothing=0.25), {"name": "logistic", "smoothing": 0.25})):  # fmt: skip
+    smooth = loss_named("logistic", smoothing=0.25), {"name": "logistic", "smoothing": 0.25}
+    for loss, written in (("cross-entropy", None), ("poisson", {"name": "poisson"}), smooth):
         save_model(tmp_path / "m.npz", small_model(loss=loss))
         with zipfile.ZipFile(tmp_path / "m.npz") as archive:
             assert json.loads(archive.read("facts.json")).get("loss") == written

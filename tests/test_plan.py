@@ -103,17 +103,17 @@ def test_a_search_over_optimisers_gives_each_its_own_settings() -> None:
         "optimizer adam, dropout 0.5, activation gelu",
     ]
     assert len(plan(*ONE, "--optimizer", "adam", "--random", "4", "beta2=0.9..0.999", "eps=1e-8..1e-4").configs) == 4
-    with pytest.raises(ConfigError, match="momentum is 0.8, and optimizer adam has no momentum"):
+    with pytest.raises(ConfigError, match=r"momentum is 0.8, and optimizer adam has no momentum"):
         plan(*ONE, "--grid", "optimizer=sgd,adam", "--momentum", "0.8")
-    with pytest.raises(ConfigError, match="beta1 is 0.8, and optimizer sgd has no beta1"):
+    with pytest.raises(ConfigError, match=r"beta1 is 0.8, and optimizer sgd has no beta1"):
         plan(*ONE, "--grid", "beta1=0.8,0.9")
 
 
 def test_options_of_steps_reach_the_config() -> None:
     made = plan(
-        "--layers", "3072-8-7-20", "--activation", "relu,gelu", "--normalize", "image", "--optimizer", "adamw", "--lr", "0.01",
-        "--beta1", "0.8", "--beta2", "0.9", "--eps", "1e-7", "--clip-norm", "1", "--label-smoothing", "0.1", "--dropout",
-        "0.5", "--input-dropout", "0.2", "--schedule", "step", "--warmup", "2", "--schedule-every", "5",
+        "--layers", "3072-8-7-20", "--activation", "relu,gelu", "--normalize", "image", "--optimizer", "adamw", "--lr",
+        "0.01", "--beta1", "0.8", "--beta2", "0.9", "--eps", "1e-7", "--clip-norm", "1", "--label-smoothing", "0.1",
+        "--dropout", "0.5", "--input-dropout", "0.2", "--schedule", "step", "--warmup", "2", "--schedule-every", "5",
         "--schedule-factor", "0.5",
     )  # fmt: skip
     [one] = made.configs

@@ -21,9 +21,11 @@ NOISE = dataset(images=1000)
         {"precision": "bfloat16", "layers": (3072, 512, 20), "batch_size": 64},
         {"precision": "int8", "layers": (3072, 256, 256, 20)},
         {"precision": "float32", "layers": (3072, 64, 20), "augment": "mirror-shift", "batch_size": 64},
+        {"precision": "float32", "layers": (3072, 512, 20), "optimizer": "adam", "lr": None, "momentum": None,
+         "dropout": 0.5, "input_dropout": 0.1},
     ],
-    ids=lambda changes: changes["precision"] + "-augmented" * ("augment" in changes),
-)
+    ids=lambda changes: changes["precision"] + "-augmented" * ("augment" in changes) + "-adam" * ("dropout" in changes),
+)  # fmt: skip
 def test_a_runs_size_is_within_a_third_of_what_it_allocates(tmp_path: Path, changes: dict[str, Any]) -> None:
     made = config(**({"dataset": "embedded", "batch_size": 1024, "epochs": 1} | changes))
     compile_for(made)

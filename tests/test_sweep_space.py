@@ -12,9 +12,7 @@ from fastmlp.config import RunConfig, dashed
 from fastmlp.errors import ConfigError
 from fastmlp.nn.schedule import SCHEDULES
 from fastmlp.sweep.space import FIELDS, PRESETS, Axis, grid, label, parse_axis, sample
-from samples import FIELDS as VALUES
 from samples import config
-
 
 # In which each field has a value.
 ADAM: dict[str, Any] = {"optimizer": "adam", "lr": None, "momentum": None}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmlp import MLP, SGD
+from fastmlp import MLP
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError, MissingExtraError
 from fastmlp.models.translate import to_sklearn, to_torch
@@ -66,7 +66,7 @@ def flat(pairs) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "config", [c for c in [*VARIANTS, PER_BATCH, FLOAT32] if ACTIVATIONS[c.activation].sklearn], ids=named
+    "config", [c for c in [*VARIANTS, PER_BATCH, FLOAT32] if ACTIVATIONS[str(c.activation)].sklearn], ids=named
 )
 def test_scikit_learn_takes_the_same_steps(config):
     before, after = trained(config)
@@ -120,8 +120,7 @@ def test_a_decay_per_batch_is_scikit_learn_s_alpha_in_the_smaller_last_batch_too
     assert theirs.alpha == 5.0
     theirs.shuffle = False
     theirs.partial_fit(x, labels)
-    optimizer = SGD(config.lr, config.momentum, config.weight_decay, config.decay_per)
-    model.train_epoch(x, labels, optimizer, np.arange(len(x)), config.batch_size)
+    model.train_epoch(x, labels, config.new_optimizer(), np.arange(len(x)), config.batch_size)
     got = flat(zip(theirs.coefs_, theirs.intercepts_, strict=True))
     np.testing.assert_allclose(got, model.parameters, rtol=0, atol=ALLOWED[precision])
 
@@ -161,7 +160,7 @@ def test_what_has_no_counterpart_is_refused():
         with pytest.raises(ConfigError, match=f"{name} is 0.5; allowed is 0, where a config is translated"):
             to_sklearn(replace(CONFIG, **{name: 0.5}))
     with pytest.raises(ConfigError, match=r"optimizer is 'adamw' with a weight_decay of 0.02, which scikit-learn does"):
-        to_sklearn(OTHERS[3].__class__(**vars(OTHERS[3]) | {"label_smoothing": 0, "clip_norm": 0}))
+        to_sklearn(replace(OTHERS[3], label_smoothing=0, clip_norm=0))
     with pytest.raises(ConfigError, match=r"activation is \('gelu', 'tanh'\), which .*, one for all hidden layers"):
         to_sklearn(replace(OTHERS[4], clip_norm=0))
 

@@ -150,14 +150,17 @@ class Model:
         return network.predict_proba(self.inputs(x, network.dtype))
 
     def outputs(self, x: np.ndarray) -> NDArray[np.floating]:
-        """Return what the loss makes of the last layer's sums, (M, K): probabilities, numbers, or expected counts."""
+        """Return what the loss makes of the last layer's sums, (M, K) of the network's dtype, for rows x (M, D).
+
+        x : as `inputs` takes it. Probabilities, or numbers, as the loss has it: such as expected counts for "poisson"
+        """
         network = self.network()
         return network.outputs(self.inputs(x, network.dtype))
 
     def predict(
         self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
     ) -> NDArray[np.generic]:
-        """Return the answers for rows x (M, D): most probable class (M,) int64, labels, or numbers; see `MLP.predict`."""
+        """Return the answers for rows x (M, D): the most probable class, (M,) int64, or as `MLP.predict` has it."""
         network = self.network(precision=precision, threads=threads)
         return network.predict(self.inputs(x, network.dtype))
 

@@ -69,8 +69,8 @@ def predict(args: Namespace, console: Console) -> int:
     model = load_model(args.model)
     if not model.loss.of_classes:
         raise ConfigError(
-            f"{args.model} has a network with loss {model.loss.name}, and this command tells classes; allowed are models "
-            "with loss cross-entropy. In Python, fastmlp.load_model(path).predict(x) has the others' answers."
+            f"{args.model} has a network with loss {model.loss.name}, and this command tells classes; allowed are "
+            "models with loss cross-entropy. In Python, fastmlp.load_model(path).predict(x) has the others' answers."
         )
     predictor, compiling = Predictor(model, args.top, args.threads), Compiling(console)
     if args.dataset:

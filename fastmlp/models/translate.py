@@ -22,7 +22,6 @@ from fastmlp.nn.optimizer import OPTIMIZERS
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp_kernels._check import unmasked
 
-
 # Settings with counterparts for these values alone; a changing rate acts otherwise on other velocities.
 _ALLOWED: dict[str, tuple[Any, ...]] = {
     "schedule": ("constant",),
@@ -92,8 +91,8 @@ def to_sklearn(config: RunConfig, parameters: npt.ArrayLike | None = None) -> An
         )
     if config.optimizer == "adamw" and config.weight_decay:
         raise ConfigError(
-            f"optimizer is 'adamw' with a weight_decay of {config.weight_decay}, which scikit-learn does not have; allowed "
-            "is adam, or a weight_decay of 0."
+            f"optimizer is 'adamw' with a weight_decay of {config.weight_decay}, which scikit-learn does not have; "
+            "allowed is adam, or a weight_decay of 0."
         )
     activation = ACTIVATIONS[config.activation].sklearn if isinstance(config.activation, str) else None
     if activation is None:
