@@ -128,8 +128,8 @@ class Estimator(BaseEstimator):
         """
 
     @abstractmethod
-    def _begin_coding(self, coding: Any, train: Rows) -> None:
-        """Keep what a new network's outputs stand for; train : encoded rows, which its output layer may begin with."""
+    def _begin_coding(self, coding: Any) -> None:
+        """Keep what a new network's outputs stand for."""
 
     @abstractmethod
     def _constant_loss(self, train: Rows, examples: Examples) -> float:
@@ -187,7 +187,7 @@ class Estimator(BaseEstimator):
                 )  # fmt: skip
             examples = self._network.examples(*train)
             loss, _ = self._network.evaluate_on(examples, np.arange(len(train.X)), self._batch_size(train))
-        warn_of(result, scaled=self._moments is not None, loss=loss, usual=self._constant_loss(train, examples))
+        warn_of(result, scaled=bool(self.standardize), loss=loss, usual=self._constant_loss(train, examples))
         return self
 
     def _fit_part(self, X: Any, y: Any, sample_weight: Any, coding_of: Callable[[Rows, bool], Any]) -> FitResult:
@@ -270,7 +270,7 @@ class Estimator(BaseEstimator):
         self._memory: tuple[np.ndarray, int] | None = None  # of the optimiser: its slots and steps
         self._folded: MLP | None = None
         self._lock = Lock()
-        self._begin_coding(coding, train)
+        self._begin_coding(coding)
         self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
 
     def _scaled(self, rows: Rows) -> Rows:

@@ -196,7 +196,7 @@ class FastMLPClassifier(ClassifierMixin, Estimator):
             return Labels(known, class_factors(self.class_weight, known, rows))
 
         result = self._fit_part(X, y, sample_weight, coding)
-        warn_of(result, scaled=self._moments is not None)
+        warn_of(result, scaled=bool(self.standardize))
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -224,8 +224,8 @@ class FastMLPClassifier(ClassifierMixin, Estimator):
         classes = self.classes_ if goes_on else np.unique(rows.y)
         return Labels(classes, class_factors(self.class_weight, classes, rows))
 
-    def _begin_coding(self, coding: Labels, train: Rows) -> None:  # noqa: ARG002 - as regressors need it
+    def _begin_coding(self, coding: Labels) -> None:
         self.classes_ = coding.classes
 
     def _constant_loss(self, train: Rows, examples: Examples) -> float:  # noqa: ARG002 - as regressors need it
-        return loss_of_frequencies(train, self.label_smoothing, len(self.classes_))
+        return loss_of_frequencies(train, self._network.loss.smoothing, len(self.classes_))

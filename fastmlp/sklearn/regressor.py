@@ -66,8 +66,8 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         such features are mostly in one unit. Computed in float64, so that float32 features such as 1e6 +- 1 lose no
         more than they have lost. It takes a copy of the rows
     standardize_target : whether the network learns targets less their means over their deviations, each output by
-        itself, by the rows and weights of the first call; losses are then of these. Those of "poisson" are learnt as
-        they are, from their means on
+        itself, by the rows and weights of the first call, and for "poisson" targets over their means. Losses are then
+        of these
     batch_size : rows a step; "auto": a fiftieth of the rows, from 32 to 200. More than there are rows: all of them
     optimizer : "adam", "adamw", "sgd" (with momentum) or "nesterov"; each reads its own of the following settings
     learning_rate_init : > 0; "auto": 0.001 for Adam and AdamW, 0.01 for the others
@@ -194,7 +194,7 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         order.
         """
         result = self._fit_part(X, y, sample_weight, self._coding)
-        warn_of(result, scaled=self._moments is not None)
+        warn_of(result, scaled=bool(self.standardize))
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -221,22 +221,28 @@ class FastMLPRegressor(RegressorMixin, Estimator):
             if shape != self._coded.shape:
                 raise DataError(f"y has rows of shape {shape}, but {self._coded.shape} in the call before")
             return self._coded
-        if self.loss == "poisson" or not self.standardize_target:
+        if not self.standardize_target:
             return Numbers(shape, None)
-        return Numbers(shape, Moments.of(rows.y.reshape(len(rows.y), -1), rows.weights))
+        y = rows.y.reshape(len(rows.y), -1)
+        if self.loss != "poisson":
+            return Numbers(shape, Moments.of(y, rows.weights))
+        means = np.average(y, axis=0, weights=rows.weights)
+        return Numbers(shape, Moments(np.zeros_like(means), np.where(means > 0, means, 1)))
 
-    def _begin_coding(self, coding: Numbers, train: Rows) -> None:
+    def _begin_coding(self, coding: Numbers) -> None:
         self._coded = coding
-        if self.loss == "poisson":  # whose mean may be anything, and which begins at 1
-            means = np.average(train.y, axis=0, weights=train.weights)
-            self._network.layers[-1].bias = np.log(np.maximum(means, np.finfo(np.float32).tiny))
 
     def _constant_loss(self, train: Rows, examples: Examples) -> float:  # noqa: ARG002 - as classifiers need it
         return examples.spread[0]
 
     def _unfold(self, network: MLP) -> None:
-        if self._coded.moments is not None:
-            self._coded.moments.unfold_from(network.layers[-1])
+        moments, layer = self._coded.moments, network.layers[-1]
+        if moments is None:
+            return
+        if network.loss.name == "poisson":  # whose outputs are logarithms
+            layer.bias = layer.bias + np.log(moments.deviations)
+        else:
+            moments.unfold_from(layer)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
