@@ -73,8 +73,9 @@ def rows(name: str, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
     elif name == "long":
         x, y = datasets.make_classification(100_000, 50, n_informative=20, **made)
     elif name == "digits":
-        x, y = datasets.load_digits(return_X_y=True)
-        x = x / 16
+        digits: Any = datasets.load_digits()
+        x, y = digits.data, digits.target
+        x = np.asarray(x) / 16
     elif name == "regression":
         x, y = datasets.make_regression(20_000, 20, noise=1.0, **made)
         y = y / y.std()
@@ -139,7 +140,7 @@ def torch_fit(case: Case, x: np.ndarray, y: np.ndarray) -> Any:
 
 def skorch_fit(case: Case, x: np.ndarray, y: np.ndarray) -> Any:
     """Train the same network by skorch; return it."""
-    import skorch
+    import skorch  # pyright: ignore[reportMissingImports] - a rival where it is installed
     import torch
 
     network, inputs, targets, of_numbers = _in_torch(case, x, y)

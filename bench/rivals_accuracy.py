@@ -45,13 +45,13 @@ Trainer = Callable[[RunConfig, Pair, Pair], Iterator[float]]  # yields the valid
 def by_reference(config: RunConfig, train: Pair, validation: Pair) -> Iterator[float]:
     """Train `fastmlp.reference`, in float64."""
     rng = np.random.default_rng(config.seed)
-    init, sizes = resolve(config.init, config.activation), list(pairwise(config.layers))
+    init, sizes = resolve(config.init, str(config.activation)), list(pairwise(config.layers))
     weights = [initial_weight(init, d, h, np.dtype(np.float64), rng) for d, h in sizes]
     network = reference.Network(weights, [np.zeros(h) for _, h in sizes], config.activation)
     while True:
         order = rng.permutation(len(train[0]))
         reference.train_epoch(network, *train, order, config.batch_size,
-            lr=config.lr, momentum=config.momentum, weight_decay=config.decay_an_update)  # fmt: skip
+            lr=config.lr, momentum=config.momentum or 0.0, weight_decay=config.decay_an_update)  # fmt: skip
         yield network.evaluate(*validation)[1]
 
 
@@ -63,7 +63,7 @@ def by_sklearn(config: RunConfig, train: Pair, validation: Pair) -> Iterator[flo
         config.layers[1:-1], activation=str(ACTIVATIONS[config.activation].sklearn),
         solver="sgd", alpha=config.decay_an_update * config.batch_size,
         batch_size=config.batch_size,  # pyright: ignore[reportArgumentType] - its annotation knows "auto" only
-        learning_rate_init=config.lr, momentum=config.momentum, nesterovs_momentum=False, random_state=config.seed,
+        learning_rate_init=config.lr, momentum=config.momentum or 0.0, nesterovs_momentum=False, random_state=config.seed,
     )  # fmt: skip
     while True:
         model.partial_fit(*train, classes=np.arange(config.layers[-1]))
@@ -81,7 +81,7 @@ def by_torch(config: RunConfig, train: Pair, validation: Pair) -> Iterator[float
     model = torch.nn.Sequential(*parts[:-1])
     decays = [{"params": [p for p in model.parameters() if p.ndim == n], "weight_decay": wd}
         for n, wd in ((2, config.decay_an_update), (1, 0.0))]  # fmt: skip
-    optimizer = torch.optim.SGD(decays, lr=config.lr, momentum=config.momentum, fused=True)
+    optimizer = torch.optim.SGD(decays, lr=config.lr, momentum=config.momentum or 0.0, fused=True)
     x, labels, x_val, labels_val = (torch.from_numpy(a) for a in (*train, *validation))
     while True:
         for rows in torch.randperm(len(x)).split(config.batch_size):
@@ -165,7 +165,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _is_plain(config: RunConfig) -> bool:
     """Whether the rivals can do it too."""
-    return (config.schedule, config.augment, config.init_from) == ("constant", "none", "")
+    plain = (config.schedule, config.augment, config.init_from) == ("constant", "none", "")
+    return plain and not config.changed and isinstance(config.activation, str)
 
 
 def _module(package: str) -> str:

@@ -63,10 +63,8 @@ class Running:
         rows = as_input(data.normalized(model.dtype.type))
         self._inputs = ImageInput(images[0], *moments) if case.inputs == "images" else rows
         self._labels, self._optimizer = data.labels, SGD(LR, MOMENTUM, WEIGHT_DECAY)
-        self._engine = Packed(
-            WORK.layers, ["tanh", "identity"], (model.loss, model.dropout), (model.parameters, model.gradient), case.precision,
-            case.threads,
-        )  # fmt: skip
+        goal, flat = (model.loss, model.dropout), (model.parameters, model.gradient)
+        self._engine = Packed(WORK.layers, ["tanh", "identity"], goal, flat, case.precision, case.threads)
 
     def seconds(self, order: np.ndarray) -> dict[str, np.ndarray]:
         """Train on these rows, evaluate them, and return (members, 2) seconds a step by phase: at work, waiting."""

@@ -85,7 +85,7 @@ def check_losses(trainer: Trainer, data: Data, work: Work, order: np.ndarray) ->
     """Take the first steps; AssertionError unless their losses are the reference's."""
     network = reference.Network(data.weights, [np.zeros(h) for h in work.layers[1:]], "tanh")
     for index in islice(batches(order, work.batch), trainer.steps_to_check):
-        settings = {"lr": LR, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
+        settings: dict[str, Any] = {"lr": LR, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
         wanted, _ = network.train_step(data.normalized(np.float64, index), data.labels[index], **settings)
         np.testing.assert_allclose(trainer.train(index), wanted, rtol=RTOL[trainer.precision])
 

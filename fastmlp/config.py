@@ -2,26 +2,39 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple, Self
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from fastmlp.data.normalize import NORMALIZATIONS
 from fastmlp.errors import ConfigError
-from fastmlp.nn.activations import ACTIVATIONS, own_name
+from fastmlp.nn.activations import ACTIVATIONS, own_name, shortest
 from fastmlp.nn.augmentations import AUGMENTATIONS
-from fastmlp.nn.checks import Range, is_real, is_whole, shown
+from fastmlp.nn.checks import FROM_0, FROM_0_BELOW_1, Range, Whole, is_real, is_whole, shown
 from fastmlp.nn.decay import DECAY_PER
 from fastmlp.nn.initializers import INITIALIZERS
-from fastmlp.nn.optimizer import SGD
+from fastmlp.nn.loss import CROSS_ENTROPY, Loss
+from fastmlp.nn.optimizer import OPTIMIZERS
 from fastmlp.nn.precision import PRECISIONS
-from fastmlp.nn.schedule import SCHEDULES
+from fastmlp.nn.schedule import RANGES, SCHEDULES, Schedule
 from fastmlp.nn.stopping import STOPPING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fastmlp.nn.network import MLP
+    from fastmlp.nn.optimizer import Optimizer
 
 LABELS = ("coarse", "fine")
 AUGMENTS = ("none", *AUGMENTATIONS)
 # Counts beyond this are typing errors; those below fit all arithmetic that they go through.
 MOST = 2**31 - 1
 INITS = ("auto", *(name for name in INITIALIZERS if name != "auto"))
+# Settings that an optimiser may have, with the range of each. All have a learning rate and a weight decay.
+OPTIMIZER_SETTINGS = {name: setting.range for kind in OPTIMIZERS.values() for name, setting in kind.SETTINGS.items()}
+# Settings that a schedule may have: as a run calls them, which has a patience of its own, and as the schedule does.
+SCHEDULE_SETTINGS = {name if name == "warmup" else f"schedule_{name}": name for name in RANGES}
+# Both may be given as None, for the usual value, and stay None where the optimiser or the schedule has no such setting.
+_MAY_LACK = (*OPTIMIZER_SETTINGS, *SCHEDULE_SETTINGS)
 
 
 # Python's own numbers alone: a config goes to JSON.
@@ -42,12 +55,21 @@ def _one_of(names: tuple[str, ...]) -> _Rule:
     return _Rule(lambda v: isinstance(v, str) and v in names, " or ".join(names))
 
 
-def _number_in(numbers: Range) -> _Rule:
+def _number_in(numbers: Range | Whole) -> _Rule:
+    if isinstance(numbers, Whole):
+        least = numbers.least
+        return _Rule(lambda v: _whole(v, least) and v <= MOST, f"a whole number of at least {least} and at most {MOST}")
     return _Rule(lambda v: _real(v) and numbers.holds(v), numbers.rule)
 
 
 _TEXT = _Rule(lambda v: isinstance(v, str) and bool(v), "a name")
-_COUNT = _Rule(lambda v: _whole(v, 1) and v <= MOST, f"a whole number of at least 1 and at most {MOST}")
+_COUNT = _number_in(Whole(1))
+
+
+def _are_activations(value: Any) -> bool:
+    names = value if isinstance(value, tuple) else (value,)
+    return bool(names) and all(isinstance(name, str) and own_name(name) in ACTIVATIONS for name in names)
+
 
 _RULES: dict[str, _Rule] = {
     "experiment": _TEXT,
@@ -58,9 +80,14 @@ _RULES: dict[str, _Rule] = {
         lambda v: isinstance(v, tuple) and len(v) >= 2 and all(_whole(n, 1) and n <= MOST for n in v),
         f"at least two whole numbers of at least 1 and at most {MOST}: inputs, hidden units, classes",
     ),
-    "activation": _one_of(tuple(ACTIVATIONS)),
+    "activation": _Rule(_are_activations, f"{' or '.join(ACTIVATIONS)}, or several, one a hidden layer"),
     "init": _one_of(INITS),
-    **{name: _number_in(setting.range) for name, setting in SGD.SETTINGS.items()},
+    "optimizer": _one_of(tuple(OPTIMIZERS)),
+    **{name: _number_in(numbers) for name, numbers in OPTIMIZER_SETTINGS.items()},
+    "clip_norm": _number_in(FROM_0),
+    "label_smoothing": _number_in(FROM_0_BELOW_1),
+    "dropout": _number_in(FROM_0_BELOW_1),
+    "input_dropout": _number_in(FROM_0_BELOW_1),
     "decay_per": _one_of(DECAY_PER),
     "batch_size": _COUNT,
     "epochs": _COUNT,
@@ -70,6 +97,7 @@ _RULES: dict[str, _Rule] = {
     "matmul": _one_of(PRECISIONS["float32"].matmuls),
     "threads": _COUNT,
     "schedule": _one_of(tuple(SCHEDULES)),
+    **{name: _number_in(RANGES[own]) for name, own in SCHEDULE_SETTINGS.items()},
     "stopping": _one_of(tuple(STOPPING)),
     "augment": _one_of(AUGMENTS),
     "validation_fraction": _Rule(lambda v: _real(v) and 0 < v < 1, "a number between 0 and 1"),
@@ -85,6 +113,16 @@ _WRITTEN_ALWAYS = (
     "experiment", "dataset", "labels", "normalize", "layers", "activation", "init", "lr", "momentum", "weight_decay",
     "batch_size", "epochs", "patience", "seed", "precision", "matmul", "threads",
 )  # fmt: skip
+# Fields that are written only where they are not as usual, so that runs keep the names that they had without them.
+_WRITTEN_IF_SET = (
+    "optimizer",
+    *(name for name in OPTIMIZER_SETTINGS if name not in _WRITTEN_ALWAYS),
+    "clip_norm",
+    "label_smoothing",
+    "dropout",
+    "input_dropout",
+    *SCHEDULE_SETTINGS,
+)
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
@@ -98,11 +136,56 @@ def parse_layers(text: str) -> tuple[int, ...]:
         ) from None
 
 
+def parse_activation(text: str) -> str | tuple[str, ...]:
+    """Return the activation in a text such as `relu`, or those of the hidden layers in one such as `relu-tanh`."""
+    names = tuple(own_name(name) for name in re.split("[-,]", text))
+    return names[0] if len(names) == 1 else names
+
+
+def dashed(value: Any) -> str:
+    """Return a field's value as `parse_layers` and `parse_activation` read it: several with dashes between them."""
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def check_fields(values: Mapping[str, Any]) -> None:
     """Raise ConfigError for the first of these values, by field of RunConfig, that its field may not have."""
     for name, value in values.items():
-        if not _RULES[name].holds(value):
+        if not (_RULES[name].holds(value) or (value is None and name in _MAY_LACK)):
             raise ConfigError(f"{name} is {shown(value)}; allowed is {_RULES[name].allowed}.")
+
+
+def check_belongs(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError for the first of these values, by field, that their own optimiser or schedule does not have.
+
+    Where the optimiser, or the schedule, is not among them, its settings are not looked at.
+    """
+    for owner, every, settings_of in (
+        ("optimizer", OPTIMIZERS, _of_optimizer),
+        ("schedule", SCHEDULES, _of_schedule),
+    ):
+        if owner not in values:
+            continue
+        own = settings_of(values[owner])
+        foreign = {name for kind in every for name in settings_of(kind)} - set(own)
+        for name in values:
+            if name in foreign:
+                having = " or ".join(kind for kind in every if name in settings_of(kind))
+                raise ConfigError(
+                    f"{name} is {shown(values[name])}, and {owner} {values[owner]} has no {name}; allowed with it: "
+                    f"{', '.join(own)}. Leave {name} away, or choose {owner} {having}."
+                )
+
+
+def _of_optimizer(name: str) -> dict[str, float]:
+    """Return the settings of an optimiser with their usual values; the decay's is the same for all."""
+    usual = {name: setting.default for name, setting in OPTIMIZERS[name].SETTINGS.items()}
+    return usual | {"weight_decay": RunConfig.weight_decay}
+
+
+def _of_schedule(name: str) -> dict[str, float]:
+    """Return the settings of a schedule, as a run calls them, with their usual values."""
+    usual = SCHEDULES[name].defaults
+    return {field: usual[own] for field, own in SCHEDULE_SETTINGS.items() if own in usual}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +194,19 @@ class RunConfig:
 
     `dataset` is the name of the data set that was loaded, never "auto"; `layers` counts inputs, hidden units and
     classes; `matmul` and `threads` say how products are computed, and on how many threads: see
-    `fastmlp.MLP`. `schedule` and `augment` are keys of `fastmlp.nn.schedule.SCHEDULES` and of
-    `fastmlp.nn.augmentations.AUGMENTATIONS`, or "none"; `stopping`, by which rule `patience` ends a run, is one of
+    `fastmlp.MLP`; `activation` is one for all hidden layers, or a tuple, one each. `optimizer` is a key of
+    `fastmlp.nn.optimizer.OPTIMIZERS`: `lr`, `momentum`, `beta1`, `beta2` and `eps` are those that it has, `clip_norm` is
+    the largest norm of its gradients, or 0. `label_smoothing` is the share of each label that the loss, in validation
+    and test too, spreads over all classes; `dropout` and `input_dropout` say how often outputs of hidden layers, and
+    inputs, are dropped in training. `schedule` and `augment` are keys of `fastmlp.nn.schedule.SCHEDULES` and of
+    `fastmlp.nn.augmentations.AUGMENTATIONS`, or "none"; `warmup` and `schedule_*` are settings of
+    `fastmlp.nn.schedule.Schedule`; `stopping`, by which rule `patience` ends a run, is one of
     `fastmlp.nn.stopping.STOPPING`. `weight_decay` is added to the gradient of the *mean* loss: as it is, so that it
     does not depend on the batch's size, where `decay_per` is "update"; divided by the batch's rows where it is "batch".
     `init_from` is the SHA-256 of the weights that training starts from, empty where they are drawn.
-    The defaults are the command's; `matmul` is then the first way that its precision has. Raises ConfigError for a
-    value that is not allowed.
+    The defaults are the command's; `matmul` is then the first way that its precision has, and a setting of the
+    optimiser or the schedule what its table says; one that they do not have is None. Raises ConfigError for a value
+    that is not allowed, or that belongs to another optimiser or schedule.
     """
 
     experiment: str = "custom"
@@ -125,11 +214,19 @@ class RunConfig:
     labels: str = "coarse"
     normalize: str = "image"
     layers: tuple[int, ...]
-    activation: str = "tanh"
+    activation: str | tuple[str, ...] = "tanh"
     init: str = "auto"
-    lr: float = 0.005
-    momentum: float = 0.9
+    optimizer: str = "sgd"
+    lr: float = None  # pyright: ignore[reportAssignmentType] - each optimiser has one, which is then put here
+    momentum: float | None = None
+    beta1: float | None = None
+    beta2: float | None = None
+    eps: float | None = None
     weight_decay: float = 0.01
+    clip_norm: float = 0.0
+    label_smoothing: float = 0.0
+    dropout: float = 0.0
+    input_dropout: float = 0.0
     batch_size: int = 1024
     epochs: int = 100
     patience: int = 5
@@ -138,6 +235,12 @@ class RunConfig:
     matmul: str = ""
     threads: int = 1
     schedule: str = "constant"
+    warmup: int | None = None
+    schedule_every: int | None = None
+    schedule_factor: float | None = None
+    schedule_patience: int | None = None
+    schedule_tol: float | None = None
+    schedule_power: float | None = None
     augment: str = "none"
     validation_fraction: float = 0.2
     init_from: str = ""
@@ -145,14 +248,71 @@ class RunConfig:
     stopping: str = "rises"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "activation", own_name(self.activation))
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        if isinstance(self.activation, list):
+            put("activation", tuple(self.activation))
         if not self.matmul and self.precision in list(PRECISIONS):  # what is wrong may not be hashable
-            object.__setattr__(self, "matmul", PRECISIONS[self.precision].matmuls[0])
+            put("matmul", PRECISIONS[self.precision].matmuls[0])
         check_fields({name: getattr(self, name) for name in _RULES})
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        check_belongs(given)
+        for name, usual in self._usual().items():
+            if name not in given:
+                put(name, usual)
+        put("activation", shortest(self.activation, len(self.layers) - 2))
         if self.matmul not in PRECISIONS[self.precision].matmuls:
             allowed = " or ".join(PRECISIONS[self.precision].matmuls)
             raise ConfigError(f"matmul is {self.matmul!r}; allowed for {self.precision} is {allowed}.")
-        SGD.check(vars(self), float32=self.precision != "float64")
+        if self.input_dropout and self.precision == "int8":
+            raise ConfigError(
+                f"input_dropout is {self.input_dropout}, and precision int8 multiplies the images' own bytes; allowed "
+                "with it is 0. Choose another precision, or dropout, of hidden layers."
+            )
+        OPTIMIZERS[self.optimizer].check(vars(self), float32=self.precision != "float64")
+
+    def _usual(self) -> dict[str, Any]:
+        """Return what each field of _MAY_LACK is unless it is set, as far as optimiser and schedule have it."""
+        return _of_optimizer(self.optimizer) | _of_schedule(self.schedule)
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """By field, what makes this another training than by plain SGD at a constant rate, and is not as usual."""
+        usual = {name: getattr(type(self), name) for name in _WRITTEN_IF_SET} | self._usual()
+        return {name: value for name in _WRITTEN_IF_SET if (value := getattr(self, name)) not in (None, usual[name])}
+
+    def new_network(self, rng: "np.random.Generator | int", *, threads: int | None = None) -> "MLP":
+        """Return the run's network with new weights; rng : generator or seed; threads : None for the config's."""
+        from fastmlp.nn.network import MLP  # here, as a command's parser knows this class, and need not wait for numpy
+
+        return MLP(
+            self.layers,
+            self.activation,
+            loss=self.new_loss(),
+            dropout=self.dropout,
+            input_dropout=self.input_dropout,
+            init=self.init,
+            precision=self.precision,
+            matmul=self.matmul,
+            threads=threads or self.threads,
+            rng=rng,
+        )
+
+    def new_loss(self) -> Loss:
+        """Return the run's loss: softmax cross-entropy, with its label smoothing."""
+        return replace(CROSS_ENTROPY, smoothing=self.label_smoothing)
+
+    def new_optimizer(self) -> "Optimizer":
+        """Return the run's optimiser, which has seen no network yet."""
+        kind: Any = OPTIMIZERS[self.optimizer]
+        settings = {name: getattr(self, name) for name in kind.SETTINGS}
+        return kind(**settings, decay_per=self.decay_per, clip_norm=self.clip_norm)
+
+    def new_schedule(self) -> Schedule:
+        """Return the run's schedule of the learning rate, with its settings."""
+        settings: dict[str, Any] = {own: getattr(self, name) for name, own in SCHEDULE_SETTINGS.items()}
+        return Schedule(self.schedule, **settings)
 
     @property
     def decay_an_update(self) -> float:
@@ -160,8 +320,15 @@ class RunConfig:
         return self.weight_decay / self.batch_size if self.decay_per == "batch" else self.weight_decay
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as values that JSON knows."""
-        return asdict(self) | {"layers": list(self.layers)}
+        """Return the fields as values that JSON knows; those of `changed` only where they are in it."""
+        values, changed = asdict(self), self.changed
+        for name in ("layers", "activation"):
+            values[name] = list(values[name]) if isinstance(values[name], tuple) else values[name]
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None and (name in changed or name not in _WRITTEN_IF_SET)
+        }
 
     def to_sklearn(self, parameters: Any = None) -> Any:
         """Return the same network as scikit-learn's `MLPClassifier`; see `fastmlp.models.translate.to_sklearn`."""
@@ -185,11 +352,12 @@ class RunConfig:
             raise ConfigError(f"A run's config is a {type(data).__name__}, expected an object.")
         known = [field.name for field in fields(cls)]
         unknown = [key for key in data if key not in known]
-        missing = [name for name in _WRITTEN_ALWAYS if name not in data]
+        lacks = "momentum" if data.get("optimizer", "sgd") != "sgd" else ""  # as then it may be none of its settings
+        missing = [name for name in _WRITTEN_ALWAYS if name not in data and name != lacks]
         if unknown or missing:
             raise ConfigError(
                 f"A run's config has the keys {', '.join(known)}; "
                 f"unknown: {', '.join(map(repr, unknown)) or 'none'}; missing: {', '.join(missing) or 'none'}."
             )
-        layers = data["layers"]
-        return cls(**{**data, "layers": tuple(layers) if isinstance(layers, list) else layers})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
+        return cls(**values)

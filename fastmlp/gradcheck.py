@@ -1,6 +1,6 @@
 """Is backpropagation right? `python -m fastmlp.gradcheck` compares it with differences of the loss, in float64.
 
-Two questions, each with a bound that a wrong gradient does not meet:
+For each activation, or several of them, one a hidden layer, and each loss: two questions, each with a bound that a wrong gradient does not meet:
 
 1. Six single weights, as in the report's Figure 7, by the central difference (f(e) - f(-e)) / 2e with e = 1e-2. Its own
    error is C e^2, where C is a sixth of the third derivative. Halving e quarters that error, so two differences tell C;
@@ -18,12 +18,14 @@ if __name__ == "__main__":  # before all other imports, which take a while
     program.run("fastmlp.gradcheck")
 
 import argparse
+from itertools import product
 from typing import TYPE_CHECKING
 
-from fastmlp.cli.parser import Parser, layers, whole
+from fastmlp.cli.parser import Parser, activations, layers, whole
 from fastmlp.cli.shell import Call, Door, Work
-from fastmlp.config import MOST
-from fastmlp.nn.activations import ACTIVATIONS, own_name
+from fastmlp.config import MOST, dashed
+from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.loss import LOSSES
 from fastmlp.terminal import Compiling
 
 if TYPE_CHECKING:
@@ -36,10 +38,11 @@ def _network(args: argparse.Namespace) -> str:
 
 def _parser(prog: str) -> Parser:
     parser = Parser(prog=prog, description=__doc__)
-    names = list(ACTIVATIONS)
-    parser.add_argument(
-        "--activation", nargs="+", type=own_name, choices=names, default=names, help="default: %(choices)s"
-    )
+    names, losses = list(ACTIVATIONS), list(LOSSES)
+    text = f"of {', '.join(names)} (default: each), or several in one, one a hidden layer, as in relu-tanh"
+    parser.add_argument("--activation", nargs="+", type=activations, metavar="NAME", default=names, help=text)
+    text = f"of {', '.join(losses)} (default: cross-entropy)"
+    parser.add_argument("--loss", nargs="+", choices=losses, metavar="NAME", default=losses[:1], help=text)
     parser.add_argument(
         "--layers", type=_sizes, default=[3072, 128, 20], help="such as 3072-123-123-20 (default: 3072-128-20)"
     )
@@ -64,10 +67,10 @@ def _load(_: Call) -> Work:
 
     def check(args: argparse.Namespace, console: "Console") -> int:
         compiling, failed = Compiling(console), 0
-        for activation in args.activation:
-            with compiling.here(f"Checking {activation}"):
-                weights, directions = run_checks(args.layers, activation, args.seed)
-            print(f"### {_network(args)}, {activation}, float64, {IMAGES} random images\n")
+        for activation, loss in product(args.activation, args.loss):
+            with compiling.here(f"Checking {dashed(activation)}, {loss}"):
+                weights, directions = run_checks(args.layers, activation, args.seed, loss)
+            print(f"### {_network(args)}, {dashed(activation)}, {loss}, float64, {IMAGES} random images\n")
             print(to_table(weights, f"weight, e = {EPSILON:g}").markdown())
             print(to_table(directions, f"random direction, step {STEP:g}").markdown())
             failed += sum(not check.passed for check in weights + directions)
@@ -78,7 +81,7 @@ def _load(_: Call) -> Work:
 
 
 def _sentence(args: argparse.Namespace) -> str:
-    return f"checking gradients of {_network(args)}, {', '.join(args.activation)}"
+    return f"checking gradients of {_network(args)}, {', '.join(map(dashed, args.activation))}, {', '.join(args.loss)}"
 
 
 main = Door("gradcheck", _parser, _sentence, _load)

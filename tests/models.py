@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from fastmlp.models.model import Model
+from fastmlp.nn.loss import Loss
 
 KINDS = [
     ("image", "float32"),
@@ -22,6 +23,7 @@ def small_model(
     precision: str = "float32",
     layers=(48, 7, 5, 3),
     activation: str | tuple[str, ...] = "tanh",
+    loss: str | Loss = "cross-entropy",
 ) -> Model:
     """Return a model of random weights and biases."""
     rng, dtype = np.random.default_rng(5), np.float64 if precision == "float64" else np.float32
@@ -29,7 +31,8 @@ def small_model(
     moments = np.array([[99, 128, 151], [1 / 50, 1 / 60, 1 / 70]], dtype) if normalize == "dataset" else None
     names = ("cat", "dog, small", 'the "other"')[: layers[-1]] if layers[-1] == 3 else ()
     parameters = rng.normal(0, 0.5, count).astype(dtype)
-    return Model(tuple(layers), activation, precision, parameters, normalize, moments, names, None, "0123456789abcdef")
+    origin = names, None, "0123456789abcdef"
+    return Model(tuple(layers), activation, precision, parameters, normalize, moments, *origin, loss)
 
 
 def rows_for(model: Model, count: int = 20) -> np.ndarray:

@@ -17,8 +17,8 @@ class ScriptedEngine(Blas):
         super().__init__(model.layers, model.parameters, model.gradient, model.loss, model.dropout)
         self._model = model
 
-    def step(self, x: np.ndarray, labels: np.ndarray, optimizer: Optimizer, weights: Any = None) -> tuple[float, int]:  # noqa: ARG002
-        return self._model.scripted_step(x, labels)
+    def step(self, x: np.ndarray, targets: np.ndarray, optimizer: Optimizer, weights: Any = None) -> tuple[float, int]:  # noqa: ARG002
+        return self._model.scripted_step(x, targets)
 
 
 class Scripted(MLP):
@@ -37,7 +37,7 @@ class Scripted(MLP):
             array += 1
         return next(self.train_losses, 1.0), 1
 
-    def evaluate(self, x: Any, labels: np.ndarray, batch_size: int = 1024, **_: Any) -> tuple[float, float]:  # noqa: ARG002
+    def evaluate(self, x: Any, targets: np.ndarray, batch_size: int = 1024, **_: Any) -> tuple[float, float]:  # noqa: ARG002
         return next(self.val_losses), 0.25
 
 

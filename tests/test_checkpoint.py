@@ -219,13 +219,17 @@ def test_a_folder_that_is_gone_is_an_output_error(tmp_path: Path) -> None:
         checkpoint.save(tmp_path / "gone" / "run.npz", RUN, state())
 
 
+ABSENT = object()
+
+
 def damaged(change: dict[str, Any]) -> dict[str, Any]:
     """Return what `save` puts into a file, with other facts or arrays."""
     of = state()
     facts = {"run_id": RUN, "generator": of.generator, "seconds": of.seconds, "began": None}
-    facts |= {"history": vars(of.history)}
+    facts |= {"history": vars(of.history), "steps": of.steps}
     arrays = {"parameters": of.parameters, "velocity": of.slots, "best": of.best}
     said = facts | {name: value for name, value in change.items() if name in facts}
+    said = {name: value for name, value in said.items() if value is not ABSENT}
     return {"facts": json.dumps(said), **arrays} | {k: v for k, v in change.items() if k not in facts}
 
 
@@ -243,9 +247,18 @@ def test_a_velocity_without_a_slot_s_axis_is_what_was_written_first(tmp_path: Pa
     assert facts(loaded) == facts(state())
 
 
+def test_steps_of_the_optimiser_were_not_counted_at_first(tmp_path: Path) -> None:
+    for steps, count in ((ABSENT, 0), (7, 7)):
+        np.savez(tmp_path / "run.npz", **damaged({"steps": steps}))
+        loaded = checkpoint.load(tmp_path / "run.npz", RUN, state().parameters)
+        assert loaded is not None
+        assert loaded.steps == count
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        {"steps": -1}, {"steps": 1.5}, {"steps": "many"},
         {"seconds": "long"}, {"seconds": -1}, {"generator": {}}, {"generator": []}, {"began": [1]}, {"began": 3},
         {"history": {}}, {"history": None}, {"facts": "[" * 100_000}, {"facts": "{}"}, {"more": np.zeros(3)},
         {"history": {"train_loss": [1.0], "val_loss": [1.0, 2.0], "train_accuracy": [1.0], "val_accuracy": [1.0]}},

@@ -47,8 +47,15 @@ def test_another_sweep_in_the_folder_is_refused_with_the_difference(tmp_path: Pa
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 1
 
 
-def test_a_sweep_is_kept_as_a_file_that_runs_it_again(tmp_path: Path, capsys) -> None:
-    argv = ("--experiments", "relu,l2", "--normalize", "image", "--lr", "0.01", "--batch-size", "256")
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--experiments", "relu,l2", "--normalize", "image", "--lr", "0.01", "--batch-size", "256"),
+        ("--layers", "3072-4-3-20", "--activation", "relu,gelu", "--normalize", "image", "--optimizer", "adam", "--beta1",
+         "0.8", "--dropout", "0.25", "--label-smoothing", "0.1", "--schedule", "plateau", "--schedule-tol", "0"),
+    ],
+)  # fmt: skip
+def test_a_sweep_is_kept_as_a_file_that_runs_it_again(argv: tuple[str, ...], tmp_path: Path, capsys) -> None:
     assert run(*argv, "--out", str(tmp_path / "a")) == 0
     first = capsys.readouterr().out
     config = ["--config", str(tmp_path / "a" / "sweep.toml"), "--threads", "1", "--workers", "threads", "--jobs", "1"]

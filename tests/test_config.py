@@ -3,8 +3,10 @@ from typing import Any
 
 import pytest
 
-from fastmlp.config import RunConfig, check_fields
+from fastmlp.config import OPTIMIZER_SETTINGS, SCHEDULE_SETTINGS, RunConfig, check_fields
 from fastmlp.errors import ConfigError
+from fastmlp.nn.optimizer import OPTIMIZERS
+from fastmlp.nn.schedule import SCHEDULES
 from samples import FIELDS, config
 
 
@@ -73,6 +75,81 @@ def test_a_value_that_is_not_allowed_is_named(field: str, value: Any, allowed: s
         config(**{field: value})
     with pytest.raises(ConfigError, match=f"^{field} is "):
         check_fields({field: value})
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"optimizer": "sgd", "beta1": 0.8}, "beta1 is 0.8, and optimizer sgd has no beta1; allowed with it: lr, momentum, "
+         "weight_decay. Leave beta1 away, or choose optimizer adam or adamw."),
+        ({"optimizer": "adamw", "momentum": 0.9}, "optimizer adamw has no momentum; allowed with it: lr, beta1, beta2, "
+         "eps, weight_decay. Leave momentum away, or choose optimizer sgd or nesterov."),
+        ({"schedule": "step", "schedule_power": 0.5}, "schedule step has no schedule_power; allowed with it: warmup, "
+         "schedule_every, schedule_factor. Leave schedule_power away, or choose schedule invscaling."),
+        ({"schedule": "plateau", "warmup": 3}, "schedule plateau has no warmup; allowed with it: schedule_patience, schedule_f"),
+        ({"schedule_every": 3}, "schedule constant has no schedule_every"),
+        ({"precision": "int8", "input_dropout": 0.1}, "precision int8 multiplies the images' own bytes; allowed with it"),
+        ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'; allowed is sgd or nesterov or adam or adamw"),
+        ({"optimizer": "adam", "eps": 0}, "eps is 0; allowed is a number above 0"),
+        ({"optimizer": "adam", "eps": 1e-50}, "eps is 1e-50, allowed is .*float32"),
+        ({"optimizer": "adam", "beta2": 1.0}, "beta2 is 1.0; allowed is a number from 0 to below 1"),
+        ({"clip_norm": -1.0}, "clip_norm is -1.0; allowed is a number of at least 0"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0; allowed is a number from 0 to below 1"),
+        ({"dropout": (0.1,)}, r"dropout is \(0.1,\); allowed is a number from 0 to below 1"),
+        ({"warmup": -1}, "warmup is -1; allowed is a whole number of at least 0"),
+        ({"schedule": "step", "schedule_every": 2**31}, "schedule_every is 2147483648; allowed is a whole number of at"),
+        ({"schedule": "step", "schedule_factor": 1.0}, "schedule_factor is 1.0; allowed is a number above 0 and below 1"),
+        ({"activation": ("tanh", "swish")}, "activation is .*swish.*; allowed is tanh or .*, or several, one a hidden"),
+        ({"activation": ("tanh", "relu")}, "2 for 1 hidden layers: give one for all"),
+        ({"activation": ()}, r"activation is \(\); allowed is"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        RunConfig(dataset="x", layers=(3072, 128, 20), **fields)
+
+
+def test_settings_that_are_not_given_are_those_of_the_tables() -> None:
+    for name, kind in OPTIMIZERS.items():
+        made = RunConfig(dataset="x", layers=(3, 2), optimizer=name)
+        usual = {one: setting.default for one, setting in kind.SETTINGS.items()} | {"weight_decay": 0.01}
+        assert {one: getattr(made, one) for one in OPTIMIZER_SETTINGS} == dict.fromkeys(OPTIMIZER_SETTINGS) | usual
+        optimizer = made.new_optimizer()
+        assert type(optimizer) is kind
+        assert {one: getattr(optimizer, one) for one in kind.SETTINGS} == usual
+    for name, kind in SCHEDULES.items():
+        made = RunConfig(dataset="x", layers=(3, 2), schedule=name)
+        assert made.new_schedule().settings == kind.defaults
+        assert {own for field, own in SCHEDULE_SETTINGS.items() if getattr(made, field) is not None} == set(
+            kind.defaults
+        )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"optimizer": "adam", "momentum": None, "lr": None, "beta1": 0.5},
+        {"schedule": "step", "schedule_every": 3, "warmup": 2},
+        {"layers": (12, 8, 8, 3), "activation": ("gelu", "tanh"), "dropout": 0.5, "label_smoothing": 0.1},
+    ],
+)  # fmt: skip
+def test_new_settings_go_to_json_where_they_are_set(fields: dict[str, Any]) -> None:
+    made = config(**fields)
+    text = json.dumps(made.to_json(), allow_nan=False)
+    assert RunConfig.from_json(json.loads(text)) == made
+    set_here = {name for name, value in fields.items() if value is not None}
+    assert made.to_json().keys() == {name for name in FIELDS if getattr(made, name) is not None} | set_here
+
+
+def test_a_network_has_the_settings_of_its_config() -> None:
+    made = config(
+        layers=(12, 8, 7, 3), activation=("gelu", "tanh"), dropout=0.5, input_dropout=0.25, label_smoothing=0.1
+    )
+    model = made.new_network(3)
+    assert [layer.activation for layer in model.layers] == ["gelu", "tanh", "identity"]
+    assert (model.loss.name, model.loss.smoothing) == ("cross-entropy", 0.1)
+    assert (model.dropout.inputs, model.dropout.hidden) == (0.25, (0.5, 0.5))
+    assert (model.precision, model.matmul, model.threads) == ("float32", "packed", 1)
 
 
 def test_each_field_has_its_rule() -> None:

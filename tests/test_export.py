@@ -12,6 +12,7 @@ from fastmlp.errors import ConfigError, OutputError
 from fastmlp.models import onnx as onnx_graph
 from fastmlp.nn import precision
 from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.loss import LOSSES
 from fastmlp.nn.precision import PRECISIONS
 from models import KINDS, rows_for, small_model
 
@@ -23,6 +24,23 @@ def test_onnxruntime_gives_the_same_probabilities(normalize, precision, activati
     found = onnx_graph.check(onnx_graph.to_onnx(model), model, rows_for(model, 300))
     assert found.difference <= onnx_graph.tolerance(model) == PRECISIONS[precision].tolerance
     assert found.agreement > 0.99
+
+
+@pytest.mark.parametrize(("normalize", "precision"), KINDS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_onnxruntime_gives_what_each_loss_makes_of_the_sums(normalize, precision, loss):
+    model = small_model(normalize, precision, activation=("gelu", "tanh"), loss=loss)
+    proto = onnx_graph.to_onnx(model)
+    assert [out.name for out in proto.graph.output] == ["probabilities" if model.loss.of_probabilities else "outputs"]
+    assert onnx_graph.check(proto, model, rows_for(model, 300)).difference <= onnx_graph.tolerance(model)
+
+
+def test_the_command_exports_a_network_of_numbers(tmp_path, capsys):
+    save_model(tmp_path / "m.npz", small_model("none", "float64", loss="huber"))
+    assert export.main([str(tmp_path / "m.npz"), str(tmp_path / "m.onnx")]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "rows of random numbers: outputs differ by at most" in said
+    assert "class" not in said
 
 
 def test_a_network_whose_hidden_layers_multiply_bytes_is_exported(monkeypatch):

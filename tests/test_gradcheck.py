@@ -102,6 +102,16 @@ def test_the_command_prints_both_tables_and_exits_0(capsys):
     assert "FAIL" not in out
 
 
+def test_the_command_checks_each_loss_and_several_activations(capsys):
+    argv = ["--layers", "48,16,8,5", "--activation", "relu-gelu", "elu", "--loss", "huber", "logistic"]
+    assert gradcheck.main(argv) == 0
+    out = capsys.readouterr().out
+    titles = [line.split(", ")[1:3] for line in out.splitlines() if line.startswith("###")]
+    assert titles == [["relu-gelu", "huber"], ["relu-gelu", "logistic"], ["elu", "huber"], ["elu", "logistic"]]
+    assert gradcheck.main([*SMALL, "--activation", "relu-gelu"]) == 2
+    assert "2 for 1 hidden layers" in capsys.readouterr().err
+
+
 def test_the_command_exits_1_where_a_check_fails(monkeypatch, capsys):
     _scaled_weight_gradient(monkeypatch, 1.01)
     assert gradcheck.main([*SMALL, "--activation", "tanh"]) == 1
@@ -115,6 +125,8 @@ def test_the_command_exits_1_where_a_check_fails(monkeypatch, capsys):
         (["--layers", "48,x,5"], "48,x,5"),
         (["--layers", "48,0,5"], "48,0,5"),
         (["--activation", "swish"], "swish"),
+        (["--activation", "relu-swish"], "no activation is called 'swish'; choose from tanh, sigmoid"),
+        (["--loss", "hinge"], "hinge"),
         (["--seed", "-1"], "-1"),
     ],
 )

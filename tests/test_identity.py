@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -39,6 +39,20 @@ OTHERS: dict[str, Any] = {
     "init_from": "ab" * 32,
     "decay_per": "batch",
     "stopping": "best",
+    "optimizer": "nesterov",
+    "clip_norm": 1e-300,
+    "label_smoothing": 1e-300,
+    "dropout": 1e-300,
+    "input_dropout": 1e-300,
+    "warmup": 1,
+}
+# The same for fields that need another optimiser or schedule.
+OTHERS_OF: dict[tuple[str, str], dict[str, Any]] = {
+    ("optimizer", "adam"): {"beta1": 0.8999999999999999, "beta2": 0.0, "eps": 1e-7, "lr": 1e-3},
+    ("schedule", "step"): {"schedule_every": 31, "schedule_factor": 0.10000000000000002, "warmup": 1},
+    ("schedule", "plateau"): {"schedule_patience": 3, "schedule_tol": 0, "schedule_factor": 0.25},
+    ("schedule", "invscaling"): {"schedule_power": 0.5000000000000001},
+    ("schedule", "adaptive"): {"schedule_patience": 0, "schedule_tol": 0},
 }
 
 
@@ -47,9 +61,30 @@ def test_a_name_is_sixteen_hexadecimal_digits() -> None:
 
 
 def test_every_field_has_a_say() -> None:
-    assert set(OTHERS) == {field.name for field in fields(RunConfig)}
-    names = {run_id(config(**{name: value}), FINGERPRINT) for name, value in OTHERS.items()}
-    assert len(names | {run_id(config(), FINGERPRINT)}) == len(OTHERS) + 1
+    own = {name for fields in OTHERS_OF.values() for name in fields}
+    assert OTHERS.keys() | own == {field.name for field in fields(RunConfig)}
+    made = [config(), *(config(**{name: value}) for name, value in OTHERS.items())]
+    for (owner, kind), values in OTHERS_OF.items():
+        base = config(**{owner: kind, "momentum": None if kind == "adam" else 0.9})
+        made += [base, *(replace(base, **{name: value}) for name, value in values.items())]
+    assert len({run_id(one, FINGERPRINT) for one in made}) == len(made)
+
+
+def test_several_activations_are_told_apart_by_their_order() -> None:
+    """And runs of one for all layers have one name, however they say so."""
+    orders = [("relu", "tanh"), ("tanh", "relu"), ("tanh", "tanh"), ("logistic", "tanh")]
+    made = [config(layers=(3072, 8, 8, 20), activation=own) for own in (*orders, "tanh", ["sigmoid", "tanh"])]
+    assert [one.activation for one in made[2:5]] == ["tanh", ("sigmoid", "tanh"), "tanh"]
+    assert len({run_id(one, FINGERPRINT) for one in made}) == 4
+
+
+def test_what_a_config_has_by_default_it_may_say() -> None:
+    usual = {"optimizer": "sgd", "clip_norm": 0, "label_smoothing": 0, "dropout": 0, "input_dropout": 0, "warmup": 0}
+    assert run_id(config(**usual), FINGERPRINT) == run_id(config(), FINGERPRINT)
+    adam = {"optimizer": "adam", "momentum": None, "lr": None}
+    said = adam | {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    assert config(**adam) == config(**said)
+    assert run_id(config(**adam), FINGERPRINT) == run_id(config(**said), FINGERPRINT)
 
 
 def test_layers_are_told_apart_by_their_numbers_not_their_digits() -> None:

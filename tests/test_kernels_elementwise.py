@@ -76,7 +76,7 @@ def test_a_sure_answer_keeps_its_digits(dtype, target):
         for sign in (1, -1):
             z, t = np.array([[sign * x]], dtype), np.array([[target]], dtype)
             loss, _, slope, _ = run("logistic_loss", z, np.zeros(1, dtype), t)
-            want = reference.logistic_loss(z.astype(float), 0, t.astype(float))
+            want = reference.logistic_loss(z.astype(float), np.zeros(1), t.astype(float))
             assert loss == pytest.approx(want[0], rel=8 * eps, abs=tiny)
             missing = float(t[0, 0] if sign < 0 else 1 - t[0, 0])
             assert slope[0, 0] == pytest.approx(want[2][0, 0], rel=8 * eps, abs=4 * eps * missing + tiny)

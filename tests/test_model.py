@@ -82,7 +82,7 @@ def test_fit_begins_anew_unless_warm(rng):
     [
         ({"layers": (48, True, 5, 3)}, "layers are"),
         ({"layers": [48, 7, 5, 3]}, "layers are .*, expected a tuple"),
-        ({"activation": ["tanh"]}, "unknown activation"),
+        ({"activation": ["tanh"]}, "1 for 2 hidden layers: give one for all"),
         ({"precision": "float16"}, "precision is 'float16', allowed"),
         ({"normalize": "rows"}, "normalize is 'rows', allowed"),
         ({"parameters": np.zeros(1, np.float32)}, r"parameters are float32 of shape \(1,\), expected"),

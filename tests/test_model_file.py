@@ -13,7 +13,8 @@ import pytest
 from fastmlp import FastMLPError, load_model, save_model
 from fastmlp.config import RunConfig
 from fastmlp.errors import DataError, OutputError
-from models import KINDS, small_model
+from fastmlp.nn.loss import LOSSES, loss_named
+from models import KINDS, rows_for, small_model
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
@@ -29,6 +30,31 @@ def test_a_model_comes_back_as_it_was(tmp_path, suffix, normalize, precision):
         np.testing.assert_array_equal(back.moments, model.moments)
     assert replace(back, parameters=model.parameters, moments=model.moments).__dict__ == model.__dict__
     assert [p.name for p in tmp_path.iterdir()] == [f"m{suffix}"]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize(
+    "loss",
+    [*LOSSES, loss_named("cross-entropy", smoothing=0.1, by_weight=True), loss_named("huber", delta=2.5)],
+    ids=str,
+)
+def test_a_model_of_any_loss_and_activations_comes_back_as_it_was(tmp_path, suffix, loss):
+    model = small_model("none", activation=("gelu", "logistic"), loss=loss)
+    save_model(tmp_path / f"m{suffix}", model)
+    back = load_model(tmp_path / f"m{suffix}")
+    assert (back.activation, back.loss) == (("gelu", "sigmoid"), loss_named(loss))
+    x = rows_for(model)
+    np.testing.assert_array_equal(back.predict(x), model.predict(x))
+    np.testing.assert_array_equal(back.outputs(x), model.outputs(x))
+
+
+def test_a_loss_is_written_only_where_it_is_not_as_usual(tmp_path):
+    """So that versions that knew no other read the file."""
+    for loss, written in (("cross-entropy", None), ("poisson", {"name": "poisson"}),
+                          (loss_named("logistic", smoothing=0.25), {"name": "logistic", "smoothing": 0.25})):  # fmt: skip
+        save_model(tmp_path / "m.npz", small_model(loss=loss))
+        with zipfile.ZipFile(tmp_path / "m.npz") as archive:
+            assert json.loads(archive.read("facts.json")).get("loss") == written
 
 
 def test_the_same_model_makes_the_same_file_and_numpy_reads_it(tmp_path):
@@ -66,6 +92,14 @@ def npy(array) -> bytes:
         ({"facts": {"format": "other"}}, "do not say 'fastmlp model'"),
         ({"facts": {"extra": 1}}, "unknown or missing keys: extra"),
         ({"facts": {"activation": "swish"}}, "activation is swish"),
+        ({"facts": {"activation": ["tanh", "relu", "relu"]}}, "activation is"),
+        ({"facts": {"activation": ["tanh", ["relu"]]}}, "activation is"),
+        ({"facts": {"loss": "huber"}}, "loss is huber"),
+        ({"facts": {"loss": {"name": "hinge"}}}, "loss is"),
+        ({"facts": {"loss": {"name": "huber", "delta": -1}}}, "loss is"),
+        ({"facts": {"loss": {"name": "huber", "smoothing": 0.5}}}, "loss is"),
+        ({"facts": {"loss": {"name": "huber", "loss": "x"}}}, "loss is"),
+        ({"facts": {"loss": None}}, "loss is"),
         ({"facts": {"layers": [48, 7, -5, 3]}}, "layers is"),
         ({"facts": {"layers": [48, True, 5, 3]}}, "layers is"),
         ({"facts": {"layers": [48, 7, 5, 5, 3], "class_names": []}}, "not those of its layers"),

@@ -194,7 +194,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_after_its_batch(hidden, threads)
         model.layers[0].weight[...] = 10 * np.sign(model.layers[0].weight)
     (model, engine), (_, until_then) = models
     totals = engine.train(Examples(ArrayInput(x), labels), np.arange(50), 10, SGD(0.01))
-    healthy = until_then.train(ArrayInput(x), labels, np.arange(20), 10, SGD(0.01))
+    healthy = until_then.train(Examples(ArrayInput(x), labels), np.arange(20), 10, SGD(0.01))
     assert totals.rows == 30
     assert not math.isfinite(totals.loss)
     assert math.isfinite(healthy.loss)

@@ -55,7 +55,7 @@ class Rounded(reference.Network):
         self.bytes = byte_layers(model.sizes, self.activations)
         self.inv_std = np.asarray(inputs.source().scale, np.float64)
 
-    def forward(self, x: np.ndarray) -> list[np.ndarray]:
+    def forward(self, x: np.ndarray, training: bool = False) -> list[np.ndarray]:  # noqa: ARG002
         outputs = [x]
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             left = outputs[-1]
@@ -75,9 +75,11 @@ class Rounded(reference.Network):
         parts = zip(np.split(x, len(channels), axis=1), channels, strict=True)
         return np.vstack([(part / s).T @ in_steps(s * delta) for part, s in parts])
 
-    def loss_and_gradients(self, x: np.ndarray, labels: np.ndarray) -> Any:
-        *outputs, logits = self.forward(x)
-        loss, correct, delta, dbias = reference.softmax_cross_entropy(logits, self.biases[-1], labels)
+    def loss_and_gradients(
+        self, x: np.ndarray, targets: np.ndarray, weights: Any = None, training: bool = False
+    ) -> Any:
+        *outputs, logits = self.forward(x, training)
+        loss, correct, delta, dbias = reference.softmax_cross_entropy(logits, self.biases[-1], targets, weights)
         dweights, dbiases = [], []
         for i in reversed(range(len(self.weights))):
             dweights.insert(0, self.weight_gradient(i, outputs[i], delta))

@@ -92,6 +92,40 @@ def test_an_axis_of_normalize_makes_no_run_twice() -> None:
     assert [(c.experiment, c.normalize) for c in made.configs] == wanted
 
 
+def test_a_search_over_optimisers_gives_each_its_own_settings() -> None:
+    made = plan(*ONE, "--grid", "optimizer=sgd,adam", "dropout=0,0.5", "activation=relu,gelu")
+    assert [(c.optimizer, c.lr, c.momentum, c.beta1) for c in made.configs[::4]] == [
+        ("sgd", 0.005, 0.9, None),
+        ("adam", 0.001, None, 0.9),
+    ]
+    assert [c.experiment for c in made.configs[-2:]] == [
+        "optimizer adam, dropout 0.5, activation relu",
+        "optimizer adam, dropout 0.5, activation gelu",
+    ]
+    assert len(plan(*ONE, "--optimizer", "adam", "--random", "4", "beta2=0.9..0.999", "eps=1e-8..1e-4").configs) == 4
+    with pytest.raises(ConfigError, match="momentum is 0.8, and optimizer adam has no momentum"):
+        plan(*ONE, "--grid", "optimizer=sgd,adam", "--momentum", "0.8")
+    with pytest.raises(ConfigError, match="beta1 is 0.8, and optimizer sgd has no beta1"):
+        plan(*ONE, "--grid", "beta1=0.8,0.9")
+
+
+def test_options_of_steps_reach_the_config() -> None:
+    made = plan(
+        "--layers", "3072-8-7-20", "--activation", "relu,gelu", "--normalize", "image", "--optimizer", "adamw", "--lr", "0.01",
+        "--beta1", "0.8", "--beta2", "0.9", "--eps", "1e-7", "--clip-norm", "1", "--label-smoothing", "0.1", "--dropout",
+        "0.5", "--input-dropout", "0.2", "--schedule", "step", "--warmup", "2", "--schedule-every", "5",
+        "--schedule-factor", "0.5",
+    )  # fmt: skip
+    [one] = made.configs
+    assert one.activation == ("relu", "gelu")
+    assert one.changed == {
+        "optimizer": "adamw", "beta1": 0.8, "beta2": 0.9, "eps": 1e-7, "clip_norm": 1.0, "label_smoothing": 0.1,
+        "dropout": 0.5, "input_dropout": 0.2, "warmup": 2, "schedule_every": 5, "schedule_factor": 0.5,
+    }  # fmt: skip
+    [one] = plan(*ONE, "--schedule", "plateau", "--schedule-patience", "7", "--schedule-tol", "0").configs
+    assert (one.schedule_patience, one.schedule_tol, one.patience) == (7, 0.0, 5)
+
+
 def test_random_candidates_follow_the_seed_and_all_seeds_run_the_same_ones() -> None:
     argv = (*ONE, "--random", "5", "lr=1e-4..1e-1", "batch_size=16,32", "--seeds", "2")
     made = plan(*argv)

@@ -139,6 +139,12 @@ def test_what_cannot_be_done_is_told(model, monkeypatch, capsys, arguments, told
     assert told in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_model_of_numbers_is_refused(tmp_path, capsys):
+    save_model(tmp_path / "m.npz", small_model(loss="poisson"))
+    assert predict.main([str(tmp_path / "m.npz"), "--dataset", "embedded"]) == 2
+    assert "a network with loss poisson, and this command tells classes" in " ".join(capsys.readouterr().err.split())
+
+
 def test_one_bad_file_ends_no_others(tmp_path, capsys):
     save_model(tmp_path / "m.npz", small_model("none", "float32", layers=(4, 3, 3)))
     rows = {"good": np.ones((2, 4)), "nan": np.array([[1, 2, np.nan, 4]]), "large": np.full((1, 4), 1e300)}

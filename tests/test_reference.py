@@ -111,11 +111,11 @@ class Scripted(reference.Network):
         super().__init__([np.zeros((1, 2))], [np.zeros(2)])
         self.losses = iter(losses)
 
-    def train_step(self, x, labels, lr, momentum, weight_decay):  # noqa: ARG002
+    def train_step(self, x, targets, **_):  # noqa: ARG002
         self.weights[0] = self.weights[0] + 1
         return 0.0, 0
 
-    def evaluate(self, x, labels):  # noqa: ARG002
+    def evaluate(self, x, targets):  # noqa: ARG002
         return next(self.losses), 0.0
 
 
@@ -141,7 +141,7 @@ def test_an_epoch_takes_every_image_once_and_weighs_batches_by_size(rng):
     seen = []
 
     class Recorder(reference.Network):
-        def train_step(self, x, labels, lr, momentum, weight_decay):  # noqa: ARG002
+        def train_step(self, x, targets, **_):  # noqa: ARG002
             seen.append(x[:, 0].astype(int))
             return float(len(x)), 1
 

@@ -46,6 +46,17 @@ def test_csv_has_a_line_a_run_with_its_name_config_and_figures() -> None:
         assert {name: type(value)(row[name]) for name, value in fields.items()} == fields
 
 
+def test_csv_has_one_heading_for_runs_of_other_settings() -> None:
+    adam = result(optimizer="adam", momentum=None, lr=None, layers=(3072, 8, 7, 20), activation=("relu", "gelu"))
+    rows = parsed([result(), replace(adam, config=replace(adam.config, dropout=0.5))])
+    told = [{name: row[name] for name in ("optimizer", "momentum", "dropout", "activation")} for row in rows]
+    assert told == [
+        {"optimizer": "sgd", "momentum": "0.9", "dropout": "0.0", "activation": "relu"},
+        {"optimizer": "adam", "momentum": "", "dropout": "0.5", "activation": "relu-gelu"},
+    ]
+    assert "beta1" not in rows[0]  # it is as usual
+
+
 def test_layers_are_one_cell_without_a_comma() -> None:
     assert parsed([result(layers=(3072, 123, 45, 20))])[0]["layers"] == "3072-123-45-20"
 

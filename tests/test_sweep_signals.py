@@ -23,9 +23,9 @@ from fastmlp.sweep.store import Store
 from test_sweep_loop import CONFIGS, NOISE, ROOT, Inline, hashes
 
 # Long enough that a look, four times a second, finds one of them at work.
-LONG = [
-    replace(CONFIGS[0], layers=(3072, 64, 20), batch_size=16, epochs=600, patience=600, seed=seed) for seed in (0, 1)
-]
+LONG = [replace(CONFIGS[0], layers=(3072, 64, 20), batch_size=16, epochs=600, patience=600)]
+STEPS = {"optimizer": "adam", "lr": None, "momentum": None, "schedule": "step", "dropout": 0.25, "clip_norm": 1.0}
+LONG += [replace(LONG[0], **STEPS)]
 INTERRUPTED = """
 import os, signal, sys
 from pathlib import Path

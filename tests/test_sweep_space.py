@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -7,11 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastmlp.cli.options import build_parser
-from fastmlp.config import RunConfig
+from fastmlp.config import RunConfig, dashed
 from fastmlp.errors import ConfigError
+from fastmlp.nn.schedule import SCHEDULES
 from fastmlp.sweep.space import FIELDS, PRESETS, Axis, grid, label, parse_axis, sample
 from samples import FIELDS as VALUES
 from samples import config
+
+
+# In which each field has a value.
+ADAM: dict[str, Any] = {"optimizer": "adam", "lr": None, "momentum": None}
+MADE = [config(), config(**ADAM), *(config(schedule=name) for name in SCHEDULES)]
 
 
 def axes(*texts: str) -> list[Axis]:
@@ -25,6 +32,9 @@ def axes(*texts: str) -> list[Axis]:
         ("lr=1", (1.0,)),
         ("layers=3072-128-20,3072-256-64-20", ((3072, 128, 20), (3072, 256, 64, 20))),
         ("activation=tanh,relu", ("tanh", "relu")),
+        ("activation=relu-logistic,tanh", (("relu", "sigmoid"), "tanh")),
+        ("optimizer=sgd,adamw", ("sgd", "adamw")),
+        ("schedule_every=5,10", (5, 10)),
         ("normalize=image,channel", ("image", "channel")),
         ("batch_size=256,1024", (256, 1024)),
     ],
@@ -48,10 +58,9 @@ def test_ranges(text: str, bounds: tuple[float, float]) -> None:
 def test_every_field_but_five_is_an_axis_whose_values_make_a_config() -> None:
     assert set(get_type_hints(RunConfig)) - set(FIELDS) == {"experiment", "dataset", "seed", "threads", "init_from"}
     for field in FIELDS:
-        value = VALUES[field]
-        text = "-".join(map(str, value)) if isinstance(value, tuple) else value
-        (settings,) = grid(axes(f"{field}={text}"))
-        assert config(**settings) == config()
+        made = next(one for one in MADE if getattr(one, field) is not None)
+        (settings,) = grid(axes(f"{field}={dashed(getattr(made, field))}"))
+        assert replace(made, **settings) == made
 
 
 @pytest.mark.parametrize(

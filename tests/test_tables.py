@@ -8,7 +8,7 @@ from rich.console import Console
 
 from fastmlp.nn.initializers import resolve
 from fastmlp.report.tables import experiments_table, plan_table, results_table, search_table
-from fastmlp.report.words import duration, machine
+from fastmlp.report.words import duration, machine, network
 from fastmlp.runs.experiments import EXPERIMENTS
 from fastmlp.runs.results import RunResult
 from fastmlp.table import Table
@@ -123,6 +123,28 @@ def test_facts_state_data_settings_and_machine() -> None:
     ):
         assert text in facts
     assert "no BLAS found" in machine(ENVIRONMENT | {"blas": None})
+
+
+def test_other_steps_are_told() -> None:
+    adam = {"optimizer": "adam", "momentum": None, "lr": None, "dropout": 0.5, "label_smoothing": 0.1}
+    two = {"layers": (3072, 8, 7, 20), "activation": ("relu", "tanh"), "schedule": "step", "schedule_every": 7}
+    runs = [result(), result(**adam), result(**two)]
+    table = results_table(runs, ENVIRONMENT, 1)
+    told = (
+        "Training: SGD and Adam, lr 0.005 and 0.001, momentum 0.9, weight decay 0.01, beta1 0.9, beta2 0.999, eps 1e-08, "
+        "batch 1024, up to 100 epochs, patience 5, float32, products packed, schedule constant and step, label smoothing 0 "
+        "and 0.1, dropout 0 and 0.5, schedule every 7."
+    )
+    assert told in table.facts
+    assert [columns(table, i)["experiment"] for i in range(3)] == [
+        "relu, layers 3072-128-20, activation relu, optimizer sgd, label_smoothing 0.0, dropout 0.0, schedule constant",
+        "relu, layers 3072-128-20, activation relu, optimizer adam, label_smoothing 0.1, dropout 0.5, schedule constant",
+        "relu, layers 3072-8-7-20, activation relu-tanh, optimizer sgd, label_smoothing 0.0, dropout 0.0, schedule step",
+    ]
+    assert columns(table, 2)["network"] == "3072-8-7-20 relu-tanh"
+    assert (columns(table)["image, report"], columns(table, 1)["image, report"]) == ("32.37", "-")
+    assert columns(table, 2)["init"] == "he and lecun"
+    assert network(runs[1].config) == "3072-128-20 relu, optimizer adam, label smoothing 0.1, dropout 0.5"
 
 
 def test_markdown_is_a_list_and_a_table() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,15 @@ VARIANTS = [
     for activation in ACTIVATIONS
     for decay in (0.0, 0.02)
 ]
+_ADAM: dict[str, Any] = {"optimizer": "adam", "lr": 0.01, "momentum": None}
+OTHERS = [
+    replace(CONFIG, optimizer="nesterov"),
+    replace(CONFIG, **_ADAM),
+    # so large an eps that where it is added would show
+    replace(CONFIG, **_ADAM | {"optimizer": "adamw"}, beta1=0.8, beta2=0.99, eps=1e-3, weight_decay=0.0),
+    replace(CONFIG, **_ADAM | {"optimizer": "adamw"}, eps=1e-3, label_smoothing=0.2, clip_norm=0.3),
+    replace(CONFIG, layers=(13, 9, 8, 5), activation=("gelu", "tanh"), clip_norm=0.3),
+]
 PER_BATCH = replace(CONFIG, decay_per="batch", weight_decay=0.02 * CONFIG.batch_size)
 FLOAT32 = replace(CONFIG, precision="float32", matmul="packed")
 # The same formulas with their sums in another order: float64 rounds by 1e-16, and twenty steps hand that on. A
@@ -33,7 +43,7 @@ ALLOWED = {"float64": 1e-12, "float32": 1e-4}
 
 
 def named(c: RunConfig) -> str:
-    return f"{c.layers}-{c.activation}-{c.precision}-{c.decay_per}"
+    return f"{c.layers}-{c.activation}-{c.precision}-{c.decay_per}-{c.optimizer}-{c.weight_decay}-{c.clip_norm}"
 
 
 def rows(config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -44,11 +54,10 @@ def rows(config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
 
 def trained(config: RunConfig) -> tuple[np.ndarray, np.ndarray]:
     """Return the network's parameters before and after."""
-    model = MLP(config.layers, config.activation, precision=config.precision, matmul=config.matmul, rng=config.seed)
+    model = config.new_network(config.seed)
     model.layers[0].bias[...] = 0.3  # biases of zero would hide that they decay
     before, (x, labels) = model.parameters.copy(), rows(config)
-    optimizer = SGD(config.lr, config.momentum, config.weight_decay, config.decay_per)
-    model.train_epoch(x, labels, optimizer, np.arange(ROWS), config.batch_size)
+    model.train_epoch(x, labels, config.new_optimizer(), np.arange(ROWS), config.batch_size)
     return before, model.parameters
 
 
@@ -71,7 +80,19 @@ def test_scikit_learn_takes_the_same_steps(config):
     assert len(model.loss_curve_) == 1
 
 
-@pytest.mark.parametrize("config", [*VARIANTS, PER_BATCH, FLOAT32], ids=named)
+@pytest.mark.parametrize("config", OTHERS[:2], ids=named)
+def test_scikit_learn_takes_the_same_steps_by_other_optimisers(config):
+    """Its Adam adds eps elsewhere: a share of eps / sqrt(v), which here is 1e-6 at most, of steps of lr."""
+    before, after = trained(config)
+    model = config.to_sklearn(before)
+    model.shuffle = False
+    model.partial_fit(*rows(config))
+    got = flat(zip(model.coefs_, model.intercepts_, strict=True))
+    np.testing.assert_allclose(got, after, rtol=0, atol=1e-5 if config.optimizer == "adam" else ALLOWED["float64"])
+    assert np.abs(got - before).max() > 0.05
+
+
+@pytest.mark.parametrize("config", [*VARIANTS, *OTHERS, PER_BATCH, FLOAT32], ids=named)
 def test_pytorch_takes_the_same_steps(config):
     torch = pytest.importorskip("torch", reason="PyTorch is large, and not in the extra `test`")
     before, after = trained(config)
@@ -80,7 +101,8 @@ def test_pytorch_takes_the_same_steps(config):
     for start in range(0, ROWS, config.batch_size):
         batch = slice(start, start + config.batch_size)
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(x[batch]), labels[batch]).backward()
+        smoothing = config.label_smoothing
+        torch.nn.functional.cross_entropy(model(x[batch]), labels[batch], label_smoothing=smoothing).backward()
         optimizer.step()
     linear = [layer for layer in model if hasattr(layer, "weight")]
     got = flat((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in linear)
@@ -120,6 +142,7 @@ def test_what_has_no_counterpart_is_refused():
             pytest.importorskip("torch", reason="PyTorch is large, and not in the extra `test`")
         for wrong, message in (
             ({"schedule": "cosine"}, "schedule is 'cosine'; allowed is constant"),
+            ({"warmup": 3}, "warmup is 3; allowed is 0"),
             ({"augment": "mirror"}, "augment is 'mirror'; allowed is none"),
             ({"precision": "bfloat16", "matmul": "packed"}, "precision is 'bfloat16'; allowed is float32 or float64"),
             ({"init_from": "0" * 64}, "init_from is set: give the weights"),
@@ -134,6 +157,22 @@ def test_what_has_no_counterpart_is_refused():
             translate(CONFIG, ["a"] * 176)
     with pytest.raises(ConfigError, match=r"2 classes, for which scikit-learn has one logistic unit"):
         to_sklearn(replace(CONFIG, layers=(13, 2)))
+    for name in ("dropout", "input_dropout", "label_smoothing", "clip_norm"):
+        with pytest.raises(ConfigError, match=f"{name} is 0.5; allowed is 0, where a config is translated"):
+            to_sklearn(replace(CONFIG, **{name: 0.5}))
+    with pytest.raises(ConfigError, match=r"optimizer is 'adamw' with a weight_decay of 0.02, which scikit-learn does"):
+        to_sklearn(OTHERS[3].__class__(**vars(OTHERS[3]) | {"label_smoothing": 0, "clip_norm": 0}))
+    with pytest.raises(ConfigError, match=r"activation is \('gelu', 'tanh'\), which .*, one for all hidden layers"):
+        to_sklearn(replace(OTHERS[4], clip_norm=0))
+
+
+def test_pytorch_has_modules_of_dropout_where_outputs_are_dropped():
+    pytest.importorskip("torch", reason="PyTorch is large, and not in the extra `test`")
+    model, _ = replace(OTHERS[4], dropout=0.5, input_dropout=0.25).to_torch()
+    assert [type(part).__name__ for part in model] == [
+        "Dropout", "Linear", "GELU", "Dropout", "Linear", "Tanh", "Dropout", "Linear",
+    ]  # fmt: skip
+    assert [part.p for part in model if hasattr(part, "p")] == [0.25, 0.5, 0.5]
 
 
 def test_an_activation_that_scikit_learn_has_not_is_refused(monkeypatch):

@@ -4,19 +4,22 @@ These tables load neither numpy nor numba, so that `--help`, a typing error and 
 """
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from itertools import chain
 
 from fastmlp import __version__
-from fastmlp.cli.parser import Parser, address, fingerprint, layers, mirror, names, number, place, whole
+from fastmlp.cli.parser import Parser, activations, address, fingerprint, layers, mirror, names, number, place, whole
 from fastmlp.cli.plan import settings_of
-from fastmlp.config import AUGMENTS, INITS, LABELS, RunConfig
+from fastmlp.config import AUGMENTS, INITS, LABELS, OPTIMIZER_SETTINGS, SCHEDULE_SETTINGS, RunConfig
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
-from fastmlp.nn.activations import ACTIVATIONS, own_name
+from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.checks import Whole
 from fastmlp.nn.decay import DECAY_PER
+from fastmlp.nn.optimizer import OPTIMIZERS
 from fastmlp.nn.precision import PRECISIONS
-from fastmlp.nn.schedule import SCHEDULES
+from fastmlp.nn.schedule import RANGES, SCHEDULES
 from fastmlp.nn.stopping import STOPPING
-from fastmlp.runs.experiments import BATCH_SIZE, BEST, EXPERIMENTS, LR, MOMENTUM, WEIGHT_DECAY
+from fastmlp.runs.experiments import BATCH_SIZE, BEST, EXPERIMENTS, WEIGHT_DECAY
 from fastmlp.runs.results import RETRIES
 from fastmlp.sweep import file as sweep_file
 from fastmlp.sweep.plan import WORKERS
@@ -67,6 +70,7 @@ def build_parser(prog: str = "python -m fastmlp.train") -> Parser:
     _add_search(parser)
     _add_network(parser)
     _add_training(parser)
+    _add_steps(parser)
     _add_work(parser)
     _add_output(parser)
     return parser
@@ -106,30 +110,23 @@ def _add_network(parser: ArgumentParser) -> None:
     text = "these replace each chosen experiment's own; without --experiments they make one row, custom, out of l2"
     add = parser.add_argument_group("network", text).add_argument
     add("--layers", type=layers, metavar="N-N-...", help="inputs, hidden units, classes: 3072-256-20")
-    add("--activation", type=own_name, choices=list(ACTIVATIONS), help="of the hidden units")
+    text = f"{', '.join(ACTIVATIONS)}; or several, one a hidden layer: relu-tanh"
+    add("--activation", type=activations, metavar="NAME", help=text)
     add("--labels", choices=LABELS, help="which of CIFAR-100's: 20 coarse or 100 fine classes")
 
 
 def _add_training(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("training").add_argument
-    add("--lr", type=number, default=LR, metavar="X", help="learning rate (default: %(default)s)")
     add("--batch-size", type=whole(), default=BATCH_SIZE, metavar="N", help="(default: %(default)s)")
-    add("--momentum", type=number, default=MOMENTUM, metavar="X", help="(default: %(default)s)")
-    add(
-        "--weight-decay",
-        type=number,
-        metavar="X",
-        help=f"(default: the experiment's, {WEIGHT_DECAY} or, for momentum, 0)",
-    )
-    text = "batch: divide it by the batch's rows, as scikit-learn does (default: the experiment's)"
-    add("--decay-per", choices=DECAY_PER, help=text)
     add("--epochs", type=whole(), default=RunConfig.epochs, metavar="N", help="at most (default: %(default)s)")
     text = "epochs to wait, counted by --stopping (default: %(default)s)"
     add("--patience", type=whole(), default=RunConfig.patience, metavar="N", help=text)
     text = "of rising loss, or since its best (default: %(default)s)"
     add("--stopping", choices=list(STOPPING), default="rises", help=text)
-    text = "how lr changes over the epochs; cosine: it falls to 0 (default: %(default)s)"
-    add("--schedule", choices=list(SCHEDULES), default="constant", help=text)
+    add("--dropout", type=number, metavar="X", help="share of hidden outputs that a step drops (default: 0)")
+    add("--input-dropout", type=number, metavar="X", help="and of inputs (default: 0)")
+    text = "share of a label spread over all classes (default: 0)"
+    add("--label-smoothing", type=number, metavar="X", help=text)
     text = "change training images at random (default: %(default)s)"
     add("--augment", choices=AUGMENTS, default="none", help=text)
     text = "initial weights (default: as the table says)"
@@ -139,6 +136,49 @@ def _add_training(parser: ArgumentParser) -> None:
     add("--precision", choices=PRECISIONS, default="float32", help=text)
     text = "packed kernels, numpy's BLAS, or the faster (auto)"
     add("--matmul", choices=("auto", *PRECISIONS["float32"].matmuls), default="auto", help=text)
+
+
+_STEPS_HELP = {
+    "lr": "learning rate",
+    "warmup": "epochs in which lr rises first",
+    "schedule_every": "epochs from step to step",
+    "schedule_factor": "of lr, at each step or plateau",
+    "schedule_patience": "epochs without a better one",
+    "schedule_tol": "by which one is better",
+    "schedule_power": "lr / rows^X",
+}
+
+
+def _add_steps(parser: ArgumentParser) -> None:
+    text = "some have settings that others refuse; they are told with their defaults"
+    add = parser.add_argument_group("optimiser and schedule", text).add_argument
+    add("--optimizer", choices=list(OPTIMIZERS), default="sgd", help="(default: %(default)s)")
+    defaults = {kind: {name: s.default for name, s in one.SETTINGS.items()} for kind, one in OPTIMIZERS.items()}
+    for name in OPTIMIZER_SETTINGS:
+        if name != "weight_decay":
+            add(f"--{name}", type=number, metavar="X", help=_usual(name, name, defaults))
+    text = f"(default: the experiment's, {WEIGHT_DECAY} or, for momentum, 0)"
+    add("--weight-decay", type=number, metavar="X", help=text)
+    text = "batch: divide it by the batch's rows, as scikit-learn does (default: the experiment's)"
+    add("--decay-per", choices=DECAY_PER, help=text)
+    add("--clip-norm", type=number, metavar="X", help="scale larger gradients down to this (default: 0, none)")
+    text = "how lr changes over the epochs; cosine: it falls to 0 (default: %(default)s)"
+    add("--schedule", choices=list(SCHEDULES), default="constant", help=text)
+    defaults = {kind: one.defaults for kind, one in SCHEDULES.items()}
+    for name, own in SCHEDULE_SETTINGS.items():
+        numbers = RANGES[own]
+        kind, metavar = (whole(numbers.least), "N") if isinstance(numbers, Whole) else (number, "X")
+        add(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=_usual(name, own, defaults))
+
+
+def _usual(name: str, own: str, defaults: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the help of a setting, with its default in each kind that has it, those of one default together."""
+    kinds: dict[float, list[str]] = {}
+    for kind, settings in defaults.items():
+        if own in settings:
+            kinds.setdefault(settings[own], []).append(kind)
+    each = "; ".join(f"{', '.join(having)} {value:g}" for value, having in kinds.items())
+    return f"{_STEPS_HELP.get(name, '')} ({each})".strip()
 
 
 def _add_work(parser: ArgumentParser) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fastmlp.config import MOST, parse_layers
+from fastmlp.config import MOST, parse_activation, parse_layers
 from fastmlp.data.places import without_password, wrong_address
 from fastmlp.errors import ConfigError, suggestion
+from fastmlp.nn.activations import ACTIVATIONS
 
 
 class Parser(ArgumentParser):
@@ -140,6 +141,19 @@ def layers(text: str) -> tuple[int, ...]:
         return parse_layers(text)
     except ConfigError as error:
         raise ArgumentTypeError(str(error)) from None
+
+
+def activations(text: str) -> str | tuple[str, ...]:
+    """Read the name of an activation, or several with commas or dashes, one a hidden layer."""
+    found = parse_activation(text)
+    for name in (found,) if isinstance(found, str) else found:
+        if name not in ACTIVATIONS:
+            meant = suggestion(name, ACTIVATIONS)
+            raise ArgumentTypeError(f"no activation is called {name!r}; choose from {', '.join(ACTIVATIONS)}.{meant}")
+    return found
+
+
+activations.known = list(ACTIVATIONS)  # type: ignore[attr-defined] - for what is suggested
 
 
 def place(text: str) -> Path:

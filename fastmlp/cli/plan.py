@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.config import RunConfig, check_fields
+from fastmlp.config import OPTIMIZER_SETTINGS, SCHEDULE_SETTINGS, RunConfig, check_belongs, check_fields, dashed
 from fastmlp.errors import ConfigError
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import check_threads, usable_cores
@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 
 _NETWORK = ("layers", "activation", "labels")
 _TRAINING = (
-    "lr",
-    "batch_size",
-    "momentum",
-    "weight_decay",
+    "optimizer",
+    *OPTIMIZER_SETTINGS,
     "decay_per",
+    "clip_norm",
+    "batch_size",
+    "label_smoothing",
+    "dropout",
+    "input_dropout",
     "epochs",
     "patience",
     "stopping",
     "schedule",
+    *SCHEDULE_SETTINGS,
     "augment",
     "init",
     "precision",
@@ -42,7 +46,8 @@ def settings_of(args: Namespace) -> dict[str, Any]:
     if args.matmul != "auto":
         settings["matmul"] = args.matmul
     check_fields(settings)
-    _check_together(args)
+    axes = _check_together(args)
+    check_belongs({name: value for name, value in settings.items() if name not in axes})
     if args.threads is not None:
         check_threads(args.threads)
     if args.matmul not in ("auto", *PRECISIONS[args.precision].matmuls):
@@ -51,8 +56,8 @@ def settings_of(args: Namespace) -> dict[str, Any]:
     return settings
 
 
-def _check_together(args: Namespace) -> None:
-    """Raise ConfigError for options of which one would have no effect beside the others."""
+def _check_together(args: Namespace) -> list[str]:
+    """Raise ConfigError for options of which one would have no effect beside the others; return the fields of axes."""
     for name in ("retry", "clean"):
         if getattr(args, name) and args.out is None:
             raise ConfigError(
@@ -73,8 +78,7 @@ def _check_together(args: Namespace) -> None:
         raise ConfigError(
             f"--workers {args.workers} are on this machine, and --scheduler has its own; give one of them."
         )
-    for text in (*(args.grid or ()), *(args.random or ())[1:]):
-        parse_axis(text)
+    return [parse_axis(text).field for text in (*(args.grid or ()), *(args.random or ())[1:])]
 
 
 def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None) -> Plan:
@@ -141,12 +145,12 @@ def _check_start(start: "Model", configs: Sequence[RunConfig], experiments: Sequ
     for one in experiments:
         if one is not CUSTOM and (one.hidden, one.activation) != (start.layers[1:-1], start.activation):
             raise ConfigError(
-                f"--init-from has the network {'-'.join(map(str, start.layers))} {start.activation}, which is not that "
+                f"--init-from has the network {dashed(start.layers)} {dashed(start.activation)}, which is not that "
                 f"of --experiments {one.name}. Leave --experiments away, or choose another model."
             )
     for config in configs:
         if (config.layers, config.activation) != (start.layers, start.activation):
-            given, there = (f"{'-'.join(map(str, net.layers))} {net.activation}" for net in (config, start))
+            given, there = (f"{dashed(net.layers)} {dashed(net.activation)}" for net in (config, start))
             raise ConfigError(
                 f"--init-from has the network {there}, and {given} is to be trained. Leave --layers, --activation and "
                 "--labels away, or choose another model."

@@ -26,6 +26,7 @@ from fastmlp.errors import ConfigError, DataError, MissingExtraError
 from fastmlp.files import json_of, opened, replacing
 from fastmlp.models.model import CHANNELS, NORMALIZES, Model
 from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.nn.loss import CROSS_ENTROPY, Loss, loss_named
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.npy import members, read_member
 
@@ -37,6 +38,8 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model makes the same file
 _PLAIN = ("layers", "activation", "precision", "normalize", "class_names", "fingerprint")  # fields that are facts
 
 
+# Facts that are written only where they are others, as a file without them is of a version that knew none.
+_USUAL: dict[str, Any] = {"loss": {"name": CROSS_ENTROPY.name}}
 _SHARED = ("layers", "activation", "precision", "normalize")  # with the config of its run
 
 
@@ -89,6 +92,7 @@ def load_model(path: str | Path) -> Model:
 
 
 def _as_facts(model: Model) -> dict[str, Any]:
+    later = {"loss": {"name": model.loss.name} | model.loss.changed}
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -100,7 +104,17 @@ def _as_facts(model: Model) -> dict[str, Any]:
         "config": None if model.config is None else model.config.to_json(),
         "moments": None if model.moments is None else np.asarray(model.moments, np.float64).tolist(),
         "weights_sha256": model.weights_sha256,
+        **{name: value for name, value in later.items() if value != _USUAL[name]},
     }
+
+
+def _loss(fact: Any) -> Loss | None:
+    """Return the loss that a fact stands for, None where there is no such loss."""
+    try:
+        settings = dict(fact)
+        return loss_named(settings.pop("name"), **settings)
+    except (ConfigError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _checked(facts: Any) -> dict[str, Any]:
@@ -109,7 +123,8 @@ def _checked(facts: Any) -> dict[str, Any]:
         raise DataError(f"its facts do not say {FORMAT!r}")
     if facts.get("version") != VERSION:
         raise DataError(f"its format has version {facts.get('version')!r}, this one reads {VERSION}")
-    known = {"format", "version", "fastmlp", *_PLAIN, "dtype", "config", "moments", "weights_sha256"}
+    known = {"format", "version", "fastmlp", *_PLAIN, *_USUAL, "dtype", "config", "moments", "weights_sha256"}
+    facts = _USUAL | facts
     if set(facts) != known:
         raise DataError(f"its facts have unknown or missing keys: {', '.join(sorted(set(facts) ^ known))}")
 
@@ -121,9 +136,10 @@ def _checked(facts: Any) -> dict[str, Any]:
     whole = isinstance(layers, list) and len(layers) >= 2 and all(type(n) is int and n > 0 for n in layers)
     need("layers", holds=whole)
     activation = facts["activation"]
-    names = activation if isinstance(activation, list) else [activation]
-    every = names == [activation] or len(names) == len(layers) - 2
-    need("activation", holds=every and all(isinstance(name, str) and name in ACTIVATIONS for name in names))
+    hidden = activation if isinstance(activation, list) else [activation]
+    every = hidden == [activation] or len(hidden) == len(layers) - 2
+    need("activation", holds=every and all(isinstance(name, str) and name in ACTIVATIONS for name in hidden))
+    need("loss", holds=_loss(facts["loss"]) is not None)
     need("precision", holds=facts["precision"] in list(PRECISIONS))
     need("dtype", holds=facts["dtype"] == PRECISIONS[facts["precision"]].dtype)
     need("normalize", holds=facts["normalize"] in NORMALIZES)
@@ -157,9 +173,12 @@ def _model(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
     values |= {"layers": tuple(facts["layers"]), "class_names": tuple(facts["class_names"])}
     if isinstance(facts["activation"], list):
         values["activation"] = tuple(facts["activation"])
+    values["loss"] = _loss(facts["loss"])
     values["config"] = config = None if facts["config"] is None else RunConfig.from_json(facts["config"])
     if config is not None and any(getattr(config, name) != values[name] for name in _SHARED):
         raise DataError(f"its config is that of another model: {', '.join(_SHARED)} are not the same")
+    if config is not None and config.new_loss() != values["loss"]:
+        raise DataError("its config is that of a model with another loss")
     values["moments"] = None if facts["moments"] is None else np.array(facts["moments"], facts["dtype"])
     model = Model(**values, parameters=parameters)
     if model.weights_sha256 != facts["weights_sha256"]:

@@ -15,6 +15,7 @@ from fastmlp.nn.activations import hidden_activations, shortest
 from fastmlp.nn.checks import check_name, is_whole
 from fastmlp.nn.inputs import ArrayInput, ImageInput, Input
 from fastmlp.nn.layers import parameter_count, split_parameters
+from fastmlp.nn.loss import CROSS_ENTROPY, Loss, loss_named
 from fastmlp.nn.network import MLP
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp_kernels import _check
@@ -35,6 +36,7 @@ class Model:
         "dataset"; None for all others
     class_names : of the outputs, in their order; empty where they have none
     config, fingerprint : of the run that trained it, and of its data; None and "" where it was no run
+    loss : as of `fastmlp.MLP`: what the outputs are, and what further training lowers
 
     Raises ConfigError for layers, names or parameters that do not fit.
     """
@@ -48,11 +50,13 @@ class Model:
     class_names: tuple[str, ...] = ()
     config: RunConfig | None = None
     fingerprint: str = ""
+    loss: Loss = CROSS_ENTROPY
 
     def __post_init__(self) -> None:
         if not (isinstance(self.layers, tuple) and len(self.layers) > 1 and all(is_whole(n, 1) for n in self.layers)):
             raise ConfigError(f"layers are {self.layers!r}, expected a tuple of two or more sizes from 1 on")
         object.__setattr__(self, "activation", shortest(self.activation, len(self.layers) - 2))
+        object.__setattr__(self, "loss", loss_named(self.loss))
         check_name("precision", self.precision, PRECISIONS)
         check_name("normalize", self.normalize, NORMALIZES)
         wanted, dtype = parameter_count(self.layers), self.parameters.dtype
@@ -80,7 +84,10 @@ class Model:
             raise ConfigError(f"normalize is {normalize!r}, allowed: none, image, channel")
         sizes, activations = tuple(map(int, network.sizes)), [layer.activation for layer in network.layers]
         activation = tuple(activations[:-1]) or activations[0]
-        return cls(sizes, activation, network.precision, network.parameters.copy(), normalize, None, names)
+        origin = names, None, ""
+        return cls(
+            sizes, activation, network.precision, network.parameters.copy(), normalize, None, *origin, network.loss
+        )
 
     @property
     def weights_sha256(self) -> str:
@@ -106,7 +113,7 @@ class Model:
         """
         precision = precision or self.precision
         matmul = self.config.matmul if self.config is not None and precision == self.precision else None
-        network = MLP(self.layers, self.activation, precision=precision, matmul=matmul, threads=threads)
+        network = MLP(self.layers, self.activation, loss=self.loss, precision=precision, matmul=matmul, threads=threads)
         network.parameters[...] = self.parameters
         return network
 
@@ -134,12 +141,25 @@ class Model:
     def predict_proba(
         self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
     ) -> NDArray[np.floating]:
-        """Return the probability of each class, (M, K) float32 or float64, for rows x (M, D) as `inputs` takes them.
+        """Return the probability of each class or label, (M, K) float32 or float64, for rows x (M, D) as of `inputs`.
 
-        Each call makes a network anew: for many calls, call `network` once and `predict_proba` of its result.
+        Each call makes a network anew: for many calls, call `network` once and `predict_proba` of its result. Raises
+        ConfigError for a model of numbers, which has `predict`.
         """
         network = self.network(precision=precision, threads=threads)
         return network.predict_proba(self.inputs(x, network.dtype))
+
+    def outputs(self, x: np.ndarray) -> NDArray[np.floating]:
+        """Return what the loss makes of the last layer's sums, (M, K): probabilities, numbers, or expected counts."""
+        network = self.network()
+        return network.outputs(self.inputs(x, network.dtype))
+
+    def predict(
+        self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
+    ) -> NDArray[np.generic]:
+        """Return the answers for rows x (M, D): most probable class (M,) int64, labels, or numbers; see `MLP.predict`."""
+        network = self.network(precision=precision, threads=threads)
+        return network.predict(self.inputs(x, network.dtype))
 
     def predict_log_proba(
         self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None

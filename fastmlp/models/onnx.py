@@ -15,7 +15,6 @@ from fastmlp.files import replacing
 from fastmlp.models.file import FORMATS, load_model, save_model
 from fastmlp.models.model import AS_THEY_ARE, Model
 from fastmlp.nn.activations import ACTIVATIONS
-from fastmlp.nn.loss import CROSS_ENTROPY
 from fastmlp.nn.precision import PRECISIONS, byte_layers
 from fastmlp.terminal import Compiling, say
 
@@ -26,7 +25,10 @@ BYTES_BETWEEN_LAYERS = 1e-2
 
 
 class Check(NamedTuple):
-    """A graph against its model: rows, largest difference of a probability, share of rows with the same top class."""
+    """A graph against its model: rows, largest difference of an output, share of rows with the same largest one.
+
+    A difference of outputs above 1 is a share of them.
+    """
 
     rows: int
     difference: float
@@ -58,8 +60,8 @@ class Graph:
 def to_onnx(model: Model) -> Any:
     """Return the model as an `onnx.ModelProto`, with the normalisation inside the graph.
 
-    A bfloat16 or int8 network's operands are rounded in the graph as they are here. Raises MissingExtraError without
-    onnx.
+    Its output, (rows, K), is called "probabilities", or "outputs" where the model's loss is one of numbers. A bfloat16
+    or int8 network's operands are rounded in the graph as they are here. Raises MissingExtraError without onnx.
     """
     try:
         import onnx
@@ -112,9 +114,9 @@ def to_onnx(model: Model) -> Any:
         h = node("Gemm", h, weights, constant(f"bias_{i}", bias))
         if i < len(layers):
             h = ACTIVATIONS[activations[i - 1]].onnx(graph, h)
-    CROSS_ENTROPY.onnx(graph, h, "probabilities")
+    model.loss.onnx(graph, h, _output(model))
     given = helper.make_tensor_value_info("inputs", TensorProto.UINT8 if images else element, ["rows", model.layers[0]])
-    found = helper.make_tensor_value_info("probabilities", element, ["rows", model.layers[-1]])
+    found = helper.make_tensor_value_info(_output(model), element, ["rows", model.layers[-1]])
     whole = helper.make_graph(graph.nodes, "fastmlp", [given], [found], list(graph.constants.values()))
     proto = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     proto.producer_name, proto.producer_version = "fastmlp", __version__
@@ -125,17 +127,21 @@ def to_onnx(model: Model) -> Any:
     return proto
 
 
+def _output(model: Model) -> str:
+    return "probabilities" if model.loss.of_probabilities else "outputs"
+
+
 def _byte_layers(model: Model) -> list[int]:
     return byte_layers(model.layers, model.activations()) if model.precision == "int8" else []
 
 
 def tolerance(model: Model) -> float:
-    """Return the largest allowed difference of the graph's probabilities from the model's."""
+    """Return the largest allowed difference of the graph's outputs from the model's, of a 1 or of a number above."""
     return BYTES_BETWEEN_LAYERS if len(_byte_layers(model)) > 1 else PRECISIONS[model.precision].tolerance
 
 
 def check(proto: Any, model: Model, x: np.ndarray) -> Check:
-    """Run the graph on rows x (M, D) by onnxruntime, and compare with `Model.predict_proba`."""
+    """Run the graph on rows x (M, D) by onnxruntime, and compare with `Model.outputs`."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -143,10 +149,11 @@ def check(proto: Any, model: Model, x: np.ndarray) -> Check:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    [found], ours = session.run(["probabilities"], {"inputs": x}), model.predict_proba(x)
+    [found], ours = session.run([_output(model)], {"inputs": x}), model.outputs(x)
     theirs = np.asarray(found)
     same = (theirs.argmax(axis=1) == ours.argmax(axis=1)).mean()
-    return Check(len(x), float(np.abs(theirs - ours).max()), float(same))
+    size = np.maximum(np.abs(ours), 1)  # of a probability 1; a larger number is rounded by as much more
+    return Check(len(x), float((np.abs(theirs - ours) / size).max()), float(same))
 
 
 def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
@@ -159,7 +166,7 @@ def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
     allowed = tolerance(model)
     if not found.difference <= allowed:
         raise OutputError(
-            f"{path} was not written: the probabilities of onnxruntime differ by {found.difference:.2g}; "
+            f"{path} was not written: the {_output(model)} of onnxruntime differ by {found.difference:.2g}; "
             f"allowed is {allowed:g}. Try another version of onnxruntime, and please report it."
         )
     with replacing(path, elsewhere="choose another place") as part:
@@ -179,10 +186,12 @@ def export(args: Namespace, console: Console) -> int:
         x, source = _rows(model, args.data_dir)
         with Compiling(console).here():
             found = export_onnx(args.out, model, x)
+        # of several labels, or numbers, the largest says nothing
+        same = f", the most probable class is the same for {100 * found.agreement:.1f} %" * model.loss.of_classes
         say(
             console,
-            f"{args.out}: onnxruntime on {found.rows:,} {source}: probabilities differ by at most "
-            f"{found.difference:.2g}, the most probable class is the same for {100 * found.agreement:.1f} %.",
+            f"{args.out}: onnxruntime on {found.rows:,} {source}: {_output(model)} differ by at most "
+            f"{found.difference:.2g}{same}.",
         )
     else:
         raise ConfigError(f"{args.out.name} ends in none of {', '.join(('.onnx', *FORMATS))}.")

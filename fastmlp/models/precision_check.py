@@ -15,8 +15,7 @@ from fastmlp.table import Table
 
 
 def _network(config: RunConfig, start: Model | None) -> MLP:
-    ways = {"init": config.init, "precision": config.precision, "matmul": config.matmul, "threads": config.threads}
-    model = MLP(config.layers, config.activation, rng=config.seed, **ways)
+    model = config.new_network(config.seed)
     if start is not None:
         model.parameters[...] = start.parameters
     return model

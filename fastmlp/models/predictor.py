@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fastmlp.config import dashed
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.models.file import load_model
@@ -32,7 +33,7 @@ class Prediction(NamedTuple):
 
 
 class Predictor:
-    """A model with its network, made once for many calls; top : how many classes a prediction has."""
+    """A model of classes with its network, made once for many calls; top : how many classes a prediction has."""
 
     def __init__(self, model: Model, top: int = 5, threads: int | None = None) -> None:
         self.model, self.network = model, model.network(threads=threads)
@@ -66,6 +67,11 @@ def predict(args: Namespace, console: Console) -> int:
     if args.data_dir is not None and not args.dataset:
         raise ConfigError("--data-dir is where --dataset lies, which is missing; give that too, or leave both away.")
     model = load_model(args.model)
+    if not model.loss.of_classes:
+        raise ConfigError(
+            f"{args.model} has a network with loss {model.loss.name}, and this command tells classes; allowed are models "
+            "with loss cross-entropy. In Python, fastmlp.load_model(path).predict(x) has the others' answers."
+        )
     predictor, compiling = Predictor(model, args.top, args.threads), Compiling(console)
     if args.dataset:
         dataset = load_dataset(args.dataset, args.data_dir)
@@ -146,7 +152,7 @@ def class_table(predictor: Predictor, dataset: Dataset, kind: str) -> Table:
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
     first, among = best[:, 0] == labels, (best == labels[:, None]).any(axis=1)
     groups = [("all", np.ones(len(labels), bool)), *((n, labels == k) for k, n in enumerate(model.names()))]
-    network = f"{'-'.join(map(str, model.layers))} {model.activation}"
+    network = f"{dashed(model.layers)} {dashed(model.activation)}"
     rows = [
         [name, str(int(group.sum())), *(f"{100 * hit[group].mean():.2f}" for hit in (first, among))]
         for name, group in groups

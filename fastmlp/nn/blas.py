@@ -23,8 +23,8 @@ class Buffers:
     x : (N, D) input
     h : (N, H) outputs of each layer; the last are the logits (N, K), which the loss overwrites with their gradient
     delta : (N, H) gradient by the outputs of each hidden layer
-    kept : (N, H) what each hidden layer's activation keeps for the way back: its input, or its output: h, unless of that
-        something is dropped
+    kept : (N, H) what each hidden layer's activation keeps for the way back: its input, or its output, which is
+        h unless something of that is dropped
     """
 
     x: np.ndarray

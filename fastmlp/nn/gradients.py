@@ -52,7 +52,8 @@ class Move(NamedTuple):
 class Line:
     """The loss along a straight line through the parameters, over rows without a kink within `reach` of its start.
 
-    x : (N, D) float64; targets : (N,) int64 or (N, K) float64, as the loss wants them; moves : the line's direction in each array, zero in all others
+    x : (N, D) float64; targets : (N,) int64 or (N, K) float64, as the loss wants them
+    moves : the line's direction in each array, zero in all others
     """
 
     def __init__(self, model: MLP, x: np.ndarray, targets: np.ndarray, moves: Sequence[Move], reach: float) -> None:

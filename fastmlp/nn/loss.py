@@ -75,6 +75,11 @@ class Loss:
             raise ConfigError(f"by_weight is {self.by_weight!r}, allowed is True or False")
 
     @property
+    def changed(self) -> dict[str, Any]:
+        """Its settings that are not as usual, by name."""
+        return {name: value for name, usual in SETTINGS.items() if (value := getattr(self, name)) != usual}
+
+    @property
     def of_classes(self) -> bool:
         """Whether the targets are class numbers (N,); else they are numbers (N, K)."""
         return self.targets == "classes"

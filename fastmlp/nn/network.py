@@ -304,13 +304,17 @@ class MLP:
         *_, totals = self._slices.run("evaluate", evaluate, order, batch_size)
         return self._mean_and_score(examples, totals)
 
+    def outputs(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
+        """Return what the loss makes of the logits, (M, K): `predict_proba`, or numbers, for x as in there."""
+        return self._of_logits(x, batch_size, self.loss.output_kernel)
+
     def predict_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
         """Probability of each class or label, (M, K), for x an (M, D) array or an `ImageInput`.
 
         Raises ConfigError for a network of numbers, DataError where it overflows.
         """
         self._check_probabilities()
-        return self._of_logits(x, batch_size, self.loss.output_kernel)
+        return self.outputs(x, batch_size)
 
     def predict_log_proba(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
         """Logarithm of `predict_proba`, of the logits themselves: exact where a probability rounds to 0 or 1."""
@@ -318,12 +322,12 @@ class MLP:
         return self._of_logits(x, batch_size, self.loss.log_output_kernel)
 
     def predict(self, x: Input | np.ndarray, batch_size: int = 1024) -> np.ndarray:
-        """Answer for each row: of classes the most probable one, (M,) int64; of labels whether each holds, int64 0 or 1.
+        """Answer for each row: of classes the most probable one, (M,) int64; of labels whether each holds, as 0 or 1.
 
         Of numbers these, in the network's dtype. Labels and numbers are (M, K), but (M,) of a single output. Raises
         DataError where it overflows.
         """
-        outputs = self._of_logits(x, batch_size, self.loss.output_kernel)
+        outputs = self.outputs(x, batch_size)
         if self.loss.of_classes:
             return outputs.argmax(axis=1)
         if self.loss.of_probabilities:

@@ -124,9 +124,14 @@ class Optimizer(ABC):
         if key not in self._memories:
             from fastmlp_kernels._align import aligned_zeros
 
-            slots = _records().settings_of_step(self.compiled(), 1).SLOTS
-            self._memories[key] = Memory(parameters, aligned_zeros((slots, *parameters.shape), parameters.dtype))
+            zeros = aligned_zeros((self.slots, *parameters.shape), parameters.dtype)
+            self._memories[key] = Memory(parameters, zeros)
         return self._memories[key]
+
+    @property
+    def slots(self) -> int:
+        """How many numbers it keeps of each parameter."""
+        return _records().settings_of_step(self.compiled(), 1).SLOTS
 
     def state_of(self, parameters: np.ndarray) -> np.ndarray:
         """Return the state of an array of parameters of any shape, (slots, *shape) of its dtype: zeros at first."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Network:
         self.loss, self.settings, self.dropout, self.seed = LOSSES[loss], settings, list(dropout), seed
 
     def dropped(self, x: Array, layer: int, training: bool) -> Array:
-        """Drop of x, inputs (N, D), layer 0, or a hidden layer's outputs (N, H), or gradients by these, as in a step."""
+        """Drop, as in a step, of inputs x (N, D), layer 0, a hidden layer's outputs (N, H), or of their gradients."""
         if not (training and self.dropout and self.dropout[layer]):
             return x
         rows = np.arange(len(x), dtype=np.uint64)
@@ -104,7 +105,7 @@ class Network:
         return loss, correct / len(targets)
 
 
-def train_epoch(network: Network, x: Array, labels: Array, order: Array, batch_size: int, **settings: float) -> Array:
+def train_epoch(network: Network, x: Array, labels: Array, order: Array, batch_size: int, **settings: Any) -> Array:
     """Train on the rows of x (M, D) and labels (M,) in this order (M,); (mean loss, accuracy), each before its step."""
     totals = np.zeros(2)
     for start in range(0, len(order), batch_size):
@@ -130,7 +131,7 @@ def fit(
     epochs: int = 100,
     batch_size: int = 1024,
     patience: int = 5,
-    **settings: float,
+    **settings: Any,
 ) -> dict[str, list[float]]:
     """Train until the validation loss rose `patience` epochs in a row; keep the best epoch's weights; the history.
 

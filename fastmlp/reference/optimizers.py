@@ -44,7 +44,7 @@ def adamw_step(
     w: Array, m: Array, v: Array, g: Array, step: int, lr: float, beta1: float, beta2: float, eps: float,
     weight_decay: float = 0.0, eps_hat: bool = False,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
-    """(w, m, v), of g's shape (...), after AdamW's step: w shrinks by lr weight_decay, then takes Adam's without decay."""
+    """(w, m, v) after AdamW's step by g, all of any shape: w shrinks by lr weight_decay, then Adam's without decay."""
     return adam_step(w - lr * weight_decay * w, m, v, g, step, lr, beta1, beta2, eps, 0.0, eps_hat)
 
 
@@ -52,6 +52,6 @@ OPTIMIZERS = {"sgd": momentum_step, "nesterov": nesterov_step, "adam": adam_step
 
 
 def clip_norm(gradients: Sequence[Array], most: float) -> list[Array]:
-    """Return the gradients, each of any shape, scaled to a common norm of at most `most`."""
+    """Scale gradients, of any shape, to a common norm of at most `most`."""
     norm = math.sqrt(sum(float(np.sum(g * g)) for g in gradients))
     return [g * min(1.0, most / (norm + 1e-6)) for g in gradients]

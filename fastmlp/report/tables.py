@@ -5,8 +5,9 @@ from math import inf, isfinite
 from statistics import fmean, stdev
 from typing import Any
 
-from fastmlp.config import RunConfig
+from fastmlp.config import OPTIMIZER_SETTINGS, RunConfig, dashed
 from fastmlp.nn.initializers import resolve
+from fastmlp.nn.optimizer import OPTIMIZERS
 from fastmlp.report.words import duration, machine
 from fastmlp.runs.experiments import CUSTOM, EXPERIMENTS, Experiment, published
 from fastmlp.runs.results import ENDED, RunResult
@@ -37,8 +38,8 @@ def experiments_table() -> Table:
 def _kind(of: Experiment | RunConfig) -> str:
     """Return what a network has besides its layers: activation and, where it is not the usual one, weight decay."""
     if of.weight_decay == 0:
-        return f" {of.activation}, no weight decay"
-    return f" {of.activation}" + (", decay per batch" if of.decay_per == "batch" else "")
+        return f" {dashed(of.activation)}, no weight decay"
+    return f" {dashed(of.activation)}" + (", decay per batch" if of.decay_per == "batch" else "")
 
 
 def _scaled(runs: Sequence[RunResult]) -> str:
@@ -82,7 +83,7 @@ def plan_table(configs: Sequence[RunConfig], seconds: Sequence[float], jobs: int
             config.experiment,
             config.normalize,
             str(config.seed),
-            "-".join(map(str, config.layers)) + _kind(config),
+            dashed(config.layers) + _kind(config),
             "finished" if at_most == 0 else duration(at_most),
         ]
         for config, at_most in zip(configs, seconds, strict=True)
@@ -142,13 +143,14 @@ def _spread(values: Sequence[float]) -> str:
 
 def _row(name: str, by_norm: Mapping[str, Sequence[RunResult]], with_report: set[str]) -> list[str]:
     config = next(runs[0].config for runs in by_norm.values() if runs)
-    cells = [name, EXPERIMENTS.get(config.experiment, CUSTOM).row, "-".join(map(str, config.layers)) + _kind(config)]
+    cells = [name, EXPERIMENTS.get(config.experiment, CUSTOM).row, dashed(config.layers) + _kind(config)]
     for norm, runs in by_norm.items():
         cells.append(_accuracy(runs))
         if norm in with_report:
             figure = published(runs[0].config) if runs else None
             cells.append(_NOTHING if figure is None else _percent(figure))
-    cells.append(resolve(config.init, config.activation))
+    activations = [config.activation] if isinstance(config.activation, str) else config.activation
+    cells.append(" and ".join(dict.fromkeys(resolve(config.init, one) for one in activations)))
     for field, form in (("best_epoch", ".0f"), ("epochs", ".0f"), ("seconds", ".1f")):
         means = [format(fmean(getattr(run, field) for run in runs), form) for runs in by_norm.values() if runs]
         cells.append(" / ".join(means))
@@ -171,7 +173,7 @@ def _facts(
     runs: Sequence[RunResult], environment: Mapping[str, Any], wall_seconds: float | None, norms: Sequence[str]
 ) -> list[str]:
     def each(field: str) -> str:
-        values = dict.fromkeys(getattr(run.config, field) for run in runs)
+        values = dict.fromkeys(value for run in runs if (value := getattr(run.config, field)) is not None)
         if len(values) > _MOST_VALUES and all(isinstance(value, int | float) for value in values):
             return f"{min(values):g} to {max(values):g} ({len(values)} values)"
         return " and ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
@@ -182,10 +184,12 @@ def _facts(
         f"{data['train_images']:,} training images, {config.validation_fraction:.0%} of them for validation, and "
         f"{data['test_images']:,} test images"
     )
+    optimizers = " and ".join(dict.fromkeys(OPTIMIZERS[run.config.optimizer].__name__ for run in runs))
+    steps = [f"{name.replace('_', ' ')} {each(name)}" for name in OPTIMIZER_SETTINGS if each(name)]
+    steps = [step + _scaled(runs) if step.startswith("weight decay") else step for step in steps]
     training = (
-        f"SGD, lr {each('lr')}, momentum {each('momentum')}, weight decay {each('weight_decay')}{_scaled(runs)}, batch "
-        f"{each('batch_size')}, up to {each('epochs')} epochs, patience {each('patience')}, {each('precision')}, "
-        f"products {each('matmul')}"
+        f"{optimizers}, {', '.join(steps)}, batch {each('batch_size')}, up to {each('epochs')} epochs, patience "
+        f"{each('patience')}, {each('precision')}, products {each('matmul')}"
     )
     training += "".join(
         f", {text} {each(name)}"
@@ -196,6 +200,9 @@ def _facts(
         )
         if any(getattr(run.config, name) != usual for run in runs)
     )
+    told = {"optimizer", *OPTIMIZER_SETTINGS}
+    more = dict.fromkeys(name for run in runs for name in run.config.changed if name not in told)
+    training += "".join(f", {name.replace('_', ' ')} {each(name)}" for name in more)
     order = ", in this order also under best epoch, epochs and seconds (of one run)" if len(norms) > 1 else ""
     if wall_seconds is None:
         took = f"{duration(sum(run.seconds for run in runs))} of training and validation in all"

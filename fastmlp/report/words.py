@@ -4,13 +4,19 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
-from fastmlp.config import RunConfig
+from fastmlp.config import RunConfig, dashed
 from fastmlp.runs.results import ENDED, RunResult
 
 
 def title(config: RunConfig) -> str:
     """Return the name of a run among those of a sweep: experiment, normalisation, seed."""
     return f"{config.experiment}, {config.normalize}, seed {config.seed}"
+
+
+def network(config: RunConfig) -> str:
+    """Return a run's network, and what is unusual in how it was trained."""
+    settings = [f"{name.replace('_', ' ')} {value}" for name, value in config.changed.items()]
+    return ", ".join([f"{dashed(config.layers)} {dashed(config.activation)}", *settings])
 
 
 def outcome(result: RunResult) -> str:

@@ -21,8 +21,6 @@ from fastmlp.data import cache_dir
 from fastmlp.errors import OutputError
 from fastmlp.files import json_of, read_small, write_whole
 from fastmlp.nn.inputs import ImageInput
-from fastmlp.nn.network import MLP
-from fastmlp.nn.optimizer import SGD
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import blas_info, blas_threads
 from fastmlp.runs.environment import cpu_model
@@ -36,7 +34,9 @@ _REST = 0.5
 def _network_key(config: RunConfig) -> str:
     sizes = "-".join(map(str, config.layers))
     precision = "" if config.precision == "float32" else f", {config.precision}"
-    return f"{sizes}, batch {config.batch_size}, threads {config.threads}{precision}"
+    steps = [config.optimizer] * (config.optimizer != RunConfig.optimizer)
+    steps += [name for name in ("clip_norm", "dropout", "input_dropout") if getattr(config, name)]
+    return ", ".join([f"{sizes}, batch {config.batch_size}, threads {config.threads}{precision}", *steps])
 
 
 def _machine_key() -> str:
@@ -74,11 +74,10 @@ def measure(config: RunConfig) -> dict[str, float]:
     dtype = PRECISIONS[config.precision].dtype
     moments = np.full((n, 1), 128, dtype), np.full((n, 1), 1 / 74, dtype)
     inputs, labels = ImageInput(pixels, *moments), rng.integers(0, config.layers[-1], n)
-    options: dict[str, Any] = {"precision": config.precision, "threads": config.threads}
     seconds = {}
     with blas_threads(config.threads):
         for way in PRECISIONS[config.precision].matmuls:
-            model, optimizer, times = MLP(config.layers, config.activation, matmul=way, **options), SGD(), []
+            model, optimizer, times = replace(config, matmul=way).new_network(0), config.new_optimizer(), []
             for _ in range(1 + _ROUNDS):
                 start = time.perf_counter()
                 model.train_epoch(inputs, labels, optimizer, np.arange(n), config.batch_size)

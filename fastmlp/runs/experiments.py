@@ -88,6 +88,7 @@ def published(config: RunConfig) -> float | None:
         and config.activation == experiment.activation
         and config.weight_decay == experiment.weight_decay
         and (config.lr, config.momentum, config.batch_size) == (LR, MOMENTUM, BATCH_SIZE)
+        and not config.changed
     )
     return experiment.published.get(config.normalize) if same else None
 

@@ -11,7 +11,9 @@ from fastmlp.config import RunConfig
 
 # Counted up whenever a change of this package gives a config other results than before.
 TRAINING_VERSION = 3
-FLOATS = {field.name: field.type is float for field in fields(RunConfig)}
+# The same for the precision whose elementary functions became this package's own after the others'.
+FLOAT64_VERSION = 4
+FLOATS = {field.name: field.type in (float, float | None) for field in fields(RunConfig)}
 
 
 def run_id(config: RunConfig, fingerprint: str) -> str:
@@ -21,5 +23,6 @@ def run_id(config: RunConfig, fingerprint: str) -> str:
     """
     # 1 and 1.0 are equal, and so are configs that have them
     values = {name: float(v) if FLOATS[name] else v for name, v in config.to_json().items()}
-    meaning = {"config": values, "data": fingerprint, "training": TRAINING_VERSION}
+    version = FLOAT64_VERSION if config.precision == "float64" else TRAINING_VERSION
+    meaning = {"config": values, "data": fingerprint, "training": version}
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,18 +17,19 @@ from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
 from fastmlp.errors import ConfigError, OutputError
 from fastmlp.models.file import save_model
 from fastmlp.models.model import Model
+from fastmlp.nn.activations import hidden_activations
 from fastmlp.nn.augment import AugmentedImages
 from fastmlp.nn.augmentations import AUGMENTATIONS
 from fastmlp.nn.fit import fit
 from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.inputs import ImageInput
 from fastmlp.nn.network import MLP
-from fastmlp.nn.optimizer import SGD
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.runs import checkpoint
 from fastmlp.runs.identity import run_id
 from fastmlp.runs.results import ENDED, RunResult
 from fastmlp_kernels._compiling import when_compiling
+from fastmlp_kernels.activations import family_of
 
 # Seconds between two checkpoints: what a kill costs at most, and against which writing one is nothing.
 CHECKPOINT_SECONDS = 30.0
@@ -73,19 +74,10 @@ def run_one(
     """
     rng = np.random.default_rng(config.seed)
     train, validation, test_part = _parts(config, dataset, rng)
-    model = MLP(
-        config.layers,
-        config.activation,
-        init=config.init,
-        precision=config.precision,
-        matmul=config.matmul,
-        threads=config.threads,
-        rng=rng,
-    )
+    model = config.new_network(rng)
     if config.init_from:
         _begin_with(model, start, config.init_from)
     name = run_id(config, dataset.fingerprint)
-    optimizer = SGD(config.lr, config.momentum, config.weight_decay, config.decay_per)
     saved = time.perf_counter()
 
     def pause(state: State) -> bool:
@@ -108,12 +100,12 @@ def run_one(
         train.inputs,
         train.labels,
         validation=validation,
-        optimizer=optimizer,
+        optimizer=config.new_optimizer(),
         epochs=config.epochs,
         batch_size=config.batch_size,
         patience=config.patience,
         stopping=config.stopping,
-        schedule=config.schedule,
+        schedule=config.new_schedule(),
         rng=rng,
         keep_start=bool(config.init_from),
         on_epoch=on_epoch,
@@ -135,10 +127,13 @@ def run_one(
 def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
     """Return one config for each set of kernels that these runs need."""
 
-    def kind(config: RunConfig) -> tuple[str, ...]:
-        # a packed run compiles once for all activations and depths, BLAS has a kernel for each activation
-        between = config.activation if config.matmul == "blas" and len(config.layers) > 2 else ""
-        return config.precision, config.matmul, config.augment, between
+    def kind(config: RunConfig) -> tuple[Any, ...]:
+        # a packed run compiles once for a family of activations and all depths, BLAS has a kernel for each activation
+        hidden = hidden_activations(config.activation, len(config.layers) - 2)
+        between = tuple(dict.fromkeys(hidden)) if config.matmul == "blas" else (family_of([*hidden, "identity"]),)
+        drops = config.dropout > 0, config.input_dropout > 0
+        steps = type(config.new_optimizer().compiled()), config.matmul == "blas" and config.clip_norm > 0
+        return config.precision, config.matmul, config.augment, between, drops, steps
 
     return list({kind(config): config for config in configs}.values())
 
@@ -217,6 +212,7 @@ def _model(config: RunConfig, dataset: Dataset, parameters: np.ndarray) -> Model
         dataset.label_names[config.labels],
         config,
         dataset.fingerprint,
+        config.new_loss(),
     )
 
 

@@ -26,9 +26,9 @@ from fastmlp.nn.threads import blas_info, usable_cores
 LOSS_OF_OUTPUT = {"softmax": "cross-entropy", "logistic": "logistic", "identity": "squared-error", "exp": "poisson"}
 # Where scikit-learn's optimisers keep their state, in the order of the slots of ours.
 SLOTS = {"SGDOptimizer": ("velocities",), "AdamOptimizer": ("ms", "vs")}
-# Bytes of rows that are made dense at once, in whole batches, where compiled code cannot read X as it lies: few enough
-# to stay in a cache, and enough that the calls do not count.
-DENSE_BYTES = 2**22
+# Bytes of what is copied for one call of compiled code, in whole batches: the rows, made dense, where it cannot read X
+# as it lies, else their targets. Few enough to stay in a cache, and enough that the calls do not count.
+PART_BYTES = 2**20
 
 
 def threads() -> int:
@@ -154,9 +154,10 @@ class Training:
 
     def _train(self, examples: Examples, rows: np.ndarray, batch_size: int, loss: float) -> Totals:
         X: Any = examples.inputs
-        if not isinstance(X, ArrayInput):
-            most = DENSE_BYTES // (batch_size * X.shape[1] * self.dtype.itemsize)
-            rows = rows[: max(most, 1) * batch_size]
+        direct = isinstance(X, ArrayInput)
+        width = self.network.sizes[-1] if direct else self.network.sizes[0]  # targets are copied in their order
+        rows = rows[: max(PART_BYTES // (batch_size * width * self.dtype.itemsize), 1) * batch_size]
+        if not direct:
             part = X[rows]
             dense = np.ascontiguousarray(part.toarray() if issparse(part) else part, self.dtype)
             weights = None if examples.weights is None else examples.weights[rows]

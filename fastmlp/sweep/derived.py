@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fastmlp.config import dashed
 from fastmlp.errors import OutputError
 from fastmlp.files import write_whole
 from fastmlp.runs.results import RunResult, write_results
@@ -48,10 +49,11 @@ class Derived:
 def as_csv(runs: Sequence[RunResult]) -> str:
     """Return runs as CSV, a line a run: its name, status, config and figures, without the history."""
     figures = ("val_accuracy", "test_accuracy", "test_loss", "best_epoch", "epochs", "seconds", "images_per_second")
-    rows = []
+    rows, known = [], {name for run in runs for name in run.config.to_json()}
     for run in runs:
         data = run.to_json()
-        config = data["config"] | {"layers": "-".join(map(str, run.config.layers))}
+        values = {name: value for name, value in vars(run.config).items() if name in known}
+        config = {name: dashed(value) if isinstance(value, tuple) else value for name, value in values.items()}
         config["max_epochs"] = config.pop("epochs")  # a figure has this name too
         rows.append({"run_id": run.run_id, "status": run.status, **config}
             | {name: data[name] for name in (*figures, "started", "finished", "weights_sha256", "error")})  # fmt: skip

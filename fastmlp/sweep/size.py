@@ -35,8 +35,8 @@ def size_of(config: RunConfig, dataset: Dataset) -> Size:
     n = max(min(config.batch_size, train), min(TEST_BATCH, test))
     item = 8 if config.precision == "float64" else 4
     units, pairs = sum(config.layers[1:]), [d * h for d, h in pairwise(config.layers)]
-    # weights, gradient, velocity, the best and those to begin with, and in the end two more for the model's file
-    weights = 7 * item * (sum(pairs) + units)
+    # weights, gradient, the best and those to begin with, and in the end two more for the model's file; then the state
+    weights = (6 + config.new_optimizer().slots) * item * (sum(pairs) + units)
     if config.matmul == "blas":
         work = n * item * (config.layers[0] + 2 * units)
     else:
@@ -45,6 +45,9 @@ def size_of(config: RunConfig, dataset: Dataset) -> Size:
     images = (train + test) * (2 * item * CHANNELS.get(config.normalize, 1) + 24)  # moments, and numbers of rows
     if config.augment != "none":
         images += train * config.layers[0]
+    work += (
+        n * item * ((config.dropout > 0) * (units - config.layers[-1]) + (config.input_dropout > 0) * config.layers[0])
+    )
     return Size(weights, work, images)
 
 

@@ -4,11 +4,19 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
+from types import NoneType
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
-from fastmlp.config import RunConfig, check_fields, parse_layers
+from fastmlp.config import (
+    OPTIMIZER_SETTINGS,
+    SCHEDULE_SETTINGS,
+    RunConfig,
+    check_fields,
+    dashed,
+    parse_activation,
+    parse_layers,
+)
 from fastmlp.errors import ConfigError, suggestion
-from fastmlp.nn.activations import own_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +25,11 @@ if TYPE_CHECKING:
 
 # The other fields say which run it is and where, not how it trains.
 _FIXED = ("experiment", "dataset", "seed", "threads", "init_from")
-FIELDS: dict[str, Any] = {name: kind for name, kind in get_type_hints(RunConfig).items() if name not in _FIXED}
+FIELDS: dict[str, Any] = {
+    name: get_args(kind)[0] if NoneType in get_args(kind) else kind
+    for name, kind in get_type_hints(RunConfig).items()
+    if name not in _FIXED
+}
 
 _FORM = "An axis is FIELD=VALUE,VALUE,... (layers=3072-128-20,3072-256-20) or, of numbers, FIELD=LOW..HIGH."
 # Draws a wanted candidate: with so many, even the last of N equally likely ones is missed once in e**100.
@@ -73,7 +85,13 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-_READERS: dict[Any, Callable[[str], Any]] = {str: str, int: int, float: float, tuple[int, ...]: parse_layers}
+_READERS: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    int: int,
+    float: float,
+    tuple[int, ...]: parse_layers,
+    str | tuple[str, ...]: parse_activation,
+}
 
 
 def parse_axis(text: str) -> Axis:
@@ -108,7 +126,7 @@ def parse_axis(text: str) -> Axis:
 
 def _value(field: str, text: str) -> Any:
     try:
-        value = own_name(text) if field == "activation" else _READERS[FIELDS[field]](text)
+        value = _READERS[FIELDS[field]](text)
     except ValueError:  # ConfigError is one
         value = text  # which the field's own check refuses
     try:
@@ -177,7 +195,22 @@ def _draw(axis: Axis, rng: "np.random.Generator") -> Any:
 
 def label(settings: Mapping[str, Any]) -> str:
     """Return the name of a candidate in tables, as in `lr 0.005, layers 3072-128-20`."""
-    return ", ".join(f"{name} {_text(value)}" for name, value in settings.items())
+    return ", ".join(f"{name} {dashed(value)}" for name, value in settings.items())
+
+
+def differing(configs: "Sequence[RunConfig]") -> list[str]:
+    """Return the fields in which runs differ, without those that follow from their optimisers and schedules."""
+    owners = dict.fromkeys(OPTIMIZER_SETTINGS, "optimizer") | dict.fromkeys(SCHEDULE_SETTINGS, "schedule")
+    found = []
+    for field in FIELDS:
+        values: dict[Any, set[Any]] = {}
+        for config in configs:
+            values.setdefault(getattr(config, owners[field]) if field in owners else None, set()).add(
+                getattr(config, field)
+            )
+        if any(len(own) > 1 for own in values.values()):
+            found.append(field)
+    return found
 
 
 def apart(runs: "Sequence[RunResult]") -> "dict[str, list[RunResult]]":
@@ -190,13 +223,9 @@ def apart(runs: "Sequence[RunResult]") -> "dict[str, list[RunResult]]":
         experiments.setdefault(run.experiment, []).append(run)
     found: dict[str, list[RunResult]] = {}
     for name, some in experiments.items():
-        fields = [field for field in FIELDS if field != "normalize"]
-        differing = [field for field in fields if len({getattr(run.config, field) for run in some}) > 1]
+        fields = [field for field in differing([run.config for run in some]) if field != "normalize"]
         for run in some:
-            settings = label({field: getattr(run.config, field) for field in differing})
+            values = {field: getattr(run.config, field) for field in fields}
+            settings = label({field: value for field, value in values.items() if value is not None})
             found.setdefault(f"{name}, {settings}" if settings else name, []).append(run)
     return found
-
-
-def _text(value: Any) -> str:
-    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)

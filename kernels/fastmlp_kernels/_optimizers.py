@@ -99,7 +99,7 @@ class AdamStep(NamedTuple):
     SLOTS = 2
 
     def step(self, w: Any, state: tuple[Any, ...], g: Any) -> tuple[Any, tuple[Any, ...]]:
-        """Return (w, state) after m <- m + new1 (g' - m), v <- v + new2 (g' g' - v), w <- w' - rate m / (root(v) + eps).
+        """Return (w, state) after m <- m + new1 (g' - m), v <- v + new2 (g' g' - v), w <- w' - rate m / (v^0.5 + eps).
 
         g' = g + coupled weight_decay w; w' = w - shrink weight_decay w. In this form of the means their weights have
         the sum 1 also where float32 rounds beta, and v never falls below 0: each operation rounds to its own side of 0.

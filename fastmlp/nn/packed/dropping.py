@@ -24,8 +24,9 @@ def _drop(drops: Maybe, layer: Record, batch: Batch, x: np.ndarray, first: int) 
 
 @part
 def drop_outputs(drops: Maybe, layer: Record, batch: Batch, h: np.ndarray, kept: np.ndarray, first: int) -> None:
-    """In place: drop outputs h (N, H), any float, of a layer, in training; kept (N, H) <- what its activation keeps of before.
+    """In place: drop outputs h (N, H), any float, of a layer in training, and keep what its activation wants of them.
 
+    kept : (N, H) <- the outputs before, unless the activation keeps its inputs
     drops : a `Drops`, or None; first : number of the first row in the batch
     """
     if drops is not None and layer.drops == 1:

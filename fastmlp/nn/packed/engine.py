@@ -220,17 +220,17 @@ class Packed:
         # the usual ones first: to ask for a protocol takes ten microseconds
         rows = inputs.source() if isinstance(inputs, ArrayInput | ImageInput | DirectInput) else None
         batch_size = min(batch_size, len(order))  # compiled code counts in 64 bits
-        drops = optimizer is not None and self._dropout.inputs > 0
+        memory = optimizer.memory_of(self._parameters) if optimizer and self._dropout.inputs > 0 else None
         readable = rows is not None and (rows.center is not None or rows.x.dtype == self._parameters.dtype)
-        if rows is not None and readable and not drops:
+        if rows is not None and readable and memory is None:
             yield 0, self._data(rows, order, given, order, batch_size)
             return
         x = np.empty((min(batch_size, len(order)), self._sizes[0]), self._parameters.dtype)
         for start in range(0, len(order), batch_size):
             at = order[start : start + batch_size]
             inputs.gather(at, x[: len(at)])
-            if drops:
-                self._dropout.drop(x[: len(at)], 0, optimizer.memory_of(self._parameters).steps)
+            if memory is not None:
+                self._dropout.drop(x[: len(at)], 0, memory.steps)
             yield start, self._data(Rows(x), np.arange(len(at)), given, at, batch_size)
 
     def train(

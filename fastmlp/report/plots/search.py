@@ -1,39 +1,42 @@
 """Figures of a search: the grid as a heat map, and the accuracy by the value of each setting."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmlp.config import RunConfig
+from fastmlp.config import RunConfig, dashed
 from fastmlp.report.plots.style import BLUE, INK, MAP, NARROW, SMALL, WIDE, blank, colour_bar, new_figure, short
 from fastmlp.runs.results import RunResult
+from fastmlp.sweep.space import differing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_PANELS = 6
 MOST_VALUES = 8  # of a setting that have places side by side; more of them, if numbers, lie on a scale
-# Not settings that one searches over, or only the names of them.
-_NOT_AXES = ("experiment", "dataset", "seed", "matmul", "threads", "init_from")
+# Not a setting that one searches over.
+_NOT_AXES = ("matmul",)
 
 
 def axes_of(configs: Sequence[RunConfig]) -> dict[str, list[Any]]:
     """Return the settings in which these runs differ, each with its values in order."""
-    axes: dict[str, list[Any]] = {}
-    for name in (field.name for field in fields(RunConfig) if field.name not in _NOT_AXES):
-        values = {getattr(config, name) for config in configs}
-        if len(values) > 1:
-            axes[name] = sorted(values, key=lambda v: (isinstance(v, str), v))
-    return axes
+
+    def place(value: Any) -> tuple[Any, ...]:  # values of one kind side by side, as no others can be compared
+        return value is None, isinstance(value, str), isinstance(value, tuple), 0 if value is None else value
+
+    names = [name for name in differing(configs) if name not in _NOT_AXES]
+    return {name: sorted({getattr(config, name) for config in configs}, key=place) for name in names}
 
 
 def text_of(value: Any) -> str:
     """Return a setting's value as it is written on the command line; a long list of layers is cut short."""
     if isinstance(value, tuple):
-        return short("-".join(map(str, value)), 32)
+        return short(dashed(value), 32)
+    if value is None:
+        return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from fastmlp.report.page import Section, folded, text
 from fastmlp.report.paper import Paper
 from fastmlp.report.plots import curves
-from fastmlp.report.words import outcome, title
+from fastmlp.report.words import network, outcome, title
 
 MOST_CURVES = 64  # runs whose own curves are on the page: each takes some 40 KB of it
 
@@ -18,7 +18,7 @@ def section(paper: Paper) -> Section:
         make = partial(curves.experiments_together, runs, what)
         blocks.append(paper.draw(f"all-{what}", f"Validation {what} of all runs", words, make, runs))
     for run in runs[:MOST_CURVES]:
-        words = f"{'-'.join(map(str, run.config.layers))} {run.config.activation}: {outcome(run)}. Run {run.run_id}."
+        words = f"{network(run.config)}: {outcome(run)}. Run {run.run_id}."
         if run.status == "diverged":
             words += " Triangles mark where a curve leaves the figure or is no longer a number."
         make = partial(curves.run_curves, run)

@@ -111,12 +111,14 @@ def macro_kernel(
         if 2 * (columns - j) > nr:
             for i in range(0, rows, MR):
                 micro_kernel(
-                    a, i * strides[0], strides[0], strides[1], b.array, at, b.stride, c, i * width + j, width, depth, add
+                    a, i * strides[0], strides[0], strides[1], b.array, at, b.stride,
+                    c, i * width + j, width, depth, add,
                 )  # fmt: skip
         else:
             for i in range(0, rows, MR):
                 narrow_kernel(
-                    a, i * strides[0], strides[0], strides[1], b.array, at, b.stride, c, i * width + j, width, depth, add
+                    a, i * strides[0], strides[0], strides[1], b.array, at, b.stride,
+                    c, i * width + j, width, depth, add,
                 )  # fmt: skip
 
 
