@@ -2,7 +2,7 @@
 
 import io
 import sys
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -72,7 +72,8 @@ def test_schedules_go_by_name_or_record():
     np.testing.assert_array_equal(by_name.predict_proba(X), by_record.predict_proba(X))
     other = small(schedule=Schedule("step", every=1))
     assert (other.fit(X, Y).predict_proba(X) != by_name.predict_proba(X)).any()
-    assert clone(other).schedule == other.schedule
+    copy: Any = clone(other)
+    assert copy.schedule == other.schedule
 
 
 def test_label_smoothing_makes_answers_less_sure():
@@ -103,7 +104,7 @@ def test_a_callback_sees_each_epoch_and_ends_training():
     assert [epoch for epoch, _ in seen] == [1, 2, 3]
     assert [loss for _, loss in seen] == model.loss_curve_
     with pytest.raises(ConfigError, match="on_epoch is 3, allowed is a function"):
-        model.fit(X, Y, on_epoch=3)
+        model.fit(X, Y, on_epoch=cast("Any", 3))
     assert len(model.loss_curve_) == 3
 
 

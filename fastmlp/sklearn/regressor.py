@@ -15,10 +15,10 @@ from fastmlp.nn.examples import Examples
 from fastmlp.nn.loss import LOSSES, Loss
 from fastmlp.nn.network import MLP
 from fastmlp.nn.schedule import Schedule
-from fastmlp.sklearn.base import Estimator, above_0
-from fastmlp.sklearn.checks import warn_of
+from fastmlp.sklearn.base import Estimator, above_0, fit_part, outputs_of
+from fastmlp.sklearn.checks import check_settings, warn_of
 from fastmlp.sklearn.moments import Moments
-from fastmlp.sklearn.rows import Rows
+from fastmlp.sklearn.rows import Rows, weighted
 
 LOSS_NAMES = ("squared-error", "huber", "poisson")
 
@@ -193,13 +193,13 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         The first call's rows are those that `standardize` and `standardize_target` go by: give it enough of them, in no
         order.
         """
-        result = self._fit_part(X, y, sample_weight, self._coding)
+        result = fit_part(self, X, y, sample_weight, self._coding)
         warn_of(result, scaled=bool(self.standardize))
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the numbers of each row, (M,), or (M, K) where y was so, in the network's dtype."""
-        outputs = self._outputs(X, MLP.predict)  # first, as it tells whether there is a network
+        outputs = outputs_of(self, X, MLP.predict)  # first, as it tells whether there is a network
         if self._coded.moments is not None:
             outputs = self._coded.moments.restored(outputs)
         return outputs.reshape(len(outputs), *self._coded.shape)
@@ -210,7 +210,8 @@ class FastMLPRegressor(RegressorMixin, Estimator):
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, dtype: Any, *, reset: bool) -> Rows:
         X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=reset, multi_output=True, y_numeric=True)
-        rows = self._weighted(X, y.astype(np.float64), sample_weight)
+        check_settings(self, float32=X.dtype == np.float32)
+        rows = weighted(X, y.astype(np.float64), sample_weight)
         if self.loss == "poisson" and rows.y.min() < 0:
             raise DataError(f'y holds {rows.y.min():.6g}, the loss "poisson" is of numbers from 0 on')
         return rows
@@ -232,7 +233,7 @@ class FastMLPRegressor(RegressorMixin, Estimator):
     def _begin_coding(self, coding: Numbers) -> None:
         self._coded = coding
 
-    def _constant_loss(self, train: Rows, examples: Examples) -> float:  # noqa: ARG002 - as classifiers need it
+    def _constant_loss(self, train: Rows, examples: Examples, loss: Loss) -> float:  # noqa: ARG002
         return examples.spread[0]
 
     def _unfold(self, network: MLP) -> None:
