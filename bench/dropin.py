@@ -46,20 +46,20 @@ class Case(NamedTuple):
 
 CASES = {
     "tabular, adam": Case(
-        "10,000 x 100, 10 classes; 100 ReLU, batch 200, adam", "tabular", (100,), ADAM | {"batch_size": 200}, 5, (5, 3)
+        "10,000 x 100, 10 classes; 100 ReLU, batch 200, adam", "tabular", (100,), ADAM | {"batch_size": 200}, 20, (5, 3)
     ),
     "tabular, sgd": Case(
-        "the same, sgd with Nesterov's momentum", "tabular", (100,), SGD | {"batch_size": 200}, 5, (4, 2.5)
+        "the same, sgd with Nesterov's momentum", "tabular", (100,), SGD | {"batch_size": 200}, 20, (4, 2.5)
     ),
-    "long": Case("100,000 x 50, 2 classes; (100, 50) ReLU, batch 200, adam", "long", (100, 50), ADAM, 1, (5, 3)),
+    "long": Case("100,000 x 50, 2 classes; (100, 50) ReLU, batch 200, adam", "long", (100, 50), ADAM, 5, (5, 3)),
     "digits": Case(
-        "digits, 1,797 x 64; 32 ReLU, batch 32, adam", "digits", (32,), ADAM | {"batch_size": 32}, 5, (8, 6)
+        "digits, 1,797 x 64; 32 ReLU, batch 32, adam", "digits", (32,), ADAM | {"batch_size": 32}, 20, (8, 6)
     ),
     "images": Case(
         "50,000 images x 3072, 20 classes; 128 tanh, batch 1024, adam", "images", (128,),
         ADAM | {"batch_size": 1024, "activation": "tanh"}, 1, (2, 1.3),
     ),
-    "regression": Case("20,000 x 20, numbers; (64, 64) ReLU, batch 200, adam", "regression", (64, 64), ADAM, 3, (5, 3)),
+    "regression": Case("20,000 x 20, numbers; (64, 64) ReLU, batch 200, adam", "regression", (64, 64), ADAM, 10, (5, 3)),
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from fastmlp.nn.history import FitResult
 from fastmlp.nn.optimizer import OPTIMIZERS, Optimizer
 
 # The learning rate of each optimiser, where "auto" leaves the choice: see the estimators for how they were chosen.
-RATES = {"sgd": 1e-2, "nesterov": 1e-2, "adam": 1e-3, "adamw": 1e-3}
+RATES = {"sgd": 1e-2, "nesterov": 1e-2, "adam": 2e-3, "adamw": 2e-3}
 # Parameters of the estimators that the optimisers' settings of these names have another name for.
 PARAMETERS = {"lr": "learning_rate_init", "beta1": "betas[0]", "beta2": "betas[1]", "eps": "epsilon"}
 

@@ -60,7 +60,7 @@ class FastMLPClassifier(ClassifierMixin, Estimator):
         more than they have lost. It takes a copy of the rows
     batch_size : rows a step; "auto": a fiftieth of the rows, from 32 to 200. More than there are rows: all of them
     optimizer : "adam", "adamw", "sgd" (with momentum) or "nesterov"; each reads its own of the following settings
-    learning_rate_init : > 0; "auto": 0.001 for Adam and AdamW, 0.01 for the others
+    learning_rate_init : > 0; "auto": 0.002 for Adam and AdamW, 0.01 for the others
     schedule : a `fastmlp.nn.schedule.Schedule` or a key of its SCHEDULES: "constant", "cosine", which lets the rate
         fall to 0 over `max_iter` epochs, "step", "plateau", "invscaling" or "adaptive"
     momentum : of "sgd" and "nesterov", in [0, 1)
@@ -101,7 +101,8 @@ class FastMLPClassifier(ClassifierMixin, Estimator):
     The defaults were chosen by five folds of made-up data: scikit-learn's `make_classification` of 150 to 8,000 rows,
     moons, quantiles and blobs, many of them scaled anew; and on this package's images, shrunk to 8 x 8. There a weight
     decay of 3e-3 gave the best accuracy of 1e-4 to 3e-2, and batches of 32 to 50 rows a better one than those of 200.
-    Early stopping did worse on so few rows.
+    Early stopping did worse on so few rows. Adam's rate of 0.002 was tried as iris had not learnt enough at 0.001; on
+    six more of the made-up sets it did as well or better.
 
     What does not fit is a ValueError, as scikit-learn has it: parameters, NaN or infinity, shapes, unknown or too few
     classes. Sparse matrices are refused: to make them dense may take any amount of memory.

@@ -70,7 +70,7 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         of these
     batch_size : rows a step; "auto": a fiftieth of the rows, from 32 to 200. More than there are rows: all of them
     optimizer : "adam", "adamw", "sgd" (with momentum) or "nesterov"; each reads its own of the following settings
-    learning_rate_init : > 0; "auto": 0.001 for Adam and AdamW, 0.01 for the others
+    learning_rate_init : > 0; "auto": 0.002 for Adam and AdamW, 0.01 for the others
     schedule : a `fastmlp.nn.schedule.Schedule` or a key of its SCHEDULES: "constant", "cosine", which lets the rate
         fall to 0 over `max_iter` epochs, "step", "plateau", "invscaling" or "adaptive"
     momentum : of "sgd" and "nesterov", in [0, 1)
