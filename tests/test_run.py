@@ -100,7 +100,7 @@ def test_other_optimisers_with_dropout_go_on_to_the_same_bits(steps: dict[str, A
     for other in (
         {"dropout": 0.0},
         {"optimizer": "nesterov", "beta1": None, "beta2": None, "eps": None},
-        {"schedule": "constant", **{name: None for name in SCHEDULE_SETTINGS}},
+        {"schedule": "constant", **dict.fromkeys(SCHEDULE_SETTINGS)},
     ):
         if "schedule" not in other or made.schedule == "step":  # a plateau may not come about
             assert run_one(replace(made, **other), DATA).weights_sha256 != whole.weights_sha256
