@@ -114,8 +114,11 @@ def _estimator(dtype: str, precision: str) -> Bits:
 
     rng = np.random.default_rng(4)
     x, y = rng.standard_normal((400, 30)).astype(dtype), rng.integers(0, 3, 400) ** 2
+    settings: dict[str, Any] = {"learning_rate_init": 0.01, "weight_decay": 1e-4, "batch_size": 200, "random_state": 1}
+    new = {"optimizer": "sgd", "standardize": False}  # what older checkouts do without being asked
+    settings |= {name: value for name, value in new.items() if name in FastMLPClassifier().get_params()}
     model = FastMLPClassifier(
-        (50,), max_iter=4, early_stopping=True, class_weight="balanced", random_state=1, precision=precision
+        (50,), max_iter=4, early_stopping=True, class_weight="balanced", precision=precision, **settings
     ).fit(x, y)
     return Bits(_hash(model.network_.parameters), _hash(model.predict_log_proba(x), model.loss_curve_))
 

@@ -80,8 +80,9 @@ def estimator(kind: str, task: Task, threads: int) -> Any:
         from fastmlp.sklearn import FastMLPClassifier
 
         return FastMLPClassifier(
-            (task.hidden,), task.activation, learning_rate_init=task.lr, momentum=MOMENTUM, random_state=0,
+            (task.hidden,), task.activation, optimizer="sgd", learning_rate_init=task.lr, momentum=MOMENTUM,
             weight_decay=task.weight_decay, batch_size=task.batch, max_iter=task.epochs, threads=threads,
+            standardize=False, random_state=0,
         )  # fmt: skip
     from sklearn.neural_network import MLPClassifier
 

@@ -71,7 +71,7 @@ class Running:
         steps = len(order) // N
         self._engine.train(Examples(self._inputs, self._labels), order, N, self._optimizer)
         spent = self._engine.phase_seconds()
-        del spent["pack"]  # once in a run
+        del spent["pack"], spent["gradients"]  # once in a run; only where gradients are clipped
         times = {phase: steps + (phase == "quantize weights") for phase in spent}  # these at the beginning as well
         found = {phase: seconds / times[phase] for phase, seconds in spent.items()}
         self._engine.evaluate(Examples(self._inputs, self._labels), order, N)

@@ -27,10 +27,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:Runtime
 CHECKS = """
 import json, warnings
 from sklearn.utils.estimator_checks import check_estimator
-from fastmlp.sklearn import FastMLPClassifier
+from fastmlp.sklearn import FastMLPClassifier, FastMLPRegressor
 warnings.simplefilter("ignore")  # the checks fit few rows, which scikit-learn itself warns of
-results = check_estimator(FastMLPClassifier(), on_skip=None, on_fail=None)
-print(json.dumps([[r["check_name"], r["status"], repr(r["exception"])] for r in results]))
+for estimator in (FastMLPClassifier(), FastMLPRegressor()):
+    results = check_estimator(estimator, on_skip=None, on_fail=None)
+    print(json.dumps([[r["check_name"], r["status"], repr(r["exception"])] for r in results]))
 """
 
 
@@ -50,9 +51,9 @@ def test_every_check_of_scikit_learn_runs_and_passes():
     done = subprocess.run(
         [sys.executable, "-c", CHECKS], env=environment, capture_output=True, text=True, timeout=300, check=True
     )
-    results = json.loads(done.stdout)
-    assert [result for result in results if result[1] != "passed"] == []
-    assert len(results) >= 55  # 63 in scikit-learn 1.9; other releases have others
+    for results in map(json.loads, done.stdout.splitlines()):
+        assert [result for result in results if result[1] != "passed"] == []
+        assert len(results) >= 53  # 63 and 60 in scikit-learn 1.9; other releases have others
 
 
 def test_digits_are_learnt_and_float32_stays_float32(digits):
@@ -73,7 +74,7 @@ def test_digits_are_learnt_and_float32_stays_float32(digits):
 @pytest.mark.parametrize("classes", [2, 10])
 def test_logarithms_of_sure_answers_are_finite(digits, dtype, classes):
     x, x_test, y, _ = digits
-    model = small(hidden_layer_sizes=()).fit(x.astype(dtype), y % classes)
+    model = small(hidden_layer_sizes=(), standardize=False).fit(x.astype(dtype), y % classes)
     layer = model.network_.layers[0]
     layer.weight[...] *= 1000
     logs = model.predict_log_proba(x_test.astype(dtype))
@@ -113,7 +114,7 @@ def test_a_seed_gives_the_same_bits_and_a_second_fit_begins_anew(digits):
 
 def test_the_best_weights_of_a_validation_set_are_kept(digits):
     x, x_test, y, y_test = digits
-    model = small(max_iter=60, learning_rate_init=0.5, early_stopping=True, patience=2)
+    model = small(max_iter=60, learning_rate_init=0.05, early_stopping=True, patience=2, standardize=False)
     model.fit(x[:200], y[:200], X_val=x_test, y_val=y_test)
     losses = model.validation_loss_curve_
     assert len(losses) == len(model.validation_scores_) == model.n_iter_

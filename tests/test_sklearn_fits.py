@@ -11,8 +11,9 @@ import joblib
 import numpy as np
 import pytest
 
-from fastmlp import MLP, SGD
+from fastmlp import MLP
 from fastmlp.errors import MissingExtraError
+from fastmlp.nn.optimizer import Adam
 from fastmlp.sklearn import FastMLPClassifier
 
 COPIES = [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))]
@@ -45,7 +46,7 @@ def test_a_fit_is_that_of_the_network_to_the_bit(dtype):
     rng = np.random.default_rng(np.random.RandomState(0).randint(2**31 - 1))
     network = MLP([8, 16, 3], "relu", precision=np.dtype(dtype).name, threads=1, rng=rng)
     labels = np.searchsorted(["ash", "elm", "oak"], y)
-    optimizer = SGD(0.05, 0.9, 1e-4)
+    optimizer = Adam(0.05, weight_decay=3e-3)
     fitted = network.fit(x, labels, optimizer=optimizer, epochs=8, batch_size=50, rng=rng)
     np.testing.assert_array_equal(model.predict_proba(x), network.predict_proba(x))
     # the estimator's rows all have a weight, and a loss with weights adds up its float64 sum in another order
@@ -106,11 +107,11 @@ def test_weights_of_validation_rows_count():
 def test_early_stopping_holds_out_a_share_of_each_class(monkeypatch):
     seen = []
 
-    def split(rows, fraction, seed, original=sys.modules["fastmlp.sklearn"].split):
-        seen.extend(original(rows, fraction, seed))
+    def split(*given, original=sys.modules["fastmlp.sklearn.base"].split, **options):
+        seen.extend(original(*given, **options))
         return seen
 
-    monkeypatch.setattr("fastmlp.sklearn.split", split)
+    monkeypatch.setattr("fastmlp.sklearn.base.split", split)
     model = small(early_stopping=True, validation_fraction=0.2).fit(X, Y)
     train, held = seen
     assert (len(train.X), len(held.X)) == (240, 60)

@@ -93,7 +93,8 @@ def loss_of(probabilities: np.ndarray, y: np.ndarray, weights: np.ndarray | None
 def test_the_estimator_gives_no_nan_and_tells_what_failed(case):
     x, y, weights = case.data()
     model = FastMLPClassifier(
-        case.hidden, case.activation, learning_rate_init=case.lr, momentum=case.momentum, batch_size=case.batch_size,
+        case.hidden, case.activation, optimizer="sgd", standardize=False, weight_decay=1e-4,
+        learning_rate_init=case.lr, momentum=case.momentum, batch_size=case.batch_size,
         precision=case.precision, max_iter=case.epochs, random_state=0,
     )  # fmt: skip
     held: dict[str, Any] = {"X_val": x[::2], "y_val": y[::2]} if case.validation else {}

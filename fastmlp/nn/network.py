@@ -128,6 +128,11 @@ class MLP:
         self._engine = self._make_engine()
 
     @property
+    def engine(self) -> Engine:
+        """The engine of its passes, for a loop of one's own over examples that `examples` made."""
+        return self._engine
+
+    @property
     def parameter_count(self) -> int:
         """Number of weights and biases."""
         return self.parameters.size

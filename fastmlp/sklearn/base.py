@@ -27,10 +27,10 @@ from fastmlp.nn.optimizer import OPTIMIZERS
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.schedule import SCHEDULES, Schedule
 from fastmlp.nn.stopping import STOPPING
-from fastmlp.sklearn.checks import check_settings, hidden_units, optimizer_of, restored, warn_of
+from fastmlp.sklearn.checks import hidden_units, optimizer_of, restored, warn_of
 from fastmlp.sklearn.moments import Moments
 from fastmlp.sklearn.names import refuse
-from fastmlp.sklearn.rows import Rows, split, weighted
+from fastmlp.sklearn.rows import Rows, split
 from fastmlp.sklearn.watch import OnEpoch, both, shown
 from fastmlp_kernels import _check
 
@@ -128,12 +128,12 @@ class Estimator(BaseEstimator):
         """
 
     @abstractmethod
-    def _begin_coding(self, coding: Any, train: Rows) -> None:
-        """Keep what a new network's outputs stand for; train : encoded rows, which its output layer may begin with."""
+    def _begin_coding(self, coding: Any) -> None:
+        """Keep what a new network's outputs stand for."""
 
     @abstractmethod
-    def _constant_loss(self, train: Rows, examples: Examples) -> float:
-        """Return the mean loss of the best constant answer to the training rows."""
+    def _constant_loss(self, train: Rows, examples: Examples, loss: Loss) -> float:
+        """Return the mean loss, of the network's kind, of the best constant answer to the training rows."""
 
     def _scales_targets(self) -> bool:
         """Whether the network's targets are standardised."""
@@ -186,26 +186,10 @@ class Estimator(BaseEstimator):
                     on_epoch=both(on_epoch, after_epoch), on_batch=on_batch,
                 )  # fmt: skip
             examples = self._network.examples(*train)
+            usual = self._constant_loss(train, examples, self._network.loss)
             loss, _ = self._network.evaluate_on(examples, np.arange(len(train.X)), self._batch_size(train))
-        warn_of(result, scaled=self._moments is not None, loss=loss, usual=self._constant_loss(train, examples))
+        warn_of(result, scaled=bool(self.standardize), loss=loss, usual=usual)
         return self
-
-    def _fit_part(self, X: Any, y: Any, sample_weight: Any, coding_of: Callable[[Rows, bool], Any]) -> FitResult:
-        """Train for the one epoch of `partial_fit`; coding_of : as `_coding`."""
-        before = dict(vars(self))
-        _check.unmasked(X=X, y=y, sample_weight=sample_weight)
-        with restored(self, before, BaseException):
-            if self.early_stopping:
-                raise ConfigError("partial_fit is one epoch and cannot stop early: set early_stopping=False")
-            goes_on = hasattr(self, "_network")
-            rows = self._checked(X, y, sample_weight, self._dtype(goes_on), reset=not goes_on)
-            coding = coding_of(rows, goes_on)
-            train = coding.encoded(rows)
-            if not goes_on:
-                self._begin(train, coding, check_random_state(self.random_state).randint(2**31 - 1))
-            train = self._scaled(train)
-        with restored(self, before, Exception):
-            return self._train(train, None, goes_on, epochs=1, patience=1)
 
     @property
     def network_(self) -> MLP:
@@ -224,14 +208,6 @@ class Estimator(BaseEstimator):
             self._folded = folded
         return self._folded
 
-    def _outputs(self, X: Any, ask: Callable[[MLP, np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return what the network says of rows X (M, D), (M, K); ask : its method."""
-        check_is_fitted(self)
-        _check.unmasked(X=X)
-        X = validate_data(self, X, dtype=self._network.dtype, order="C", reset=False)
-        with self._lock:  # a network has one set of buffers
-            return ask(self._network, X if self._moments is None else self._moments.standardised(X))
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_lock", "_folded")}
 
@@ -244,10 +220,6 @@ class Estimator(BaseEstimator):
         if self.precision == "auto":
             return [np.float64, np.float32]  # what X has of these; the first one for all else
         return np.dtype(PRECISIONS[self.precision].dtype).type
-
-    def _weighted(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> Rows:
-        check_settings(self, float32=X.dtype == np.float32)
-        return weighted(X, y, sample_weight)
 
     def _batch_size(self, rows: Rows) -> int:
         count = len(rows.y)
@@ -270,7 +242,7 @@ class Estimator(BaseEstimator):
         self._memory: tuple[np.ndarray, int] | None = None  # of the optimiser: its slots and steps
         self._folded: MLP | None = None
         self._lock = Lock()
-        self._begin_coding(coding, train)
+        self._begin_coding(coding)
         self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
 
     def _scaled(self, rows: Rows) -> Rows:
@@ -303,3 +275,35 @@ class Estimator(BaseEstimator):
             self.validation_scores_ = [*self.validation_scores_, *history.val_accuracy]
             self.n_iter_ = len(self.loss_curve_)
             self._memory, self._folded = (memory.slots, memory.steps), None
+
+
+def fit_part(
+    estimator: Estimator, X: Any, y: Any, sample_weight: Any, coding_of: Callable[[Rows, bool], Any]
+) -> FitResult:
+    """Train an estimator for the one epoch of `partial_fit`; coding_of : as its own `_coding`."""
+    before = dict(vars(estimator))
+    _check.unmasked(X=X, y=y, sample_weight=sample_weight)
+    with restored(estimator, before, BaseException):
+        if estimator.early_stopping:
+            raise ConfigError("partial_fit is one epoch and cannot stop early: set early_stopping=False")
+        goes_on = hasattr(estimator, "_network")
+        rows = estimator._checked(X, y, sample_weight, estimator._dtype(goes_on), reset=not goes_on)
+        coding = coding_of(rows, goes_on)
+        train = coding.encoded(rows)
+        if not goes_on:
+            estimator._begin(train, coding, check_random_state(estimator.random_state).randint(2**31 - 1))
+        train = estimator._scaled(train)
+    with restored(estimator, before, Exception):
+        return estimator._train(train, None, goes_on, epochs=1, patience=1)
+
+
+def outputs_of(estimator: Estimator, X: Any, ask: Callable[[MLP, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return what an estimator's network says of rows X (M, D) of real numbers, (M, K) of its dtype.
+
+    ask : the network's method
+    """
+    check_is_fitted(estimator)
+    _check.unmasked(X=X)
+    X = validate_data(estimator, X, dtype=estimator._network.dtype, order="C", reset=False)
+    with estimator._lock:  # a network has one set of buffers
+        return ask(estimator._network, X if estimator._moments is None else estimator._moments.standardised(X))

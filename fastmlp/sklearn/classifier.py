@@ -17,9 +17,9 @@ from fastmlp.nn.examples import Examples
 from fastmlp.nn.loss import LOSSES, Loss
 from fastmlp.nn.network import MLP
 from fastmlp.nn.schedule import Schedule
-from fastmlp.sklearn.base import Estimator
-from fastmlp.sklearn.checks import warn_of
-from fastmlp.sklearn.rows import Rows, class_factors, loss_of_frequencies
+from fastmlp.sklearn.base import Estimator, fit_part, outputs_of
+from fastmlp.sklearn.checks import check_settings, warn_of
+from fastmlp.sklearn.rows import Rows, class_factors, loss_of_frequencies, weighted
 from fastmlp_kernels import _check
 
 
@@ -195,8 +195,8 @@ class FastMLPClassifier(ClassifierMixin, Estimator):
         def coding(rows: Rows, _: bool) -> Labels:
             return Labels(known, class_factors(self.class_weight, known, rows))
 
-        result = self._fit_part(X, y, sample_weight, coding)
-        warn_of(result, scaled=self._moments is not None)
+        result = fit_part(self, X, y, sample_weight, coding)
+        warn_of(result, scaled=bool(self.standardize))
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -206,11 +206,11 @@ class FastMLPClassifier(ClassifierMixin, Estimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, (M, K) in the order of `classes_`, in the network's dtype."""
-        return self._outputs(X, MLP.predict_proba)
+        return outputs_of(self, X, MLP.predict_proba)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithm of `predict_proba`, finite and exact where a probability rounds to 0 or 1."""
-        return self._outputs(X, MLP.predict_log_proba)
+        return outputs_of(self, X, MLP.predict_log_proba)
 
     def _loss(self) -> Loss:
         return replace(LOSSES["cross-entropy"], smoothing=float(self.label_smoothing))
@@ -218,14 +218,15 @@ class FastMLPClassifier(ClassifierMixin, Estimator):
     def _checked(self, X: Any, y: Any, sample_weight: Any, dtype: Any, *, reset: bool) -> Rows:
         X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=reset)
         check_classification_targets(y)
-        return self._weighted(X, y, sample_weight)
+        check_settings(self, float32=X.dtype == np.float32)
+        return weighted(X, y, sample_weight)
 
     def _coding(self, rows: Rows, goes_on: bool) -> Labels:
         classes = self.classes_ if goes_on else np.unique(rows.y)
         return Labels(classes, class_factors(self.class_weight, classes, rows))
 
-    def _begin_coding(self, coding: Labels, train: Rows) -> None:  # noqa: ARG002 - as regressors need it
+    def _begin_coding(self, coding: Labels) -> None:
         self.classes_ = coding.classes
 
-    def _constant_loss(self, train: Rows, examples: Examples) -> float:  # noqa: ARG002 - as regressors need it
-        return loss_of_frequencies(train, self.label_smoothing, len(self.classes_))
+    def _constant_loss(self, train: Rows, examples: Examples, loss: Loss) -> float:  # noqa: ARG002
+        return loss_of_frequencies(train, loss.smoothing, len(self.classes_))

@@ -1,9 +1,12 @@
 """scikit-learn's `MLPClassifier` and `MLPRegressor`, trained by this package's compiled code.
 
-They are subclasses, so parameters, checks, attributes, messages and scoring are scikit-learn's own. Replaced are the
-loop over epochs and batches, the gradient that L-BFGS asks for, and the way forward. Given the same `random_state` they
+They are subclasses, so parameters, checks, attributes, messages, scores and predictions are scikit-learn's own.
+Replaced are the loop over epochs and batches and the gradient that L-BFGS asks for. Given the same `random_state` they
 draw the same numbers in the same order: weights, batches and the validation set are the same, and the loss curve is the
-same but for rounding.
+same but for rounding. An estimator at rest holds nothing but what scikit-learn's would, and is pickled so.
+
+Sparse rows are made dense a few batches at a time; L-BFGS on such rows, and settings that this package's optimisers do
+not take, are left to scikit-learn's own loop.
 
 What scikit-learn does not have in public, and this rests on, is named and checked in `private`.
 """
@@ -35,7 +38,6 @@ def _check_totals(weights: np.ndarray, batch_size: int) -> None:
 class _Compiled(sklearn.BaseMultilayerPerceptron):
     """The part that both estimators share."""
 
-    n_features_in_: int
     _label_binarizer: Any
 
     def __getstate__(self) -> dict[str, Any]:
@@ -78,6 +80,7 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
         try:
             training.step_as(optimizer, self.alpha)
         except ConfigError:  # such as a momentum of 1, which this package's steps do not take
+            del self._training
             super()._fit_stochastic(X, y, sample_weight, *unread, incremental)
             return
         self._optimizer = optimizer
@@ -108,6 +111,8 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
             warnings.warn("Training interrupted by user.", stacklevel=2)
         if self.early_stopping:
             self.coefs_, self.intercepts_ = self._best_coefs, self._best_intercepts
+        if not (incremental or self.warm_start):
+            del self._training  # whose packed copies and work arrays are for going on
 
     def _ends(self, held: tuple[Any, Any, Any]) -> bool:
         """Note an epoch's loss, as scikit-learn does, and return whether it was the last one; held : to validate on."""
@@ -177,7 +182,7 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
             type(X) is np.ndarray
             and X.ndim == 2
             and 0 < X.size <= FEW
-            and X.shape[1] == self.n_features_in_
+            and X.shape[1] == getattr(self, "n_features_in_", None)
             and X.dtype == self.coefs_[0].dtype
             and not hasattr(self, "feature_names_in_")  # scikit-learn warns where X has none
             and bool(np.isfinite(X).all())

@@ -17,7 +17,9 @@ ALIKE = 5.0
 
 
 class Moments(NamedTuple):
-    """Means and deviations (D,) float64 of the columns of an array; of a constant column the deviation is 1.
+    """Means and deviations of the columns of an array.
+
+    means : (D,) float64; deviations : (D,) float64, of a constant column 1
 
     A column that is constant but for rounding, as a sum of shares is, counts by its mean instead of its deviation: so
     standardised it stays as good as constant.

@@ -15,10 +15,10 @@ from fastmlp.nn.examples import Examples
 from fastmlp.nn.loss import LOSSES, Loss
 from fastmlp.nn.network import MLP
 from fastmlp.nn.schedule import Schedule
-from fastmlp.sklearn.base import Estimator, above_0
-from fastmlp.sklearn.checks import warn_of
+from fastmlp.sklearn.base import Estimator, above_0, fit_part, outputs_of
+from fastmlp.sklearn.checks import check_settings, warn_of
 from fastmlp.sklearn.moments import Moments
-from fastmlp.sklearn.rows import Rows
+from fastmlp.sklearn.rows import Rows, weighted
 
 LOSS_NAMES = ("squared-error", "huber", "poisson")
 
@@ -66,8 +66,8 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         such features are mostly in one unit. Computed in float64, so that float32 features such as 1e6 +- 1 lose no
         more than they have lost. It takes a copy of the rows
     standardize_target : whether the network learns targets less their means over their deviations, each output by
-        itself, by the rows and weights of the first call; losses are then of these. Those of "poisson" are learnt as
-        they are, from their means on
+        itself, by the rows and weights of the first call, and for "poisson" targets over their means. Losses are then
+        of these
     batch_size : rows a step; "auto": a fiftieth of the rows, from 32 to 200. More than there are rows: all of them
     optimizer : "adam", "adamw", "sgd" (with momentum) or "nesterov"; each reads its own of the following settings
     learning_rate_init : > 0; "auto": 0.001 for Adam and AdamW, 0.01 for the others
@@ -193,13 +193,13 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         The first call's rows are those that `standardize` and `standardize_target` go by: give it enough of them, in no
         order.
         """
-        result = self._fit_part(X, y, sample_weight, self._coding)
-        warn_of(result, scaled=self._moments is not None)
+        result = fit_part(self, X, y, sample_weight, self._coding)
+        warn_of(result, scaled=bool(self.standardize))
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the numbers of each row, (M,), or (M, K) where y was so, in the network's dtype."""
-        outputs = self._outputs(X, MLP.predict)  # first, as it tells whether there is a network
+        outputs = outputs_of(self, X, MLP.predict)  # first, as it tells whether there is a network
         if self._coded.moments is not None:
             outputs = self._coded.moments.restored(outputs)
         return outputs.reshape(len(outputs), *self._coded.shape)
@@ -210,7 +210,8 @@ class FastMLPRegressor(RegressorMixin, Estimator):
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, dtype: Any, *, reset: bool) -> Rows:
         X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=reset, multi_output=True, y_numeric=True)
-        rows = self._weighted(X, y.astype(np.float64), sample_weight)
+        check_settings(self, float32=X.dtype == np.float32)
+        rows = weighted(X, y.astype(np.float64), sample_weight)
         if self.loss == "poisson" and rows.y.min() < 0:
             raise DataError(f'y holds {rows.y.min():.6g}, the loss "poisson" is of numbers from 0 on')
         return rows
@@ -221,22 +222,28 @@ class FastMLPRegressor(RegressorMixin, Estimator):
             if shape != self._coded.shape:
                 raise DataError(f"y has rows of shape {shape}, but {self._coded.shape} in the call before")
             return self._coded
-        if self.loss == "poisson" or not self.standardize_target:
+        if not self.standardize_target:
             return Numbers(shape, None)
-        return Numbers(shape, Moments.of(rows.y.reshape(len(rows.y), -1), rows.weights))
+        y = rows.y.reshape(len(rows.y), -1)
+        if self.loss != "poisson":
+            return Numbers(shape, Moments.of(y, rows.weights))
+        means = np.average(y, axis=0, weights=rows.weights)
+        return Numbers(shape, Moments(np.zeros_like(means), np.where(means > 0, means, 1)))
 
-    def _begin_coding(self, coding: Numbers, train: Rows) -> None:
+    def _begin_coding(self, coding: Numbers) -> None:
         self._coded = coding
-        if self.loss == "poisson":  # whose mean may be anything, and which begins at 1
-            means = np.average(train.y, axis=0, weights=train.weights)
-            self._network.layers[-1].bias = np.log(np.maximum(means, np.finfo(np.float32).tiny))
 
-    def _constant_loss(self, train: Rows, examples: Examples) -> float:  # noqa: ARG002 - as classifiers need it
+    def _constant_loss(self, train: Rows, examples: Examples, loss: Loss) -> float:  # noqa: ARG002
         return examples.spread[0]
 
     def _unfold(self, network: MLP) -> None:
-        if self._coded.moments is not None:
-            self._coded.moments.unfold_from(network.layers[-1])
+        moments, layer = self._coded.moments, network.layers[-1]
+        if moments is None:
+            return
+        if network.loss.name == "poisson":  # whose outputs are logarithms
+            layer.bias = layer.bias + np.log(moments.deviations)
+        else:
+            moments.unfold_from(layer)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

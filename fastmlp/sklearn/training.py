@@ -150,7 +150,7 @@ class Training:
         if isinstance(optimizer, Adam):
             t = own.t = self._memory.steps
             own.learning_rate = optimizer.lr * math.sqrt(1 - optimizer.beta2**t) / (1 - optimizer.beta1**t)
-        return (totals.loss * self._share + totals.penalty) / totals.rows
+        return np.float64(totals.loss * self._share + totals.penalty) / totals.rows  # a number with numpy's methods
 
     def _train(self, examples: Examples, rows: np.ndarray, batch_size: int, loss: float) -> Totals:
         X: Any = examples.inputs
@@ -163,7 +163,7 @@ class Training:
             weights = None if examples.weights is None else examples.weights[rows]
             examples = Examples(ArrayInput(dense), examples.targets[rows], weights)
             rows = np.arange(len(rows))
-        return self.network._engine.train(examples, rows, batch_size, self._optimizer, loss)
+        return self.network.engine.train(examples, rows, batch_size, self._optimizer, loss)
 
     @property
     def _share(self) -> float:
@@ -172,7 +172,7 @@ class Training:
 
     def gradients(self, examples: Examples, alpha: float) -> tuple[float, list[np.ndarray], list[np.ndarray]]:
         """Return scikit-learn's loss of all rows, and its gradients by coefs and intercepts, (D, H) and (H,)."""
-        loss, _ = self.network._engine.input_gradients(examples)
+        loss, _ = self.network.engine.input_gradients(examples)
         total = len(examples.inputs) if examples.weights is None else examples.weights.sum(dtype=np.float64)
         decay, layers = alpha / total, self.network.layers
         penalty = 0.5 * decay * sum(np.vdot(layer.weight, layer.weight) for layer in layers)
