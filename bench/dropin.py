@@ -77,7 +77,7 @@ def rows(name: str, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
         x, y = digits.data, digits.target
         x = np.asarray(x) / 16
     elif name == "regression":
-        x, y = datasets.make_regression(20_000, 20, noise=1.0, **made)
+        x, y, *_ = datasets.make_regression(20_000, 20, noise=1.0, **made)
         y = y / y.std()
     else:
         data = load_dataset("auto", data_dir, download=False)

@@ -14,11 +14,11 @@ from fastmlp import train
 from fastmlp.config import RunConfig
 from fastmlp.data import load_dataset
 from fastmlp.errors import OutputError
+from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import blas_info, usable_cores
 from fastmlp.report.tables import Table
 from fastmlp.runs.experiments import EXPERIMENTS
 from fastmlp.runs.identity import run_id
-from fastmlp.nn.precision import PRECISIONS
 from fastmlp.runs.results import RunResult, load_results
 from fastmlp.sweep import job
 from fastmlp.sweep.folder import Folder
@@ -78,8 +78,8 @@ def test_options_reach_the_config(tmp_path: Path) -> None:
         "experiment": "custom", "dataset": "embedded", "labels": "fine", "normalize": "dataset",
         "layers": [3072, 7, 5, 100], "activation": "sigmoid", "init": "auto", "lr": 0.25, "momentum": 0.5,
         "weight_decay": 0.125, "batch_size": 128, "epochs": 1, "patience": 3, "seed": 9, "precision": "float64",
-        "matmul": made.matmul, "threads": 1, "schedule": "cosine", "augment": "mirror-shift", "validation_fraction": 0.2,
-        "init_from": "", "decay_per": "batch", "stopping": "best",
+        "matmul": made.matmul, "threads": 1, "schedule": "cosine", "augment": "mirror-shift",
+        "validation_fraction": 0.2, "init_from": "", "decay_per": "batch", "stopping": "best",
     }  # fmt: skip
     assert made.to_json() == expected
     assert made.matmul in PRECISIONS["float64"].matmuls  # the faster one
