@@ -205,7 +205,8 @@ class RunConfig:
     does not depend on the batch's size, where `decay_per` is "update"; divided by the batch's rows where it is "batch".
     `init_from` is the SHA-256 of the weights that training starts from, empty where they are drawn.
     The defaults are the command's; `matmul` is then the first way that its precision has, and a setting of the
-    optimiser or the schedule what its table says; one that they do not have is None. Raises ConfigError for a value
+    optimiser or the schedule what its table says; one that they do not have is None, which `dataclasses.replace` must
+    be given for the old one's settings together with another `optimizer` or `schedule`. Raises ConfigError for a value
     that is not allowed, or that belongs to another optimiser or schedule.
     """
 

@@ -130,7 +130,7 @@ def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
     def kind(config: RunConfig) -> tuple[Any, ...]:
         # a packed run compiles once for a family of activations and all depths, BLAS has a kernel for each activation
         hidden = hidden_activations(config.activation, len(config.layers) - 2)
-        between = tuple(dict.fromkeys(hidden)) if config.matmul == "blas" else (family_of([*hidden, "identity"]),)
+        between = tuple(dict.fromkeys(hidden)) if config.matmul == "blas" else (type(family_of([*hidden, "identity"])),)
         drops = config.dropout > 0, config.input_dropout > 0
         steps = type(config.new_optimizer().compiled()), config.matmul == "blas" and config.clip_norm > 0
         return config.precision, config.matmul, config.augment, between, drops, steps
