@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from scipy.sparse import csc_matrix, csr_array
 from sklearn import neural_network as theirs
 from sklearn.base import clone
@@ -23,6 +24,7 @@ X, DIGIT = load_digits(return_X_y=True)
 X, DIGIT = X[:600] / 16, DIGIT[:600]
 NUMBERS = np.column_stack([X[:, :20].sum(axis=1), X[:, 20:40].sum(axis=1)])
 WEIGHTS = np.random.default_rng(0).uniform(0.1, 2, len(X))
+OLD = sklearn.__version__.startswith("1.7.")
 # By name: the estimator, its settings and its targets.
 TASKS = {
     "binary": ("MLPClassifier", {}, DIGIT % 2 == 0),
@@ -50,6 +52,8 @@ CLOSE = {np.float64: 1e-9, np.float32: 1e-3}
 def both(task: str, **settings):
     kind, own, y = TASKS[task]
     settings = {"hidden_layer_sizes": 16, "max_iter": 20, "random_state": 1} | own | settings
+    if OLD and task == "classes" and settings.get("early_stopping"):
+        y = DIGIT  # scikit-learn 1.7 itself validates no classes that are words
     return getattr(ours, kind)(**settings), getattr(theirs, kind)(**settings), y
 
 
