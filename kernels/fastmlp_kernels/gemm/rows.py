@@ -17,7 +17,16 @@ from numba.extending import overload
 from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import row_at, vector_at
-from fastmlp_kernels.gemm.blocks import FLAT_MR, FLAT_NR, MR, blocking, macro_kernel, most_at_once, store_rows
+from fastmlp_kernels.gemm.blocks import (
+    FLAT_MR,
+    FLAT_NR,
+    MR,
+    blocking,
+    macro_kernel,
+    most_at_once,
+    store_rows,
+    width_of,
+)
 from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.micro import ADD, GO_ON, REPLACE, flat_kernel
 from fastmlp_kernels.gemm.pack import channels_of, pack_rows, per_unit, row_of, units_of
@@ -28,9 +37,9 @@ LONG = 16  # blocks of a row whose sum is taken in one go
 
 
 @part
-def _few_rows_kernel(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+def _few_rows_kernel(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
     """c (rows, columns) <- A B, or c + A B, for packed rows A and an unpacked B, `columns` long."""
-    (rows, columns, depth), stride = size, blocking(b.array).row_stride
+    (rows, columns, depth, _), stride = size, blocking(b.array).row_stride
     for j in range(0, columns, FLAT_NR):
         for i in range(0, rows, FLAT_MR):
             flat_kernel(
@@ -50,12 +59,12 @@ def _few_rows_kernel(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: 
 
 
 @part
-def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
     macro_kernel(a, (blocking(b.array).row_stride, ONE), b, first, c, size, add)
 
 
 @part
-def _as_they_lie(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+def _as_they_lie(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
     if b.stride != NR and size[0] <= MR // 2 and size[1] % FLAT_NR == 0:
         _few_rows_kernel(a, b, first, c, size, add)
     else:
@@ -63,14 +72,14 @@ def _as_they_lie(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tupl
 
 
 @part
-def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
     """Multiply whole tiles in tile registers, the rest in vectors."""
-    rows, columns, depth = size
+    rows, columns, depth, width = size
     whole = depth // SIDE * SIDE
     if whole > 0:
         multiply_tiles(a, b, first, c, (rows, columns, whole), add != REPLACE)
     if whole < depth:
-        rest, rest_size = vector_at(a, whole, a.size - whole), (rows, columns, depth - whole)
+        rest, rest_size = vector_at(a, whole, a.size - whole), (rows, columns, depth - whole, width)
         macro_kernel(rest, (blocking(a).row_stride, ONE), b, first + whole, c, rest_size, GO_ON if whole > 0 else add)
 
 
@@ -188,7 +197,7 @@ def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out
             end = min(k + step, depth)
             pack_rows(rows, block, (begin + k, begin + end), a, stride)
             add = _joins(k % span // step, channel > 0 and not raw)
-            size = (count, columns, units_of(end - k, b.array))
+            size = (count, columns, units_of(end - k, b.array), width_of(columns))
             multiply_packed_rows(a, alone, channel * units + k // per, c, size, add)
             if end % span == 0 or (end == depth and (raw or channel == channels - 1)):
                 how = (k >= span or (raw and channel > 0), end == depth)
