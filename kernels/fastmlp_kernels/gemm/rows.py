@@ -97,6 +97,33 @@ def _overload_packed_rows(a, b, first, c, size, add):
     return body_of(product)
 
 
+def _straight(packed: np.ndarray, out: np.ndarray) -> bool:
+    """Whether tiles can be stored in out (N, H) as they leave the registers; packed : flat, for its dtype."""
+    raise TypeError("products can only be formed in compiled code")
+
+
+@overload(_straight, jit_options=PART)
+def _overload_straight(packed, out):
+    element = element_of(packed)
+    straight = element.accumulator == element.storage and element.accumulator.name == out.dtype.name
+    return lambda packed, out: straight  # noqa: ARG005
+
+
+@part
+def _multiply_whole_tiles(b: Panels, work: Work, block: tuple[int, int], depth: int, out: np.ndarray) -> int:
+    """Store the tiles' rows but the last ones of a product in out (N, H); return how many rows these are.
+
+    What the last tile's rows have too much would be in rows that are another member's.
+    """
+    columns = out.shape[1]
+    if not _straight(b.array, out) or columns < NR:
+        return 0
+    count = (block[1] - block[0] - 1) // MR * MR
+    target = vector_at(out, block[0] * columns, count * columns)
+    multiply_packed_rows(work.a, b, ZERO, target, (count, columns, depth, columns), REPLACE)
+    return count
+
+
 @part
 def _joins(block: int, more: bool) -> int:
     """Return `add` of `macro_kernel` for a block of the inner dimension; more : c holds another channel's product."""
@@ -191,6 +218,14 @@ def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out
     step, stride = blocking(b.array).kc * per, blocking(b.array).row_stride
     units, count, columns = units_of(depth, b.array), block[1] - block[0], out.shape[1]
     alone = Panels(b.array, b.at, b.panel, b.stride, None, None, None)  # of one type, whatever corrects the product
+    if channels == 1 and 0 < depth <= step:
+        pack_rows(rows, block, (ZERO, depth), a, stride)
+        done = _multiply_whole_tiles(alone, work, block, units, out)
+        size = (count - done, columns, units, width_of(columns))
+        rest = vector_at(a, done * stride, a.size - done * stride)
+        multiply_packed_rows(rest, alone, ZERO, c, size, REPLACE)
+        _store_product(c, rows, ZERO, (block[0] + done, block[1]), b, (False, True), out)
+        return
     for channel in range(channels):
         begin = channel * depth
         for k in range(0, depth, step):
