@@ -61,7 +61,9 @@ CASES = {
         "50,000 images x 3072, 20 classes; 128 tanh, batch 1024, adam", "images", (128,),
         ADAM | {"batch_size": 1024, "activation": "tanh"}, 1, (2, 1.3),
     ),
-    "regression": Case("20,000 x 20, numbers; (64, 64) ReLU, batch 200, adam", "regression", (64, 64), ADAM, 10, (5, 3)),
+    "regression": Case(
+        "20,000 x 20, numbers; (64, 64) ReLU, batch 200, adam", "regression", (64, 64), ADAM, 10, (5, 3)
+    ),
 }  # fmt: skip
 
 
@@ -146,14 +148,16 @@ def skorch_fit(case: Case, x: np.ndarray, y: np.ndarray) -> Any:
     import torch
 
     network, inputs, targets, of_numbers = _in_torch(case, x, y)
-    settings: dict[str, Any] = {} if of_numbers else {"criterion": torch.nn.CrossEntropyLoss}
+    settings: dict[str, Any] = {"train_split": None}
+    if not of_numbers:
+        settings["criterion"] = torch.nn.CrossEntropyLoss
     if case.settings["solver"] == "adam":
         settings["optimizer"] = torch.optim.Adam
     else:
         settings |= {"lr": 0.01, "optimizer__momentum": 0.9, "optimizer__nesterov": True}
     kind = skorch.NeuralNetRegressor if of_numbers else skorch.NeuralNetClassifier
     net = kind(
-        network, **settings, max_epochs=case.epochs, train_split=None, iterator_train__shuffle=True, verbose=0,
+        network, **settings, max_epochs=case.epochs, iterator_train__shuffle=True, verbose=0,
         batch_size=case.settings.get("batch_size", 200),
     )  # fmt: skip
     return net.fit(inputs, targets)
