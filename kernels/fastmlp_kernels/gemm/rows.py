@@ -218,7 +218,7 @@ def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out
     step, stride = blocking(b.array).kc * per, blocking(b.array).row_stride
     units, count, columns = units_of(depth, b.array), block[1] - block[0], out.shape[1]
     alone = Panels(b.array, b.at, b.panel, b.stride, None, None, None)  # of one type, whatever corrects the product
-    if channels == 1 and 0 < depth <= step:
+    if channels == 1 and 0 < depth <= step and not raw:
         pack_rows(rows, block, (ZERO, depth), a, stride)
         done = _multiply_whole_tiles(alone, work, block, units, out)
         size = (count - done, columns, units, width_of(columns))
