@@ -7,6 +7,7 @@ the last work on the same float32 buffers; `restore` gives these their first val
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -121,35 +122,58 @@ def _gather(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case
     return Case(calls, (out,), out.size + out.nbytes)
 
 
-def _scipy(name: str, x: np.ndarray, out: np.ndarray) -> dict[str, Callable[[], Any]]:
+def _special(name: str) -> Callable[..., np.ndarray] | None:
     try:
         from scipy import special
     except ImportError:  # comes with the extra `peers`, as scikit-learn's
-        return {}
-    function = getattr(special, name, None)
-    # the copy is so that its result is checked with the others'; it takes a hundredth of the time
-    return {"scipy": lambda: np.copyto(out, function(x, axis=-1))} if function else {}
+        return None
+    return getattr(special, name, None)
+
+
+def _filling(name: str, x: np.ndarray, out: np.ndarray, axis: tuple[int, ...], plain: Callable[..., Any]) -> Case:
+    """Return the case of a kernel whose result is out: by name in all modules, but for its plain form."""
+    fast, scratch = getattr(fastmlp_kernels, name), inplace.Scratch((x.shape[0], x.shape[1]))
+    (wide,) = _wide(x)
+
+    def call() -> None:  # what it returns is out
+        fast(x, *axis, out)
+
+    calls = {"fastmlp": call, "numpy": lambda: plain(wide, *axis)}
+    for rival, module in (("numpy_inplace", inplace), ("numpy_tuned", tuned)):
+        if form := getattr(module, name, None):
+            calls[rival] = partial(form, x, out, scratch)
+    return Case(calls, (out,), x.nbytes + out.nbytes)
 
 
 def _last_axis(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
     x = _normal(rng, *shape)
     out = np.empty_like(x) if name.endswith("softmax") else np.empty(shape[0], np.float32)
-    axis = (-1,) if name.startswith("accurate_") else ()
-    fast, careful = getattr(fastmlp_kernels, name), getattr(inplace, name)
-    (plain,), scratch = _wide(x), inplace.Scratch(shape)
+    case = _filling(name, x, out, (-1,) if name.startswith("accurate_") else (), getattr(reference, name))
+    if function := _special(name):
+        # the copy is so that its result is checked with the others'; it takes a hundredth of the time
+        case.calls["scipy"] = lambda: np.copyto(out, function(x, axis=-1))
+    return case
 
-    def call() -> None:  # what it returns is out
-        fast(x, *axis, out)
 
-    calls = {
-        "fastmlp": call,
-        "numpy_inplace": lambda: careful(x, out, scratch),
-        "numpy": lambda: getattr(reference, name)(plain, *axis),
-        **_scipy(name, x, out),
-    }
-    if hasattr(tuned, name):
-        calls["numpy_tuned"] = lambda: getattr(tuned, name)(x, out, scratch)
-    return Case(calls, (out,), x.nbytes + out.nbytes)
+# Of each element: the plain form, and scipy's name.
+ELEMENTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
+    "sigmoid": (lambda x: reference.bias_sigmoid(x, 0), "expit"),
+    "log_sigmoid": (lambda x: -reference.softplus(-x), "log_expit"),
+    "exp": (np.exp, ""),
+}
+
+
+def _elements(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    x, out = _normal(rng, *shape), np.empty(shape, np.float32)
+    plain, theirs = ELEMENTS[name]
+    case = _filling(name, x, out, (), plain)
+    if function := _special(theirs):
+
+        def call() -> None:
+            function(x, out=out)
+
+        case.calls["scipy"] = call
+    return case
 
 
 CASES: dict[str, Callable[[str, tuple[int, int], np.random.Generator], Case]] = {
@@ -161,6 +185,7 @@ CASES: dict[str, Callable[[str, tuple[int, int], np.random.Generator], Case]] = 
     **dict.fromkeys(("squared_error", "squared_error_eval"), _targets),
     "bias_softmax": _forward,
     **dict.fromkeys(("softmax", "log_softmax", "logsumexp", "accurate_sum", "accurate_mean"), _last_axis),
+    **dict.fromkeys(ELEMENTS, _elements),
     **dict.fromkeys(("momentum_step", "nesterov_step"), _update),
     **dict.fromkeys(("adam_step", "adamw_step"), _adam),
     "image_moments": _moments,

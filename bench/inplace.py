@@ -314,6 +314,23 @@ def logsumexp(x: Array, out: Array, s: Scratch) -> None:
     np.add(out, s.column, out=out)
 
 
+def sigmoid(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
+    _sigmoid(x, out)
+
+
+def log_sigmoid(x: Array, out: Array, s: Scratch) -> None:
+    np.abs(x, out=out)
+    np.negative(out, out=out)
+    np.exp(out, out=out)
+    np.log1p(out, out=out)
+    np.minimum(x, ZERO, out=s.full)
+    np.subtract(s.full, out, out=out)
+
+
+def exp(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
+    np.exp(x, out=out)
+
+
 def accurate_sum(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
     np.copyto(out, np.add.reduce(x, axis=1, dtype=np.float64), casting="same_kind")  # of float64's accuracy, as ours
 

@@ -53,7 +53,7 @@ def test_another_sweep_in_the_folder_is_refused_with_the_difference(tmp_path: Pa
         ("--experiments", "relu,l2", "--normalize", "image", "--lr", "0.01", "--batch-size", "256"),
         ("--layers", "3072-4-3-20", "--activation", "relu,gelu", "--normalize", "image", "--optimizer", "adam",
          "--beta1", "0.8", "--dropout", "0.25", "--label-smoothing", "0.1", "--schedule", "plateau",
-         "--schedule-tol", "0"),
+         "--schedule-tol", "0", "--matmul", "blas"),
     ],
 )  # fmt: skip
 def test_a_sweep_is_kept_as_a_file_that_runs_it_again(argv: tuple[str, ...], tmp_path: Path, capsys) -> None:

@@ -36,7 +36,7 @@ def test_a_model_comes_back_as_it_was(tmp_path, suffix, normalize, precision):
 @pytest.mark.parametrize(
     "loss",
     [*LOSSES, loss_named("cross-entropy", smoothing=0.1, by_weight=True), loss_named("huber", delta=2.5)],
-    ids=str,
+    ids=[*LOSSES, "smoothed", "delta"],
 )
 def test_a_model_of_any_loss_and_activations_comes_back_as_it_was(tmp_path, suffix, loss):
     model = small_model("none", activation=("gelu", "logistic"), loss=loss)
