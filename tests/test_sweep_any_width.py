@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastmlp import load_model, reproduce
+from fastmlp import SGD, load_model, reproduce
 from fastmlp.cli.options import build_parser
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
@@ -100,8 +100,11 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(data, changes, err
 
 def test_a_config_needs_no_more_than_its_data_and_layers_and_has_the_commands_defaults() -> None:
     made, args = RunConfig(dataset="cifar100", layers=(3072, 128, 20)), build_parser().parse_args([])
-    for name in ("lr", "momentum", "batch_size", "epochs", "patience", "schedule", "augment", "precision", "seed"):
+    same = "batch_size", "epochs", "patience", "optimizer", "schedule", "augment", "precision", "seed"
+    for name in same:
         assert getattr(made, name) == getattr(args, name), name
+    assert (args.lr, args.momentum) == (None, None)  # those of the optimiser
+    assert (made.lr, made.momentum) == (SGD().lr, SGD().momentum)
     assert (made.matmul, RunConfig(dataset="a", layers=(9, 2), precision="bfloat16").matmul) == ("packed", "packed")
     assert made == config(experiment="custom", activation="tanh")
 

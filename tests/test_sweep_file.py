@@ -181,10 +181,10 @@ def samples(action: argparse.Action) -> list[list[str]]:
     option, words = action.option_strings[-1], [*WORDS, *(action.choices or ())]
     forms = [[option], *([f"{option}={word}"] for word in words)]
     forms += [[option, *pair] for pair in product(words, words)]
-    taken = []
+    taken, parser = [], real_parser()
     for form in forms:
         try:
-            real_parser().parse_args(form)
+            parser.parse_args(form)
         except ValueError:
             continue
         taken.append(form)
@@ -196,12 +196,12 @@ OPTIONS = [a for a in build_parser()._actions if a.default is not argparse.SUPPR
 
 @pytest.mark.parametrize("action", OPTIONS, ids=lambda action: action.dest)
 def test_every_option_comes_back_from_a_file(action: argparse.Action, tmp_path: Path) -> None:
-    path, forms = tmp_path / "sweep.toml", samples(action)
+    path, forms, parser = tmp_path / "sweep.toml", samples(action), real_parser()
     assert forms
     for form in forms:
-        settings = settings_of(real_parser(), form)
+        settings = settings_of(parser, form)
         write(path, {name: value for name, value in settings.items() if name != "config"}, {"runs": 1})
-        assert resolved(settings_of(real_parser(), read(path, real_parser()))) == resolved(settings), form
+        assert resolved(settings_of(parser, read(path, parser))) == resolved(settings), form
 
 
 def test_all_options_come_back_together(tmp_path: Path) -> None:
