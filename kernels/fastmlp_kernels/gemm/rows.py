@@ -37,7 +37,9 @@ LONG = 16  # blocks of a row whose sum is taken in one go
 
 
 @part
-def _few_rows_kernel(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
+def _few_rows_kernel(
+    a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int
+) -> None:
     """c (rows, columns) <- A B, or c + A B, for packed rows A and an unpacked B, `columns` long."""
     (rows, columns, depth, _), stride = size, blocking(b.array).row_stride
     for j in range(0, columns, FLAT_NR):
@@ -64,7 +66,9 @@ def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple
 
 
 @part
-def _as_they_lie(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
+def _as_they_lie(
+    a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int
+) -> None:
     if b.stride != NR and size[0] <= MR // 2 and size[1] % FLAT_NR == 0:
         _few_rows_kernel(a, b, first, c, size, add)
     else:
@@ -97,31 +101,33 @@ def _overload_packed_rows(a, b, first, c, size, add):
     return body_of(product)
 
 
-def _straight(packed: np.ndarray, out: np.ndarray) -> bool:
-    """Whether tiles can be stored in out (N, H) as they leave the registers; packed : flat, for its dtype."""
-    raise TypeError("products can only be formed in compiled code")
-
-
-@overload(_straight, jit_options=PART)
-def _overload_straight(packed, out):
-    element = element_of(packed)
-    straight = element.accumulator == element.storage and element.accumulator.name == out.dtype.name
-    return lambda packed, out: straight  # noqa: ARG005
+@part
+def _whole_tiles(b: Panels, work: Work, block: tuple[int, int], units: int, out: np.ndarray) -> int:
+    columns = out.shape[1]
+    if columns < NR:
+        return 0
+    # What tiles have too many columns goes to the row behind them, which is stored later, and must be of this block.
+    count = (block[1] - block[0] - 1) // MR * MR
+    target = vector_at(out, block[0] * columns, count * columns)
+    multiply_packed_rows(work.a, b, ZERO, target, (count, columns, units, columns), REPLACE)
+    return count
 
 
 @part
-def _multiply_whole_tiles(b: Panels, work: Work, block: tuple[int, int], depth: int, out: np.ndarray) -> int:
-    """Store the tiles' rows but the last ones of a product in out (N, H); return how many rows these are.
+def _no_tiles(b: Panels, work: Work, block: tuple[int, int], units: int, out: np.ndarray) -> int:
+    return 0
 
-    What the last tile's rows have too much would be in rows that are another member's.
-    """
-    columns = out.shape[1]
-    if not _straight(b.array, out) or columns < NR:
-        return 0
-    count = (block[1] - block[0] - 1) // MR * MR
-    target = vector_at(out, block[0] * columns, count * columns)
-    multiply_packed_rows(work.a, b, ZERO, target, (count, columns, depth, columns), REPLACE)
-    return count
+
+def _store_tiles(b: Panels, work: Work, block: Any, units: int, out: np.ndarray) -> int:
+    """Store a product's first rows in out (N, H) as they leave the registers, where they can; return how many."""
+    raise TypeError("products can only be formed in compiled code")
+
+
+@overload(_store_tiles, jit_options=PART)
+def _overload_store_tiles(b, work, block, units, out):
+    element = element_of(field_type(b, "array"))
+    floats = element.accumulator == element.storage and element.accumulator.name == out.dtype.name
+    return body_of(_whole_tiles if floats else _no_tiles)
 
 
 @part
@@ -220,7 +226,7 @@ def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out
     alone = Panels(b.array, b.at, b.panel, b.stride, None, None, None)  # of one type, whatever corrects the product
     if channels == 1 and 0 < depth <= step and not raw:
         pack_rows(rows, block, (ZERO, depth), a, stride)
-        done = _multiply_whole_tiles(alone, work, block, units, out)
+        done = _store_tiles(alone, work, block, units, out)
         size = (count - done, columns, units, width_of(columns))
         rest = vector_at(a, done * stride, a.size - done * stride)
         multiply_packed_rows(rest, alone, ZERO, c, size, REPLACE)
