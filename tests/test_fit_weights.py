@@ -5,6 +5,7 @@ import pytest
 
 from fastmlp import MLP, SGD
 from fastmlp.errors import DataError
+from fastmlp.nn.loss import loss_named
 
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
 
@@ -44,3 +45,17 @@ def test_weights_go_with_their_rows_through_shuffled_batches(precision):
     model = MLP([2, 2], precision=precision)
     model.fit(x, labels, sample_weight=weights, epochs=300, batch_size=10, optimizer=SGD(0.05, 0.0), rng=1)
     np.testing.assert_allclose(model.predict_proba(x[:1]), [[0.75, 0.25]], rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("matmul", ["packed", "blas"])
+def test_a_batch_without_weight_has_no_loss_and_no_gradient(matmul, rng):
+    # where a loss is divided by the sum of the weights, here 0 in all batches but one
+    x, targets, weights = rng.normal(size=(6, 4)), rng.normal(size=(6, 3)), np.eye(6)[2]
+    model, alone = (
+        MLP([4, 3], loss=loss_named("huber", by_weight=True), precision="float64", matmul=matmul) for _ in "ab"
+    )
+    fitted = model.fit(x, targets, sample_weight=weights, optimizer=SGD(0.05, 0.0), epochs=1, batch_size=1)
+    mean, _ = alone.train_step(x[2:3], targets[2:3], SGD(0.05, 0.0))
+    assert fitted.status == "done"
+    np.testing.assert_allclose(fitted.history.train_loss[0], mean / 6, rtol=1e-12)
+    np.testing.assert_allclose(model.parameters, alone.parameters, rtol=1e-12)

@@ -188,6 +188,20 @@ def test_a_rounded_gradient_is_refused():
         fit_lbfgs(network("bfloat16"), X, LABELS)
 
 
+@pytest.mark.parametrize("rates", [{"dropout": 0.1}, {"input_dropout": 0.1}])
+def test_dropout_is_refused(rates):
+    with pytest.raises(ConfigError, match="L-BFGS takes no network with dropout"):
+        fit_lbfgs(MLP([6, 5, 3], precision="float64", **rates), X, LABELS)
+
+
+def test_the_history_has_the_score_of_the_loss():
+    mlp = MLP([6, 5, 3], loss="huber", precision="float64", threads=1)
+    result = fit_lbfgs(mlp, X, X[:, :3], sample_weight=WEIGHTS, max_iter=5)
+    _, score = mlp.evaluate(X, X[:, :3], sample_weight=WEIGHTS)
+    assert result.history.train_accuracy[-1] == pytest.approx(score, rel=1e-9)
+    assert score > 0.1
+
+
 def test_without_scipy_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'fastmlp\[lbfgs\]'"):

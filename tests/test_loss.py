@@ -198,6 +198,11 @@ def test_the_score_where_all_targets_are_one(name):
     assert score(LOSSES[name], targets + 1, targets) < 1
 
 
+@pytest.mark.parametrize("spread", [(1.0, 0.0), (0.0, 0.0)])
+def test_the_score_of_no_number_is_none(spread):
+    assert np.isnan(LOSSES["poisson"].score_of(np.nan, 0.0, spread))
+
+
 def test_a_copy_is_the_same_loss_with_its_settings():
     for loss in (*LOSSES.values(), loss_named("huber", delta=3.0, by_weight=True), loss_named("logistic", clip=1e-7)):
         for same in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):

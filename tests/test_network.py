@@ -217,6 +217,11 @@ def test_layers_that_make_no_network_are_refused(layers):
         ({"matmul": "gemm"}, "matmul is 'gemm', allowed for float32: packed, blas"),
         ({"precision": "float64", "matmul": "gemm"}, "matmul is 'gemm', allowed for float64: packed, blas"),
         ({"precision": "bfloat16", "matmul": "blas"}, "matmul is 'blas', allowed for bfloat16: packed"),
+        (
+            {"input_dropout": np.array([0.1, 0.2])},
+            r"input_dropout is array\(\[0.1, 0.2\]\), allowed is a finite number",
+        ),
+        ({"input_dropout": 0.1, "precision": "int8"}, "input_dropout cannot be with precision int8"),
         *(
             ({"threads": value}, rf"threads is {value!r}; allowed is a whole number from 1 to \d+, the cores")
             for value in (0, -1, 1.5, True, "2", 100_000)

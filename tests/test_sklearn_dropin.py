@@ -105,6 +105,7 @@ def test_float32_stays_float32(task, solver):
     mine, other, y = both(task, **SOLVERS[solver], max_iter=5 if solver == "lbfgs" else 20)
     x = X.astype(np.float32)
     agree(mine.fit(x, y), other.fit(x, y), CLOSE[np.float32])
+    assert isinstance(mine.loss_, float)  # of float64: rounded to float32, it would stop line searches
 
 
 def test_rows_that_compiled_code_cannot_read_are_made_dense_in_parts(monkeypatch):
@@ -172,9 +173,20 @@ def test_a_clone_has_the_settings_alone():
     assert vars(twin) == other.get_params() | {"loss": "log_loss"}
 
 
-def test_a_momentum_of_1_is_scikit_learn_s_own_loop():
-    mine, other, y = both("classes", solver="sgd", momentum=1, max_iter=3)
+@pytest.mark.parametrize("settings", [{"solver": "sgd", "momentum": 1}, {"beta_2": 0}])
+def test_settings_of_no_step_here_are_scikit_learn_s_own_loop(settings):
+    mine, other, y = both("classes", max_iter=3, **settings)
     agree(mine.fit(X, y), other.fit(X, y), 0)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_targets_of_no_loss_here_are_scikit_learn_s_own_loop(solver):
+    mine, other, _ = both("counts", **SOLVERS[solver])
+    y = NUMBERS[:, 0] - 5
+    agree(mine.fit(X, y), other.fit(X, y), 0)
+    assert np.isnan(mine.loss_)
+    mine, other, _ = both("number", **SOLVERS[solver])
+    assert refusal(mine.fit, X, y.astype(str)) == refusal(other.fit, X, y.astype(str))
 
 
 def messages(model, *args):
@@ -266,6 +278,22 @@ def test_ctrl_c_keeps_what_is_trained(monkeypatch):
     with pytest.warns(UserWarning, match=r"Training interrupted by user\."):
         mine.fit(X, y)
     assert mine.n_iter_ == len(mine.loss_curve_) == 2
+
+
+def test_ctrl_c_within_an_epoch_counts_its_steps(monkeypatch):
+    mine, _, y = both("number", batch_size=32)
+    train, calls = training.Training._train, []
+
+    def interrupted(self, *args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return train(self, *args)
+
+    monkeypatch.setattr(training.Training, "_train", interrupted)
+    with pytest.warns(UserWarning, match=r"Training interrupted by user\."):
+        mine.partial_fit(X, y)
+    assert mine._optimizer.t == mine._training._memory.steps > 0
 
 
 def test_what_diverges_ends_as_in_scikit_learn():

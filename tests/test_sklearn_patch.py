@@ -104,6 +104,12 @@ def test_another_scikit_learn_is_refused(monkeypatch):
         private.check()
 
 
+def test_names_that_load_later_are_listed():
+    assert {"FastMLPClassifier", "MLPClassifier", "MLPRegressor", "patch", "unpatch"} <= set(dir(sklearn))
+    for name in dir(sklearn):
+        assert getattr(sklearn, name)
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'MLPTransformer'"):
         sklearn.MLPTransformer  # noqa: B018

@@ -112,6 +112,12 @@ def test_features_of_one_unit_keep_their_proportions():
     assert other.in_one_unit is other
 
 
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_a_unit_may_be_of_any_size(unit):
+    plain, moments = Moments.of(PLAIN).in_one_unit, Moments.of(PLAIN * unit).in_one_unit
+    np.testing.assert_allclose(moments.deviations / unit, plain.deviations, rtol=1e-12)
+
+
 def test_sample_weights_weigh_in_the_moments():
     weights = np.where(Y == 1, 3.0, 1.0)
     twice = np.repeat(np.arange(300), weights.astype(int))

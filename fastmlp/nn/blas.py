@@ -79,7 +79,9 @@ class Blas:
 
     def _total(self, rows: int, weights: np.ndarray | None) -> float:
         """Return what a batch's loss is divided by."""
-        return rows if weights is None or not self._loss.by_weight else float(weights.sum(dtype=np.float64))
+        if weights is None or not self._loss.by_weight:
+            return rows
+        return float(weights.sum(dtype=np.float64)) or rows
 
     def _penalty(self, optimizer: Optimizer, total: float) -> float:
         decay = optimizer.weight_decay / total if optimizer.decay_per == "batch" else optimizer.weight_decay

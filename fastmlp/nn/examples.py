@@ -32,7 +32,7 @@ def checked_targets(loss: Loss, targets: npt.ArrayLike, rows: int, outputs: int,
     Numbers for a single output may be (M,).
     """
     if loss.of_classes:
-        return checked_labels(np.asarray(targets), rows, outputs)
+        return checked_labels(targets, rows, outputs)
     _check.unmasked(targets=targets)
     given = np.asarray(targets)
     if given.ndim == 1 and outputs == 1:
@@ -53,7 +53,7 @@ def checked_targets(loss: Loss, targets: npt.ArrayLike, rows: int, outputs: int,
     return numbers
 
 
-def checked_labels(labels: np.ndarray, rows: int, classes: int) -> np.ndarray:
+def checked_labels(labels: npt.ArrayLike, rows: int, classes: int) -> np.ndarray:
     """Return the labels as contiguous (M,) int64; raises DataError unless they are `rows` integers in [0, classes)."""
     _check.unmasked(labels=labels)
     labels = np.asarray(labels)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastmlp.errors import MissingExtraError
+from fastmlp.errors import ConfigError, MissingExtraError
 from fastmlp.nn.checks import FROM_0, check_count, check_function, check_name
 from fastmlp.nn.decay import DECAY_PER
 from fastmlp.nn.fit import says_stop, stopwatch
@@ -100,8 +100,9 @@ def fit_lbfgs(
     tol : it has converged where no element of the gradient is larger, or where the loss hardly falls (scipy's `ftol`)
     on_epoch(iteration, history) after each iteration, counted from 1; True ends training with the status "stopped"
 
-    The network's precision is float64, or float32, in which training ends where rounding hides a further fall. The
-    history has an entry an iteration: loss, without weight decay, and accuracy of the weights after it. An iteration
+    The network drops nothing: the method needs a loss that is a function of the weights. Its precision is float64, or
+    float32, in which training ends where rounding hides a further fall. The
+    history has an entry an iteration: loss, without weight decay, and score of the weights after it. An iteration
     mostly takes one evaluation, of all rows at once, for which there must be memory. There is no validation.
 
     Nocedal and Wright (2006), "Numerical Optimization", section 7.2; scipy's "L-BFGS-B", without bounds.
@@ -110,6 +111,8 @@ def fit_lbfgs(
     """
     minimize = _scipy_minimize()
     check_name("the network's precision", model.precision, PRECISIONS)
+    if model.dropout.drops:
+        raise ConfigError("L-BFGS takes no network with dropout, whose loss is another in each evaluation")
     for name, count in (("max_iter", max_iter), ("max_evaluations", max_evaluations)):
         check_count(name, count)
     for name, number in (("weight_decay", weight_decay), ("tol", tol)):
@@ -133,7 +136,7 @@ def fit_lbfgs(
         np.copyto(kept, model.parameters)
         value = float(intermediate_result.fun)
         history.train_loss.append(objective.loss)
-        history.train_accuracy.append(objective.correct / rows)
+        history.train_accuracy.append(model.loss.score_of(objective.loss, objective.correct / rows, examples.spread))
         if on_epoch is not None and says_stop(on_epoch(len(history.train_loss), history)):
             status = "stopped"
             raise StopIteration

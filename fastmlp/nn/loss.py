@@ -46,7 +46,7 @@ class Loss:
     smoothing : share of each target that is spread over all answers
     delta : error beyond which Huber's loss counts no more by its square
     clip : bound of the probabilities that are reported as loss, [clip, 1 - clip]: scikit-learn's are
-    by_weight : whether a batch's loss is divided by the sum of its weights; else by its rows
+    by_weight : whether a batch's loss is divided by the sum of its weights; else, or where that is 0, by its rows
     """
 
     name: str
@@ -171,7 +171,9 @@ class Loss:
         if self.score == "accuracy":
             return correct
         constant, least = spread
-        if math.isnan(loss) or constant > least:
+        if math.isnan(loss):
+            return loss
+        if constant > least:
             return 1 - (loss - least) / (constant - least)
         return 1.0 if loss <= least else 0.0
 

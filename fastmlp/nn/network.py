@@ -80,12 +80,12 @@ class MLP:
         if matmul not in (None, *ways):
             raise ConfigError(f"matmul is {matmul!r}, allowed for {precision}: {', '.join(ways)}")
         self.loss = loss_named(loss)
-        if input_dropout and precision == "int8":
-            raise ConfigError("input_dropout cannot be with precision int8, which multiplies the images' own bytes")
         activations = hidden_activations(activation, len(sizes) - 2)
         self.threads = usable_cores() if threads is None else threads
         check_threads(self.threads)
         rng, rates = generator(rng), dropout_of(dropout, input_dropout, len(sizes) - 2)
+        if rates.inputs > 0 and precision == "int8":
+            raise ConfigError("input_dropout cannot be with precision int8, which multiplies the images' own bytes")
         self.sizes, self.precision, self.matmul, self.dtype = sizes, precision, matmul or ways[0], np.dtype(dtype)
         self.layers = [
             Dense(d, h, own, rng=rng, init=init, dtype=dtype)

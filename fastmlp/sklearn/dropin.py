@@ -5,8 +5,8 @@ Replaced are the loop over epochs and batches and the gradient that L-BFGS asks 
 draw the same numbers in the same order: weights, batches and the validation set are the same, and the loss curve is the
 same but for rounding. An estimator at rest holds nothing but what scikit-learn's would, and is pickled so.
 
-Sparse rows are made dense a few batches at a time; L-BFGS on such rows, and settings that this package's optimisers do
-not take, are left to scikit-learn's own loop.
+Sparse rows are made dense a few batches at a time; L-BFGS on such rows, settings that this package's optimisers do not
+take, and targets that are no numbers, or below 0 of Poisson's loss, are left to scikit-learn's own loop.
 
 What scikit-learn does not have in public, and this rests on, is named and checked in `private`.
 """
@@ -72,6 +72,9 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
         incremental: bool,
     ) -> None:
         unread = activations, deltas, coef_grads, intercept_grads, layer_units
+        if self._is_unusual(y):
+            super()._fit_stochastic(X, y, sample_weight, *unread, incremental)
+            return
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         training = self._own_training()
@@ -142,7 +145,7 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
         layer_units: Any,
     ) -> None:
         unread = activations, deltas, coef_grads, intercept_grads, layer_units
-        if issparse(X):  # of which all rows at once may be too many when dense
+        if issparse(X) or self._is_unusual(y):  # all sparse rows at once may be too many when dense
             super()._fit_lbfgs(X, y, sample_weight, *unread)
             return
         self._gradients: list[Any] = []  # for `_backprop`: a network, and its examples
@@ -187,6 +190,10 @@ class _Compiled(sklearn.BaseMultilayerPerceptron):
             and not hasattr(self, "feature_names_in_")  # scikit-learn warns where X has none
             and bool(np.isfinite(X).all())
         )
+
+    def _is_unusual(self, y: Any) -> bool:
+        """Whether scikit-learn has an error, or NaN as the loss, of targets y (N, K), and compiled code has not."""
+        return y.dtype.kind not in "biuf" or (self.out_activation_ == "exp" and y.min() < 0)
 
     def _new_optimizer(self) -> Any:
         """Return scikit-learn's optimiser of this estimator's solver, at its start."""

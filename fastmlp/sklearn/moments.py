@@ -64,7 +64,10 @@ class Moments(NamedTuple):
         """The same with the root of the mean square of the deviations for each, where they are alike; else itself."""
         if self.deviations.max() > ALIKE * self.deviations.min():
             return self
-        return self._replace(deviations=np.full_like(self.deviations, np.sqrt(np.mean(np.square(self.deviations)))))
+        parts, exponent = np.frexp(self.deviations)
+        parts = np.ldexp(parts, exponent - exponent.max())  # exact, and their squares are not too large or small
+        common = np.ldexp(np.sqrt(np.mean(np.square(parts))), exponent.max())
+        return self._replace(deviations=np.full_like(self.deviations, common))
 
     def standardised(self, array: np.ndarray) -> np.ndarray:
         """Return (array - means) / deviations of an array (M, D), computed in float64, in its dtype."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
+from fastmlp.errors import ConfigError
 from fastmlp.nn.engine import Totals
 from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput
@@ -29,6 +30,8 @@ SLOTS = {"SGDOptimizer": ("velocities",), "AdamOptimizer": ("ms", "vs")}
 # Bytes of what is copied for one call of compiled code, in whole batches: the rows, made dense, where it cannot read X
 # as it lies, else their targets. Few enough to stay in a cache, and enough that the calls do not count.
 PART_BYTES = 2**20
+# Our mean of squares is v + (1 - beta_2) * (g**2 - v), with a rounding error of v, which is left of the share beta_2.
+LEAST_BETA_2 = 0.01
 
 
 def threads() -> int:
@@ -59,6 +62,8 @@ def _like(own: Any, alpha: float) -> Optimizer:
         optimizer = kind(own.learning_rate, own.momentum, alpha, "batch")
     else:
         rates = own.learning_rate_init, own.beta_1, own.beta_2, own.epsilon
+        if own.beta_2 < LEAST_BETA_2:
+            raise ConfigError(f"beta_2 is {own.beta_2}, below {LEAST_BETA_2}")
         optimizer = Adam(*rates, alpha, "batch", eps_hat=True)
     optimizer.penalty = True
     return optimizer
@@ -145,10 +150,13 @@ class Training:
         own, optimizer = self._own, self._optimizer
         if not isinstance(optimizer, Adam):
             optimizer.lr = own.learning_rate
-        # between two calls Python hears Ctrl-C; a loss that is not finite ends nothing in scikit-learn
-        *_, totals = self._slices.run("train", train, order, batch_size)
+        try:  # between two calls Python hears Ctrl-C; a loss that is not finite ends nothing in scikit-learn
+            *_, totals = self._slices.run("train", train, order, batch_size)
+        finally:
+            if isinstance(optimizer, Adam):
+                own.t = self._memory.steps
         if isinstance(optimizer, Adam):
-            t = own.t = self._memory.steps
+            t = own.t
             own.learning_rate = optimizer.lr * math.sqrt(1 - optimizer.beta2**t) / (1 - optimizer.beta1**t)
         return np.float64(totals.loss * self._share + totals.penalty) / totals.rows  # a number with numpy's methods
 
@@ -175,6 +183,6 @@ class Training:
         loss, _ = self.network.engine.input_gradients(examples)
         total = len(examples.inputs) if examples.weights is None else examples.weights.sum(dtype=np.float64)
         decay, layers = alpha / total, self.network.layers
-        penalty = 0.5 * decay * sum(np.vdot(layer.weight, layer.weight) for layer in layers)
+        penalty = 0.5 * decay * sum(float(np.vdot(layer.weight, layer.weight)) for layer in layers)
         of_coefs = [layer.dweight + decay * layer.weight for layer in layers]
-        return loss * self._share + penalty, of_coefs, [layer.dbias for layer in layers]
+        return np.float64(loss * self._share + penalty), of_coefs, [layer.dbias for layer in layers]

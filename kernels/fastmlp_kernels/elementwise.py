@@ -126,7 +126,7 @@ def _of_rows(*names: str) -> Any:
         """
         t = z.dtype.type
         n, columns = z.shape
-        rows, share = max(1, RUN // columns), t(1) / t(total)
+        rows, share = max(1, min(n, RUN // columns)), t(1) / t(total)
         memory = work_array(z, ARRAYS * rows * columns + columns)
         if memory.size == 0:
             raise MemoryError("there is no memory for a row of outputs")

@@ -44,13 +44,14 @@ def _batch(data: Data, start: int, step: int) -> Batch:
     """Return the batch that begins with this row of the order; step : as in `Batch`."""
     (x, index, center, scale), n = data.rows, min(data.batch, data.rows.index.size - start)
     weights = vector_at(data.weights, min(start, data.weights.size), min(n, data.weights.size))
+    weight = sum_of(weights) if data.by_weight else np.float64(0)
     return Batch(
         Rows(x, vector_at(index, start, n), center, scale),
         rows_at(data.targets, (start, start + n)),
         weights,
         data.batch,
         data.criterion,
-        sum_of(weights) if data.by_weight and weights.size > 0 else np.float64(n),
+        weight if weight > 0 else np.float64(n),
         step,
     )
 

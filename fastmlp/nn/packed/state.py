@@ -142,7 +142,7 @@ class Data(NamedTuple):
     weights : (n,) factors of the rows' losses, in that order, of the network's dtype; empty for ones
     batch : rows of a batch
     criterion : what the loss is told beside its outputs and targets
-    by_weight : whether a batch's loss is divided by the sum of its weights; else by its rows
+    by_weight : whether a batch's loss is divided by the sum of its weights; else, or where that is 0, by its rows
     loss : sum of the losses of earlier calls, so that a total has the same bits in one call as in many
     """
 

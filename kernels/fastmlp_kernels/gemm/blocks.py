@@ -87,26 +87,34 @@ def most_at_once(element: Element) -> int:
 
 
 @part
+def width_of(columns: int) -> int:
+    """Return the columns of a block of C with room for whole tiles."""
+    return (columns + NR - 1) // NR * NR
+
+
+@part
 def macro_kernel(
     a: np.ndarray,
     strides: tuple[int, int],
     b: Panels,
     first: int,
     c: np.ndarray,
-    size: tuple[int, int, int],
+    size: tuple[int, int, int, int],
     add: int,
 ) -> None:
-    """c (rows, columns padded to nr) <- A B, or c + A B, by `add`: REPLACE, GO_ON or ADD.
+    """c (rows, columns) <- A B, or c + A B, by `add`: REPLACE, GO_ON or ADD.
 
     a : flat packed block of units of b's dtype, unit (i, k) at i * strides[0] + k * strides[1]
-    c : flat, of the element's accumulator dtype
+    c : flat, of the element's accumulator dtype, with room for whole tiles
     first : the unit of b that the inner dimension begins with
-    size : rows, columns, and units of the inner dimension
+    size : rows, columns, units of the inner dimension, and the stride from row to row of c: `width_of` the columns, or
+        where c is replaced also their number, and what is behind the last row is then overwritten
     """
-    rows, columns, depth = size
-    width = (columns + NR - 1) // NR * NR
+    rows, columns, depth, width = size
     begin, nr = b.at + first * b.stride, blocking(b.array).nr
-    for j in range(0, columns, nr):
+    # The last tile first: where rows lie close together, what it writes of them too much is where others begin, which
+    # are written later.
+    for j in range((columns - 1) // nr * nr, -1, -nr):
         at = begin + j // NR * b.panel + j % NR
         if 2 * (columns - j) > nr:
             for i in range(0, rows, MR):
@@ -127,7 +135,7 @@ def store_rows(c: np.ndarray, rows: tuple[int, int], add: bool, out: np.ndarray)
     """`rows` of out (M, N) <- c, or out + c with `add`; c : flat block of accumulators, of out's dtype or int32."""
     kind = out.dtype.type
     count, columns = rows[1] - rows[0], out.shape[1]
-    width = (columns + NR - 1) // NR * NR
+    width = width_of(columns)
     for r in range(count):
         row, target = vector_at(c, r * width, columns), vector_at(out, (rows[0] + r) * columns, columns)
         for j in range(columns):

@@ -15,7 +15,7 @@ from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._optimizers import Update, step1
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import vector_at
-from fastmlp_kernels.gemm.blocks import MR, blocking, macro_kernel
+from fastmlp_kernels.gemm.blocks import MR, blocking, macro_kernel, width_of
 from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.micro import ADD, REPLACE, micro_update
 from fastmlp_kernels.gemm.pack import pack_columns, per_unit, units_of
@@ -24,20 +24,20 @@ from fastmlp_kernels.gemm.tiles import multiply_turned_tiles
 
 
 @part
-def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
     macro_kernel(a, (ONE, blocking(a).column_stride), b, first, c, size, add)
 
 
 @part
-def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
     """Multiply whole tiles in tile registers, the rest in vectors."""
-    (rows, columns, depth), stride = size, blocking(a).column_stride
+    (rows, columns, depth, width), stride = size, blocking(a).column_stride
     whole = depth // SIDE * SIDE
     if whole > 0:
         multiply_turned_tiles(a, b, first, c, (rows, columns, whole), add != REPLACE)
     if whole < depth:
         past = whole * stride
-        rest, rest_size = vector_at(a, past, a.size - past), (rows, columns, depth - whole)
+        rest, rest_size = vector_at(a, past, a.size - past), (rows, columns, depth - whole, width)
         macro_kernel(rest, (ONE, stride), b, first + whole, c, rest_size, ADD if whole > 0 else add)
 
 
@@ -75,7 +75,7 @@ def begin_columns(
     step = blocking(b.array).kc * per
     product = Columns(b, ZERO, ZERO, ZERO)
     for k in range(inner[0], inner[1], step):
-        end_columns(product, columns[1] - columns[0], width, work)
+        end_columns(product, columns[1] - columns[0], width, width_of(width), work)
         block = (k, min(k + step, inner[1]))
         pack_columns(rows, columns, block, work.a, ZERO, stride)
         product = Columns(b, k // per, units_of(block[1] - k, b.array), ADD if k > inner[0] else REPLACE)
@@ -83,12 +83,12 @@ def begin_columns(
 
 
 @part
-def end_columns(product: Columns, rows: int, width: int, work: Work) -> None:
-    """Finish a product in c (rows, width padded to nr)."""
+def end_columns(product: Columns, rows: int, width: int, stride: int, work: Work) -> None:
+    """Finish a product in c (rows, width); stride : as of `macro_kernel`, from row to row of c."""
     b, first, depth, add = product
     if depth > 0:
         alone = Panels(b.array, b.at, b.panel, b.stride, None, None, b.by_column)  # whatever corrects the product
-        multiply_packed_columns(work.a, alone, first, work.c, (rows, width, depth), add)
+        multiply_packed_columns(work.a, alone, first, work.c, (rows, width, depth, stride), add)
 
 
 @part
@@ -102,16 +102,20 @@ def _corrected(g: Any, less: Maybe, factor: Maybe, j: int) -> Any:
 
 
 @part
-def update_weights(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Maybe, update: Update) -> None:
+def update_weights(
+    c: np.ndarray, stride: int, rows: tuple[int, int], less: Maybe, factor: Maybe, update: Update
+) -> None:
     """In place: `rows` of the weights (D, H) take a step with the gradient (c - less) * factor.
 
-    c : flat block (rows, H padded to nr)
+    c : flat block (rows, H), of this stride from row to row
     less, factor : (H,) or longer, or None: the correction for raw images' centers, and the steps of bytes
     """
     kind, count, columns = update.parameters.dtype.type, rows[1] - rows[0], update.columns
-    width = (columns + NR - 1) // NR * NR
+    first = update.first + rows[0] * columns
+    if stride == columns and less is None and factor is None:
+        count, columns = ONE, count * columns  # rows without gaps are one long row, of full vectors
     for r in range(count):
-        row, at = vector_at(c, r * width, columns), update.first + (rows[0] + r) * columns
+        row, at = vector_at(c, r * stride, columns), first + r * columns
         for j in range(columns):
             g = _corrected(kind(row[j]), less, factor, j)
             step1(update.parameters, update.state, at + j, g, update.settings)
@@ -121,7 +125,7 @@ def update_weights(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Ma
 def keep_gradient(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: Maybe, gradient: np.ndarray) -> None:
     """`rows` of the gradient (D, H) <- (c - less) * factor, as in `update_weights`."""
     kind, count, columns = gradient.dtype.type, rows[1] - rows[0], gradient.shape[1]
-    width = (columns + NR - 1) // NR * NR
+    width = width_of(columns)
     for r in range(count):
         row, target = vector_at(c, r * width, columns), vector_at(gradient, (rows[0] + r) * columns, columns)
         for j in range(columns):
@@ -130,8 +134,10 @@ def keep_gradient(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: May
 
 @part
 def _update_at_the_end(product: Columns, rows: tuple[int, int], update: Update, work: Work) -> None:
-    end_columns(product, rows[1] - rows[0], update.columns, work)
-    update_weights(work.c, rows, product.b.sums, product.b.steps, update)
+    b, columns = product.b, update.columns
+    stride = columns if product.add == REPLACE and b.by_column is None else width_of(columns)
+    end_columns(product, rows[1] - rows[0], columns, stride, work)
+    update_weights(work.c, stride, rows, b.sums, b.steps, update)
 
 
 @part
@@ -139,7 +145,7 @@ def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update
     b, first, depth, add = product
     w, state, settings = update.parameters, update.state, update.settings
     count, columns = rows[1] - rows[0], update.columns
-    width, (nr, kc, _, stride) = (columns + NR - 1) // NR * NR, blocking(b.array)
+    width, (nr, kc, _, stride) = width_of(columns), blocking(b.array)
     # As the tiles leave the registers, where all are whole and the panels of B leave room in the L1 cache, so that the
     # weights can be taken in the order they lie in.
     if 0 < 2 * depth * width <= kc * NR and columns == width and count % MR == 0:
@@ -176,5 +182,6 @@ def _overload_update_columns(product, rows, update, work):
 @part
 def end_gradient(product: Columns, rows: tuple[int, int], gradient: np.ndarray, work: Work) -> None:
     """Finish a product, corrected for raw images, and write it to `rows` of the gradient (D, H)."""
-    end_columns(product, rows[1] - rows[0], gradient.shape[1], work)
+    columns = gradient.shape[1]
+    end_columns(product, rows[1] - rows[0], columns, width_of(columns), work)
     keep_gradient(work.c, rows, product.b.sums, product.b.steps, gradient)

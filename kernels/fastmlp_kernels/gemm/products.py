@@ -16,7 +16,7 @@ from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import row_at, rows_at
 from fastmlp_kernels.activations import Family, bias_activation
-from fastmlp_kernels.gemm.blocks import MC, store_rows
+from fastmlp_kernels.gemm.blocks import MC, store_rows, width_of
 from fastmlp_kernels.gemm.columns import begin_columns, end_columns, update_columns
 from fastmlp_kernels.gemm.pack import (
     as_rows,
@@ -134,7 +134,7 @@ def matmul(
             for k in range(0, max(depth, 1), span_of(right.array, out)):
                 inner = (k, min(k + span_of(right.array, out), depth))
                 product = begin_columns(left, block, inner, right, columns, work)
-                end_columns(product, block[1] - block[0], columns, work)
+                end_columns(product, block[1] - block[0], columns, width_of(columns), work)
                 store_rows(work.c, block, k > 0, out)
         else:
             multiply_rows(left, block, right, work, out)

@@ -17,7 +17,16 @@ from numba.extending import overload
 from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import row_at, vector_at
-from fastmlp_kernels.gemm.blocks import FLAT_MR, FLAT_NR, MR, blocking, macro_kernel, most_at_once, store_rows
+from fastmlp_kernels.gemm.blocks import (
+    FLAT_MR,
+    FLAT_NR,
+    MR,
+    blocking,
+    macro_kernel,
+    most_at_once,
+    store_rows,
+    width_of,
+)
 from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.micro import ADD, GO_ON, REPLACE, flat_kernel
 from fastmlp_kernels.gemm.pack import channels_of, pack_rows, per_unit, row_of, units_of
@@ -28,9 +37,11 @@ LONG = 16  # blocks of a row whose sum is taken in one go
 
 
 @part
-def _few_rows_kernel(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+def _few_rows_kernel(
+    a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int
+) -> None:
     """c (rows, columns) <- A B, or c + A B, for packed rows A and an unpacked B, `columns` long."""
-    (rows, columns, depth), stride = size, blocking(b.array).row_stride
+    (rows, columns, depth, _), stride = size, blocking(b.array).row_stride
     for j in range(0, columns, FLAT_NR):
         for i in range(0, rows, FLAT_MR):
             flat_kernel(
@@ -50,12 +61,14 @@ def _few_rows_kernel(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: 
 
 
 @part
-def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
     macro_kernel(a, (blocking(b.array).row_stride, ONE), b, first, c, size, add)
 
 
 @part
-def _as_they_lie(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+def _as_they_lie(
+    a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int
+) -> None:
     if b.stride != NR and size[0] <= MR // 2 and size[1] % FLAT_NR == 0:
         _few_rows_kernel(a, b, first, c, size, add)
     else:
@@ -63,14 +76,14 @@ def _as_they_lie(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tupl
 
 
 @part
-def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
+def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
     """Multiply whole tiles in tile registers, the rest in vectors."""
-    rows, columns, depth = size
+    rows, columns, depth, width = size
     whole = depth // SIDE * SIDE
     if whole > 0:
         multiply_tiles(a, b, first, c, (rows, columns, whole), add != REPLACE)
     if whole < depth:
-        rest, rest_size = vector_at(a, whole, a.size - whole), (rows, columns, depth - whole)
+        rest, rest_size = vector_at(a, whole, a.size - whole), (rows, columns, depth - whole, width)
         macro_kernel(rest, (blocking(a).row_stride, ONE), b, first + whole, c, rest_size, GO_ON if whole > 0 else add)
 
 
@@ -86,6 +99,35 @@ def _overload_packed_rows(a, b, first, c, size, add):
     if element.unit == element.storage:
         product = _as_they_lie
     return body_of(product)
+
+
+@part
+def _whole_tiles(b: Panels, work: Work, block: tuple[int, int], units: int, out: np.ndarray) -> int:
+    columns = out.shape[1]
+    if columns < NR:
+        return 0
+    # What tiles have too many columns goes to the row behind them, which is stored later, and must be of this block.
+    count = (block[1] - block[0] - 1) // MR * MR
+    target = vector_at(out, block[0] * columns, count * columns)
+    multiply_packed_rows(work.a, b, ZERO, target, (count, columns, units, columns), REPLACE)
+    return count
+
+
+@part
+def _no_tiles(b: Panels, work: Work, block: tuple[int, int], units: int, out: np.ndarray) -> int:
+    return 0
+
+
+def _store_tiles(b: Panels, work: Work, block: Any, units: int, out: np.ndarray) -> int:
+    """Store a product's first rows in out (N, H) as they leave the registers, where they can; return how many."""
+    raise TypeError("products can only be formed in compiled code")
+
+
+@overload(_store_tiles, jit_options=PART)
+def _overload_store_tiles(b, work, block, units, out):
+    element = element_of(field_type(b, "array"))
+    floats = element.accumulator == element.storage and element.accumulator.name == out.dtype.name
+    return body_of(_whole_tiles if floats else _no_tiles)
 
 
 @part
@@ -182,13 +224,21 @@ def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out
     step, stride = blocking(b.array).kc * per, blocking(b.array).row_stride
     units, count, columns = units_of(depth, b.array), block[1] - block[0], out.shape[1]
     alone = Panels(b.array, b.at, b.panel, b.stride, None, None, None)  # of one type, whatever corrects the product
+    if channels == 1 and 0 < depth <= step and not raw:
+        pack_rows(rows, block, (ZERO, depth), a, stride)
+        done = _store_tiles(alone, work, block, units, out)
+        size = (count - done, columns, units, width_of(columns))
+        rest = vector_at(a, done * stride, a.size - done * stride)
+        multiply_packed_rows(rest, alone, ZERO, c, size, REPLACE)
+        _store_product(c, rows, ZERO, (block[0] + done, block[1]), b, (False, True), out)
+        return
     for channel in range(channels):
         begin = channel * depth
         for k in range(0, depth, step):
             end = min(k + step, depth)
             pack_rows(rows, block, (begin + k, begin + end), a, stride)
             add = _joins(k % span // step, channel > 0 and not raw)
-            size = (count, columns, units_of(end - k, b.array))
+            size = (count, columns, units_of(end - k, b.array), width_of(columns))
             multiply_packed_rows(a, alone, channel * units + k // per, c, size, add)
             if end % span == 0 or (end == depth and (raw or channel == channels - 1)):
                 how = (k >= span or (raw and channel > 0), end == depth)
