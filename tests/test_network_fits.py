@@ -94,12 +94,12 @@ MASKED = np.ma.masked_array(X, X > 2)
         ({"optimizer": SGD(1e39)}, ConfigError, "lr is 1e[+]39, allowed is .* that float32 holds"),
         ({"optimizer": SGD(0.1, 1 - 1e-12)}, ConfigError, "momentum is .*, in float32"),
         ({"optimizer": SGD(0.1, 0.9, 1e39)}, ConfigError, "weight_decay is 1e[+]39"),
-        ({"validation": (X,)}, DataError, r"validation is 1 parts, expected \(inputs, labels\)"),
+        ({"validation": (X,)}, DataError, r"validation is 1 parts, expected \(inputs, targets\)"),
         ({"validation": (X, LABELS, None, None)}, DataError, "validation is 4 parts"),
         ({"validation": X}, DataError, "validation is a ndarray"),
         ({"validation": (MASKED, LABELS)}, TypeError, "x is a masked array"),
         ({"x": MASKED}, TypeError, "x is a masked array"),
-        ({"labels": np.ma.masked_array(LABELS, LABELS > 1)}, TypeError, "labels is a masked array"),
+        ({"targets": np.ma.masked_array(LABELS, LABELS > 1)}, TypeError, "labels is a masked array"),
         (
             {"sample_weight": np.ma.masked_array(np.ones(40), np.arange(40) == 3)},
             TypeError,
@@ -126,7 +126,7 @@ def test_what_does_not_fit_changes_nothing(changes, error, message):
     mlp.fit(X, LABELS, epochs=2)
     weights = mlp.parameters.copy()
     with pytest.raises(error, match=message):
-        mlp.fit(**({"x": X, "labels": LABELS} | changes))
+        mlp.fit(**({"x": X, "targets": LABELS} | changes))
     np.testing.assert_array_equal(mlp.parameters, weights)
 
 
@@ -151,7 +151,7 @@ def test_steps_and_epochs_of_ones_own_check_the_optimizer():
 
 def test_names_and_sizes_of_another_kind_are_refused():
     wrong: list[dict[str, Any]] = [
-        {"activation": ["relu"]}, {"init": ["he"]}, {"precision": ["float32"]}, {"rng": True}, {"rng": "a"},
+        {"activation": [["relu"]]}, {"init": ["he"]}, {"precision": ["float32"]}, {"rng": True}, {"rng": "a"},
     ]  # fmt: skip
     for options in wrong:
         with pytest.raises(ConfigError, match=next(iter(options))):
