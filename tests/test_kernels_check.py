@@ -9,6 +9,7 @@ import pytest
 
 import fastmlp_kernels
 from fastmlp_kernels import _check
+from fastmlp_kernels.activations import ALONE
 
 N, H, C, D = 4, 3, 2, 6
 
@@ -45,8 +46,9 @@ def _adam() -> dict[str, Any]:
 
 PIXELS = {"images": np.zeros((N, D), np.uint8)}
 RATES = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0}
-FORWARD = ("bias_tanh", "bias_sigmoid", "bias_relu", "bias_identity")
-BACKWARD = ("tanh_backward", "sigmoid_backward", "relu_backward", "identity_backward")
+FORWARD = tuple(f"bias_{name}" for name in ALONE)
+BACKWARD = tuple(f"{name}_backward" for name in ALONE)
+KEEP_INPUT = ("silu_backward", "gelu_backward")
 SUMS = ("accurate_sum", "accurate_mean")
 LOSSES = ("logistic_loss", "squared_error", "poisson_loss", "huber_loss")
 ELEMENTS = ("sigmoid", "log_sigmoid", "exp")
@@ -55,6 +57,7 @@ LAST_AXIS = ("softmax", "log_softmax", "logsumexp", *SUMS)
 GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     **dict.fromkeys(FORWARD, lambda: dict(zip(("z", "bias"), _two(N, H), strict=True))),
     **dict.fromkeys(BACKWARD, _backward),
+    **dict.fromkeys(KEEP_INPUT, lambda: {name.replace("h", "x"): array for name, array in _backward().items()}),
     "softmax_cross_entropy": lambda: _loss() | {"dbias": np.ones(H, np.float32)},
     "softmax_cross_entropy_eval": _loss,
     **dict.fromkeys(LOSSES, lambda: _outputs() | {"dbias": np.ones(H, np.float32)}),

@@ -39,7 +39,7 @@ def test_a_model_comes_back_as_it_was(tmp_path, suffix, normalize, precision):
     ids=[*LOSSES, "smoothed", "delta"],
 )
 def test_a_model_of_any_loss_and_activations_comes_back_as_it_was(tmp_path, suffix, loss):
-    model = small_model("none", activation=("gelu", "logistic"), loss=loss)
+    model = small_model("none", "float64", activation=("gelu", "logistic"), loss=loss)
     save_model(tmp_path / f"m{suffix}", model)
     back = load_model(tmp_path / f"m{suffix}")
     assert (back.activation, back.loss) == (("gelu", "sigmoid"), loss_named(loss))

@@ -151,8 +151,11 @@ def traced(call: Callable[[], object]) -> tuple[int, int]:
     """Return (most bytes that 5 calls held at any moment, bytes they left behind), the least of twenty rounds.
 
     numpy tells tracemalloc of its arrays, and so does numba. Python's stores of small objects, kept for the next ones,
-    fill up now and then; what each call leaves behind is left in every round.
+    fill up now and then; what each call leaves behind is left in every round. Those of tuples, of thousands, are filled
+    before.
     """
+    tuples = [tuple([None] * size) for size in range(1, 21) for _ in range(2000)]
+    del tuples
     for _ in range(8):
         call()
     rounds = []

@@ -21,6 +21,7 @@ class Buffers:
     """The arrays of a batch of N rows, of the network's dtype: views of memory that all batch sizes share.
 
     x : (N, D) input
+    targets : (N,) int64 or (N, K), as the loss wants them
     h : (N, H) outputs of each layer; the last are the logits (N, K), which the loss overwrites with their gradient
     delta : (N, H) gradient by the outputs of each hidden layer
     kept : (N, H) what each hidden layer's activation keeps for the way back: its input, or its output, which is
@@ -28,6 +29,7 @@ class Buffers:
     """
 
     x: np.ndarray
+    targets: np.ndarray
     h: list[np.ndarray]
     delta: list[np.ndarray]
     kept: list[np.ndarray]
@@ -58,6 +60,7 @@ class Blas:
         hidden = list(zip(self._layers[:-1], h, strict=False))
         return Buffers(
             x=np.empty((n, len(first)), dtype),
+            targets=np.empty(n, np.int64) if self._loss.of_classes else np.empty((n, units[-1]), dtype),
             h=h,
             delta=[np.empty_like(output) for _, output in hidden],
             kept=[
@@ -74,7 +77,7 @@ class Blas:
         if n not in self._views:
             full = self._memory
             lists = ([array[:n] for array in arrays] for arrays in (full.h, full.delta, full.kept))
-            self._views[n] = Buffers(full.x[:n], *lists)
+            self._views[n] = Buffers(full.x[:n], full.targets[:n], *lists)
         return self._views[n]
 
     def _total(self, rows: int, weights: np.ndarray | None) -> float:
@@ -151,12 +154,13 @@ class Blas:
         total, correct, penalty = loss, 0, 0.0
         for start in range(0, len(order), batch_size):
             index = order[start : start + batch_size]
-            x = self.buffers(len(index)).x
-            inputs.gather(index, x)
+            buffers = self.buffers(len(index))
+            inputs.gather(index, buffers.x)
+            np.take(targets, index, axis=0, out=buffers.targets, mode="clip")
             own = None if weights is None else weights[index]
             if optimizer.penalty:
                 penalty += len(index) * self._penalty(optimizer, self._total(len(index), own))
-            mean, right = self.step(x, targets[index], optimizer, own)
+            mean, right = self.step(buffers.x, buffers.targets, optimizer, own)
             total += mean * len(index)
             correct += right
             if not math.isfinite(mean):
