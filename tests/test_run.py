@@ -102,7 +102,8 @@ def test_other_optimisers_with_dropout_go_on_to_the_same_bits(steps: dict[str, A
         {"optimizer": "nesterov", "beta1": None, "beta2": None, "eps": None},
         {"schedule": "constant", **dict.fromkeys(SCHEDULE_SETTINGS)},
     ):
-        if "schedule" not in other or made.schedule == "step":  # a plateau may not come about
+        # a plateau may not come about, and another optimiser compiles two more runs
+        if made.schedule == "step" if "schedule" in other else "optimizer" not in other or made.matmul == "blas":
             assert run_one(replace(made, **other), DATA).weights_sha256 != whole.weights_sha256
     kept = load_model(tmp_path / "model.npz")
     assert (kept.config, kept.loss.smoothing, kept.activation) == (made, made.label_smoothing, made.activation)
