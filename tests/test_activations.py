@@ -137,7 +137,7 @@ for precision, matmul in (*WAYS, ("bfloat16", "packed")):
     for start in range(0, 300, 100):
         batch = slice(start, start + 100)
         model.train_step(rows[batch], labels[batch], optimizer)
-        plain.train_step(x[batch], labels[batch], 0.05, 0.9, 0.01)
+        plain.train_step(x[batch], labels[batch], lr=0.05, momentum=0.9, weight_decay=0.01)
     apart = max(np.abs(la.weight - w).max() for la, w in zip(model.layers, plain.weights))
     graph = onnx.check(onnx.to_onnx(Model.of(model)), Model.of(model), rows)
     found[f"{precision} {matmul}"] = [float(apart), graph.difference]

@@ -17,6 +17,9 @@ from fastmlp_kernels import jit
 pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[1]
 KERNELS = [name for name in jit.__all__ if not name.endswith("1")]
+# Losses called from Python share two bodies; each one's own is compiled where compiled code calls it.
+SHARED = ["cross_entropy_of_batch", "elementwise_of_batch"]
+ALONE = [name for name in KERNELS if not re.search("_loss|squared_error|cross_entropy", name)]
 
 
 def environment_of(kernels: Path = ROOT / "kernels", /, **environment: str) -> dict[str, str]:
@@ -36,10 +39,15 @@ def run_python(code: str, kernels: Path = ROOT / "kernels", /, **environment: st
 WARM_THEN_TRAIN = """
 import json, numpy as np, fastmlp_kernels
 from fastmlp_kernels import jit
+from fastmlp_kernels.elementwise import elementwise_of_batch
+from fastmlp_kernels.loss import cross_entropy_of_batch
 from fastmlp import MLP, ImageInput
 
+BODIES = {name: getattr(jit, name) for name in jit.__all__}
+BODIES |= {"cross_entropy_of_batch": cross_entropy_of_batch, "elementwise_of_batch": elementwise_of_batch}
+
 def compiled():
-    return {name: len(getattr(jit, name).signatures) for name in jit.__all__}
+    return {name: len(body.signatures) for name, body in BODIES.items()}
 
 seconds = fastmlp_kernels.warmup()
 after_warmup = compiled()
@@ -52,7 +60,7 @@ for activation in ("tanh", "sigmoid", "relu", "identity"):
     model = MLP([12, 8, 4], activation, matmul="blas")
     model.fit(inputs, labels, validation=(inputs, labels), epochs=1, batch_size=32)
     model.predict(inputs)
-stats = [getattr(jit, name).stats for name in jit.__all__ if not name.endswith("1")]
+stats = [body.stats for name, body in BODIES.items() if not name.endswith("1")]
 print(json.dumps({
     "names": sorted(seconds), "again": sorted(again), "positive": min(seconds.values()) > 0,
     "warm": after_warmup, "trained": compiled(),
@@ -66,10 +74,10 @@ def test_after_warmup_training_compiles_nothing_and_the_cache_serves_the_next_pr
     for report in (first, second):
         assert report["names"] == report["again"] == sorted(KERNELS)
         assert report["positive"]
-        assert all(report["warm"][name] > 0 for name in KERNELS)
+        assert [name for name in ALONE + SHARED if report["warm"][name] == 0] == []
         assert report["trained"] == report["warm"]
     assert first["hits"] == second["misses"] == 0
-    assert second["hits"] == first["misses"] >= len(KERNELS)
+    assert second["hits"] == first["misses"] >= len(ALONE + SHARED)
 
 
 COMPILE_THEN_RUN = """

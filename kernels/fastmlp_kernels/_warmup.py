@@ -19,7 +19,7 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
     dtype = np.dtype(dtype)
     if dtype not in _check.FLOATS:
         raise TypeError(f"dtype is {dtype}, allowed is float32 or float64")
-    z, h = np.zeros((2, 3), dtype), np.zeros((2, 3), dtype)
+    z, h = np.zeros((2, 3), dtype), np.ones((2, 3), dtype)
     bias, dbias = np.zeros(3, dtype), np.zeros(3, dtype)
     labels = np.zeros(2, np.int64)
     images = np.zeros((2, 3), np.uint8)
