@@ -112,7 +112,7 @@ def command_on(stderr: int, tmp_path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=stderr)
 
 
-FIRST = f"fastmlp {__version__}: checking gradients of 6-5-3, identity; loading.\n"
+FIRST = f"fastmlp {__version__}: checking gradients of 6-5-3, identity, cross-entropy; loading.\n"
 
 
 def test_a_command_in_a_pipe_says_two_lines(tmp_path) -> None:
