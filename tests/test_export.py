@@ -14,7 +14,7 @@ from fastmlp.nn import precision
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.loss import LOSSES
 from fastmlp.nn.precision import PRECISIONS
-from fastmlp_kernels.activations import USUAL
+from fastmlp_kernels._activation_passes import USUAL
 from models import KINDS, rows_for, small_model
 
 # An activation and a loss have the same nodes in models of all kinds, each of which is seconds of compiling more.

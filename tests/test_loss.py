@@ -11,8 +11,8 @@ from fastmlp import MLP, reference
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.nn.examples import checked_targets
 from fastmlp.nn.loss import LOSSES, RANGES, SETTINGS, Loss, loss_named
+from fastmlp_kernels._loss_table import CODES
 from fastmlp_kernels._loss_table import LOSSES as COMPILED
-from fastmlp_kernels.elementwise import CODES
 
 K = 6
 # What the plain forms call the settings, and a value of each.

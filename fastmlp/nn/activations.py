@@ -44,14 +44,14 @@ class Activation:
     @cached_property
     def code(self) -> int:
         """The number that compiled code knows it by."""
-        from fastmlp_kernels.activations import CODES
+        from fastmlp_kernels._activation_table import CODES
 
         return CODES[self.name]
 
     @cached_property
     def keeps_input(self) -> bool:
         """Whether the way back needs the activation's input; else it takes the output."""
-        from fastmlp_kernels.activations import ACTIVATIONS
+        from fastmlp_kernels._activation_table import ACTIVATIONS
 
         return ACTIVATIONS[self.name].keeps_input
 

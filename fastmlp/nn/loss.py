@@ -97,8 +97,7 @@ class Loss:
     @cached_property
     def criterion(self) -> Any:
         """The loss and its settings as compiled code is told them, a `Criterion`."""
-        from fastmlp_kernels._loss_table import Criterion
-        from fastmlp_kernels.elementwise import CODES
+        from fastmlp_kernels._loss_table import CODES, Criterion
 
         low, high = (-math.log1p(-self.clip), -math.log(self.clip)) if self.clip else (0.0, math.inf)
         return Criterion(CODES.get(self.name, 0), float(self.delta), float(self.smoothing), low, high)

@@ -28,8 +28,8 @@ from fastmlp.nn.precision import PRECISIONS
 from fastmlp.runs import checkpoint
 from fastmlp.runs.identity import run_id
 from fastmlp.runs.results import ENDED, RunResult
+from fastmlp_kernels._activation_passes import family_of
 from fastmlp_kernels._compiling import when_compiling
-from fastmlp_kernels.activations import family_of
 
 # Seconds between two checkpoints: what a kill costs at most, and against which writing one is nothing.
 CHECKPOINT_SECONDS = 30.0

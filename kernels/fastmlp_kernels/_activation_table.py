@@ -1,7 +1,7 @@
 """The activations as compiled code knows them: a name, and two functions of one element.
 
 A new one is an entry here, with its functions, a record in `fastmlp.nn.activations`, and its plain form in
-`fastmlp.reference`. The loops over rows are written once, for all of them, in `activations`.
+`fastmlp.reference`. The loops over rows are written once, for all of them, in `_activation_passes`.
 """
 
 from collections.abc import Callable
@@ -75,3 +75,7 @@ ACTIVATIONS = {
 def code_of(name: str) -> int:
     """Return the number that stands for an activation in compiled code, which so compiles once for all of them."""
     return cast("int", np.int64(list(ACTIVATIONS).index(name)))  # no literal, see `gemm.panels`
+
+
+# What compiled code is told an activation by.
+CODES = {name: code_of(name) for name in ACTIVATIONS}

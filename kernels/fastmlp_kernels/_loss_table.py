@@ -1,7 +1,7 @@
 """The elementwise losses as compiled code knows them: a name, and two functions of one output and its target.
 
 A new one is an entry here, with its functions, a record in `fastmlp.nn.loss`, and its plain form in
-`fastmlp.reference`. The loops over rows are written once, for all of them, in `elementwise`.
+`fastmlp.reference`. The loops over rows are written once, for all of them, in `_elementwise_rows`.
 """
 
 import math
@@ -29,7 +29,7 @@ class Loss(NamedTuple):
 class Criterion(NamedTuple):
     """A loss and its settings as numbers, which compiled code is told at run time.
 
-    code : one of `elementwise.CODES`; softmax cross-entropy, which goes by its labels, does not read it
+    code : one of `CODES`; softmax cross-entropy, which goes by its labels, does not read it
     parameter : the loss's own setting: delta for "huber"
     smoothing : share of a target that is spread over all answers: t (1 - s) + s / 2 for "logistic", 0 for the others of
         the table, and (1 - s) onehot + s / K for softmax cross-entropy
@@ -115,3 +115,7 @@ LOSSES = {
 def code_of(name: str) -> int:
     """Return the number that stands for a loss in compiled code, which so compiles once for all of them."""
     return cast("int", np.int64(list(LOSSES).index(name)))  # no literal, see `gemm.panels`
+
+
+# What compiled code is told a loss by.
+CODES = {name: code_of(name) for name in LOSSES}

@@ -17,12 +17,12 @@ from fastmlp.nn.packed.quantized_arrays import BYTES, quantized_errors, quantize
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
 from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Drops, Network, Rates, Space
 from fastmlp.nn.precision import byte_layers
+from fastmlp_kernels._activation_passes import family_of
 from fastmlp_kernels._align import aligned_zeros
 from fastmlp_kernels._optimizers import Momentum
 from fastmlp_kernels._random import dropout_of
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
-from fastmlp_kernels.activations import family_of
 from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS
 from fastmlp_kernels.gemm.panels import NR, Work, padded

@@ -26,12 +26,12 @@ from fastmlp.nn.packed.state import (
     rows_of,
     transposed_weights,
 )
+from fastmlp_kernels._activation_passes import activation_backward, bias_activation
+from fastmlp_kernels._elementwise_rows import elementwise_of_rows
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._sums import sum_apart
 from fastmlp_kernels._views import fill, matrix_at, row_at, rows_at, vector_at
-from fastmlp_kernels.activations import activation_backward, bias_activation
-from fastmlp_kernels.elementwise import elementwise_of_rows
 from fastmlp_kernels.gemm.pack import as_rows, item, pack_panels, units_of
 from fastmlp_kernels.gemm.panels import ZERO, Maybe
 from fastmlp_kernels.gemm.raw import pack_scaled_panels

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numba.extending import overload
 
+from fastmlp_kernels._activation_passes import Family
 from fastmlp_kernels._align import read_only
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._loss_table import Criterion
@@ -17,7 +18,6 @@ from fastmlp_kernels._optimizers import Settings, Update, settings_of_step, with
 from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
-from fastmlp_kernels.activations import Family
 from fastmlp_kernels.gemm.blocks import MC, MR
 from fastmlp_kernels.gemm.pack import per_unit, units_of
 from fastmlp_kernels.gemm.panels import NR, Maybe, Panels, Work

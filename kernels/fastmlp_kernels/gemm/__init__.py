@@ -32,11 +32,12 @@ from typing import Any
 import numpy as np
 
 from fastmlp_kernels import _check
+from fastmlp_kernels._activation_passes import family_of
 from fastmlp_kernels._align import aligned_zeros, read_only
 from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
-from fastmlp_kernels.activations import CODES, family_of
+from fastmlp_kernels.activations import CODES
 from fastmlp_kernels.gemm.blocks import MC, MR, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS, Element
 from fastmlp_kernels.gemm.panels import NR, Panels, Work, padded, panels

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastmlp_kernels._activation_passes import Family, bias_activation
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import row_at, rows_at
-from fastmlp_kernels.activations import Family, bias_activation
 from fastmlp_kernels.gemm.blocks import MC, store_rows, width_of
 from fastmlp_kernels.gemm.columns import begin_columns, end_columns, update_columns
 from fastmlp_kernels.gemm.pack import (
