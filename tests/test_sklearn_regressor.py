@@ -31,10 +31,19 @@ def test_it_learns_in_each_precision(precision):
     model = small(precision=precision).fit(X, Y)
     answers = model.predict(X)
     assert answers.shape == Y.shape
-    assert answers.dtype == (np.float64 if precision == "float64" else np.float32)
+    assert answers.dtype == np.float64
+    with pytest.warns(ConvergenceWarning):  # of one epoch
+        plain = small(precision=precision, standardize_target=False, max_iter=1).fit(X, Y)
+    assert plain.predict(X).dtype == (np.float64 if precision == "float64" else np.float32)
     assert model.score(X, Y) == r2_score(Y, answers) > 0.9
     assert model.loss_curve_[-1] < 0.1 * model.loss_curve_[0]
     assert model.n_iter_ == len(model.loss_curve_) == 40
+
+
+def test_targets_far_from_zero_keep_their_digits_beside_float32_rows():
+    plain, far = (small().fit(X.astype(np.float32), Y + offset) for offset in (0, 1e9))
+    # of targets around 1e9 float64 has 1e-7 left
+    np.testing.assert_allclose(far.predict(X) - 1e9, plain.predict(X), atol=1e-4)
 
 
 def test_without_hidden_layers_squared_error_is_least_squares():

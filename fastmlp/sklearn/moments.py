@@ -85,9 +85,9 @@ class Moments(NamedTuple):
         return out
 
     def restored(self, array: np.ndarray) -> np.ndarray:
-        """Return array * deviations + means of an array (M, D) of standardised values, in its dtype."""
+        """Return array * deviations + means of an array (M, D) of standardised values, float64."""
         with np.errstate(over="ignore"):
-            return (array.astype(np.float64) * self.deviations + self.means).astype(array.dtype)
+            return array.astype(np.float64) * self.deviations + self.means
 
     def fold_into(self, layer: Dense) -> None:
         """Let a layer of standardised rows (N, D) take them as they are, in place."""

@@ -90,8 +90,7 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         features and targets were standardised by, and with an optimiser that begins anew; its weights stay where no
         epoch validates better. `partial_fit` always goes on, with its optimiser
     precision : "auto": that of X, so float32 stays float32, and all that is not is float64. "float32", "float64" or
-        "bfloat16" converts X. `predict` gives what the network computes in: float32
-        for float32 and bfloat16
+        "bfloat16" converts X
     threads : of the kernels; None for all cores. One by default, as a search with `n_jobs` keeps the cores busy
     verbose : True for a line an epoch on stderr; "auto" for a line that changes, on a terminal, of a fit that takes
         more than two seconds; False for nothing
@@ -198,7 +197,11 @@ class FastMLPRegressor(RegressorMixin, Estimator):
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the numbers of each row, (M,), or (M, K) where y was so, in the network's dtype."""
+        """Return the numbers of each row, (M,), or (M, K) where y was so.
+
+        They are float64 where the target is standardised, as float32 could not tell 1e9 from 1e9 + 1; else they have
+        the network's dtype.
+        """
         outputs = outputs_of(self, X, MLP.predict)  # first, as it tells whether there is a network
         if self._coded.moments is not None:
             outputs = self._coded.moments.restored(outputs)
