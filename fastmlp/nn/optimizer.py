@@ -70,8 +70,7 @@ class Optimizer(ABC):
     decay_per : one of DECAY_PER
     clip_norm : the largest norm of a step's gradient, that of all parameters as one vector, or 0 for none. A larger one
         is scaled down to it, as by PyTorch's `clip_grad_norm_`, before any weight decay. Then the whole gradient is
-        formed before the first weight is updated, which takes a step of 3072-128-20 at batch 1024 some 3% longer, of
-        100-100-10 at batch 200 some 2%; not so without
+        formed before the first weight is updated, which takes a phase more; `bench.optimizers` tells what it costs
     penalty : whether training adds up the decay's share of the loss, half of weight_decay times the weights' squares
 
     An optimiser keeps the state of each network that it trains. Copied or pickled together with the network, as in
