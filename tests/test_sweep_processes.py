@@ -47,14 +47,16 @@ def facts() -> dict[str, Any]:
 
 def meet(folder: Path) -> int:
     """Wait until two processes are here; return this one's id."""
+    folder.mkdir(exist_ok=True)
     (folder / str(os.getpid())).touch()
     while len(list(folder.iterdir())) < 2:
         time.sleep(0.01)
     return os.getpid()
 
 
-def wait_for(path: Path) -> None:
-    """Wait until this file is there."""
+def wait_for(path: Path, folder: Path) -> None:
+    """Meet the others there, and wait until this file is there."""
+    meet(folder)
     while not path.exists():
         time.sleep(0.01)
 
@@ -77,18 +79,19 @@ def test_a_worker_starts_with_its_limits_and_what_else_its_parent_has(monkeypatc
 
 def test_two_jobs_have_a_process_each_and_one_that_died_is_replaced(tmp_path: Path) -> None:
     with Processes(2, 1) as executor:
-        futures = [executor.submit(meet, tmp_path) for _ in range(2)]  # come back only if they are there at once
+        futures = [executor.submit(meet, tmp_path / "first") for _ in range(2)]  # come back only if there at once
         first, second = [future.result(60) for future in futures]
         assert first != second
         assert os.getpid() not in (first, second)
-        waiting = [executor.submit(wait_for, tmp_path / "killed") for _ in range(2)]
+        waiting = [executor.submit(wait_for, tmp_path / "killed", tmp_path / "waiting") for _ in range(2)]
+        while not (tmp_path / "waiting" / str(first)).exists():  # killed before its job, it would be replaced unseen
+            time.sleep(0.01)
         os.kill(first, signal.SIGKILL)
         [died] = wait(waiting, 60, FIRST_COMPLETED).done
         assert isinstance(died.exception(), BrokenExecutor)
         assert "killed by SIGKILL" in str(died.exception())
         (tmp_path / "killed").touch()
         assert sorted(future.exception() is None for future in waiting) == [False, True]  # the other one goes on
-        (tmp_path / "again").mkdir()
         again = {future.result(60) for future in [executor.submit(meet, tmp_path / "again") for _ in range(2)]}
         assert second in again
         assert first not in again
