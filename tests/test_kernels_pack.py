@@ -27,7 +27,7 @@ def pack_rows(rows, block, inner, out, stride):
 
 @kernel
 def pack_columns(rows, columns, inner, out, to, stride):
-    _pack.pack_columns(rows, columns, inner, out, to, stride)
+    _pack.pack_columns(rows, columns, inner, out, to, stride, None)
 
 
 @kernel

@@ -33,6 +33,7 @@ from fastmlp_kernels._target import TILE
 
 # Whole runs first, then what is left: a panel of 20 columns is five runs of four.
 RUNS = (2 * TILE.lanes, 4, 1)
+STRIPS = (TILE.mr, 1)
 
 
 def round_to_bfloat16(builder: Builder, x: Value) -> Value:
@@ -67,15 +68,29 @@ def runs(builder: Builder, count: Value, body: Any, lengths: tuple[int, ...] = R
         done = end
 
 
+def _to(builder: Builder, offset: Value, strip: Value | None) -> Value:
+    """Return where the element `offset` of a run goes: into strips of mr elements, `strip` apart, or as they come."""
+    if strip is None:
+        return offset
+    number, rest = builder.sdiv(offset, I64(TILE.mr)), builder.srem(offset, I64(TILE.mr))
+    return builder.add(builder.mul(number, strip), rest)
+
+
 @intrinsic
-def pack_run(typingctx: Any, x: Any, at: Any, center: Any, scale: Any, out: Any, to: Any, count: Any) -> Any:
-    """Convert `count` elements from x.flat[at] on to as many elements, not units, of `out` from `to` on; copy bytes."""
+def pack_run(
+    typingctx: Any, x: Any, at: Any, center: Any, scale: Any, out: Any, to: Any, count: Any, strip: Any
+) -> Any:
+    """Convert `count` elements from x.flat[at] on to as many elements, not units, of `out` from `to` on; copy bytes.
+
+    strip : elements from one strip of mr to the next; None for one run
+    """
     i, f = types.intp, types.float64 if out.dtype == types.float64 else types.float32
-    signature = types.void(x, i, f, f, out, i, i)
+    signature = types.void(x, i, f, f, out, i, i, strip)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x, at, center, scale, out, to, count = args
+        x, at, center, scale, out, to, count, strip = args
         kind, target = signature.args[0], signature.args[4]
+        strip = None if isinstance(signature.args[7], types.NoneType) else strip
         pairs = target.dtype == types.int32
         source = element_pointer(context, builder, kind, x, at)
         first = element_pointer(context, builder, target, out, I64(0))
@@ -89,9 +104,9 @@ def pack_run(typingctx: Any, x: Any, at: Any, center: Any, scale: Any, out: Any,
             run = load(builder, builder.gep(source, [offset]), element, 1)
             value = _convert(builder, run, pairs=pairs, center=center, scale=scale)
             value = builder.trunc(value, vector(I16, lanes)) if pairs else value
-            store(builder, value, builder.gep(first, [offset]), 2 if pairs else 4)
+            store(builder, value, builder.gep(first, [_to(builder, offset, strip)]), 2 if pairs else 4)
 
-        runs(builder, count, body)
+        runs(builder, count, body, RUNS if strip is None else STRIPS)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -99,15 +114,19 @@ def pack_run(typingctx: Any, x: Any, at: Any, center: Any, scale: Any, out: Any,
 
 @intrinsic
 def pack_two_runs(
-    typingctx: Any, x: Any, at: Any, scale: Any, at2: Any, scale2: Any, out: Any, to: Any, count: Any
+    typingctx: Any, x: Any, at: Any, scale: Any, at2: Any, scale2: Any, out: Any, to: Any, count: Any, strip: Any
 ) -> Any:
-    """Convert `count` elements of two rows, each times its scale, to pairs of bfloat16 in out[to:]."""
+    """Convert `count` elements of two rows, each times its scale, to pairs of bfloat16 in out[to:].
+
+    strip : as of `pack_run`
+    """
     i, f = types.intp, types.float32
-    signature = types.void(x, i, f, i, f, out, i, i)
+    signature = types.void(x, i, f, i, f, out, i, i, strip)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        x, at, scale, at2, scale2, out, to, count = args
+        x, at, scale, at2, scale2, out, to, count, strip = args
         kind, target = signature.args[0], signature.args[5]
+        strip = None if isinstance(signature.args[8], types.NoneType) else strip
         rows = [(element_pointer(context, builder, kind, x, a), s) for a, s in ((at, scale), (at2, scale2))]
         first = element_pointer(context, builder, target, out, to)
 
@@ -120,9 +139,9 @@ def pack_two_runs(
                 for row, s in rows
             )
             both = builder.or_(low, builder.shl(high, constant(I32, 16, lanes)))
-            store(builder, both, builder.gep(first, [offset]), 4)
+            store(builder, both, builder.gep(first, [_to(builder, offset, strip)]), 4)
 
-        runs(builder, count, body)
+        runs(builder, count, body, RUNS if strip is None else STRIPS)
         return context.get_dummy_value()
 
     return signature, codegen

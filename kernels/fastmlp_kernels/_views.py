@@ -129,6 +129,17 @@ def read_only(typingctx: Any, array: Any) -> Any:
 
 
 @intrinsic
+def address_of(typingctx: Any, array: Any, at: Any) -> Any:
+    """Return the address of array.flat[at], which need not be there, as a number."""
+    _check_order(array)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(element_pointer(context, builder, signature.args[0], *args), I64)
+
+    return types.int64(array, types.intp), codegen
+
+
+@intrinsic
 def no_index(typingctx: Any) -> Any:
     """Return an empty array of row numbers, int64 and read-only."""
     kind = types.Array(types.int64, 1, "C", readonly=True)

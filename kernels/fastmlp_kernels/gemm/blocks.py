@@ -2,16 +2,19 @@
 
 The names are those of the BLIS papers (Van Zee and van de Geijn, ACM TOMS 41(3), 2015): mr x nr is the tile in
 registers, kc the depth of a block along the inner dimension, mc the rows of a block of A, and the macro-kernel runs the
-micro-kernel over a packed block of A and the packed panels of B. Two things differ. B is packed whole, before: weights
-serve many blocks of rows, and stay packed from one training step to the next; so there is no nc. And A is packed in the
-order of its source, rows as rows: each element is broadcast by itself, so nothing is gained by turning blocks round.
+micro-kernel over a block of A and the packed panels of B. Two things differ. B is packed whole, before: weights serve
+many blocks of rows, and stay packed from one training step to the next; so there is no nc. And A is packed only where
+that pays, as each of its elements is broadcast by itself: rows of floats are read where they lie (`micro.Picked`), what
+must be converted is packed as rows, and columns in strips of mr.
 
-Sizes: kc makes a panel of B (kc x nr) fill the L1 cache, where one pass over a block of A finds it again and again; mc
-makes a block of A fill an eighth of the L2 cache, which the block of C and the streaming panels share. They are counted
-in units. Of float64, which takes twice the room, a block is half as deep, and half a panel is the width of a tile.
+Sizes: kc is the largest power of two with which a panel of B (kc x nr) fits the L1 cache, where one pass over a block
+of A finds it again and again: of 48 KiB a third is left for A. mc makes a block of A fill an eighth of the L2 cache,
+which the block of C and the streaming panels share, or has 128 rows, as of larger ones there are too few for many
+threads. They are counted in units. Of float64, which takes twice the room, a block is half as deep, and half a panel is
+the width of a tile.
 """
 
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numba.extending import overload
@@ -19,13 +22,14 @@ from numba.extending import overload
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._target import TILE, cache_bytes
 from fastmlp_kernels._views import vector_at
+from fastmlp_kernels.gemm.ahead import Following, asking_of, asks, places_ahead
 from fastmlp_kernels.gemm.elements import Element, element_of
-from fastmlp_kernels.gemm.micro import FLAT, micro_kernel, narrow_kernel, tile_of
+from fastmlp_kernels.gemm.micro import FLAT, LINE, Packed, Picked, micro_kernel, narrow_kernel, tile_of
 from fastmlp_kernels.gemm.panels import NR, Panels, padded
 
+Left: TypeAlias = Packed | Picked
 MR = TILE.mr
 FLAT_MR, FLAT_NR = cast("int", np.int64(FLAT.mr)), cast("int", np.int64(FLAT.nr))
-LINE = 64  # bytes
 
 
 def _down_to(size: int, multiple: int) -> int:
@@ -33,8 +37,8 @@ def _down_to(size: int, multiple: int) -> int:
 
 
 # at most 8192, whatever the system says of its cache: a block of so many quads of bytes is within their `exact_depth`
-KC = min(_down_to(cache_bytes(1) // (4 * NR), 64), 8192)
-MC = _down_to(cache_bytes(2) // 8 // (4 * KC), 4 * NR)
+KC = min(1 << (int(max(cache_bytes(1) // (4 * NR), 64)).bit_length() - 1), 8192)
+MC = min(_down_to(cache_bytes(2) // 8 // (4 * KC), 4 * NR), max(4 * NR, 128))
 
 
 class Blocking(NamedTuple):
@@ -94,40 +98,41 @@ def width_of(columns: int) -> int:
 
 @part
 def macro_kernel(
-    a: np.ndarray,
-    strides: tuple[int, int],
+    a: Left,
     b: Panels,
     first: int,
     c: np.ndarray,
     size: tuple[int, int, int, int],
     add: int,
+    parts: Following,
 ) -> None:
     """c (rows, columns) <- A B, or c + A B, by `add`: REPLACE, GO_ON or ADD.
 
-    a : flat packed block of units of b's dtype, unit (i, k) at i * strides[0] + k * strides[1]
     c : flat, of the element's accumulator dtype, with room for whole tiles
     first : the unit of b that the inner dimension begins with
     size : rows, columns, units of the inner dimension, and the stride from row to row of c: `width_of` the columns, or
         where c is replaced also their number, and what is behind the last row is then overwritten
+    parts : what A is read from in the block that follows
     """
     rows, columns, depth, width = size
     begin, nr = b.at + first * b.stride, blocking(b.array).nr
+    call, calls = 0, max((rows + MR - 1) // MR * (columns // nr), 1)
+    asking = asking_of(parts, b, depth, calls)
     # The last tile first: where rows lie close together, what it writes of them too much is where others begin, which
     # are written later.
     for j in range((columns - 1) // nr * nr, -1, -nr):
         at = begin + j // NR * b.panel + j % NR
-        if 2 * (columns - j) > nr:
+        if 2 * (columns - j) <= nr:
             for i in range(0, rows, MR):
-                micro_kernel(
-                    a, i * strides[0], strides[0], strides[1], b.array, at, b.stride,
-                    c, i * width + j, width, depth, add,
-                )  # fmt: skip
+                narrow_kernel(a, i, b.array, at, b.stride, c, i * width + j, width, depth, add, ())
+        elif asks(asking):
+            for i in range(0, rows, MR):
+                ahead = places_ahead(parts, asking, call, i, b, at)
+                micro_kernel(a, i, b.array, at, b.stride, c, i * width + j, width, depth, add, ahead)
+                call += 1
         else:
             for i in range(0, rows, MR):
-                narrow_kernel(
-                    a, i * strides[0], strides[0], strides[1], b.array, at, b.stride,
-                    c, i * width + j, width, depth, add,
-                )  # fmt: skip
+                micro_kernel(a, i, b.array, at, b.stride, c, i * width + j, width, depth, add, ())
 
 
 @part

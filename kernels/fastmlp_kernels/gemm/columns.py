@@ -15,17 +15,62 @@ from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._optimizers import Update, step1
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import vector_at
+from fastmlp_kernels.gemm.ahead import nothing
 from fastmlp_kernels.gemm.blocks import MR, blocking, macro_kernel, width_of
 from fastmlp_kernels.gemm.elements import element_of
-from fastmlp_kernels.gemm.micro import ADD, REPLACE, micro_update
+from fastmlp_kernels.gemm.micro import ADD, REPLACE, Packed, micro_update
 from fastmlp_kernels.gemm.pack import pack_columns, per_unit, units_of
 from fastmlp_kernels.gemm.panels import NR, ONE, SIDE, ZERO, Maybe, Panels, Work, field_type
 from fastmlp_kernels.gemm.tiles import multiply_turned_tiles
 
+# Columns of a left operand are packed in strips, each as wide as a tile is high: a tile's fill half as many cache lines
+# there as they do side by side, which is how the tile registers want quads. A strip has room for two rows more, or
+# all strips would fall into the same L1 sets.
+ROOM = 2
+
+
+@part
+def _pack_strips(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], a: np.ndarray) -> None:
+    pack_columns(rows, columns, inner, a, ZERO, MR, (blocking(a).kc + ROOM) * MR)
+
+
+@part
+def _strips(a: np.ndarray) -> Packed:
+    return Packed(a, ZERO, blocking(a).kc + ROOM, ONE, MR)
+
+
+@part
+def _pack_side_by_side(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], a: np.ndarray) -> None:
+    pack_columns(rows, columns, inner, a, ZERO, blocking(a).column_stride, None)
+
+
+@part
+def _side_by_side(a: np.ndarray) -> Packed:
+    return Packed(a, ZERO, ONE, ONE, blocking(a).column_stride)
+
+
+def _pack_left(rows: Rows, columns: Any, inner: Any, a: np.ndarray) -> None:
+    raise TypeError("columns can only be packed in compiled code")
+
+
+@overload(_pack_left, jit_options=PART)
+def _overload_pack_left(rows, columns, inner, a):
+    return body_of(_pack_side_by_side if element_of(a).per_unit == 4 else _pack_strips)
+
+
+def _left(a: np.ndarray) -> Packed:
+    """Return columns packed in a as a left operand."""
+    raise TypeError("packed operands can only be multiplied in compiled code")
+
+
+@overload(_left, jit_options=PART)
+def _overload_left(a):
+    return body_of(_side_by_side if element_of(a).per_unit == 4 else _strips)
+
 
 @part
 def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
-    macro_kernel(a, (ONE, blocking(a).column_stride), b, first, c, size, add)
+    macro_kernel(_left(a), b, first, c, size, add, nothing())
 
 
 @part
@@ -36,9 +81,8 @@ def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[i
     if whole > 0:
         multiply_turned_tiles(a, b, first, c, (rows, columns, whole), add != REPLACE)
     if whole < depth:
-        past = whole * stride
-        rest, rest_size = vector_at(a, past, a.size - past), (rows, columns, depth - whole, width)
-        macro_kernel(rest, (ONE, stride), b, first + whole, c, rest_size, ADD if whole > 0 else add)
+        rest, rest_size = Packed(a, whole * stride, ONE, ONE, stride), (rows, columns, depth - whole, width)
+        macro_kernel(rest, b, first + whole, c, rest_size, ADD if whole > 0 else add, nothing())
 
 
 def multiply_packed_columns(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: Any, add: int) -> None:
@@ -71,13 +115,13 @@ def begin_columns(
 
     inner : range of rows of X and B, from a whole number of units on
     """
-    per, stride = per_unit(b.array), blocking(b.array).column_stride
+    per = per_unit(b.array)
     step = blocking(b.array).kc * per
     product = Columns(b, ZERO, ZERO, ZERO)
     for k in range(inner[0], inner[1], step):
         end_columns(product, columns[1] - columns[0], width, width_of(width), work)
         block = (k, min(k + step, inner[1]))
-        pack_columns(rows, columns, block, work.a, ZERO, stride)
+        _pack_left(rows, columns, block, work.a)
         product = Columns(b, k // per, units_of(block[1] - k, b.array), ADD if k > inner[0] else REPLACE)
     return product
 
@@ -145,10 +189,11 @@ def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update
     b, first, depth, add = product
     w, state, settings = update.parameters, update.state, update.settings
     count, columns = rows[1] - rows[0], update.columns
-    width, (nr, kc, _, stride) = width_of(columns), blocking(b.array)
+    width, (nr, kc, _, _) = width_of(columns), blocking(b.array)
     # As the tiles leave the registers, where all are whole and the panels of B leave room in the L1 cache, so that the
     # weights can be taken in the order they lie in.
     if 0 < 2 * depth * width <= kc * NR and columns == width and count % MR == 0:
+        a = _left(work.a)
         for i in range(0, count, MR):
             row = update.first + (rows[0] + i) * columns
             for j in range(0, columns, nr):
@@ -158,7 +203,7 @@ def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update
                     prefetch(state, slot * state.shape[1] + following, nr * MR)
                 at = b.at + j // NR * b.panel + first * NR + j % NR
                 micro_update(
-                    work.a, i, ONE, stride, b.array, at, NR, work.c, i * width + j, width, depth, add,
+                    a, i, b.array, at, NR, work.c, i * width + j, width, depth, add, (),
                     w, state, row + j, columns, b.sums, j, settings,
                 )  # fmt: skip
     else:

@@ -5,17 +5,26 @@ elements of the packed A, each broadcast to a vector, and issues mr * nv multipl
 
 Elements of the packed operands are units here (see `elements`), so that K counts units. The dtype of the packed arrays
 picks the arithmetic and the dtype of C, which is that of the sums.
+
+A left operand of floats need not be packed where it is multiplied row by row: each element is broadcast by itself, so
+a tile needs no more than the addresses of its rows.
 """
 
 from typing import Any, NamedTuple
 
+import numpy as np
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.np.numpy_support import from_dtype
 
 from fastmlp_kernels._llvm import (
+    I8,
+    I32,
     I64,
     Builder,
     Value,
+    call,
     constant,
     element_pointer,
     intrinsic,
@@ -45,6 +54,37 @@ def tile_of(element: Element) -> Tile:
     return TILES[element.accumulator.itemsize]
 
 
+LINE = 64  # bytes
+LINES = 4  # of memory that are asked for at once from each place: one at a time, the loop is left too often
+
+
+class Packed(NamedTuple):
+    """A packed left operand A: its tiles begin every mr rows, that of row i at array[at + i * between].
+
+    array : flat, of units; by_row, by_unit : from row to row of a tile, and along its rows
+    """
+
+    array: np.ndarray
+    at: int
+    between: int
+    by_row: int
+    by_unit: int
+
+
+class Picked(NamedTuple):
+    """A left operand A that is read where it lies: element (i, k) is x[row, column + k], row that of the batch's row i.
+
+    x : (M, D) floats; index : (N,) int64, a row of x for each of the batch, or empty where they are the same
+    first, end : the batch's rows that are rows of A; tiles of more rows read the last one again
+    """
+
+    x: np.ndarray
+    index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride] - no one looks a value up in it
+    first: int
+    end: int
+    column: int
+
+
 class _Block(NamedTuple):
     """A tile in registers: where its vectors lie in memory, row by row, and what they hold after the loop."""
 
@@ -61,34 +101,83 @@ def _vectors(builder: Builder, tile: Tile, first: Value, stride: Value) -> list[
     ]
 
 
+def _packed_rows(context: Any, builder: Builder, tile: Tile, kind: Any, left: Value, i: Value) -> list[Value]:
+    array, at, between, by_row, _ = cgutils.unpack_tuple(builder, left)
+    first = element_pointer(context, builder, kind[0], array, builder.add(at, builder.mul(i, between)))
+    return [builder.gep(first, [builder.mul(by_row, I64(n))]) for n in range(tile.mr)]
+
+
+def _picked_rows(context: Any, builder: Builder, tile: Tile, kind: Any, left: Value, i: Value) -> list[Value]:
+    x, index, first, end, column = cgutils.unpack_tuple(builder, left)
+    x, index = (context.make_array(kind[n])(context, builder, value) for n, value in enumerate((x, index)))
+    width, (size,) = cgutils.unpack_tuple(builder, x.shape)[1], cgutils.unpack_tuple(builder, index.shape)
+    picks, last = builder.icmp_signed(">", size, I64(0)), builder.sub(end, I64(1))
+    # Where there is no index there is nothing to read: its place is taken by a number that is not used.
+    numbers = builder.select(picks, index.data, cgutils.alloca_once_value(builder, I64(0)))
+    pointers = []
+    for n in range(tile.mr):
+        row = builder.add(builder.add(first, i), I64(n))
+        row = builder.select(builder.icmp_signed("<", row, last), row, last)
+        picked = builder.load(builder.gep(numbers, [builder.select(picks, row, I64(0))]))
+        row = builder.select(picks, picked, row)
+        pointers.append(builder.gep(x.data, [builder.add(builder.mul(row, width), column)]))
+    return pointers
+
+
+def _rows_of(context: Any, builder: Builder, tile: Tile, kind: Any, left: Value, i: Value) -> tuple[list[Value], Value]:
+    """Return the addresses of a tile's rows in a left operand, from row i on, and the stride along them."""
+    if kind.instance_class is Packed:
+        return _packed_rows(context, builder, tile, kind, left, i), builder.extract_value(left, 4)
+    return _picked_rows(context, builder, tile, kind, left, i), I64(1)
+
+
+def _ask_ahead(builder: Builder, ahead: Value, k: Value, k_end: Value, line: int) -> Value:
+    """Ask for some lines of memory from each place; return the k at which the next ones are due, or the end."""
+    places = [cgutils.unpack_tuple(builder, place) for place in cgutils.unpack_tuple(builder, ahead)]
+    for place, step in places:
+        for i in range(LINES):
+            offset = builder.mul(builder.add(k, I64(i * line)), step)
+            pointer = builder.inttoptr(builder.add(place, offset), I8.as_pointer())
+            call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, I32(0), I32(2), I32(1))  # into the L2 cache
+    if not places:
+        return k_end
+    due = builder.add(k, I64(LINES * line))
+    return builder.select(builder.icmp_signed("<", due, k_end), due, k_end)
+
+
 def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any) -> _Block:
     """Emit the loop over the inner dimension; the arguments are those of `micro_kernel`."""
-    a, ao, ars, aks, b, bo, bks, c, co, cs, k_end, add = args
-    element, lanes = element_of(kinds[0]), tile.lanes
+    a, ai, b, bo, bks, c, co, cs, k_end, add, ahead = args
+    element, lanes = element_of(kinds[2]), tile.lanes
     unit, accumulator = (context.get_data_type(from_dtype(kind)) for kind in (element.unit, element.accumulator))
     sums, row = vector(accumulator, lanes), vector(unit, lanes)
-    a_first, b_first, c_first = (
-        element_pointer(context, builder, kinds[n], array, at) for n, array, at in ((0, a, ao), (4, b, bo), (7, c, co))
+    b_first, c_first = (
+        element_pointer(context, builder, kinds[n], array, at) for n, array, at in ((2, b, bo), (5, c, co))
     )
-    a_rows = [builder.gep(a_first, [builder.mul(ars, I64(i))]) for i in range(tile.mr)]
+    a_rows, aks = _rows_of(context, builder, tile, kinds[0], a, ai)
     pointers = _vectors(builder, tile, c_first, cs)
 
     entry = builder.block
-    names = ("resume", "k", "done", "join", "end")
-    resume, loop, done, join, end = (builder.append_basic_block(name) for name in names)
-    builder.cbranch(builder.icmp_signed("==", add, I64(GO_ON)), resume, loop)
+    names = ("resume", "line", "k", "next", "done", "join", "end")
+    resume, line, loop, following, done, join, end = (builder.append_basic_block(name) for name in names)
+    builder.cbranch(builder.icmp_signed("==", add, I64(GO_ON)), resume, line)
     builder.position_at_end(resume)
     before = [load(builder, p, sums, 4) for p in pointers]
-    builder.branch(loop)
+    builder.branch(line)
 
     # The accumulators are PHI nodes, not memory: so LLVM has no choice but to keep them in registers.
-    builder.position_at_end(loop)
+    kinds_of_state = [I64] + [sums] * len(pointers)
+    builder.position_at_end(line)
     zero = constant(accumulator, 0, lanes)
-    k = builder.phi(I64)
-    acc = [builder.phi(sums) for _ in pointers]
-    for phi, start, other in ((k, I64(0), I64(0)), *zip(acc, [zero] * len(acc), before, strict=True)):
+    at_line = [builder.phi(kind) for kind in kinds_of_state]
+    for phi, start, other in zip(at_line, [I64(0)] + [zero] * len(pointers), [I64(0), *before], strict=True):
         phi.add_incoming(start, entry)
         phi.add_incoming(other, resume)
+    line_end = _ask_ahead(builder, ahead, at_line[0], k_end, LINE // element.unit.itemsize)
+    builder.branch(loop)
+
+    builder.position_at_end(loop)
+    k, *acc = state = [builder.phi(kind) for kind in kinds_of_state]
     b_row = builder.gep(b_first, [builder.mul(k, bks)])
     b_vectors = [load(builder, builder.gep(b_row, [I64(lanes * j)]), row, 4) for j in range(tile.nv)]
     a_offset = builder.mul(k, aks)
@@ -96,10 +185,16 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
     for i in range(tile.mr):
         x = splat(builder, builder.load(builder.gep(a_rows[i], [a_offset])), lanes)
         after += [element.multiply_add(builder, acc[i * tile.nv + j], x, b_vectors[j]) for j in range(tile.nv)]
-    following = builder.add(k, I64(1))
-    for phi, value in ((k, following), *zip(acc, after, strict=True)):
+    next_k = builder.add(k, I64(1))
+    for phi, start, value in zip(state, at_line, [next_k, *after], strict=True):
+        phi.add_incoming(start, line)
         phi.add_incoming(value, loop)
-    builder.cbranch(builder.icmp_signed("<", following, k_end), loop, done)
+    builder.cbranch(builder.icmp_signed("<", next_k, line_end), loop, following)
+
+    builder.position_at_end(following)
+    for phi, value in zip(at_line, [next_k, *after], strict=True):
+        phi.add_incoming(value, following)
+    builder.cbranch(builder.icmp_signed("<", next_k, k_end), line, done)
 
     builder.position_at_end(done)
     builder.cbranch(builder.icmp_signed("==", add, I64(ADD)), join, end)
@@ -120,9 +215,7 @@ def _micro_kernel(tiles: dict[int, Tile]) -> Any:
     def micro(
         typingctx: Any,
         a: Any,
-        ao: Any,
-        ars: Any,
-        aks: Any,
+        ai: Any,
         b: Any,
         bo: Any,
         bks: Any,
@@ -131,12 +224,13 @@ def _micro_kernel(tiles: dict[int, Tile]) -> Any:
         cs: Any,
         k_end: Any,
         add: Any,
+        ahead: Any,
     ) -> Any:
         i = types.intp
-        signature = types.void(a, i, i, i, b, i, i, c, i, i, i, i)
+        signature = types.void(a, i, b, i, i, c, i, i, i, i, ahead)
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            tile = tiles[element_of(signature.args[0]).accumulator.itemsize]
+            tile = tiles[element_of(signature.args[2]).accumulator.itemsize]
             block = _multiply(context, builder, tile, signature.args, args)
             for value, p in zip(block.sums, block.pointers, strict=True):
                 store(builder, value, p, 4)
@@ -147,9 +241,9 @@ def _micro_kernel(tiles: dict[int, Tile]) -> Any:
     return micro
 
 
-# C <- A B of one tile, or C + A B as `add` says: REPLACE, GO_ON or ADD. The arguments are, for each operand, an array,
-# the offset where its part begins, and strides: A's by row and by k, B's by k, C's by row; then the end of k, at least
-# 1, and `add`.
+# C <- A B of one tile, or C + A B as `add` says: REPLACE, GO_ON or ADD. The arguments are A, `Packed` or `Picked`, and
+# the first of its rows; for B and C an array, the offset where its part begins, and a stride, B's by k, C's by row; the
+# end of k, at least 1, and `add`; at last the places to ask for memory ahead (see `ahead`), maybe none.
 micro_kernel = _micro_kernel(TILES)
 flat_kernel = _micro_kernel(FLAT_TILES)
 # The same for the last columns, where these fill half a tile at most.
@@ -160,9 +254,7 @@ narrow_kernel = _micro_kernel(NARROW_TILES)
 def micro_update(
     typingctx: Any,
     a: Any,
-    ao: Any,
-    ars: Any,
-    aks: Any,
+    ai: Any,
     b: Any,
     bo: Any,
     bks: Any,
@@ -171,6 +263,7 @@ def micro_update(
     cs: Any,
     k_end: Any,
     add: Any,
+    ahead: Any,
     w: Any,
     state: Any,
     wo: Any,
@@ -185,21 +278,21 @@ def micro_update(
     the state; less, lo : a row and its offset, or None
     """
     i = types.intp
-    signature = types.void(a, i, i, i, b, i, i, c, i, i, i, i, w, state, i, i, less, i, settings)
+    signature = types.void(a, i, b, i, i, c, i, i, i, i, ahead, w, state, i, i, less, i, settings)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds = signature.args
-        tile = tile_of(element_of(kinds[0]))
-        w, state, wo, ws, less, lo, settings = args[12:]
-        gradient = _multiply(context, builder, tile, kinds, args[:12]).sums
+        tile = tile_of(element_of(kinds[2]))
+        w, state, wo, ws, less, lo, settings = args[11:]
+        gradient = _multiply(context, builder, tile, kinds, args[:11]).sums
         kind = gradient[0].type
-        if not isinstance(kinds[16], types.NoneType):
-            first = element_pointer(context, builder, kinds[16], less, lo)
+        if not isinstance(kinds[15], types.NoneType):
+            first = element_pointer(context, builder, kinds[15], less, lo)
             row = [load(builder, builder.gep(first, [I64(tile.lanes * j)]), kind, 4) for j in range(tile.nv)]
             gradient = [builder.fsub(g, row[n % tile.nv]) for n, g in enumerate(gradient)]
-        numbers = settings_numbers(builder, kinds[18], settings, kind.element, tile.lanes)
-        first = element_pointer(context, builder, kinds[12], w, wo)
-        slots = slot_pointers(context, builder, kinds[13], state, kinds[18].instance_class.SLOTS, wo)
+        numbers = settings_numbers(builder, kinds[17], settings, kind.element, tile.lanes)
+        first = element_pointer(context, builder, kinds[11], w, wo)
+        slots = slot_pointers(context, builder, kinds[12], state, kinds[17].instance_class.SLOTS, wo)
         places = [_vectors(builder, tile, pointer, ws) for pointer in (first, *slots)]
         for g, *pointers in zip(gradient, *places, strict=True):
             weight, *before = (load(builder, p, kind, 4) for p in pointers)

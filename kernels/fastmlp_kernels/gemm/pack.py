@@ -17,6 +17,7 @@ from numba.extending import overload
 from fastmlp_kernels._convert import pack_run, pack_two_runs, prefetch
 from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
+from fastmlp_kernels._target import TILE
 from fastmlp_kernels._views import matrix_at, no_index, read_only, row_at
 from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.panels import NR, ONE, Maybe, Panels
@@ -25,6 +26,7 @@ from fastmlp_kernels.gemm.quad_runs import weave_run
 # No hardware prefetcher guesses where picked rows lie, nor follows short pieces of long rows; 8 and 24 rows ahead
 # measured the same.
 AHEAD = 16
+MR = TILE.mr
 
 
 def per_unit(packed: np.ndarray) -> int:
@@ -96,9 +98,10 @@ def _overload_keep(unit, filled):
 
 
 @part
-def _clear_rest(packed: np.ndarray, at: int, count: int, filled: int) -> None:
-    """Clear all but the first `filled` elements of each of `count` units."""
-    for i in range(at, at + count):
+def _clear_rest(packed: np.ndarray, at: int, count: int, filled: int, strip: Maybe) -> None:
+    """Clear all but the first `filled` elements of each of `count` units, in strips as of `pack_columns`."""
+    for c in range(count):
+        i = at + c if strip is None else at + c // MR * strip + c % MR
         packed[i] = _keep(packed[i], filled)
 
 
@@ -118,14 +121,14 @@ def pack_rows(rows: Rows, block: tuple[int, int], inner: tuple[int, int], out: n
         center = moment(rows.center, row, channel, np.float32(0))
         scale = moment(rows.scale, row, channel, np.float32(1))
         to = (r - block[0]) * stride
-        pack_run(x, row * width + first, center, scale, out, to * per, count)
+        pack_run(x, row * width + first, center, scale, out, to * per, count, None)
         if count % per:
-            _clear_rest(out, to + count // per, ONE, count % per)
+            _clear_rest(out, to + count // per, ONE, count % per, None)
 
 
 @part
 def _columns_one_by_one(
-    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int
+    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int, strip: Maybe
 ) -> None:
     x, index, channel = rows.x, rows.index, _channel_of(rows, columns[0])
     first, count = columns[0], columns[1] - columns[0]
@@ -133,13 +136,13 @@ def _columns_one_by_one(
         row = row_of(index, k)
         center = moment(rows.center, row, channel, np.float32(0))
         scale = moment(rows.scale, row, channel, np.float32(1))
-        pack_run(x, row * x.shape[1] + first, center, scale, out, to, count)
+        pack_run(x, row * x.shape[1] + first, center, scale, out, to, count, strip)
         to += stride
 
 
 @part
 def _columns_in_pairs(
-    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int
+    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int, strip: Maybe
 ) -> None:
     x, index, channel = rows.x, rows.index, _channel_of(rows, columns[0])
     first, count = columns[0], columns[1] - columns[0]
@@ -147,15 +150,15 @@ def _columns_in_pairs(
         row, row2 = row_of(index, k), row_of(index, min(k + 1, inner[1] - 1))
         scale = moment(rows.scale, row, channel, np.float32(1))
         scale2 = moment(rows.scale, row2, channel, np.float32(1))
-        pack_two_runs(x, row * x.shape[1] + first, scale, row2 * x.shape[1] + first, scale2, out, to, count)
+        pack_two_runs(x, row * x.shape[1] + first, scale, row2 * x.shape[1] + first, scale2, out, to, count, strip)
         if k + 1 == inner[1]:
-            _clear_rest(out, to, count, ONE)
+            _clear_rest(out, to, count, ONE, strip)
         to += stride
 
 
 @part
 def _columns_in_quads(
-    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int
+    rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int, stride: int, strip: Maybe
 ) -> None:
     x, index, last = rows.x, rows.index, inner[1] - 1
     width, first, count = x.shape[1], columns[0], columns[1] - columns[0]
@@ -169,23 +172,25 @@ def _columns_in_quads(
                 prefetch(x, row_of(index, k + ahead) * width + first, count)
         weave_run(x, at, at2, at3, at4, out, to, count)
         if k + 4 > inner[1]:
-            _clear_rest(out, to, count, inner[1] - k)
+            _clear_rest(out, to, count, inner[1] - k, None)
         to += stride
 
 
 _COLUMNS = {1: _columns_one_by_one, 2: _columns_in_pairs, 4: _columns_in_quads}
 
 
-def pack_columns(rows: Rows, columns: Any, inner: Any, out: np.ndarray, to: int, stride: int) -> None:
+def pack_columns(rows: Rows, columns: Any, inner: Any, out: np.ndarray, to: int, stride: int, strip: Maybe) -> None:
     """Pack columns, all of one channel, the inner dimension from row to row: out[to + unit * stride + c].
 
     columns, inner : ranges of columns and of rows; out : flat, of an element's unit dtype
+    strip : None, or units from one strip of mr columns to the next: out[to + c // mr * strip + unit * stride + c % mr];
+        quads are never packed so
     """
     raise TypeError("columns can only be packed in compiled code")
 
 
 @overload(pack_columns, jit_options=PART)
-def _overload_pack_columns(rows, columns, inner, out, to, stride):
+def _overload_pack_columns(rows, columns, inner, out, to, stride, strip):
     return body_of(_COLUMNS[element_of(out).per_unit])
 
 
@@ -203,7 +208,7 @@ def pack_panels(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], b:
     """
     to = b.at + first * NR + columns[0] // NR * b.panel
     for column in range(columns[0], columns[1], NR):
-        pack_columns(rows, (column, min(column + NR, columns[1])), inner, b.array, to, NR)
+        pack_columns(rows, (column, min(column + NR, columns[1])), inner, b.array, to, NR, None)
         to += b.panel
 
 

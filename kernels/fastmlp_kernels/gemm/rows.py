@@ -17,10 +17,12 @@ from numba.extending import overload
 from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import row_at, vector_at
+from fastmlp_kernels.gemm.ahead import Following, following, nothing
 from fastmlp_kernels.gemm.blocks import (
     FLAT_MR,
     FLAT_NR,
     MR,
+    Left,
     blocking,
     macro_kernel,
     most_at_once,
@@ -28,7 +30,7 @@ from fastmlp_kernels.gemm.blocks import (
     width_of,
 )
 from fastmlp_kernels.gemm.elements import element_of
-from fastmlp_kernels.gemm.micro import ADD, GO_ON, REPLACE, flat_kernel
+from fastmlp_kernels.gemm.micro import ADD, GO_ON, REPLACE, Packed, Picked, flat_kernel
 from fastmlp_kernels.gemm.pack import channels_of, pack_rows, per_unit, row_of, units_of
 from fastmlp_kernels.gemm.panels import NR, ONE, SIDE, ZERO, Maybe, Panels, Work, field_type
 from fastmlp_kernels.gemm.tiles import multiply_tiles
@@ -37,94 +39,113 @@ LONG = 16  # blocks of a row whose sum is taken in one go
 
 
 @part
-def _few_rows_kernel(
-    a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int
-) -> None:
-    """c (rows, columns) <- A B, or c + A B, for packed rows A and an unpacked B, `columns` long."""
-    (rows, columns, depth, _), stride = size, blocking(b.array).row_stride
-    for j in range(0, columns, FLAT_NR):
-        for i in range(0, rows, FLAT_MR):
-            flat_kernel(
-                a,
-                i * stride,
-                stride,
-                ONE,
-                b.array,
-                b.at + first * columns + j,
-                columns,
-                c,
-                i * columns + j,
-                columns,
-                depth,
-                add,
-            )
+def _in_place(rows: Rows, block: tuple[int, int], inner: tuple[int, int], a: np.ndarray, stride: int) -> Left:
+    return Picked(rows.x, rows.index, block[0], block[1], inner[0])
 
 
 @part
-def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
-    macro_kernel(a, (blocking(b.array).row_stride, ONE), b, first, c, size, add)
+def _packed(rows: Rows, block: tuple[int, int], inner: tuple[int, int], a: np.ndarray, stride: int) -> Left:
+    pack_rows(rows, block, inner, a, stride)
+    return Packed(a, ZERO, stride, stride, ONE)
+
+
+def _left(rows: Rows, block: Any, inner: Any, a: np.ndarray, stride: int) -> Left:
+    """Return `block` of the rows as a left operand, in the columns `inner`: packed in a, but for floats as they are."""
+    raise TypeError("products can only be formed in compiled code")
+
+
+@overload(_left, jit_options=PART)
+def _overload_left(rows, block, inner, a, stride):
+    element, corrections = element_of(a), (field_type(rows, "center"), field_type(rows, "scale"))
+    as_they_are = element.unit == element.storage and field_type(rows, "x").dtype.name == element.storage.name
+    plain = all(isinstance(kind, types.NoneType) for kind in corrections)
+    return body_of(_in_place if as_they_are and plain else _packed)
+
+
+def _below(left: Left, i: int) -> Left:
+    """Return a left operand from its row i on."""
+    raise TypeError("products can only be formed in compiled code")
+
+
+@overload(_below, jit_options=PART)
+def _overload_below(left, i):
+    if left.instance_class is Packed:
+        return lambda left, i: Packed(left.array, left.at + i * left.between, left.between, left.by_row, left.by_unit)
+    return lambda left, i: Picked(left.x, left.index, left.first + i, left.end, left.column)
+
+
+@part
+def _few_rows_kernel(a: Left, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
+    """c (rows, columns) <- A B, or c + A B, for rows A and an unpacked B, `columns` long."""
+    rows, columns, depth, _ = size
+    for j in range(0, columns, FLAT_NR):
+        at = b.at + first * columns + j
+        for i in range(0, rows, FLAT_MR):
+            flat_kernel(a, i, b.array, at, columns, c, i * columns + j, columns, depth, add, ())
 
 
 @part
 def _as_they_lie(
-    a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int
+    a: Left, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int, parts: Following
 ) -> None:
     if b.stride != NR and size[0] <= MR // 2 and size[1] % FLAT_NR == 0:
         _few_rows_kernel(a, b, first, c, size, add)
     else:
-        macro_kernel(a, (blocking(b.array).row_stride, ONE), b, first, c, size, add)
+        macro_kernel(a, b, first, c, size, add, parts)
 
 
 @part
-def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
+def _in_tiles(
+    a: Packed, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int, parts: Following
+) -> None:
     """Multiply whole tiles in tile registers, the rest in vectors."""
     rows, columns, depth, width = size
     whole = depth // SIDE * SIDE
     if whole > 0:
-        multiply_tiles(a, b, first, c, (rows, columns, whole), add != REPLACE)
+        multiply_tiles(a.array, b, first, c, (rows, columns, whole), add != REPLACE)
     if whole < depth:
-        rest, rest_size = vector_at(a, whole, a.size - whole), (rows, columns, depth - whole, width)
-        macro_kernel(rest, (blocking(a).row_stride, ONE), b, first + whole, c, rest_size, GO_ON if whole > 0 else add)
+        rest, rest_size = Packed(a.array, whole, a.between, a.by_row, a.by_unit), (rows, columns, depth - whole, width)
+        macro_kernel(rest, b, first + whole, c, rest_size, GO_ON if whole > 0 else add, nothing())
 
 
-def multiply_packed_rows(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: Any, add: int) -> None:
-    """c <- A B, or c + A B, for packed rows A, in the best instructions; arguments as in `macro_kernel`."""
+def multiply_left(a: Left, b: Panels, first: int, c: np.ndarray, size: Any, add: int, parts: Following) -> None:
+    """c <- A B, or c + A B, in the best instructions; arguments as in `macro_kernel`."""
     raise TypeError("packed operands can only be multiplied in compiled code")
 
 
-@overload(multiply_packed_rows, jit_options=PART)
-def _overload_packed_rows(a, b, first, c, size, add):
+@overload(multiply_left, jit_options=PART)
+def _overload_left_product(a, b, first, c, size, add, parts):
     element = element_of(field_type(b, "array"))
-    product = _in_tiles if element.in_tiles() else _in_vectors
+    product = _in_tiles if element.in_tiles() else macro_kernel
     if element.unit == element.storage:
         product = _as_they_lie
     return body_of(product)
 
 
 @part
-def _whole_tiles(b: Panels, work: Work, block: tuple[int, int], units: int, out: np.ndarray) -> int:
+def _whole_tiles(a: Left, b: Panels, block: tuple[int, int], units: int, out: np.ndarray) -> int:
     columns = out.shape[1]
     if columns < NR:
         return 0
     # What tiles have too many columns goes to the row behind them, which is stored later, and must be of this block.
     count = (block[1] - block[0] - 1) // MR * MR
     target = vector_at(out, block[0] * columns, count * columns)
-    multiply_packed_rows(work.a, b, ZERO, target, (count, columns, units, columns), REPLACE)
+    multiply_left(a, b, ZERO, target, (count, columns, units, columns), REPLACE, nothing())
     return count
 
 
 @part
-def _no_tiles(b: Panels, work: Work, block: tuple[int, int], units: int, out: np.ndarray) -> int:
+def _no_tiles(a: Left, b: Panels, block: tuple[int, int], units: int, out: np.ndarray) -> int:
     return 0
 
 
-def _store_tiles(b: Panels, work: Work, block: Any, units: int, out: np.ndarray) -> int:
+def _store_tiles(a: Left, b: Panels, block: Any, units: int, out: np.ndarray) -> int:
     """Store a product's first rows in out (N, H) as they leave the registers, where they can; return how many."""
     raise TypeError("products can only be formed in compiled code")
 
 
 @overload(_store_tiles, jit_options=PART)
-def _overload_store_tiles(b, work, block, units, out):
+def _overload_store_tiles(a, b, block, units, out):
     element = element_of(field_type(b, "array"))
     floats = element.accumulator == element.storage and element.accumulator.name == out.dtype.name
     return body_of(_whole_tiles if floats else _no_tiles)
@@ -225,21 +246,23 @@ def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out
     units, count, columns = units_of(depth, b.array), block[1] - block[0], out.shape[1]
     alone = Panels(b.array, b.at, b.panel, b.stride, None, None, None)  # of one type, whatever corrects the product
     if channels == 1 and 0 < depth <= step and not raw:
-        pack_rows(rows, block, (ZERO, depth), a, stride)
-        done = _store_tiles(alone, work, block, units, out)
+        left = _left(rows, block, (ZERO, depth), a, stride)
+        done = _store_tiles(left, alone, block, units, out)
         size = (count - done, columns, units, width_of(columns))
-        rest = vector_at(a, done * stride, a.size - done * stride)
-        multiply_packed_rows(rest, alone, ZERO, c, size, REPLACE)
+        multiply_left(_below(left, done), alone, ZERO, c, size, REPLACE, nothing())
         _store_product(c, rows, ZERO, (block[0] + done, block[1]), b, (False, True), out)
         return
     for channel in range(channels):
         begin = channel * depth
         for k in range(0, depth, step):
             end = min(k + step, depth)
-            pack_rows(rows, block, (begin + k, begin + end), a, stride)
+            left = _left(rows, block, (begin + k, begin + end), a, stride)
             add = _joins(k % span // step, channel > 0 and not raw)
             size = (count, columns, units_of(end - k, b.array), width_of(columns))
-            multiply_packed_rows(a, alone, channel * units + k // per, c, size, add)
+            next_first = begin + end if end < depth or channel + 1 < channels else ZERO
+            next_end = min(next_first + step, begin + depth if end < depth else begin + 2 * depth)
+            parts = following(rows, block if next_first > 0 else (ZERO, ZERO), (next_first, next_end))
+            multiply_left(left, alone, channel * units + k // per, c, size, add, parts)
             if end % span == 0 or (end == depth and (raw or channel == channels - 1)):
                 how = (k >= span or (raw and channel > 0), end == depth)
                 _store_product(c, rows, channel, block, b, how, out)

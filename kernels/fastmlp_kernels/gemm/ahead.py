@@ -1,0 +1,112 @@
+"""Memory that a product asks for ahead, while it multiplies: what the next block of A is read from, and B's next panel.
+
+A block of rows of a data set comes from memory, or from a cache that all cores share, and so does a block of a large
+right operand, as the rows push it out. A micro-kernel asks for some lines of both at every few steps, into the L2
+cache: in one go they would fill the few places where lines are awaited, which the product needs for its own.
+"""
+
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from fastmlp_kernels._jit import part
+from fastmlp_kernels._rows import Rows
+from fastmlp_kernels._target import TILE, cache_bytes
+from fastmlp_kernels._views import address_of, no_index
+from fastmlp_kernels.gemm.panels import NR, ZERO, Panels
+
+# A right operand of more bytes is no longer in the L2 cache when the next block of rows comes.
+LARGE = cast("int", np.int64(cache_bytes(2) // 4))
+MR = TILE.mr
+
+
+class Following(NamedTuple):
+    """What the next block of A is read from: `size` bytes of each of some rows of a matrix.
+
+    address : of these bytes in the matrix's first row; stride : bytes from row to row
+    index, first, end : which rows, as of `micro.Picked`
+    """
+
+    address: int
+    stride: int
+    size: int
+    index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride] - no one looks a value up in it
+    first: int
+    end: int
+
+
+class Asking(NamedTuple):
+    """What each call of the micro-kernel asks for, in a product of many calls.
+
+    share : rows, of which it asks for four at most; step : bytes of each for a unit of the inner dimension
+    run, panel : bytes of a column of B's block, and of a panel of it; 0 where B is not asked for
+    """
+
+    share: int
+    step: int
+    run: int
+    panel: int
+
+
+@part
+def following(rows: Rows, block: tuple[int, int], columns: tuple[int, int]) -> Following:
+    """Return these columns of the rows `block`, maybe none, as what follows."""
+    x = rows.x
+    size = x.itemsize
+    begin = address_of(x, columns[0])
+    return Following(begin, x.shape[1] * size, (columns[1] - columns[0]) * size, rows.index, block[0], block[1])
+
+
+@part
+def nothing() -> Following:
+    """Return that nothing follows."""
+    return Following(ZERO, ZERO, ZERO, no_index(), ZERO, ZERO)
+
+
+@part
+def asking_of(parts: Following, b: Panels, depth: int, calls: int) -> Asking:
+    """Return what a product of `calls` calls, `depth` units deep, asks for in each."""
+    unit = b.array.itemsize
+    large = b.stride == NR and b.array.size * unit > LARGE
+    run = depth * unit
+    share = (parts.end - parts.first + calls - 1) // calls
+    return Asking(share, max(parts.size // depth, 1), run, run * NR if large else 0)
+
+
+@part
+def asks(asking: Asking) -> bool:
+    """Return whether there is anything to ask for."""
+    return asking.share > 0 or asking.panel > 0
+
+
+@part
+def _row_place(parts: Following, row: int, end: int, step: int, hot: int) -> tuple[int, int]:
+    if row >= end:
+        return hot, 0
+    picked = parts.index[row] if parts.index.size > 0 else row
+    return parts.address + picked * parts.stride, step
+
+
+@part
+def _panel_places(asking: Asking, i: int, unit: int, hot: int) -> Any:
+    begin = 2 * asking.run * (i // MR)  # of what this call asks for, two columns' length
+    if begin >= asking.panel:
+        return (hot, 0), (hot, 0)
+    return (hot + asking.panel + begin, unit), (hot + asking.panel + begin + asking.run, unit)
+
+
+@part
+def places_ahead(parts: Following, asking: Asking, call: int, i: int, b: Panels, at: int) -> Any:
+    """Return the places that the micro-kernel asks from, each an address and the bytes further that a step of k is.
+
+    call, i : number of the call and the first row of its tile; at : where b's tile begins, which is in the L1 cache
+    """
+    hot = address_of(b.array, at)
+    first = parts.first + call * asking.share
+    end = min(first + asking.share, parts.end)
+    return (
+        _row_place(parts, first, end, asking.step, hot),
+        _row_place(parts, first + 1, end, asking.step, hot),
+        _row_place(parts, first + 2, end, asking.step, hot),
+        _row_place(parts, first + 3, end, asking.step, hot),
+    ) + _panel_places(asking, i, b.array.itemsize, hot)
