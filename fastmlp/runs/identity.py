@@ -10,9 +10,7 @@ from dataclasses import fields
 from fastmlp.config import RunConfig
 
 # Counted up whenever a change of this package gives a config other results than before.
-TRAINING_VERSION = 3
-# The same for the precision whose elementary functions became this package's own after the others'.
-FLOAT64_VERSION = 4
+TRAINING_VERSION = 4
 FLOATS = {field.name: field.type in (float, float | None) for field in fields(RunConfig)}
 
 
@@ -23,6 +21,5 @@ def run_id(config: RunConfig, fingerprint: str) -> str:
     """
     # 1 and 1.0 are equal, and so are configs that have them
     values = {name: float(v) if FLOATS[name] else v for name, v in config.to_json().items()}
-    version = FLOAT64_VERSION if config.precision == "float64" else TRAINING_VERSION
-    meaning = {"config": values, "data": fingerprint, "training": version}
+    meaning = {"config": values, "data": fingerprint, "training": TRAINING_VERSION}
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
