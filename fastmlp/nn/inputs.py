@@ -50,17 +50,19 @@ class EpochInput(Input, Protocol):
 class ArrayInput:
     """Rows of an array x (M, D) of real numbers, taken as they are.
 
+    is_finite : whether somebody looked through x before, which reads all of it
+
     Raises DataError for another shape, for no rows, or where x holds NaN or infinity; TypeError where it is masked.
     """
 
-    def __init__(self, x: np.ndarray) -> None:
+    def __init__(self, x: np.ndarray, *, is_finite: bool = False) -> None:
         _check.unmasked(x=x)
         x = np.asarray(x)
         if x.ndim != 2 or 0 in x.shape:
             raise DataError(f"inputs have shape {x.shape}, expected (rows, features) with at least one of each")
         if x.dtype.kind not in "fiub":
             raise DataError(f"inputs have dtype {x.dtype}, expected real numbers: convert with .astype('float32')")
-        for start in range(0, len(x), 1024):  # in parts: of all at once, the answers would take a quarter of x's memory
+        for start in range(0, 0 if is_finite else len(x), 1024):  # in parts: of all at once, the answers would take a quarter of x's memory
             part = x[start : start + 1024]
             with np.errstate(over="ignore", invalid="ignore"):
                 squares = np.vdot(part, part)  # one pass, several times as fast, which finite squares answer

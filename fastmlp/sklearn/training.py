@@ -110,10 +110,12 @@ class Training:
     def examples(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> Examples:
         """Return rows X (N, D), dense or sparse, and targets y (N, K) as `epoch` and `gradients` take them.
 
+        scikit-learn has looked through X for NaN and infinity.
+
         sample_weight : (N,), or None. Numbers of any dtype are rounded to the network's.
         """
         if not issparse(X) and X.dtype == self.dtype and X.flags.c_contiguous:
-            X = ArrayInput(X)
+            X = ArrayInput(X, is_finite=True)
         elif issparse(X):
             X = X.tocsr()
         weights = None if sample_weight is None else np.ascontiguousarray(sample_weight, self.dtype)
@@ -169,7 +171,7 @@ class Training:
             part = X[rows]
             dense = np.ascontiguousarray(part.toarray() if issparse(part) else part, self.dtype)
             weights = None if examples.weights is None else examples.weights[rows]
-            examples = Examples(ArrayInput(dense), examples.targets[rows], weights)
+            examples = Examples(ArrayInput(dense, is_finite=True), examples.targets[rows], weights)
             rows = np.arange(len(rows))
         return self.network.engine.train(examples, rows, batch_size, self._optimizer, loss)
 
