@@ -62,7 +62,8 @@ class ArrayInput:
             raise DataError(f"inputs have shape {x.shape}, expected (rows, features) with at least one of each")
         if x.dtype.kind not in "fiub":
             raise DataError(f"inputs have dtype {x.dtype}, expected real numbers: convert with .astype('float32')")
-        for start in range(0, 0 if is_finite else len(x), 1024):  # in parts: of all at once, the answers would take a quarter of x's memory
+        # in parts: of all at once, the answers would take a quarter of x's memory
+        for start in range(0, 0 if is_finite else len(x), 1024):
             part = x[start : start + 1024]
             with np.errstate(over="ignore", invalid="ignore"):
                 squares = np.vdot(part, part)  # one pass, several times as fast, which finite squares answer

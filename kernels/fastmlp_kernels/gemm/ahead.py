@@ -104,9 +104,10 @@ def places_ahead(parts: Following, asking: Asking, call: int, i: int, b: Panels,
     hot = address_of(b.array, at)
     first = parts.first + call * asking.share
     end = min(first + asking.share, parts.end)
-    return (
+    rows = (
         _row_place(parts, first, end, asking.step, hot),
         _row_place(parts, first + 1, end, asking.step, hot),
         _row_place(parts, first + 2, end, asking.step, hot),
         _row_place(parts, first + 3, end, asking.step, hot),
-    ) + _panel_places(asking, i, b.array.itemsize, hot)
+    )
+    return rows + _panel_places(asking, i, b.array.itemsize, hot)
