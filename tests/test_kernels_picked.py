@@ -35,7 +35,7 @@ def multiply(x, index, weight):
     element, (d, h) = ELEMENTS[x.dtype.name], weight.shape
     work = Work(aligned_zeros(a_elements(element), x.dtype), aligned_zeros(c_elements(h), x.dtype))
     out = np.full((len(index) or len(x), h), np.nan, x.dtype)
-    index = np.asarray(index, np.int64)
+    index = np.array(index, np.int64)  # C-contiguous
     index.flags.writeable = False
     _multiply(x, index, weight, panels(element, d, h), work, out)
     return out
