@@ -40,7 +40,8 @@ LONG = 16  # blocks of a row whose sum is taken in one go
 
 @part
 def _in_place(rows: Rows, block: tuple[int, int], inner: tuple[int, int], a: np.ndarray, stride: int) -> Left:
-    return Picked(rows.x, rows.index, block[0], block[1], inner[0])
+    index = vector_at(rows.index, 0, rows.index.size)  # which refuses one with gaps
+    return Picked(rows.x, index, block[0], block[1], inner[0])
 
 
 @part
