@@ -100,7 +100,7 @@ def test_classes_may_have_names_and_numbers_are_taken_by_ranges() -> None:
     assert Counter(names[split_rows(100, strata=names).test].tolist()) == {"yes": 4, "no": 16}
     numbers = np.random.default_rng(0).lognormal(size=1000)
     split = split_rows(1000, strata=numbers)
-    assert "in the same shares of 10 ranges of the target" in split.words
+    assert "with the same shares of each of 10 ranges of the target" in split.words
     ranks = np.argsort(np.argsort(numbers))
     assert np.bincount(ranks[split.test] // 100).tolist() == [20] * 10
     assert "at random, seed" in split_rows(15, strata=numbers[:15]).words

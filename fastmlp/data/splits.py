@@ -206,8 +206,8 @@ class _Rows:
             return "by their order, the last for the test"
         how = {
             "random": "at random",
-            "classes": f"at random in the same shares {self.kinds()}",
-            "ranges": f"at random in the same shares {self.kinds()} of the target",
+            "classes": f"at random with the same shares of each {self.kinds()}",
+            "ranges": f"at random with the same shares of each {self.kinds()} of the target",
             "groups": f"by whole groups, {self.kinds()[3:].split()[0]} of them",
         }[self.by]
         return f"{how}, seed {seed}"
