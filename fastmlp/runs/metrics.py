@@ -61,7 +61,7 @@ class Answers:
     @property
     def about_bad(self) -> str:
         """A sentence on the rows whose outputs are not finite."""
-        return f"{self.bad:,} of {len(self.outputs):,} rows have outputs that are not finite, as training diverged"
+        return f"{self.bad:,} of {len(self.outputs):,} rows have outputs that are not finite"
 
 
 def answers_of(kind: str, targets: ArrayLike, outputs: ArrayLike, weights: ArrayLike | None = None) -> Answers:
@@ -86,7 +86,7 @@ def answers_of(kind: str, targets: ArrayLike, outputs: ArrayLike, weights: Array
             f"Targets have the shape {np.shape(targets)} and outputs {np.shape(outputs)}; allowed are of {kind} "
             f"targets {'(M,)' if kind == 'classes' else '(M, K)'} and outputs (M, K), with one row or more."
         )
-    _check_targets(kind, is_of, told.shape[1])
+    check_targets(kind, is_of, told.shape[1])
     bad = int(np.sum(~np.isfinite(told).all(axis=1)))
     if kind != "numbers" and not bad:
         off = max(-told.min(), told.max() - 1, np.abs(told.sum(axis=1) - 1).max() if kind == "classes" else 0)
@@ -97,14 +97,15 @@ def answers_of(kind: str, targets: ArrayLike, outputs: ArrayLike, weights: Array
             )
         told = np.clip(told, 0, 1)
     form = {"classes": np.int64, "labels": np.bool_, "numbers": np.float64}[kind]
-    is_of, w = is_of.astype(form), _weights(weights, len(told))
+    is_of, w = is_of.astype(form), relative_weights(weights, len(told))
     if not (w > 0).all():
         is_of, told, w = is_of[w > 0], told[w > 0], w[w > 0]
         bad = int(np.sum(~np.isfinite(told).all(axis=1)))
     return Answers(kind, is_of, told, w, bad)
 
 
-def _check_targets(kind: str, targets: NDArray[Any], k: int) -> None:
+def check_targets(kind: str, targets: NDArray[Any], k: int) -> None:
+    """Raise DataError unless targets of any shape and dtype are numbers of their kind: of classes, below k."""
     allowed = {"classes": f"whole numbers from 0 to {k - 1}", "labels": "0 and 1", "numbers": "finite numbers"}[kind]
     if targets.dtype.kind not in "biuf":
         raise DataError(f"Targets of {kind} have the dtype {targets.dtype}; allowed are {allowed}.")
@@ -119,7 +120,8 @@ def _check_targets(kind: str, targets: NDArray[Any], k: int) -> None:
         raise DataError(f"The target of row {place[0]} is {targets[place]}; allowed of {kind} are {allowed}.")
 
 
-def _weights(weights: ArrayLike | None, n: int) -> Floats:
+def relative_weights(weights: ArrayLike | None, n: int) -> Floats:
+    """Return weights (n,) of any dtype as float64, the largest 1; ones for None. Raises DataError for others."""
     if weights is None:
         return np.ones(n)
     w = np.asarray(weights)
