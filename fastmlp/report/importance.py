@@ -85,6 +85,11 @@ def permutation_importance(
     check_name("metric", metric, METRICS[kind])
     check_count("repeats", repeats)
     check_count("most_rows", most_rows)
+    counts = [len(rows), len(targets), len(rows if weights is None else weights)]
+    if len(set(counts)) > 1 or not len(rows):
+        raise DataError(
+            f"Rows, targets and weights are {counts} in number; one row or more is needed, with one of each."
+        )
     if not columns:
         raise DataError("Importance is that of columns, and there are none; name one or more.")
     for name, places in columns.items():

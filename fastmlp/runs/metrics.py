@@ -317,7 +317,7 @@ class Metric:
             return "-"
         if LARGE <= abs(value) < VERY_LARGE:
             return f"{value:,.0f}"  # as all its digits can be read
-        return format(100 * value if self.unit == "%" else value, self.form)
+        return format(100 * value if self.unit == "%" else value, f"z{self.form}")  # z: no -0.0000
 
 
 def _table(*metrics: Metric) -> dict[str, Metric]:
