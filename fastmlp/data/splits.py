@@ -157,7 +157,7 @@ class _Rows:
             return np.array(asked)[_deal(counts, [wanted[i] for i in asked], rng)][self.codes]
         if self.by == "order":
             return np.array(asked)[_cut(counts, [wanted[i] for i in asked])[self.codes]]
-        # In what one has a single row of there is nothing to share: the parts are those of the other rows.
+        # A class of one row has nothing to share: the parts are those of the other rows.
         shared = np.where(counts > 1, counts, 0) if self.by == "classes" else counts
         _, validation, test = (round(size * int(shared.sum()) / len(self.codes)) for size in wanted)
         held = _apportioned(shared, validation + test, np.maximum(0, shared - 1), rng)
@@ -202,13 +202,14 @@ class _Rows:
         return f"of {count:,} {name if count == 1 else plural}"
 
     def way(self, seed: int) -> str:
+        """Return in words how the rows are split."""
         if self.by == "order":
             return "by their order, the last for the test"
         how = {
             "random": "at random",
             "classes": f"at random with the same shares of each {self.kinds()}",
             "ranges": f"at random with the same shares of each {self.kinds()} of the target",
-            "groups": f"by whole groups, {self.kinds()[3:].split()[0]} of them",
+            "groups": f"by whole groups, {int(self.codes.max()) + 1:,} of them",
         }[self.by]
         return f"{how}, seed {seed}"
 
