@@ -139,7 +139,7 @@ def test_the_target_tells_the_task(form: str, y: np.ndarray, settings: Any, kind
 def test_another_target_is_taken_by_its_name(form: str, tmp_path: Path) -> None:
     path = save(form, tmp_path / "data", x=X, y=Y, test_score=Y * 0.5)
     assert read_raw(path, target="test_score").kinds == {"test_score": "numbers"}
-    with pytest.raises(ConfigError, match="target is 'test_scor', and it holds x, y, test_score|y, test_score, x|.*"):
+    with pytest.raises(ConfigError, match=r"target is 'test_scor', and it holds x, y, test_score|y, test_score, x|.*"):
         read_raw(path, target="test_scor")
     with pytest.raises(ConfigError, match="Did you mean 'test_score'"):
         read_raw(path, target="test_scor")
@@ -205,11 +205,13 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: py
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.npy", header.getvalue() + bytes(1000))
         archive.writestr("y.npy", header.getvalue())
-    with pytest.raises(DataError, match="x cannot be read: it has 1,128 bytes, and an array .* 1,099,511,627,904"):
+    with pytest.raises(DataError, match=r"x cannot be read: it has 1,128 bytes, and an array .* 1,099,511,627,904"):
         read_raw(path)
     path = save("packed", tmp_path / "large", x=np.zeros((100, 100)), y=np.arange(100) % 2)
     monkeypatch.setattr("fastmlp.data.sources.arrays.MOST_UNPACKED", 80_000)
-    with pytest.raises(DataError, match="unpacks to 80,128 bytes, and 80,000 are allowed in memory; save it with np.s"):
+    with pytest.raises(
+        DataError, match=r"unpacks to 80,128 bytes, and 80,000 are allowed in memory; save it with np.s"
+    ):
         read_raw(path)
 
 

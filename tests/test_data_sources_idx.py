@@ -62,7 +62,7 @@ def test_one_file_of_images_has_its_labels_beside_it(end: str, tmp_path: Path) -
         read_raw(path)
     with pytest.raises(DataError, match="it is a file of labels; name that of the images"):
         read_raw(tmp_path / f"t10k-labels-idx1-ubyte{end}")
-    with pytest.raises(DataError, match="train-images-idx3-ubyte.* has no labels beside it"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.* has no labels beside it"):
         read_raw(tmp_path)
 
 
@@ -130,7 +130,7 @@ def test_a_gzip_that_is_cut_or_damaged_anywhere_is_refused(tmp_path: Path) -> No
             read_raw(path)
     for at in range(10, len(whole)):  # before: a time, a name
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        with pytest.raises(DataError, match="images-idx3-ubyte.gz cannot be"):
+        with pytest.raises(DataError, match=r"images-idx3-ubyte.gz cannot be"):
             read_raw(path)
 
 
@@ -147,7 +147,7 @@ def test_a_bomb_takes_no_more_memory_than_its_header_says(tmp_path: Path, monkey
 def test_a_folder_of_two_sets_must_be_chosen_from(tmp_path: Path) -> None:
     write_set(tmp_path)
     write_set(tmp_path, parts=("emnist-train", "emnist-test"))
-    with pytest.raises(DataError, match="expected is one set, train-images-idx3-ubyte .* Name the file"):
+    with pytest.raises(DataError, match=r"expected is one set, train-images-idx3-ubyte .* Name the file"):
         read_raw(tmp_path)
     assert read_raw(tmp_path / "emnist-train-images-idx3-ubyte").rows.shape == (7, 20)
 

@@ -57,7 +57,7 @@ def part_of(counts: Sequence[int], parts: Sequence[int | None]) -> np.ndarray | 
 
 
 def rows_of(x: np.ndarray) -> tuple[np.ndarray, tuple[int, ...] | None]:
-    """Return the rows (M, D) of an array of any shape (M, ...) and real dtype, and the shape of one as an image.
+    """Return the rows (M, D) of x (M, ...), an array of any real dtype, and the shape of one as an image.
 
     uint8, float32 and float64 stay what they are, and where they are already (M, D) and C-contiguous they are not
     copied; float16 and all other integers become float32, which is exact up to 2^24, longer floats float64.

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,16 +58,21 @@ class Pictures:
         return self.size**2 * (1 if self.grey else 3)
 
 
-def cache_folder(cache: Path | None, data: Path) -> Path:
-    """Return the folder for decoded pictures, `cache` or one in `cache_dir`; ConfigError where it is in the data's."""
-    folder = cache if cache is not None else (default := cache_dir()) and default / "pictures"
-    if folder is None:
-        raise ConfigError("No HOME says where your files lie: name a folder for decoded pictures with cache.")
-    if folder.resolve().is_relative_to(data.resolve()):
+def cache_folder(cache: Path | None, data: Iterable[Path]) -> Path:
+    """Return the folder for decoded pictures: `cache`, or where that is None one in `cache_dir()`.
+
+    data : the folders of the data, which are never written to. Raises ConfigError where `cache` is in one of them.
+    """
+    if cache is None:
+        if (default := cache_dir()) is None:
+            raise ConfigError("No HOME says where your files lie: name a folder for decoded pictures with cache.")
+        return default / "pictures"
+    place = cache.resolve()
+    if any(place.is_relative_to(one.resolve()) for one in data):
         raise ConfigError(
-            f"cache is {folder}, inside of the data's folder, which is never written to; name another one."
+            f"cache is {cache}, inside of the data's folder, which is never written to; name another one."
         )
-    return folder
+    return cache
 
 
 def decoded(pictures: Pictures, folder: Path, tell: Callable[[str], None]) -> Decoded:

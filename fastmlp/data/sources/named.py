@@ -1,5 +1,6 @@
 """Data sets by name: those that scikit-learn brings along (`sklearn:digits`), and OpenML's (`openml:NAME`)."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,9 +68,13 @@ def read_openml(ask: Ask) -> Raw:
     which: dict[str, Any] = {"data_id": int(name)} if name.isascii() and name.isdigit() else {"name": name.lower()}
     which |= {"version": int(version)} if version else {}
     try:
-        bunch = datasets.fetch_openml(
-            **which, target_column=ask.target or "default-target", as_frame=False, parser="liac-arff"
-        )
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            bunch = datasets.fetch_openml(
+                **which, target_column=ask.target or "default-target", as_frame=False, parser="liac-arff", n_retries=1
+            )
+        for one in warned:  # such as that there are several versions
+            ask.tell(str(one.message))
     except OSError as error:
         raise DownloadError(
             f"openml:{name} is not in scikit-learn's cache, and OpenML cannot be reached ({error}). Try again online, "

@@ -83,7 +83,8 @@ def _raw(ask: Ask, root: Path, found: list[_Found], target: str, source: str, *,
             "Two are needed at least"
         )
     pictures = Pictures(root, [one.name for one in found], ask.image_size, ask.grey)
-    made: Decoded = decoded(pictures, cache_folder(ask.cache, root), ask.tell)
+    folders = {(root / one.name).parent for one in found} if typed else {root}
+    made: Decoded = decoded(pictures, cache_folder(ask.cache, folders), ask.tell)
     kept = [found[number] for number in made.kept]
     labels = [one.label for one in kept]
     y = target_of(_typed(labels) if typed or ask.task == "numbers" else np.array(labels), target, ask.task)
@@ -228,8 +229,9 @@ def _row(row: list[str], header: list[str], path: int, label: int, part: int | N
     if len(row) != len(header):
         raise DataError(f"line {line:,} has {len(row)} cells, and the header {len(header)}")
     cells = [cell.strip() for cell in row]
-    if not cells[path] or not cells[label] or "\0" in cells[path]:
-        raise DataError(f"line {line:,} has no {header[label] if cells[path] else header[path]}")
+    for column in (path, label):
+        if not cells[column] or "\0" in cells[column]:
+            raise DataError(f"line {line:,} has no {header[column]}")
     if part is None:
         return _Found(cells[path], cells[label], None)
     if cells[part].lower() not in PART_WORDS:

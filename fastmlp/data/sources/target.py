@@ -1,5 +1,6 @@
 """Targets by what they hold: classes, several labels or numbers, as `Raw` has them."""
 
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -40,6 +41,8 @@ def target_of(y: np.ndarray, name: str, task: str | None = None, columns: Sequen
         raise DataError(
             f"{name} is {y.dtype} of shape {y.shape}; allowed are whole numbers, numbers or text, one a row, or (M, L)"
         )
+    if y.dtype.kind == "U" and y.astype(y.dtype.newbyteorder("=")).reshape(-1).view(np.uint32).max() > sys.maxunicode:
+        raise DataError(f"{name} holds text that is no Unicode: it is damaged")
     width = y.shape[1] if y.ndim == 2 else 1
     names = tuple(columns) if len(columns) == width else _numbered(name, width)
     return _MAKERS[task or _kind(y, name)](y, name, names)
@@ -86,10 +89,7 @@ def _classes(y: np.ndarray, name: str, columns: tuple[str, ...]) -> Target:
         raise DataError(
             f"{name} has {len(found):,} different values, and at most {MOST_CLASSES:,} classes are allowed{advice}"
         )
-    try:
-        names = tuple(map(str, found.tolist()))
-    except ValueError as error:
-        raise DataError(f"{name} holds text that is no Unicode ({error})") from error
+    names = tuple(map(str, found.tolist()))
     if "" in names:
         row = np.flatnonzero(codes == names.index(""))[0]
         raise DataError(f"{name} is empty in row {row:,}, counted from 0: give it a class, or leave the row out")
@@ -104,7 +104,7 @@ def _labels(y: np.ndarray, name: str, columns: tuple[str, ...]) -> Target:
 
 def _numbers(y: np.ndarray, name: str, columns: tuple[str, ...]) -> Target:
     if y.dtype.kind == "U":
-        raise DataError(f"{name} is text, such as {y.flat[0]!r}, and the task is numbers")
+        raise DataError(f"{name} is text, such as {str(y.flat[0])!r}, and the task is numbers")
     return Target(np.ascontiguousarray(y, dtype=np.float64), "numbers", columns)
 
 
