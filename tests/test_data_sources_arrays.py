@@ -139,9 +139,9 @@ def test_the_target_tells_the_task(form: str, y: np.ndarray, settings: Any, kind
 def test_another_target_is_taken_by_its_name(form: str, tmp_path: Path) -> None:
     path = save(form, tmp_path / "data", x=X, y=Y, test_score=Y * 0.5)
     assert read_raw(path, target="test_score").kinds == {"test_score": "numbers"}
-    with pytest.raises(ConfigError, match=r"target is 'test_scor', and it holds x, y, test_score|y, test_score, x|.*"):
-        read_raw(path, target="test_scor")
-    with pytest.raises(ConfigError, match="Did you mean 'test_score'"):
+    with pytest.raises(
+        ConfigError, match=r"'test_scor', which is no array there; it holds .* Did you mean 'test_score'"
+    ):
         read_raw(path, target="test_scor")
 
 

@@ -76,6 +76,13 @@ def test_parts_are_folders_above_the_classes(read: Any, folder: Path) -> None:
     assert any("1 pictures of the test part that lie in no class folder" in line for line in read.told)
 
 
+def test_files_of_other_forms_are_told(read: Any, folder: Path) -> None:
+    for name in ("a.gif", "b.GIF", "notes.txt"):
+        (folder / "cat" / name).write_bytes(b"")
+    assert len(read(folder).rows) == 5
+    assert read.told[0] == "Left out 2 .gif, 1 .txt, which are none of .png, .jpg, .jpeg, .webp, .bmp."
+
+
 def test_trains_may_be_a_class(read: Any, tmp_path: Path) -> None:
     for name in ("train/a", "bus/b"):
         save(tmp_path / "data" / f"{name}.png", pixels(0))
@@ -414,12 +421,13 @@ def test_a_list_may_lie_elsewhere_and_have_parts_and_targets(read: Any, folder: 
     lines = [f"{folder / name},{age},{kind},{part}" for name, age, kind, part in (
         ("cat/a.png", 1.5, "x", "train"), ("cat/b c.png", 2, "y", "Train"), ("dög/d.png", 3, "x", "test"))]  # fmt: skip
     path.write_text("\n".join(["file,age,kind,split", *lines]), "utf-8")
-    assert read(path, target="age", cache=tmp_path).rows.shape == (3, 3072)
+    assert read_raw(path, target="age", cache=tmp_path).rows.shape == (3, 3072)
     with pytest.raises(ConfigError, match="inside of the data's folder"):
         read(path, target="age", cache=folder / "cat" / "cache")
     raw = read(path, target="age")
     np.testing.assert_array_equal(raw.targets["age"], [1.5, 2, 3], strict=True)
     assert (raw.kinds, raw.part.tolist()) == ({"age": "numbers"}, [0, 0, 2])
+    assert read.told[0] == "Left out the columns kind: a row is a picture."
     assert read(path, target="kind").names["kind"] == ("x", "y")
     with pytest.raises(ConfigError, match=r"target is 'aeg'; the columns are age, kind. Did you mean 'age'"):
         read(path, target="aeg")

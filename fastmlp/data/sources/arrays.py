@@ -86,7 +86,7 @@ def _read(ask: Ask, loads: dict[str, _Load], source: str) -> Raw:
     held = f"it holds {', '.join(loads) or 'no array'}"
     if not targets and ask.target is not None:
         others = [name for name in loads if name not in rows]
-        raise ConfigError(f"target is {ask.target!r}, and {held}.{suggestion(ask.target, others)}")
+        raise ConfigError(f"target is {ask.target!r}, which is no array there; {held}.{suggestion(ask.target, others)}")
     if not rows or not targets:
         raise DataError(f"{held}; expected are {NAMES_ALLOWED}")
     given = []

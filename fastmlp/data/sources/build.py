@@ -67,6 +67,8 @@ def rows_of(x: np.ndarray) -> tuple[np.ndarray, tuple[int, ...] | None]:
     """
     if x.dtype.kind not in "biuf":
         raise DataError(f"the rows are {x.dtype} of shape {x.shape}; allowed are numbers. Words belong into a table")
+    if x.ndim and not len(x):
+        raise DataError("it holds no row: there is nothing to learn from")
     if not 1 <= x.ndim <= 4 or 0 in x.shape:
         raise DataError(
             f"the rows have shape {x.shape}; allowed are (M, D), (M, height, width), (M, height, width, channels) and "

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,12 +63,16 @@ def read_folder(ask: Ask) -> Raw:
             f"it holds {held(ask.path)}, and no picture in a class folder. Expected are folders, each named after its "
             f"class, with files of {', '.join(SUFFIXES)}, or train/ and test/ with such folders in each"
         )
+    if others := _counted(name for name in _walk(ask.path) if not _is_picture(name)):
+        ask.tell(f"Left out {others}, which are none of {', '.join(SUFFIXES)}.")
     return _raw(ask, ask.path, found, target, f"pictures of class folders, {_form(ask)}", typed=False)
 
 
 def read_list(ask: Ask) -> Raw:
     """Read a CSV with a column of picture files, which lie where it lies, and a column of labels."""
-    found, target = _listed(ask)
+    found, target, others = _listed(ask)
+    if others:
+        ask.tell(f"Left out the columns {', '.join(others)}: a row is a picture.")
     return _raw(ask, ask.path.parent, found, target, f"pictures listed in a CSV file, {_form(ask)}", typed=True)
 
 
@@ -165,8 +169,12 @@ def _in_classes(ask: Ask, folder: Path, part: int | None) -> Iterator[_Found]:
 
 def held(folder: Path) -> str:
     """Return what a folder holds, by the ends of the names."""
-    counts = Counter(Path(name).suffix.lower() or "files without an end to their name" for name in _walk(folder))
-    return ", ".join(f"{count:,} {suffix}" for suffix, count in counts.most_common(5)) or "no files"
+    return _counted(_walk(folder)) or "no files"
+
+
+def _counted(names: Iterable[str]) -> str:
+    counts = Counter(Path(name).suffix.lower() or "files without an end to their name" for name in names)
+    return ", ".join(f"{count:,} {suffix}" for suffix, count in counts.most_common(5))
 
 
 def _delimiter(header: str) -> str:
@@ -177,7 +185,8 @@ def _column_of_paths(header: list[str]) -> int | None:
     return next((i for i, name in enumerate(header) if name.strip().lower() in PATH_COLUMNS), None)
 
 
-def _listed(ask: Ask) -> tuple[list[_Found], str]:
+def _listed(ask: Ask) -> tuple[list[_Found], str, list[str]]:
+    """Return the pictures of a list, the name of their target, and those of the columns that are not used."""
     try:
         text = read_small(ask.path, MOST_CSV).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -197,7 +206,7 @@ def _listed(ask: Ask) -> tuple[list[_Found], str]:
             f"{len(missing):,} of its {len(found):,} pictures are not there, the first is {missing[0]}. Its paths are "
             "looked for in the folder that it lies in"
         )
-    return found, header[label]
+    return found, header[label], [name for i, name in enumerate(header) if i not in (path, label, part)]
 
 
 def _columns(ask: Ask, header: list[str]) -> tuple[int, int, int | None]:

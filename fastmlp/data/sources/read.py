@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fastmlp.data.raw import Raw
+import numpy as np
+
+from fastmlp.data.raw import TRAIN, Raw
 from fastmlp.data.sources import arrays, idx, named, pictures, svmlight
 from fastmlp.data.sources.ask import Ask
 from fastmlp.errors import ConfigError, DataError, FastMLPError, MissingDataError, suggestion
@@ -78,7 +80,9 @@ def read_raw(
         raise ConfigError(f"{path} is no path ({error}).") from error
     ask = Ask(place, target, task, image_size, grey, cache, tell)
     try:
-        return (NAMED.get(scheme) or _reader(place))(ask)
+        raw = (NAMED.get(scheme) or _reader(place))(ask)
+        _tell_unlearnt(raw, tell)
+        return raw
     except DataError as error:
         raise DataError(f"{path}: {error}{'' if str(error).endswith('.') else '.'}") from error
     except MemoryError as error:
@@ -92,7 +96,7 @@ def read_raw(
 
 def _reader(path: Path) -> Callable[[Ask], Raw]:
     if not path.exists():
-        raise MissingDataError(f"{path} is not there.{_near(path)} Allowed are {ALLOWED}.")
+        raise MissingDataError(f"{path} is not there.{_near(path)} Name a file or a folder of data.")
     if is_table(path):
         raise DataError("it is a table, which is read by its columns")
     reader = next((one for one in READERS if one.is_there(path)), None)
@@ -100,6 +104,15 @@ def _reader(path: Path) -> Callable[[Ask], Raw]:
         what = f"a folder with {pictures.held(path)}" if path.is_dir() else "none that is known"
         raise DataError(f"it is {what}. Allowed are {ALLOWED}")
     return reader.read
+
+
+def _tell_unlearnt(raw: Raw, tell: Callable[[str], None]) -> None:
+    """Tell of classes that only other rows than those for training have."""
+    for name in (name for name, kind in raw.kinds.items() if kind == "classes" and raw.part is not None):
+        counts = np.bincount(raw.targets[name][raw.part == TRAIN], minlength=len(raw.names[name]))
+        if (missing := np.flatnonzero(counts == 0)).size:
+            first = ", ".join(repr(raw.names[name][code]) for code in missing[:10])
+            tell(f"{missing.size:,} of {len(counts):,} classes of {name} have no row for training: {first}.")
 
 
 def _near(path: Path) -> str:
