@@ -488,6 +488,18 @@ def test_labels_of_a_list_are_what_they_look_like(
     assert (raw.kinds["label"], raw.names["label"]) == (kind, names)
 
 
+def test_a_task_that_does_not_fit_is_refused_before_anything_is_decoded(
+    read: Any, folder: Path, tmp_path: Path
+) -> None:
+    for task, told in (
+        ("numbers", "class is text, such as 'cat', and the task is numbers"),
+        ("labels", "must be 0 or 1"),
+    ):
+        with pytest.raises(DataError, match=told):
+            read(folder, task=task)
+    assert not (tmp_path / "cache").exists()
+
+
 def test_class_folders_are_classes_whatever_their_names(read: Any, tmp_path: Path) -> None:
     for i, name in enumerate(("0.5", "1.5")):
         save(tmp_path / "data" / name / "a.png", pixels(i))

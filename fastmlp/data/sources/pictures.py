@@ -13,7 +13,7 @@ import numpy as np
 from fastmlp.data.raw import PARTS, Raw
 from fastmlp.data.sources.arrays import PART_WORDS
 from fastmlp.data.sources.ask import Ask
-from fastmlp.data.sources.decoded import Decoded, Pictures, cache_folder, decoded
+from fastmlp.data.sources.decoded import Pictures, cache_folder, decoded
 from fastmlp.data.sources.picture import SUFFIXES
 from fastmlp.data.sources.target import target_of
 from fastmlp.errors import ConfigError, DataError, suggestion
@@ -81,21 +81,28 @@ def _form(ask: Ask) -> str:
 
 
 def _raw(ask: Ask, root: Path, found: list[_Found], target: str, source: str, *, typed: bool) -> Raw:
-    if len({one.label for one in found}) == 1:  # before they are decoded, which may take hours
+    # All that can be wrong with the labels comes first: to decode the pictures may take hours.
+    labels = [one.label for one in found]
+    if len(set(labels)) == 1:
         raise DataError(
-            f"all its {len(found):,} pictures are of one {target}, {found[0].label!r}: there is nothing to learn. "
-            "Two are needed at least"
+            f"all its {len(found):,} pictures are of one {target}, {labels[0]!r}: there is nothing to learn. Two are "
+            "needed at least"
         )
+    y = target_of(_typed(labels) if typed or ask.task == "numbers" else np.array(labels), target, ask.task)
     pictures = Pictures(root, [one.name for one in found], ask.image_size, ask.grey)
     folders = {(root / one.name).parent for one in found} if typed else {root}
-    made: Decoded = decoded(pictures, cache_folder(ask.cache, folders), ask.tell)
-    kept = [found[number] for number in made.kept]
-    labels = [one.label for one in kept]
-    y = target_of(_typed(labels) if typed or ask.task == "numbers" else np.array(labels), target, ask.task)
-    parts = [one.part for one in kept]
-    shape = (1 if ask.grey else 3, ask.image_size, ask.image_size)
-    part = None if None in parts else np.array(parts, np.uint8)
-    return Raw(made.rows, {target: y.values}, {target: y.kind}, {target: y.names}, shape, (), source, part)
+    made = decoded(pictures, cache_folder(ask.cache, folders), ask.tell)
+    parts = [found[number].part for number in made.kept]
+    return Raw(
+        rows=made.rows,
+        targets={target: y.values[made.kept]},
+        kinds={target: y.kind},
+        names={target: y.names},
+        shape=(1 if ask.grey else 3, ask.image_size, ask.image_size),
+        features=(),
+        source=source,
+        part=None if None in parts else np.array(parts, np.uint8),
+    )
 
 
 def _typed(labels: list[str]) -> np.ndarray:
