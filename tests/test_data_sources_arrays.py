@@ -169,6 +169,7 @@ def test_another_target_is_taken_by_its_name(form: str, tmp_path: Path) -> None:
         ({"x": np.ones((6, 1, 1, 2, 2), np.uint8), "y": Y}, "the rows have shape"),
         ({"x": np.where(X == 9, np.nan, X), "y": Y}, "row 2 has nan in column 1"),
         ({"x": np.full((6, 4), 1e300, np.longdouble) ** 2, "y": Y}, "row 0 has inf in column 0"),
+        ({"x": np.ones((6, 1_000_001), np.uint8), "y": Y}, "a row has 1,000,001 features, and at most 1,000,000 are"),
         ({"x": X, "y": Y * 0}, "y is of one class, '0', in all 6 training rows"),
         ({"x": X, "y": np.where(Y == 1, np.nan, Y)}, "y is nan in row 1"),
     ],

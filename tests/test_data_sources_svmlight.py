@@ -45,7 +45,7 @@ def test_several_labels_a_line_are_labels(tmp_path: Path) -> None:
     path.write_text("0,2 1:1\n2 1:0.5\n")
     raw = read_raw(path)
     np.testing.assert_array_equal(raw.targets["target"], np.array([[1, 1], [0, 1]], np.uint8), strict=True)
-    assert raw.kinds["target"] == "labels"
+    assert (raw.kinds["target"], raw.names["target"]) == ("labels", ("0", "2"))
 
 
 @pytest.mark.parametrize(("end", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
@@ -92,7 +92,11 @@ def test_the_test_part_lies_beside(tmp_path: Path) -> None:
         ("1 -1:1\n0 1:1\n", "no svmlight file"),
         ("1 2:1 1:1\n0 1:1\n", "no svmlight file"),
         ("1 999999999999:1\n0 1:1\n", "the number of a feature is too large"),
-        ("1 1999999999:1\n0 1:1\n", "its 2 rows of .* features take .* bytes with their zeros, and 4,294,967,296"),
+        (
+            "1 1999999999:1\n0 1:1\n",
+            "its 2 rows of .* features take .* bytes with their zeros; allowed are 4,294,967,296",
+        ),
+        ("1 1000001:1\n0 1:1\n", "and 1,000,000 features. Choose"),
         ("\x00\x01\x02\n", "no svmlight file"),
     ],
 )
@@ -102,9 +106,20 @@ def test_what_cannot_be_read_is_refused(text: str, told: str, tmp_path: Path) ->
         read_raw(tmp_path / "a.svm")
 
 
+def test_too_many_labels_and_labels_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.svm").write_text("".join(f"{i},{i + 1} 1:1\n" for i in range(0, 10_002, 2)))
+    with pytest.raises(DataError, match="it has 10,002 different labels; at most 10,000 are allowed"):
+        read_raw(tmp_path / "a.svm")
+    (tmp_path / "a.svm").write_text("0,nan 1:1\n2 1:1\n")
+    with pytest.raises(DataError, match="each must be a number"):
+        read_raw(tmp_path / "a.svm")
+
+
 def test_rows_beyond_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(svmlight, "MOST_DENSE", 47)
-    with pytest.raises(DataError, match="its 4 rows of 3 features take 48 bytes with their zeros, and 47 are allowed"):
+    with pytest.raises(
+        DataError, match="its 4 rows of 3 features take 48 bytes with their zeros; allowed are 47 bytes"
+    ):
         read_raw(write(tmp_path / "a.svm"))
 
 

@@ -10,6 +10,7 @@ from fastmlp.data.sources.ask import Ask
 from fastmlp.data.sources.target import target_of
 from fastmlp.errors import DataError
 
+MOST_FEATURES = 1_000_000  # each of which has a name
 _CHANNELS = (1, 3, 4)  # grey, colours, colours with transparency
 
 
@@ -21,10 +22,12 @@ class Given(NamedTuple):
     part: int | None
 
 
-def raw_of(ask: Ask, given: Sequence[Given], target: str, source: str) -> Raw:
+def raw_of(ask: Ask, given: Sequence[Given], target: str, source: str, columns: Sequence[str] = ()) -> Raw:
     """Return the `Raw` of what a source has given; several parts are joined in memory, one is left where it is.
 
-    target : its name; source : as `Raw.source`. Raises DataError where the parts do not fit each other.
+    target, columns : its name, and those of its columns where it has several; source : as `Raw.source`
+
+    Raises DataError where the parts do not fit each other.
     """
     for x, y, part in given:
         where = "" if part is None else f" of the {PARTS[part]} part"
@@ -35,7 +38,7 @@ def raw_of(ask: Ask, given: Sequence[Given], target: str, source: str) -> Raw:
         kinds = ", ".join(f"{one.x.dtype} of shape {one.x.shape}" for one in given)
         raise DataError(f"the rows of its parts differ: {kinds}. All must have one dtype, and one shape of a row")
     y = _joined_targets([one.y for one in given], target)
-    found = target_of(y, target, ask.task)
+    found = target_of(y, target, ask.task, columns)
     shape = shapes[0]
     return Raw(
         rows[0] if len(rows) == 1 else np.concatenate(rows),
@@ -43,10 +46,17 @@ def raw_of(ask: Ask, given: Sequence[Given], target: str, source: str) -> Raw:
         {target: found.kind},
         {target: found.names},
         shape,
-        () if shape else tuple(f"x{i}" for i in range(rows[0].shape[1])),
+        () if shape else numbered(rows[0].shape[1]),
         source,
         part_of([len(one.x) for one in given], [one.part for one in given]),
     )
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Return names of so many features that have none; DataError above `MOST_FEATURES`."""
+    if count > MOST_FEATURES:
+        raise DataError(f"a row has {count:,} features, and at most {MOST_FEATURES:,} are allowed: choose some of them")
+    return tuple(f"x{i}" for i in range(count))
 
 
 def part_of(counts: Sequence[int], parts: Sequence[int | None]) -> np.ndarray | None:

@@ -9,8 +9,9 @@ import numpy as np
 
 from fastmlp.data.raw import TEST, TRAIN, Raw
 from fastmlp.data.sources.ask import Ask
-from fastmlp.data.sources.build import Given, raw_of
+from fastmlp.data.sources.build import MOST_FEATURES, Given, raw_of
 from fastmlp.data.sources.packed import DAMAGED, PACKED, unpacked
+from fastmlp.data.sources.target import MOST_CLASSES
 from fastmlp.errors import DataError, MissingExtraError
 from fastmlp.files import opened
 
@@ -59,15 +60,16 @@ def read_svmlight(ask: Ask) -> Raw:
         raise DataError(f"the number of a feature is too large ({error})") from error
     rows, targets = read[::2], read[1::2]
     count, width = sum(one.shape[0] for one in rows), rows[0].shape[1]
-    if (size := 4 * count * width) > MOST_DENSE:
+    if (size := 4 * count * width) > MOST_DENSE or width > MOST_FEATURES:
         raise DataError(
-            f"its {count:,} rows of {width:,} features take {size:,} bytes with their zeros, and {MOST_DENSE:,} are "
-            "allowed. Choose features, or give it as an array of fewer columns"
+            f"its {count:,} rows of {width:,} features take {size:,} bytes with their zeros; allowed are "
+            f"{MOST_DENSE:,} bytes and {MOST_FEATURES:,} features. Choose features, or give it as an array of fewer "
+            "columns"
         )
     parts = [None] if len(paths) == 1 else [TRAIN, TEST]
-    ys = _labels(targets) if many else _classes_or_numbers(targets)
+    ys, names = _labels(targets) if many else (_classes_or_numbers(targets), ())
     given = [Given(x.toarray(), y, part) for x, y, part in zip(rows, ys, parts, strict=True)]
-    return raw_of(ask, given, target, "an svmlight file" if len(paths) == 1 else "svmlight files")
+    return raw_of(ask, given, target, "an svmlight file" if len(paths) == 1 else "svmlight files", names)
 
 
 def _first_lines(path: Path) -> list[bytes]:
@@ -86,8 +88,13 @@ def _classes_or_numbers(targets: list[np.ndarray]) -> list[np.ndarray]:
     return [y.astype(np.int64) if whole else y for y in targets]
 
 
-def _labels(targets: list[list[tuple[float, ...]]]) -> list[np.ndarray]:
+def _labels(targets: list[list[tuple[float, ...]]]) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """Return a column of 0 and 1 for each label, part by part, and the labels' names."""
     known = sorted({label for some in targets for row in some for label in row})
+    if len(known) > MOST_CLASSES or not np.isfinite(known).all():
+        raise DataError(
+            f"it has {len(known):,} different labels; at most {MOST_CLASSES:,} are allowed, and each must be a number"
+        )
     column = {label: i for i, label in enumerate(known)}
     made = []
     for some in targets:
@@ -95,4 +102,4 @@ def _labels(targets: list[list[tuple[float, ...]]]) -> list[np.ndarray]:
         for row, labels in enumerate(some):
             y[row, [column[label] for label in labels]] = 1
         made.append(y)
-    return made
+    return made, tuple(f"{label:.15g}" for label in known)
