@@ -366,6 +366,7 @@ def test_a_class_whose_name_is_no_unicode_is_refused(read: Any, folder: Path) ->
         read(folder)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs")
 def test_a_pipe_is_broken_and_does_not_wait(read: Any, folder: Path) -> None:
     (folder / "cat" / "a.png").unlink()
     os.mkfifo(folder / "cat" / "a.png")

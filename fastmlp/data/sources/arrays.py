@@ -51,7 +51,10 @@ def read_folder(ask: Ask) -> Raw:
 
 
 def read_npz(ask: Ask) -> Raw:
-    """Read an .npz file, of `np.savez` or `np.savez_compressed`."""
+    """Read an .npz file, of `np.savez` or `np.savez_compressed`.
+
+    uint8 arrays that are not packed are mapped. Floats are read into memory, as numpy saves them there at odd bytes.
+    """
     with opened(ask.path) as file:
         try:
             archive = zipfile.ZipFile(file)
