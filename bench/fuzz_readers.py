@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from bench.fuzz_mutations import Reader, members, need, of_bytes, of_json, zipped
+from bench.fuzz_sources import own_data
 from bench.fuzz_sweeps import FINGERPRINT, check_dataset, kept_by_sweeps, mapped, small_ones
 from fastmlp.config import RunConfig
 from fastmlp.data.archives import read_archive
@@ -49,6 +50,7 @@ def readers(folder: Path, *, networks: bool = False) -> dict[str, Reader]:
         kept_by_sweeps(),
         small_ones(),
         mapped(folder),
+        own_data(),
     )
     return {reader.about: reader for group in groups for reader in group}
 

@@ -29,6 +29,8 @@ NAMES = (
     "python meta", "png", "jpeg", "gif", "bmp", "webp", "tiff", ".npy", ".npz model", ".safetensors model",
     "checkpoint", "runs.jsonl", "results.json", "sweep.toml", "owner.json", "matmul.json", ".report.json",
     "rivals.json", "mapped facts.json", "mapped train_images.npy", "mapped train_labels.npz",
+    "own .npz", "IDX", "IDX.gz", "svmlight", "list of pictures", "own .png", "own .jpg", "own .jpeg", "own .webp",
+    "own .bmp",
 )  # fmt: skip
 
 
