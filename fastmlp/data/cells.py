@@ -3,7 +3,7 @@
 Where a column is of texts, as all of CSV are, *all* of its cells decide: only if each is a number are they numbers.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 # Cells that mean "nothing is known", beside empty ones.
 MISSING = ("", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NAN", "NULL", "null", "None")
+TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
+_FIRST = 1000
 LEADING_ZERO = r"^[+-]?0\d"  # of codes, as of postal areas, which lose it as numbers
 _COMMA_NUMBER = r"^[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?$"
 
@@ -76,32 +78,43 @@ def _types(table: "pl.LazyFrame", names: list[str], decimal_comma: bool) -> "lis
     """Return what the columns of texts become that are numbers or truth values throughout."""
     import polars as pl
 
-    looks: list[pl.Expr] = []
-    for i, name in enumerate(names):
-        text = pl.col(name)
-        looks += [
-            text.count().alias(f"{i} known"),
-            number_of(text).count().alias(f"{i} float"),
-            text.cast(pl.Int64, strict=False).count().alias(f"{i} int"),
-            text.str.contains(LEADING_ZERO).any().alias(f"{i} code"),
-            text.str.to_lowercase().is_in(["true", "false"]).sum().alias(f"{i} truth"),
+    def whole(text: pl.Expr) -> pl.Expr:
+        return text.cast(pl.Int64, strict=False)
+
+    def comma(text: pl.Expr) -> pl.Expr:
+        return number_of(text, decimal_comma=True)
+
+    become: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+        "truth": lambda text: text.str.to_lowercase() == "true",
+        "whole": whole,
+        "float": number_of,
+        **({"comma": comma} if decimal_comma else {}),
+    }
+    holds: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+        "truth": lambda text: text.is_in(TRUTHS),
+        "whole": lambda text: whole(text).is_not_null(),
+        "plain": lambda text: ~text.str.contains(LEADING_ZERO),  # asked of whole numbers
+        "float": lambda text: number_of(text).is_not_null(),
+        "comma": lambda text: comma(text).is_not_null(),
+    }
+
+    def looked(table: pl.LazyFrame, asked: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+        """Return of what is asked about columns what all their cells are that are not missing."""
+        looks = [
+            (holds[one](pl.col(name)) | pl.col(name).is_null()).all().alias(f"{i} {one}")
+            for i, (name, ones) in enumerate(asked.items())
+            for one in ones
         ]
-        if decimal_comma:
-            looks.append(number_of(text, decimal_comma=True).count().alias(f"{i} comma"))
-    seen = table.select(looks).collect(engine="streaming").row(0, named=True)
-    become = []
-    for i, name in enumerate(names):
-        text, known = pl.col(name), seen[f"{i} known"]
-        if not known:
-            become.append(text.cast(pl.Float64))
-        elif seen[f"{i} truth"] == known:
-            become.append(text.str.to_lowercase() == "true")
-        elif seen[f"{i} code"]:
-            continue
-        elif seen[f"{i} int"] == known:
-            become.append(text.cast(pl.Int64))
-        elif seen[f"{i} float"] == known:
-            become.append(number_of(text))
-        elif decimal_comma and seen[f"{i} comma"] == known:
-            become.append(number_of(text, decimal_comma=True))
-    return become
+        seen = table.select(looks).collect(engine="streaming").row(0, named=True) if looks else {}
+        return {name: [one for one in ones if seen[f"{i} {one}"]] for i, (name, ones) in enumerate(asked.items())}
+
+    # What the first are not, all are not; so of most little is asked about all.
+    first = looked(table.head(_FIRST), dict.fromkeys(names, (*become, "plain")))
+    first = {name: [one for one in ones if one != "plain" or "whole" in ones] for name, ones in first.items()}
+    chosen = {}
+    for name, ones in looked(table, first).items():
+        if {"truth", "whole"} <= {*ones}:  # it is missing throughout
+            chosen[name] = "float"
+        elif ones and not ("whole" in ones and "plain" not in ones):
+            chosen[name] = next((one for one in become if one in ones), None)
+    return [become[one](pl.col(name)) for name, one in chosen.items() if one is not None]

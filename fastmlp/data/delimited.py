@@ -8,11 +8,12 @@ import codecs
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastmlp.data.cells import MISSING
 from fastmlp.data.library import listed, reading
 from fastmlp.errors import DataError
 
@@ -29,17 +30,30 @@ _ADVICE = "Mend the file, or write it anew as CSV in UTF-8 with a line of names 
 
 @dataclass(frozen=True)
 class Delimited:
-    """A table of text: all cells as texts, by the names of its first line; notices : what a user should know of it."""
+    """A table of text. names : of its columns, from its first line; notices : what a user should know of it."""
 
-    cells: "pl.LazyFrame"
+    source: Path | bytes
+    names: list[str]
     separator: str
     notices: tuple[str, ...]
 
+    def cells(self, floats: Collection[str] = ()) -> "pl.LazyFrame":
+        """Return all cells as texts, but those of the columns `floats`, where any other text is an error of polars."""
+        import polars as pl
+
+        return pl.scan_csv(
+            self.source,
+            has_header=False,
+            skip_rows=1,
+            separator=self.separator,
+            schema={name: pl.Float64 if name in floats else pl.String for name in self.names},
+            null_values=list(MISSING),
+            glob=False,
+        )
+
 
 def scan_delimited(path: Path) -> Delimited:
-    """Find how the text file is written, check its lines, and return its cells; DataError where it is no table."""
-    import polars as pl
-
+    """Find how the text file is written, and check its lines; DataError where it is no table."""
     source, notices = _source(path)
     head = _head(source)
     if not head.strip("\ufeff \t\r\n"):
@@ -48,16 +62,8 @@ def scan_delimited(path: Path) -> Delimited:
         raise DataError(f"{path.name} has bytes of 0 in it, and so is no text. {_ADVICE}")
     separator = _separator(head, path)
     names, lines = _names(head, separator, path)
-    frame = pl.scan_csv(
-        source,
-        has_header=False,
-        skip_rows=1,
-        separator=separator,
-        schema=dict.fromkeys(names, pl.String),
-        glob=False,
-    )
     _Lines(path, source, separator, len(names), lines).check()  # as polars fills lines that are too short
-    return Delimited(frame, separator, notices)
+    return Delimited(source, names, separator, notices)
 
 
 def _source(path: Path) -> tuple[Path | bytes, tuple[str, ...]]:
@@ -175,35 +181,40 @@ class _Lines:
         """Raise DataError for the first line with too few or too many fields, or a quote that is never closed."""
         import polars as pl
 
-        line = pl.col("line")
+        line, number = pl.col("line"), pl.col("number")
         lines = pl.scan_csv(
             self.source, has_header=False, separator="\x1f", quote_char=None, schema={"line": pl.String}, glob=False
         ).with_row_index("number", offset=1)
         quotes = line.str.count_matches('"', literal=True)
+        odd = number.filter(quotes % 2 == 1).first().alias("odd")
+        wrong = number.filter(self._is_wrong(line)).first().alias("wrong")
         with reading(self.path.name, _ADVICE):
-            odd, total = (
-                lines.select(pl.col("number").filter(quotes % 2 == 1).first(), quotes.sum().alias("quotes"))
-                .collect(engine="streaming")
-                .row(0)
-            )
+            total, odd, wrong = lines.select(quotes.sum(), odd, wrong).collect(engine="streaming").row(0)
         if total % 2 == 1:
             where = f"perhaps in line {odd:,}"
             raise DataError(f'{self.path.name} has a quote (") that is never closed, {where}. {_ADVICE}')
-        if odd is None:  # else a field may go over several lines
-            self._count(lines, line.str.replace_all('"[^"]*"', "") if total else line)
-
-    def _count(self, lines: "pl.LazyFrame", outside: "pl.Expr") -> None:
-        """Raise DataError for the first line that has not as many fields as the first; outside : what is not quoted."""
-        import polars as pl
-
-        fields = outside.str.count_matches(self.separator, literal=True) + 1
-        # Blank lines are rows of nothing, which are left out later.
-        wrong = (fields != self.fields) & (pl.col("line").str.strip_chars() != "") & (pl.col("number") > self.header)
+        if odd is not None or (total == 0 and wrong is None):
+            return  # a field may go over several lines; or there is nothing to say
+        outside = line.str.replace_all('"[^"]*"', "")
         with reading(self.path.name, _ADVICE):
-            found = lines.filter(wrong).select("number", fields.alias("fields")).head(1).collect(engine="streaming")
-        if len(found):
-            number, count = found.row(0)
+            found = (
+                lines.filter(self._is_wrong(outside))
+                .select(number, self._fields(outside).alias("fields"))
+                .head(1)
+                .collect(engine="streaming")
+            )
+        for number, count in found.rows():
             raise DataError(
                 f"Line {number:,} of {self.path.name} has {count:,} field{'s' * (count != 1)}, and its line of names "
                 f"{self.fields:,} (separated by {SEPARATORS[self.separator]}). {_ADVICE}"
             )
+
+    def _fields(self, line: "pl.Expr") -> "pl.Expr":
+        return line.str.count_matches(self.separator, literal=True) + 1
+
+    def _is_wrong(self, line: "pl.Expr") -> "pl.Expr":
+        """Whether a line below the names has another number of fields; blank ones are rows that are left out later."""
+        import polars as pl
+
+        blank = pl.col("line").str.strip_chars() == ""
+        return (self._fields(line) != self.fields) & ~blank & (pl.col("number") > self.header)

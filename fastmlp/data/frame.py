@@ -4,7 +4,7 @@ polars reads them (extra `tables`). A frame knows its columns' types, not yet wh
 `fastmlp.data.kinds` and learnt, on training rows alone, by `fastmlp.data.columns`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from fastmlp.errors import ConfigError, DataError, MissingDataError, suggestion
 if TYPE_CHECKING:
     import polars as pl
 
+_AS_TEXTS = ("category", "date")  # kinds whose columns stay texts, where they are written so
+_FIRST = 1000  # rows that tell which columns of a text are probably floats
 _ADVICE = "It may be cut or damaged: write or fetch it again."
 
 
@@ -149,26 +151,18 @@ def read_frame(
     forms = {_form(path) for path in files}
     if len(forms) > 1:
         raise DataError(f"The files are of several forms: {', '.join(sorted(forms))}. Give those of one form.")
-    decimal_comma, notices, tables = False, [], []
-    for path in files:
-        if forms == {"text"}:
-            from fastmlp.data.delimited import scan_delimited
-
-            with reading(path.name, _ADVICE):
-                found = scan_delimited(path)
-            tables.append(found.cells)
-            notices += found.notices
-            decimal_comma = decimal_comma or found.separator != ","
-        else:
-            scan = pl.scan_parquet if forms == {"Parquet"} else pl.scan_ipc
-            with reading(path.name, _ADVICE):
-                tables.append(scan(path, glob=False))
-                tables[-1].collect_schema()
     source = files[0].name if len(files) == 1 else f"{len(files):,} files, {files[0].name} to {files[-1].name}"
+    asked = _Asked(_names_of(target), columns or {}, weights, group, known)
+    if forms == {"text"}:
+        return _read_texts(files, source, asked)
+    scan = pl.scan_parquet if forms == {"Parquet"} else pl.scan_ipc
+    tables = []
+    for path in files:
+        with reading(path.name, _ADVICE):
+            tables.append(scan(path, glob=False))
+            tables[-1].collect_schema()
     with reading(source, _ADVICE):
-        table = tables[0] if len(files) == 1 else _one_below_the_other(files, tables)
-        asked = _Asked(_names_of(target), columns or {}, weights, group, known)
-        return _framed(table, source, asked, notices, decimal_comma=decimal_comma)
+        return _framed(_one_below_the_other(files, tables), source, asked)
 
 
 def frame_of(
@@ -199,7 +193,7 @@ def frame_of(
         table = pl.DataFrame(series).lazy()
     asked = _Asked(_names_of(target), columns or {}, weights, group, known)
     with reading("The table", "Give columns of numbers, texts, truth values or times."):
-        return _framed(table, "a table in memory", asked, [], decimal_comma=False)
+        return _framed(table, "a table in memory", asked)
 
 
 def unknown_column(name: str, names: Iterable[str]) -> str:
@@ -287,6 +281,8 @@ def _one_below_the_other(files: list[Path], tables: "list[pl.LazyFrame]") -> "pl
     """Return the rows of all tables in the columns of the first; DataError where another has others."""
     import polars as pl
 
+    if len(tables) == 1:
+        return tables[0]
     first = tables[0].collect_schema()
     for path, table in zip(files, tables, strict=True):
         schema = table.collect_schema()
@@ -311,8 +307,10 @@ def _series(name: str, values: Any) -> "pl.Series":
     if array.ndim != 1:
         raise DataError(f"Column {name!r} has {array.ndim} dimensions, expected one value for each row.")
     if array.dtype.kind not in "OUS":
-        if array.dtype == np.float16:
-            array = array.astype(np.float32)
+        if array.dtype.kind in "Mm":
+            array = array.astype(f"{array.dtype.kind}8[us]")
+        elif array.dtype.char in "eg":  # polars has neither shorter nor longer floats
+            array = array.astype(np.float64)
         return pl.Series(name, np.ascontiguousarray(array))
     known = [one if isinstance(one, str) or one == one else None for one in map(_known, array.tolist())]
     types = {type(one) for one in known if one is not None}
@@ -328,7 +326,41 @@ def _known(value: Any) -> Any:
     return None if type(value).__name__ in ("NAType", "NaTType") else value
 
 
-def _framed(table: "pl.LazyFrame", source: str, asked: _Asked, notices: list[str], *, decimal_comma: bool) -> Frame:
+def _read_texts(files: list[Path], source: str, asked: _Asked) -> Frame:
+    """Return the frame of files of text, as one that was read as texts alone, by a shorter way where there is one."""
+    import polars as pl
+
+    from fastmlp.data.cells import settle
+    from fastmlp.data.delimited import scan_delimited
+
+    found = []
+    for path in files:
+        with reading(path.name, _ADVICE):
+            found.append(scan_delimited(path))
+    notices = [notice for one in found for notice in one.notices]
+    comma = any(one.separator != "," for one in found)
+
+    def framed(floats: Collection[str]) -> Frame:
+        with reading(source, _ADVICE):
+            tables = [one.cells(floats) for one in found]
+            return _framed(_one_below_the_other(files, tables), source, asked, notices, decimal_comma=comma)
+
+    with reading(source, _ADVICE):
+        texts = [name for name, kind in {**asked.overrides, **(asked.known or {})}.items() if kind in _AS_TEXTS]
+        first = settle(found[0].cells().head(_FIRST), texts).table.collect()
+    # Whole numbers are no such columns: only from their texts is it seen that some have a zero in front.
+    floats = [one.name for one in first if one.dtype == pl.Float64 and one.null_count() < len(one)]
+    try:
+        return framed(floats)
+    except DataError as error:
+        if not floats or not isinstance(error.__cause__, pl.exceptions.PolarsError):
+            raise
+    return framed(())
+
+
+def _framed(
+    table: "pl.LazyFrame", source: str, asked: _Asked, notices: Sequence[str] = (), *, decimal_comma: bool = False
+) -> Frame:
     """Return what was asked for of a table, its columns with settled types, without rows that have no target."""
     from fastmlp.data.cells import settle
     from fastmlp.data.kinds import check_overrides
@@ -350,7 +382,7 @@ def _framed(table: "pl.LazyFrame", source: str, asked: _Asked, notices: list[str
     keep = [name for name in names if name in roles or overrides.get(name) != "drop"]
     if asked.known is not None:
         keep = [name for name in keep if name in roles or name in asked.known]
-    texts = {name for name, kind in overrides.items() if kind in ("category", "date")}
+    texts = {name for name, kind in overrides.items() if kind in _AS_TEXTS}
     settled = settle(table.select(keep), texts, decimal_comma=decimal_comma)
     for name in roles:
         if name not in settled.table.collect_schema():
