@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.encoders import ENCODERS, LIMIT, SCALES, Date, Encoder, Hashed, Number, learn_category
+from fastmlp.data.encoders import ENCODERS, LIMIT, SCALES, TINY, Date, Encoder, Hashed, Number, learn_category
 from fastmlp.data.frame import Frame, lacking
 from fastmlp.data.kinds import DATE_FORMATS, Kind
 from fastmlp.errors import ConfigError, DataError, suggestion
@@ -172,7 +172,8 @@ def _are_moments(value: Any) -> bool:
 
 
 def _ascend(value: Any) -> bool:
-    return _are_floats(value) and all(a < b for a, b in pairwise(value))
+    ascending = _are_floats(value) and all(a < b for a, b in pairwise(value))
+    return ascending and all(one == 0 or abs(one) >= TINY for one in value)
 
 
 def _are_scores(value: Any) -> bool:

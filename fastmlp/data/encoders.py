@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmlp.data.cells import TRUTHS
 from fastmlp.data.frame import Frame, floats
 from fastmlp.data.kinds import as_numbers, as_times
 
@@ -30,6 +31,7 @@ SCALES = {
 LIMIT = 1e4  # standardised numbers end here; no number of 100 million training rows is more deviations from their mean
 ONE_HOT = 64  # values of a category that have a feature of their own
 HASHED = 64  # features of a category with more
+TINY = 1e-290  # numbers below are 0 among quantiles: a line from one to the next would have an infinite slope
 RARE = 5  # rows of a value that has a feature of its own, in large tables; 1 % of the rows in small ones
 _MOST_RARE = 0.1  # of the rows, in a category that has features of its own
 _QUANTILES = 256
@@ -40,13 +42,18 @@ Features = NDArray[np.float32]
 
 
 def level_texts(column: "pl.Series") -> "pl.Series":
-    """Return the values of a category as texts, null where they are missing: true, false; 1 for 1.0 too."""
+    """Return the values of a category as texts, null where they are missing.
+
+    However a file writes them, they are one text: true for True and TRUE, 1 for 1.0.
+    """
     import polars as pl
 
     texts = column.cast(pl.String)
     if (column.dtype == pl.String or column.dtype.is_float()) and texts.str.ends_with("0").any():
         texts = texts.str.replace(_WHOLE, "$1")
-    return texts.rename(column.name)
+    if column.dtype == pl.String:
+        texts = texts.replace({one: one.lower() for one in TRUTHS if one != one.lower()})
+    return texts
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,8 @@ class Number:
             if self.missing:
                 out[:, 1] = unknown
         if self.points:
-            out[:, 0] = np.interp(values, self.points, self.scores)
+            # Halved, as the distance of two large numbers is infinite.
+            out[:, 0] = np.interp(values / 2, np.array(self.points) / 2, self.scores)
         elif self.scale:
             out[:, 0] = _scaled(values, self.center, self.scale)
 
@@ -181,7 +189,7 @@ class Hashed:
         del frame
         half = self.buckets // 2
         missing = hashes.is_null().to_numpy()
-        values = hashes.fill_null(0).to_numpy()
+        values = hashes.fill_null(0).to_numpy().astype(np.int64)
         _write_ones(out, np.where(missing, -1, values % half))
         _write_ones(out, np.where(missing, self.buckets if self.missing else -1, half + values // half % half))
 
@@ -294,6 +302,7 @@ def _normal_scores(known: NDArray[np.float64]) -> tuple[tuple[float, ...], tuple
     ranks = (np.arange(count) + 0.5) / count
     normal = NormalDist()
     scores = np.array([normal.inv_cdf(float(rank)) for rank in ranks])
-    points, where = np.unique(np.quantile(known, ranks, method="inverted_cdf"), return_inverse=True)
+    quantiles = np.quantile(known, ranks, method="inverted_cdf")
+    points, where = np.unique(np.where(np.abs(quantiles) < TINY, 0.0, quantiles), return_inverse=True)
     means = np.bincount(where, scores) / np.bincount(where)  # of values that take up several ranks
     return tuple(map(float, points)), tuple(map(float, means))

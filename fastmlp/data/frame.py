@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _AS_TEXTS = ("category", "date")  # kinds whose columns stay texts, where they are written so
+_BLANK = "\0blank"  # no column of a text is called so
 _FIRST = 1000  # rows that tell which columns of a text are probably floats
 _ADVICE = "It may be cut or damaged: write or fetch it again."
 
@@ -139,7 +140,8 @@ def read_frame(
 ) -> Frame:
     """Read a table from a file, from several, or from those that a pattern such as "part-*.csv" finds, in their order.
 
-    target, weights, group : columns that are no inputs; rows in which a target is missing are left out, which is said
+    target, weights, group : columns that are no inputs. Rows in which a target is missing are left out, and blank lines
+    of a text, which is said; `Frame.numbers` has those that remain.
     columns : kinds by column, which override what is found; a dropped one is not read. known : the columns that were
     learnt, with their kinds (`Columns.reading`): only those, the target, weights and group are read.
     Files are told apart by their names: .csv, .tsv, .txt, .parquet, .arrow, .feather. Memory: what the columns that are
@@ -342,7 +344,7 @@ def _read_texts(files: list[Path], source: str, asked: _Asked) -> Frame:
 
     def framed(floats: Collection[str]) -> Frame:
         with reading(source, _ADVICE):
-            tables = [one.cells(floats) for one in found]
+            tables = [_marked_blank(one.cells(floats)) for one in found]
             return _framed(_one_below_the_other(files, tables), source, asked, notices, decimal_comma=comma)
 
     with reading(source, _ADVICE):
@@ -358,6 +360,21 @@ def _read_texts(files: list[Path], source: str, asked: _Asked) -> Frame:
     return framed(())
 
 
+def _marked_blank(cells: "pl.LazyFrame") -> "pl.LazyFrame":
+    """Return a text's cells with a column that tells which rows are blank, such as those of blank lines."""
+    import polars as pl
+
+    first, *others = cells.collect_schema()
+    blanks = [pl.col(first).cast(pl.String).str.strip_chars().fill_null("") == "", *map(_is_missing, others)]
+    return cells.with_columns(pl.all_horizontal(blanks).alias(_BLANK))
+
+
+def _is_missing(name: str) -> "pl.Expr":
+    import polars as pl
+
+    return pl.col(name).is_null()
+
+
 def _framed(
     table: "pl.LazyFrame", source: str, asked: _Asked, notices: Sequence[str] = (), *, decimal_comma: bool = False
 ) -> Frame:
@@ -365,7 +382,7 @@ def _framed(
     from fastmlp.data.cells import settle
     from fastmlp.data.kinds import check_overrides
 
-    names = table.collect_schema().names()
+    names = [name for name in table.collect_schema() if name != _BLANK]
     roles = [*asked.target, *(one for one in (asked.weights, asked.group) if one is not None)]
     for name in roles:
         if name not in names:
@@ -379,9 +396,8 @@ def _framed(
             raise ConfigError(f"Column {wrong!r} is target, weights or group, and has no kind {overrides[wrong]!r}.")
     elif lacks := [name for name in asked.known if name not in names]:
         raise DataError(lacking(source, lacks, names))
-    keep = [name for name in names if name in roles or overrides.get(name) != "drop"]
-    if asked.known is not None:
-        keep = [name for name in keep if name in roles or name in asked.known]
+    kept = {*roles, _BLANK, *(asked.known or (name for name in names if overrides.get(name) != "drop"))}
+    keep = [name for name in table.collect_schema() if name in kept]
     texts = {name for name, kind in overrides.items() if kind in _AS_TEXTS}
     settled = settle(table.select(keep), texts, decimal_comma=decimal_comma)
     for name in roles:
@@ -390,30 +406,28 @@ def _framed(
     frame = settled.table.collect(engine="streaming")
     if not frame.height:
         raise DataError(f"{source} has names of columns and no rows. Give it rows.")
-    return _with_targets(
-        Frame(frame, source, asked.target, asked.weights, asked.group, dict(overrides), (*notices, *settled.notices))
+    made = Frame(frame, source, asked.target, asked.weights, asked.group, overrides, (*notices, *settled.notices))
+    if _BLANK in frame.columns:
+        made = _without(made, frame[_BLANK], "they are blank")
+        made = replace(made, table=made.table.drop(_BLANK))
+    for name in asked.target:
+        made = _without(made, made.column(name).is_null(), f"their target {name!r} is missing")
+    return made
+
+
+def _without(frame: Frame, left_out: "pl.Series", words: str) -> Frame:
+    """Return a frame without some rows, which it says with the reason; DataError where none remains."""
+    count = int(left_out.sum())
+    if not count:
+        return frame
+    if count == frame.rows:
+        raise DataError(
+            f"All {count:,} rows of {frame.source} must be left out: {words}. Mend it, or name another target."
+        )
+    numbers = np.arange(frame.rows) if frame.numbers is None else frame.numbers
+    return replace(
+        frame,
+        table=frame.table.filter(~left_out),
+        numbers=numbers[~left_out.to_numpy()],
+        notices=(*frame.notices, f"{count:,} of {frame.rows:,} rows are left out: {words}."),
     )
-
-
-def _with_targets(frame: Frame) -> Frame:
-    """Return a frame without the rows that are blank or in which a target is missing, and say how many they were."""
-    import polars as pl
-
-    causes = [(pl.all_horizontal(pl.all().is_null()), "they are blank")]
-    causes += [(pl.col(name).is_null(), f"their target {name!r} is missing") for name in frame.target]
-    for cause, words in causes:
-        missing = frame.table.select(cause).to_series()
-        count = int(missing.sum())
-        if count == frame.rows:
-            raise DataError(
-                f"All {count:,} rows of {frame.source} must be left out: {words}. Name another target, or mend it."
-            )
-        if count:
-            numbers = np.arange(frame.rows) if frame.numbers is None else frame.numbers
-            frame = replace(
-                frame,
-                table=frame.table.filter(~missing),
-                numbers=numbers[~missing.to_numpy()],
-                notices=(*frame.notices, f"{count:,} of {frame.rows:,} rows are left out: {words}."),
-            )
-    return frame

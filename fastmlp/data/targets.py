@@ -57,15 +57,15 @@ def targets_of(frame: Frame, names: str | Sequence[str], task: str | None = None
                 "the task labels or regression."
             )
         return _classes(frame, columns[0])
-    if kind == "labels":
-        values = np.stack([_truth(frame, column) for column in columns], axis=1)
-        if all(len(np.unique(one)) == 1 for one in values.T):
-            raise DataError(
-                f"Each label of {frame.source} is the same in all rows: nothing can be learnt. Name others."
-            )
-        return Targets(kind, values, names)
-    values = np.stack([_numbers(frame, column.name) for column in columns], axis=1)
-    return Targets(kind, values[:, 0].copy() if len(names) == 1 else values, names)
+    values = _values(frame, names, kind)
+    columns = values.reshape(len(values), -1).T
+    same = [name for name, one in zip(names, columns, strict=True) if (one == one[0]).all()]
+    if same and (kind == "numbers" or len(same) == len(names)):
+        raise DataError(
+            f"The target {listed(same)} is {columns[names.index(same[0])][0]:g} in all {len(values):,} rows of "
+            f"{frame.source}: nothing can be learnt. Name another."
+        )
+    return Targets(kind, values, names)
 
 
 def targets_as(frame: Frame, columns: str | Sequence[str], kind: str, names: Sequence[str]) -> Targets:
@@ -74,10 +74,11 @@ def targets_as(frame: Frame, columns: str | Sequence[str], kind: str, names: Seq
     kind, names : of the other's `Targets`. DataError for a class that it has not.
     """
     columns = (columns,) if isinstance(columns, str) else tuple(columns)
+    for name in columns:
+        _check_known(frame, frame.column(name))
     if kind != "classes":
-        return targets_of(frame, columns, {"labels": "labels", "numbers": "regression"}[kind])
+        return Targets(kind, _values(frame, columns, kind), columns)
     column = frame.column(columns[0])
-    _check_known(frame, column)
     return Targets(kind, _codes(frame, column, names), tuple(names))
 
 
@@ -178,6 +179,14 @@ def _codes(frame: Frame, column: "pl.Series", names: Sequence[str]) -> NDArray[n
     return np.array(codes)
 
 
+def _values(frame: Frame, names: tuple[str, ...], kind: str) -> NDArray[np.uint8] | NDArray[np.float64]:
+    """Return labels (M, L) uint8, or numbers (M,) or (M, T) float64."""
+    if kind == "labels":
+        return np.stack([_truth(frame, frame.column(name)) for name in names], axis=1)
+    values = np.stack([_numbers(frame, name) for name in names], axis=1)
+    return values[:, 0].copy() if len(names) == 1 else values
+
+
 def _truth(frame: Frame, column: "pl.Series") -> NDArray[np.uint8]:
     """Return a label's (M,) uint8; DataError where it is neither 0 nor 1."""
     if not _is_truth(column):
@@ -193,11 +202,9 @@ def _truth(frame: Frame, column: "pl.Series") -> NDArray[np.uint8]:
 
 
 def _numbers(frame: Frame, name: str) -> NDArray[np.float64]:
-    """Return a target of numbers (M,) float64; DataError where a cell is none, or all are the same."""
+    """Return a target of numbers (M,) float64; DataError where a cell is none."""
     numbers = floats(as_numbers(frame, name))
     wrong = np.flatnonzero(~np.isfinite(numbers))
     if len(wrong):
         raise DataError(f"The target {name!r} is {numbers[wrong[0]]} in {frame.place(wrong[0])}. Mend it.")
-    if numbers.min() == numbers.max():
-        raise DataError(f"The target {name!r} is {numbers[0]:g} in all {len(numbers):,} rows. Name another.")
     return np.array(numbers)
