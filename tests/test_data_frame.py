@@ -62,6 +62,17 @@ def test_what_is_no_utf_8_is_read_as_western_and_said(read):
     assert "latin-1" in read(b"a,b\ncaf\xe9\x81,1\n").notices[0]
 
 
+def test_quotes_that_are_letters(read):
+    assert read('a,b\n5" pipe,1\n6" rod,2\n7",3\n').table["a"].to_list() == ['5" pipe', '6" rod', '7"']
+    with pytest.raises(DataError, match=r"Line 3 of table.csv has 1 field,"):
+        read('a,b\n5" pipe,1\n6"\n')
+
+
+def test_a_first_line_that_looks_like_a_row_is_said(read):
+    assert "is it a row?" in read("5.1,3.5,setosa\n4.9,3.0,setosa\n").notices[0]
+    assert read("label,0,1,2\na,5,6,7\n").notices == ()
+
+
 def test_quoted_fields_hold_separators_quotes_and_lines(read):
     frame = read('a,b\n"x, y","q ""u"""\n"two\nlines",z\n')
     assert frame.table.rows() == [("x, y", 'q "u"'), ("two\nlines", "z")]
@@ -114,7 +125,8 @@ def test_a_text_far_down_in_a_column_of_floats(read):
 
 
 def test_decimal_commas_where_the_separator_is_none(read):
-    assert read("a;b\n1,5;2\n1.234,25;3\n").table["a"].to_list() == [1.5, 1234.25]
+    assert read("a;b\n1,5;2\n1234;3\n").table["a"].to_list() == [1.5, 1234]
+    assert types(read("a;b\n1,5;2\n1.234;3\n")) == ["String", "Int64"]  # which may be meant in either way
     assert types(read('a,b\n"1,5",2\n"2,5",3\n')) == ["String", "Int64"]
 
 

@@ -14,7 +14,7 @@ MISSING = ("", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NAN", "NU
 TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
 _FIRST = 1000
 LEADING_ZERO = r"^[+-]?0\d"  # of codes, as of postal areas, which lose it as numbers
-_COMMA_NUMBER = r"^[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?$"
+_COMMA_NUMBER = r"^[+-]?\d+(?:,\d+)?$"  # without points between thousands, which elsewhere are those of decimals
 
 
 class Settled(NamedTuple):
@@ -69,8 +69,7 @@ def number_of(text: "pl.Expr", *, decimal_comma: bool = False) -> "pl.Expr":
     import polars as pl
 
     if decimal_comma:
-        plain = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-        text = pl.when(text.str.contains(_COMMA_NUMBER)).then(plain)
+        text = pl.when(text.str.contains(_COMMA_NUMBER)).then(text.str.replace(",", ".", literal=True))
     return text.cast(pl.Float64, strict=False)
 
 

@@ -35,8 +35,9 @@ class Columns:
     ) -> Self:
         """Learn from the training rows of a frame, and from no other.
 
-        rows : (N,) integers, the training rows; kinds : as `fastmlp.data.kinds.find_kinds` gives them; a frame's inputs
-        that are not among them are left out. ConfigError for another scale, DataError where no column is left.
+        rows : (N,) int64 or other integers, the training rows; kinds : as `fastmlp.data.kinds.find_kinds` gives
+        them; a frame's inputs that are not among them are left out. ConfigError for another scale, DataError where no
+        column is left.
         """
         if scale not in SCALES:
             allowed = ", ".join(f"{name} ({words})" for name, words in SCALES.items())

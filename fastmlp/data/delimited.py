@@ -7,9 +7,11 @@ first lines but the separator. A line with too few or too many fields is an erro
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_NUMBER = re.compile(r"[+-]?\d{1,15}(?:[.,]\d*)?")
 _SAMPLE = 1 << 18  # bytes that the separator is found in
 _BLOCK = 1 << 22
 _LINES = 50
@@ -30,11 +33,16 @@ _ADVICE = "Mend the file, or write it anew as CSV in UTF-8 with a line of names 
 
 @dataclass(frozen=True)
 class Delimited:
-    """A table of text. names : of its columns, from its first line; notices : what a user should know of it."""
+    """A table of text.
+
+    names : of its columns, from its first line; quoted : whether fields stand in quotes, or these are letters as
+    others; notices : what a user should know of it
+    """
 
     source: Path | bytes
     names: list[str]
     separator: str
+    quoted: bool
     notices: tuple[str, ...]
 
     def cells(self, floats: Collection[str] = ()) -> "pl.LazyFrame":
@@ -46,6 +54,7 @@ class Delimited:
             has_header=False,
             skip_rows=1,
             separator=self.separator,
+            quote_char='"' if self.quoted else None,
             schema={name: pl.Float64 if name in floats else pl.String for name in self.names},
             null_values=list(MISSING),
             glob=False,
@@ -62,8 +71,13 @@ def scan_delimited(path: Path) -> Delimited:
         raise DataError(f"{path.name} has bytes of 0 in it, and so is no text. {_ADVICE}")
     separator = _separator(head, path)
     names, lines = _names(head, separator, path)
-    _Lines(path, source, separator, len(names), lines).check()  # as polars fills lines that are too short
-    return Delimited(source, names, separator, notices)
+    if len(head.encode()) < _SAMPLE and not "".join(head.splitlines()[lines:]).strip():
+        raise DataError(f"{path.name} has names of columns and no rows. Give it rows.")
+    if _look_like_a_row(names):
+        shown = listed(names, 5)
+        notices = (*notices, f"The first line of {path.name} was read as names of columns ({shown}): is it a row?")
+    quoted = _Lines(path, source, separator, len(names), lines).check()  # as polars fills lines that are too short
+    return Delimited(source, names, separator, quoted, notices)
 
 
 def _source(path: Path) -> tuple[Path | bytes, tuple[str, ...]]:
@@ -154,6 +168,12 @@ def _names(head: str, separator: str, path: Path) -> tuple[list[str], int]:
     return names, reader.line_num
 
 
+def _look_like_a_row(names: Sequence[str]) -> bool:
+    """Whether some names are numbers, and not those of places, such as 0, 1, 2 and so on."""
+    numbers = [float(name.replace(",", ".")) for name in names if _NUMBER.fullmatch(name)]
+    return len(numbers) > 1 and any(b - a != 1 for a, b in pairwise(numbers))
+
+
 def check_names(names: Sequence[str], source: str) -> None:
     """Raise DataError where two columns have one name."""
     if len(set(names)) < len(names):
@@ -177,8 +197,11 @@ class _Lines:
     fields: int
     header: int
 
-    def check(self) -> None:
-        """Raise DataError for the first line with too few or too many fields, or a quote that is never closed."""
+    def check(self) -> bool:
+        """Return whether fields stand in quotes.
+
+        DataError for the first line with too few or too many fields, or a quote that is never closed.
+        """
         import polars as pl
 
         line, number = pl.col("line"), pl.col("number")
@@ -190,12 +213,15 @@ class _Lines:
         wrong = number.filter(self._is_wrong(line)).first().alias("wrong")
         with reading(self.path.name, _ADVICE):
             total, odd, wrong = lines.select(quotes.sum(), odd, wrong).collect(engine="streaming").row(0)
-        if total % 2 == 1:
+        quoted = total > 0 and self._begins_quoted(lines)
+        if quoted and total % 2 == 1:
             where = f"perhaps in line {odd:,}"
             raise DataError(f'{self.path.name} has a quote (") that is never closed, {where}. {_ADVICE}')
-        if odd is not None or (total == 0 and wrong is None):
-            return  # a field may go over several lines; or there is nothing to say
-        outside = line.str.replace_all('"[^"]*"', "")
+        if not quoted and wrong is None:
+            return False
+        if quoted and odd is not None:  # a field may go over several lines
+            return True
+        outside = line.str.replace_all('"[^"]*"', "") if quoted else line
         with reading(self.path.name, _ADVICE):
             found = (
                 lines.filter(self._is_wrong(outside))
@@ -203,11 +229,21 @@ class _Lines:
                 .head(1)
                 .collect(engine="streaming")
             )
-        for number, count in found.rows():
+        if len(found):
+            number, count = found.row(0)
             raise DataError(
                 f"Line {number:,} of {self.path.name} has {count:,} field{'s' * (count != 1)}, and its line of names "
                 f"{self.fields:,} (separated by {SEPARATORS[self.separator]}). {_ADVICE}"
             )
+        return quoted
+
+    def _begins_quoted(self, lines: "pl.LazyFrame") -> bool:
+        """Whether any field begins with a quote, so that not all are inches, say."""
+        import polars as pl
+
+        begins = pl.col("line").str.contains(rf'(?:^|{re.escape(self.separator)})\s*"').any()
+        with reading(self.path.name, _ADVICE):
+            return lines.select(begins).collect(engine="streaming").item()
 
     def _fields(self, line: "pl.Expr") -> "pl.Expr":
         return line.str.count_matches(self.separator, literal=True) + 1

@@ -19,8 +19,8 @@ def describe(
 ) -> Table:
     """Return a table with a row for each input of a frame, under what a user should know of how it was read.
 
-    columns : as they were learnt, for the number of features; rows : (N,) integers, those that are described, such as
-    of training, None for all
+    columns : as they were learnt, for the number of features; rows : (N,) int64 or other integers, those
+    that are described, such as of training, None for all
     """
     shown = np.arange(frame.rows) if rows is None else np.asarray(rows)
     cells = []

@@ -61,7 +61,7 @@ class Frame:
         return self.table.get_column(name)
 
     def only(self, name: str, rows: NDArray[np.integer] | slice) -> "Frame":
-        """Return the frame of one column's rows; rows : (N,) integers, or from where to where."""
+        """Return the frame of one column's rows; rows : (N,) int64 or other integers, or from where to where."""
         column = self.column(name)
         if isinstance(rows, slice):
             numbers = np.arange(rows.start, rows.stop) if self.numbers is None else self.numbers[rows]

@@ -87,10 +87,10 @@ def _check_kind(name: str, kind: str) -> None:
 def find_kinds(frame: Frame, rows: NDArray[np.integer]) -> dict[str, Kind]:
     """Return the kind of each input of a frame, as its `overrides` give it, or as its training rows have it.
 
-    rows : (N,) integers, the training rows. Dropped with a word are columns that are missing or the same throughout,
-    ids (texts that all differ, whole numbers that count rows) and free text. Texts in at most 32 forms are categories,
-    also where most are numbers; DataError where there are more and nearly all are numbers, as some then are probably
-    errors.
+    rows : (N,) int64 or other integers, the training rows. Dropped with a word are columns that are missing or the
+    same throughout, ids (texts that all differ, whole numbers that count rows) and free text. Texts in at most 32 forms
+    are categories, also where most are numbers; DataError where there are more and nearly all are numbers, as some then
+    are probably errors.
     """
     if not len(rows):
         raise DataError("There is no training row to find kinds of columns from. Give some.")
