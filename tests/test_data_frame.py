@@ -314,6 +314,22 @@ def test_tables_in_memory():
         frame_of({"a": np.zeros((2, 2))})
 
 
+def test_what_is_no_table_in_memory():
+    for data in (None, 5, [1, 2], "abc", {}, {"a": np.array([1j, 2])}, {"a": 5}, pd.DataFrame(), np.zeros((2, 2))):
+        with pytest.raises(DataError, match=r"(?i)table|dimensions"):
+            frame_of(data)
+    twice = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    with pytest.raises(DataError, match="several columns called 'a'"):
+        frame_of(twice)
+
+
+def test_times_of_pandas_with_a_zone():
+    times = pd.Series(pd.to_datetime(["2024-01-01 12:00", None])).dt.tz_localize("Europe/Rome")
+    frame = frame_of(pd.DataFrame({"a": times, 0: [1, 2]}))
+    assert frame.table["a"].to_list() == [datetime(2024, 1, 1, 11), None]
+    assert frame.table.columns == ["a", "0"]
+
+
 def test_only_known_columns_are_read_for_a_model(read):
     content = "c,a,b\n01,1,z\n02,2,y\n"
     assert read(content, known={"a": "number", "c": "category"}).table.rows() == [("01", 1), ("02", 2)]

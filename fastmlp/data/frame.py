@@ -180,22 +180,26 @@ def frame_of(
 
     A column is a one-dimensional array or list. Raises DataError where columns differ in length.
     """
+    need_polars()
+    asked = _Asked(_names_of(target), columns or {}, weights, group, known)
+    with reading("The table", "Give a DataFrame, or columns by name, of numbers, texts, truth values or times."):
+        return _framed(_lazy(data), "a table in memory", asked)
+
+
+def _lazy(data: Any) -> "pl.LazyFrame":
+    import polars as pl
+
     from fastmlp.data.delimited import check_names
 
-    pl = need_polars()
     if isinstance(data, pl.LazyFrame | pl.DataFrame):
-        table = data.lazy()
-    else:
-        names = list(data.columns if hasattr(data, "columns") else data)
-        check_names([str(name) for name in names], "The table")
-        series = [_series(str(name), data[name]) for name in names]
-        if len({len(one) for one in series}) > 1:
-            lengths = ", ".join(f"{one.name!r} {len(one):,}" for one in series)
-            raise DataError(f"The columns have different lengths: {lengths}. Give each a value for each row.")
-        table = pl.DataFrame(series).lazy()
-    asked = _Asked(_names_of(target), columns or {}, weights, group, known)
-    with reading("The table", "Give columns of numbers, texts, truth values or times."):
-        return _framed(table, "a table in memory", asked)
+        return data.lazy()
+    names = list(data.columns if hasattr(data, "columns") else data)
+    check_names([str(name) for name in names], "The table")
+    series = [_series(str(name), data[name]) for name in names]
+    if len({len(one) for one in series}) > 1:
+        lengths = ", ".join(f"{one.name!r} {len(one):,}" for one in series)
+        raise DataError(f"The columns have different lengths: {lengths}. Give each a value for each row.")
+    return pl.DataFrame(series).lazy()
 
 
 def unknown_column(name: str, names: Iterable[str]) -> str:
