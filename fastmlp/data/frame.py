@@ -1,0 +1,437 @@
+"""Reading tables: CSV, TSV, Parquet and Arrow files, or a table in memory, as a `Frame` of typed columns.
+
+polars reads them (extra `tables`). A frame knows its columns' types, not yet what they are good for: that is found by
+`fastmlp.data.kinds` and learnt, on training rows alone, by `fastmlp.data.columns`.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.data.library import listed, need_polars, reading
+from fastmlp.errors import ConfigError, DataError, MissingDataError, suggestion
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_AS_TEXTS = ("category", "date")  # kinds whose columns stay texts, where they are written so
+_BLANK = "\0blank"  # no column of a text is called so
+_FIRST = 1000  # rows that tell which columns of a text are probably floats
+_ADVICE = "It may be cut or damaged: write or fetch it again."
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A table in memory: columns of texts, whole numbers, floats, truth values or times, as polars holds them.
+
+    numbers : (M,) int64, which rows of the source these are, counted from 0; None where they are all of them
+    """
+
+    table: "pl.DataFrame"
+    source: str
+    """Where it came from, in words, without a folder."""
+    target: tuple[str, ...] = ()
+    weights: str | None = None
+    group: str | None = None
+    overrides: Mapping[str, str] | None = None
+    """Kinds that were given, by column: see `fastmlp.data.kinds.parse_columns`."""
+    notices: tuple[str, ...] = ()
+    """What a user should know of how it was read, a sentence each."""
+    numbers: NDArray[np.int64] | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are, M."""
+        return self.table.height
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of all columns but target, weights and group."""
+        others = {*self.target, self.weights, self.group}
+        return tuple(name for name in self.table.columns if name not in others)
+
+    def column(self, name: str) -> "pl.Series":
+        """Return a column; DataError with the names most like it where it is missing."""
+        if name not in self.table.columns:
+            raise DataError(unknown_column(name, self.table.columns))
+        return self.table.get_column(name)
+
+    def only(self, name: str, rows: NDArray[np.integer] | slice) -> "Frame":
+        """Return the frame of one column's rows; rows : (N,) int64 or other integers, or from where to where."""
+        column = self.column(name)
+        if isinstance(rows, slice):
+            numbers = np.arange(rows.start, rows.stop) if self.numbers is None else self.numbers[rows]
+            column = column.slice(rows.start, rows.stop - rows.start)
+        else:
+            numbers = np.asarray(rows) if self.numbers is None else self.numbers[rows]
+            column = column.gather(rows)
+        return replace(self, table=column.to_frame(), numbers=numbers)
+
+    def place(self, row: int) -> str:
+        """Return "row 17" for a row of this frame, as it is counted in the source: from 1, under the line of names."""
+        return f"row {1 + int(row if self.numbers is None else self.numbers[row]):,}"
+
+    def weight_values(self) -> NDArray[np.float64] | None:
+        """Return the weights of the rows (M,) float64, None where none were named.
+
+        DataError for one that is missing, negative, infinite or no number, or where all are 0.
+        """
+        if self.weights is None:
+            return None
+        column = self.column(self.weights)
+        if not (column.dtype.is_numeric() or column.dtype.is_(need_polars().Boolean)):
+            raise DataError(
+                f"The weights {self.weights!r} are no numbers but {column.dtype}. Name a column of numbers."
+            )
+        values = floats(column)
+        wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+        if len(wrong):
+            value = "missing" if np.isnan(values[wrong[0]]) else f"{values[wrong[0]]:g}"
+            raise DataError(
+                f"The weight {self.weights!r} in {self.place(wrong[0])} is {value}; allowed are finite numbers from 0. "
+                "Mend it, or leave the weights out."
+            )
+        if not values.any():
+            raise DataError(f"All weights {self.weights!r} are 0, so that no row counts. Give some that are above 0.")
+        return values
+
+    def group_values(self) -> NDArray[np.int64] | None:
+        """Return the group of each row (M,) int64, from 0; None where none was named.
+
+        Rows without one are a group together, so that no two parts of a split share what may belong together.
+        """
+        if self.group is None:
+            return None
+        ranks = self.column(self.group).rank("dense").fill_null(0).to_numpy()
+        return np.unique(ranks, return_inverse=True)[1].astype(np.int64)
+
+    def order_values(self, name: str) -> NDArray[np.float64]:
+        """Return what rows are ordered by in a split by time (M,) float64: seconds for times, numbers as they are.
+
+        DataError for a column of texts that are no dates, or for a row without.
+        """
+        from fastmlp.data.kinds import as_times
+
+        column = self.column(name)
+        if column.dtype == need_polars().String:
+            column = as_times(self, name)
+        values = floats(column)
+        wrong = np.flatnonzero(~np.isfinite(values))
+        if len(wrong):
+            raise DataError(
+                f"{self.place(wrong[0])[0].upper()}{self.place(wrong[0])[1:]} has no {name!r} to be ordered by. "
+                "Mend it, or split at random."
+            )
+        return values
+
+
+def read_frame(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    target: str | Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    weights: str | None = None,
+    group: str | None = None,
+    known: Mapping[str, str] | None = None,
+) -> Frame:
+    """Read a table from a file, from several, or from those that a pattern such as "part-*.csv" finds, in their order.
+
+    target, weights, group : columns that are no inputs. Rows in which a target is missing are left out, and blank lines
+    of a text, which is said; `Frame.numbers` has those that remain.
+    columns : kinds by column, which override what is found; a dropped one is not read. known : the columns that were
+    learnt, with their kinds (`Columns.reading`): only those, the target, weights and group are read.
+    Files are told apart by their names: .csv, .tsv, .txt, .parquet, .arrow, .feather. Memory: what the columns that are
+    read take, 8 bytes for a number of a CSV and 16 and more for a text; Parquet and Arrow keep their types.
+    Raises DataError, MissingDataError, or MissingExtraError without polars.
+    """
+    pl = need_polars()
+    files = _files([paths] if isinstance(paths, str | Path) else paths)
+    forms = {_form(path) for path in files}
+    if len(forms) > 1:
+        raise DataError(f"The files are of several forms: {', '.join(sorted(forms))}. Give those of one form.")
+    source = files[0].name if len(files) == 1 else f"{len(files):,} files, {files[0].name} to {files[-1].name}"
+    asked = _Asked(_names_of(target), columns or {}, weights, group, known)
+    if forms == {"text"}:
+        return _read_texts(files, source, asked)
+    scan = pl.scan_parquet if forms == {"Parquet"} else pl.scan_ipc
+    tables = []
+    for path in files:
+        with reading(path.name, _ADVICE):
+            tables.append(scan(path, glob=False))
+            tables[-1].collect_schema()
+    with reading(source, _ADVICE):
+        return _framed(_one_below_the_other(files, tables), source, asked)
+
+
+def frame_of(
+    data: Any,
+    *,
+    target: str | Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    weights: str | None = None,
+    group: str | None = None,
+    known: Mapping[str, str] | None = None,
+) -> Frame:
+    """Return a table in memory as a frame: a DataFrame of polars or pandas, or columns by name; else as `read_frame`.
+
+    A column is a one-dimensional array or list. Raises DataError where columns differ in length.
+    """
+    need_polars()
+    asked = _Asked(_names_of(target), columns or {}, weights, group, known)
+    with reading("The table", "Give a DataFrame, or columns by name, of numbers, texts, truth values or times."):
+        return _framed(_lazy(data), "a table in memory", asked)
+
+
+def _lazy(data: Any) -> "pl.LazyFrame":
+    import polars as pl
+
+    from fastmlp.data.delimited import check_names
+
+    if isinstance(data, pl.LazyFrame | pl.DataFrame):
+        return data.lazy()
+    names = list(data.columns if hasattr(data, "columns") else data)
+    check_names([str(name) for name in names], "The table")
+    series = [_series(str(name), data[name]) for name in names]
+    if len({len(one) for one in series}) > 1:
+        lengths = ", ".join(f"{one.name!r} {len(one):,}" for one in series)
+        raise DataError(f"The columns have different lengths: {lengths}. Give each a value for each row.")
+    return pl.DataFrame(series).lazy()
+
+
+def unknown_column(name: str, names: Iterable[str]) -> str:
+    """Return the message for a column that is not there, with the names most like it."""
+    from difflib import get_close_matches
+
+    names = list(names)
+    folded = {one.casefold(): one for one in names}
+    near = [folded[one] for one in get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.5)]
+    meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"There is no column {name!r}.{meant} There are {listed(names)}."
+
+
+def lacking(source: str, lacks: Sequence[str], names: Sequence[str]) -> str:
+    """Return the message for columns that a model was trained on and a table with these names lacks."""
+    return (
+        f"{source} lacks the column{'s' * (len(lacks) > 1)} {listed(lacks)} that the model was trained on; it has "
+        f"{listed(names)}. Give them under these names."
+    )
+
+
+def floats(column: "pl.Series") -> NDArray[np.float64]:
+    """Return a column of numbers, truth values or times as (M,) float64: seconds for times, NaN where it is missing."""
+    import polars as pl
+
+    if column.dtype == pl.Datetime:
+        column = column.dt.timestamp("us").cast(pl.Float64) / 1e6
+    column = column if column.dtype == pl.Float64 else column.cast(pl.Float64)
+    return column.to_numpy()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What `read_frame` was asked for."""
+
+    target: tuple[str, ...]
+    overrides: Mapping[str, str]
+    weights: str | None
+    group: str | None
+    known: Mapping[str, str] | None
+
+
+def _names_of(target: str | Sequence[str]) -> tuple[str, ...]:
+    return (target,) if isinstance(target, str) else tuple(target)
+
+
+def _files(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the files that paths and patterns name, each pattern's in order; MissingDataError where one names none."""
+    from glob import glob
+
+    files: list[Path] = []
+    for given in paths:
+        path = Path(given)
+        found = [path] if path.exists() else [Path(one) for one in sorted(glob(str(given), recursive=True))]  # noqa: PTH207
+        if not found:
+            beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise MissingDataError(f"There is no file {str(given)!r}.{suggestion(path.name, beside)}")
+        if not all(one.is_file() for one in found):
+            wrong = next(one for one in found if not one.is_file())
+            raise DataError(f"{str(wrong)!r} is no file. Name a file, or several by a pattern such as 'folder/*.csv'.")
+        files += found
+    if not files:
+        raise ConfigError("No file was named. Name one, or several by a pattern such as 'folder/*.csv'.")
+    return files
+
+
+_FORMS = {
+    ".csv": "text", ".tsv": "text", ".txt": "text", ".parquet": "Parquet", ".pq": "Parquet", ".arrow": "Arrow",
+    ".feather": "Arrow", ".ipc": "Arrow",
+}  # fmt: skip
+
+
+def _form(path: Path) -> str:
+    form = _FORMS.get(path.suffix.lower())
+    if form is None:
+        raise DataError(
+            f"{path.name} ends in {path.suffix!r}; tables end in {', '.join(_FORMS)}. Rename or convert it."
+        )
+    if not path.stat().st_size:
+        raise DataError(f"{path.name} is empty. Give a file with names of columns and rows.")
+    return form
+
+
+def _one_below_the_other(files: list[Path], tables: "list[pl.LazyFrame]") -> "pl.LazyFrame":
+    """Return the rows of all tables in the columns of the first; DataError where another has others."""
+    import polars as pl
+
+    if len(tables) == 1:
+        return tables[0]
+    first = tables[0].collect_schema()
+    for path, table in zip(files, tables, strict=True):
+        schema = table.collect_schema()
+        lacks, more = [name for name in first if name not in schema], [name for name in schema if name not in first]
+        if lacks or more:
+            parts = [f"lacks {listed(lacks)}"] * bool(lacks) + [f"has {listed(more)} besides"] * bool(more)
+            raise DataError(
+                f"{path.name} {' and '.join(parts)}, compared with {files[0].name}. Files that are read together must "
+                "have the same columns."
+            )
+    names = list(first)
+    return pl.concat([table.select(names) for table in tables], how="vertical_relaxed")
+
+
+def _series(name: str, values: Any) -> "pl.Series":
+    """Return a column of an array, a list or pandas' own as polars holds it; objects become texts."""
+    import polars as pl
+
+    if isinstance(values, pl.Series):
+        return values.alias(name)
+    array = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+    if array.ndim != 1:
+        raise DataError(f"Column {name!r} has {array.ndim} dimensions, expected one value for each row.")
+    if array.dtype.kind not in "OUS":
+        if array.dtype.kind in "Mm":
+            array = array.astype(f"{array.dtype.kind}8[us]")
+        elif array.dtype.char in "eg":  # polars has neither shorter nor longer floats
+            array = array.astype(np.float64)
+        return pl.Series(name, np.ascontiguousarray(array))
+    known = [one if isinstance(one, str) or one == one else None for one in map(_known, array.tolist())]
+    types = {type(one) for one in known if one is not None}
+    if types <= {bool} or types <= {int, float}:
+        return pl.Series(name, known, dtype=pl.Boolean if types <= {bool} and types else pl.Float64)
+    if not types <= {str, bool, int, float}:
+        return pl.Series(name, known, strict=False)
+    return pl.Series(name, [None if one is None else str(one) for one in known], dtype=pl.String)
+
+
+def _known(value: Any) -> Any:
+    """Return a value, None for pandas' NA, which is neither equal to itself nor unequal."""
+    return None if type(value).__name__ in ("NAType", "NaTType") else value
+
+
+def _read_texts(files: list[Path], source: str, asked: _Asked) -> Frame:
+    """Return the frame of files of text, as one that was read as texts alone, by a shorter way where there is one."""
+    import polars as pl
+
+    from fastmlp.data.cells import settle
+    from fastmlp.data.delimited import scan_delimited
+
+    found = []
+    for path in files:
+        with reading(path.name, _ADVICE):
+            found.append(scan_delimited(path))
+    notices = [notice for one in found for notice in one.notices]
+    comma = any(one.separator != "," for one in found)
+
+    def framed(floats: Collection[str]) -> Frame:
+        with reading(source, _ADVICE):
+            tables = [_marked_blank(one.cells(floats)) for one in found]
+            return _framed(_one_below_the_other(files, tables), source, asked, notices, decimal_comma=comma)
+
+    with reading(source, _ADVICE):
+        texts = [name for name, kind in {**asked.overrides, **(asked.known or {})}.items() if kind in _AS_TEXTS]
+        first = settle(found[0].cells().head(_FIRST), texts).table.collect()
+    # Whole numbers are no such columns: only from their texts is it seen that some have a zero in front.
+    floats = [one.name for one in first if one.dtype == pl.Float64 and one.null_count() < len(one)]
+    try:
+        return framed(floats)
+    except DataError as error:
+        if not floats or not isinstance(error.__cause__, pl.exceptions.PolarsError):
+            raise
+    return framed(())
+
+
+def _marked_blank(cells: "pl.LazyFrame") -> "pl.LazyFrame":
+    """Return a text's cells with a column that tells which rows are blank, such as those of blank lines."""
+    import polars as pl
+
+    first, *others = cells.collect_schema()
+    blanks = [pl.col(first).cast(pl.String).str.strip_chars().fill_null("") == "", *map(_is_missing, others)]
+    return cells.with_columns(pl.all_horizontal(blanks).alias(_BLANK))
+
+
+def _is_missing(name: str) -> "pl.Expr":
+    import polars as pl
+
+    return pl.col(name).is_null()
+
+
+def _framed(
+    table: "pl.LazyFrame", source: str, asked: _Asked, notices: Sequence[str] = (), *, decimal_comma: bool = False
+) -> Frame:
+    """Return what was asked for of a table, its columns with settled types, without rows that have no target."""
+    from fastmlp.data.cells import settle
+    from fastmlp.data.kinds import check_overrides
+
+    names = [name for name in table.collect_schema() if name != _BLANK]
+    roles = [*asked.target, *(one for one in (asked.weights, asked.group) if one is not None)]
+    for name in roles:
+        if name not in names:
+            raise DataError(unknown_column(name, names))
+    if twice := next((name for name in roles if roles.count(name) > 1), None):
+        raise ConfigError(f"Column {twice!r} was named twice among target, weights and group. Name it once.")
+    overrides = asked.overrides if asked.known is None else asked.known
+    if asked.known is None:
+        check_overrides(overrides, names)
+        if wrong := next((name for name in roles if name in overrides), None):
+            raise ConfigError(f"Column {wrong!r} is target, weights or group, and has no kind {overrides[wrong]!r}.")
+    elif lacks := [name for name in asked.known if name not in names]:
+        raise DataError(lacking(source, lacks, names))
+    kept = {*roles, _BLANK, *(asked.known or (name for name in names if overrides.get(name) != "drop"))}
+    keep = [name for name in table.collect_schema() if name in kept]
+    texts = {name for name, kind in overrides.items() if kind in _AS_TEXTS}
+    settled = settle(table.select(keep), texts, decimal_comma=decimal_comma)
+    for name in roles:
+        if name not in settled.table.collect_schema():
+            raise DataError(next(one for one in settled.notices if one.startswith(f"Column {name!r}")))
+    frame = settled.table.collect(engine="streaming")
+    if not frame.height:
+        raise DataError(f"{source} has names of columns and no rows. Give it rows.")
+    made = Frame(frame, source, asked.target, asked.weights, asked.group, overrides, (*notices, *settled.notices))
+    if _BLANK in frame.columns:
+        made = _without(made, frame[_BLANK], "they are blank")
+        made = replace(made, table=made.table.drop(_BLANK))
+    for name in asked.target:
+        made = _without(made, made.column(name).is_null(), f"their target {name!r} is missing")
+    return made
+
+
+def _without(frame: Frame, left_out: "pl.Series", words: str) -> Frame:
+    """Return a frame without some rows, which it says with the reason; DataError where none remains."""
+    count = int(left_out.sum())
+    if not count:
+        return frame
+    if count == frame.rows:
+        raise DataError(
+            f"All {count:,} rows of {frame.source} must be left out: {words}. Mend it, or name another target."
+        )
+    numbers = np.arange(frame.rows) if frame.numbers is None else frame.numbers
+    return replace(
+        frame,
+        table=frame.table.filter(~left_out),
+        numbers=numbers[~left_out.to_numpy()],
+        notices=(*frame.notices, f"{count:,} of {frame.rows:,} rows are left out: {words}."),
+    )
