@@ -33,5 +33,5 @@ def test_one_seed_one_split():
     ("n", "fraction"), [(10, 0.0), (10, 1.0), (10, -0.1), (10, 1.5), (1, 0.2), (0, 0.2), (10, 0.01)]
 )
 def test_an_empty_part_is_an_error(n, fraction, rng):
-    with pytest.raises(ConfigError, match=f"leaves one part of {n} images empty"):
+    with pytest.raises(ConfigError, match=f"leaves one part of {n} rows empty"):
         split_indices(n, fraction, rng)

@@ -28,7 +28,7 @@ from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.schedule import SCHEDULES, Schedule
 from fastmlp.nn.stopping import STOPPING
 from fastmlp.sklearn.checks import hidden_units, optimizer_of, restored, warn_of
-from fastmlp.sklearn.moments import Moments
+from fastmlp.nn.moments import Moments
 from fastmlp.sklearn.names import refuse
 from fastmlp.sklearn.rows import Rows, split
 from fastmlp.sklearn.watch import OnEpoch, both, shown
