@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmlp.errors import ConfigError, DataError
 
@@ -36,10 +35,10 @@ class Dataset:
 
     name: str
     """ "cifar100", "cifar10", "embedded", or a user's own."""
-    train_images: NDArray[np.generic]
-    train_labels: Mapping[str, NDArray[np.generic]]
-    test_images: NDArray[np.generic]
-    test_labels: Mapping[str, NDArray[np.generic]]
+    train_images: np.ndarray
+    train_labels: Mapping[str, np.ndarray]
+    test_images: np.ndarray
+    test_labels: Mapping[str, np.ndarray]
     label_names: Mapping[str, tuple[str, ...]]
     """For each target, the names of its classes, labels or numbers; class `k` is called `label_names[target][k]`."""
     source: str
@@ -52,10 +51,10 @@ class Dataset:
     """Channels, height and width of an image; None: not known (3072 bytes are CIFAR's), or rows of features."""
     features: tuple[str, ...] = ()
     """Names of the D features, or none."""
-    validation_images: NDArray[np.generic] | None = None
-    validation_labels: Mapping[str, NDArray[np.generic]] | None = None
-    weights: NDArray[np.float64] | None = None
-    groups: NDArray[np.int64] | None = None
+    validation_images: np.ndarray | None = None
+    validation_labels: Mapping[str, np.ndarray] | None = None
+    weights: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", dict.fromkeys(self.label_names, "classes") | dict(self.kinds))
@@ -77,7 +76,7 @@ class Dataset:
         """Planes of an image, see `channels_of`."""
         return channels_of(self.shape, self.width)
 
-    def parts(self) -> Iterator[tuple[str, NDArray[np.generic], Mapping[str, NDArray[np.generic]]]]:
+    def parts(self) -> Iterator[tuple[str, np.ndarray, Mapping[str, np.ndarray]]]:
         """Yield name, rows and targets of each part that there is."""
         for part in PARTS:
             rows, targets = getattr(self, f"{part}_images"), getattr(self, f"{part}_labels")
@@ -162,12 +161,12 @@ def check_target_named(dataset: Dataset, name: str) -> None:
         raise ConfigError(f"labels is {name!r}; {dataset.name} has {', '.join(dataset.label_names)}.")
 
 
-def _update(digest: "hashlib._Hash", array: NDArray[np.generic], dtype: str | None = None) -> None:
+def _update(digest: "hashlib._Hash", array: np.ndarray, dtype: str | None = None) -> None:
     """Add an array's numbers to a digest, of this dtype or their own, in the order of bytes of most machines."""
     digest.update(np.ascontiguousarray(array, dtype=dtype or array.dtype.newbyteorder("<")).data)
 
 
-def _check_rows(name: str, rows: NDArray[np.generic]) -> None:
+def _check_rows(name: str, rows: np.ndarray) -> None:
     if rows.ndim != 2 or 0 in rows.shape or rows.dtype not in (np.uint8, np.float32, np.float64):
         raise DataError(
             f"{name} are {rows.dtype} of shape {rows.shape}; expected (M, D) with at least one of each: uint8 images, "
@@ -177,7 +176,7 @@ def _check_rows(name: str, rows: NDArray[np.generic]) -> None:
         _check_finite(name, rows)
 
 
-def _check_finite(name: str, array: NDArray[np.generic]) -> None:
+def _check_finite(name: str, array: np.ndarray) -> None:
     for start in range(0, len(array), 1024):  # in parts: of all at once, the answers would take a quarter of it
         part = array[start : start + 1024]
         if not np.isfinite(part).all():
@@ -185,7 +184,7 @@ def _check_finite(name: str, array: NDArray[np.generic]) -> None:
             raise DataError(f"{name} hold NaN or infinity, first in row {row}: clean or drop such rows.")
 
 
-def _check_target(name: str, array: NDArray[np.generic], kind: str, rows: int, names: tuple[str, ...]) -> None:
+def _check_target(name: str, array: np.ndarray, kind: str, rows: int, names: tuple[str, ...]) -> None:
     if kind not in KINDS:
         raise DataError(f"the kind of {name} is {kind!r}; allowed are {', '.join(KINDS)}.")
     dtype, axes, words = KINDS[kind]

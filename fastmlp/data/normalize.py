@@ -50,9 +50,7 @@ def channel_moments(
     return _own_moments(images, channels, dtype)
 
 
-def dataset_moments(
-    fit_images: Images, fit_rows: Rows, images: Images, dtype: DTypeLike, channels: int = 3
-) -> Moments:
+def dataset_moments(fit_images: Images, fit_rows: Rows, images: Images, dtype: DTypeLike, channels: int = 3) -> Moments:
     """Return mean and 1/std of each plane over all of fit_images[fit_rows], (M, C) of dtype each.
 
     All M rows, one for each of `images`, are the same. Raises DataError where D is not a multiple of `channels`.

@@ -41,10 +41,9 @@ class Moments(NamedTuple):
         count = len(array) if rows is None else len(rows)
         shares = np.full(count, 1 / count) if weights is None else weights / weights.max()
         shares = shares / shares.sum()
-        largest, first = np.zeros(array.shape[1]), None
+        largest, first = np.zeros(array.shape[1]), array[0 if rows is None else rows[0]]
         for _, part in _blocks(array, rows):
             largest = np.maximum(largest, np.maximum(part.max(axis=0), -part.min(axis=0)))
-            first = part[0] if first is None else first
         largest[largest == 0] = 1  # else the units in which nothing overflows
         first = first / largest
         sums, squares = np.zeros((2, array.shape[1]))
