@@ -90,6 +90,7 @@ def test_images_of_any_shape_are_learnt_in_every_precision(
         (features("numbers", dtype="float64"), {"matmul": "blas", "loss": "huber"}),
         (images(), {"precision": "int8"}),
         (images(), {"precision": "bfloat16", "normalize": "dataset"}),
+        (images(shape=(2, 5, 8)), {"augment": "mirror-shift", "normalize": "channel"}),
     ],
 )
 def test_a_run_goes_on_from_its_checkpoint_to_the_same_bits(
@@ -242,7 +243,8 @@ def test_what_is_made_of_a_config_alone_knows_its_kind(data: Dataset) -> None:
         (features(), {"layers": (4, 16, 3)}, "the first must be 5, the features"),
         (features(), {"normalize": "image"}, "allowed for float32 features is standard or none"),
         (images(), {"normalize": "none"}, "allowed for images is image or channel or dataset"),
-        (images(), {"augment": "mirror"}, "augment is 'mirror'"),
+        (replace(images(), shape=None), {"augment": "mirror"}, "augment is 'mirror'; allowed for images of 64 values"),
+        (features(), {"augment": "mirror"}, "allowed for features is 'none'"),
         (features(), {"labels": "z"}, "labels is 'z'; mine has y"),
     ],
 )

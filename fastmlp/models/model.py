@@ -192,9 +192,7 @@ class Model:
         network = self.network()
         return self.preparation.restored(network.outputs(self.inputs(x, network.dtype)))
 
-    def predict(
-        self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
-    ) -> NDArray[np.generic]:
+    def predict(self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None) -> np.ndarray:
         """Return the answers for rows x (M, D): the most probable class, (M,) int64, or as `MLP.predict` has it."""
         network = self.network(precision=precision, threads=threads)
         answers = network.predict(self.inputs(x, network.dtype))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS, Dataset
-from fastmlp.data.dataset import CIFAR_SHAPE, check_target_named
+from fastmlp.data.dataset import check_target_named
 from fastmlp.data.normalize import AS_THEY_ARE, STANDARD
 from fastmlp.errors import ConfigError
 from fastmlp.models.preparation import outputs_of
@@ -45,8 +45,6 @@ def check_config(config: RunConfig, dataset: Dataset) -> None:
     if config.normalize not in allowed:
         rows = f"{dataset.train_images.dtype} features" * (not dataset.of_images) or "images"
         raise ConfigError(f"normalize is {config.normalize!r}; allowed for {rows} is {' or '.join(allowed)}.")
-    if config.augment != "none" and dataset.shape != CIFAR_SHAPE:
-        raise ConfigError(
-            f"augment is {config.augment!r}; allowed but for images of 3 x 32 x 32, and these have {width} values, is "
-            "'none'."
-        )
+    if config.augment != "none" and dataset.shape is None:
+        what = "features" if not dataset.of_images else f"images of {width} values, whose Dataset has no shape,"
+        raise ConfigError(f"augment is {config.augment!r}; allowed for {what} is 'none'.")

@@ -211,9 +211,13 @@ def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tup
         return _Part(preparation.inputs(images, dtype), preparation.targets(labels[config.labels]))
 
     trained = part(train)
-    if config.augment != "none":
+    if config.augment != "none" and dataset.shape is not None:
         augmented = AugmentedImages(
-            rows, train, lambda images: preparation.image_moments(images, dtype), AUGMENTATIONS[config.augment]
+            rows,
+            train,
+            lambda images: preparation.image_moments(images, dtype),
+            AUGMENTATIONS[config.augment],
+            dataset.shape[1:],
         )
         trained = trained._replace(inputs=augmented)
     held = of_own(*own["validation"]) if "validation" in own else part(validation)

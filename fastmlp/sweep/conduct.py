@@ -155,8 +155,7 @@ def run_sweep(
     watcher : called as runs begin, go on and end, see `Watcher`
     start : (P,) of the runs' dtype, weights to begin with, whose hash each config has in `init_from`
 
-    The rows may be images of any shape or features, the targets of any kind, see `fastmlp.data.Dataset`; augmentation
-    is of images of 3 x 32 x 32.
+    The rows may be images of any shape or features, the targets of any kind, see `fastmlp.data.Dataset`.
 
     Raises ConfigError where `out` holds another sweep, or another sweep holds it, or a config does not fit the data,
     and DataError for data that `Dataset.check` refuses. After Ctrl-C the epochs under way end and are saved, and
