@@ -45,6 +45,8 @@ class Preparation(NamedTuple):
         weights = None if dataset.weights is None else dataset.weights[rows]
         if weights is not None:  # rows that do not count teach nothing
             rows, weights = rows[weights > 0], weights[weights > 0]
+            if not len(rows):
+                raise DataError("all training rows have weight 0, as the split by this seed has it; give others weight")
         if config.normalize == "dataset":
             moments = np.vstack(NORMALIZATIONS["dataset"](x, rows, x[:1], dtype, dataset.channels))
         elif config.normalize == STANDARD:
@@ -105,7 +107,7 @@ def training_rows(config: RunConfig, dataset: Dataset, rng: np.random.Generator)
 
 
 def as_columns(numbers: np.ndarray) -> np.ndarray:
-    """Return numbers (M,) or (M, T) as (M, T)."""
+    """Return numbers (M,) or (M, T), of any dtype, as (M, T)."""
     return numbers.reshape(len(numbers), -1)
 
 
