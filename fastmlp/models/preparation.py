@@ -13,7 +13,6 @@ from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
 from fastmlp.data.normalize import STANDARD
 from fastmlp.errors import DataError
 from fastmlp.nn.inputs import ArrayInput, ImageInput, Input
-from fastmlp.nn.loss import Loss
 from fastmlp.nn.moments import Moments
 
 NO_ROWS = np.empty(0, np.int64)
@@ -109,8 +108,3 @@ def training_rows(config: RunConfig, dataset: Dataset, rng: np.random.Generator)
 def as_columns(numbers: np.ndarray) -> np.ndarray:
     """Return numbers (M,) or (M, T), of any dtype, as (M, T)."""
     return numbers.reshape(len(numbers), -1)
-
-
-def outputs_of(loss: Loss, kind: str, names: int) -> int:
-    """Return how many outputs a network has for a target of this kind and so many names: two classes may be one."""
-    return names - 1 if kind == "classes" and not loss.of_classes else names

@@ -268,6 +268,11 @@ LOSSES_OF = {
 }
 
 
+def outputs_of(loss: str, kind: str, names: int) -> int:
+    """Return how many outputs a network has for a target of a kind and so many names: two classes may be one."""
+    return names - 1 if kind == "classes" and loss == _LOGISTIC.name else names
+
+
 def loss_named(loss: str | Loss, **settings: Any) -> Loss:
     """Return the loss of this name, or a record itself, with these settings; ConfigError for what there is not.
 

@@ -7,8 +7,7 @@ from fastmlp.data import NORMALIZATIONS, Dataset
 from fastmlp.data.dataset import check_target_named
 from fastmlp.data.normalize import AS_THEY_ARE, STANDARD
 from fastmlp.errors import ConfigError
-from fastmlp.models.preparation import outputs_of
-from fastmlp.nn.loss import LOSSES_OF
+from fastmlp.nn.loss import LOSSES_OF, outputs_of
 
 # What is the last size of a network's layers, in words, by the kind of its targets.
 _OUTPUTS = {"classes": "the classes", "labels": "the labels", "numbers": "the numbers"}
@@ -32,7 +31,7 @@ def check_config(config: RunConfig, dataset: Dataset) -> None:
     losses = [name for name in LOSSES_OF[kind] if name != "logistic" or kind != "classes" or names == 2]
     if config.loss not in losses:
         raise ConfigError(f"loss is {config.loss!r}; allowed for {config.labels}, {kind}, is {' or '.join(losses)}.")
-    outputs = outputs_of(config.new_loss(), kind, names)
+    outputs = outputs_of(config.loss, kind, names)
     if (config.layers[0], config.layers[-1]) != (width, outputs):
         value = "the values of an image" if dataset.of_images else "the features"
         raise ConfigError(
