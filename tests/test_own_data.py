@@ -1,5 +1,6 @@
 """Runs and sweeps on rows and targets of every kind: they learn, resume to the same bits, and save models that tell."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,30 @@ def test_images_of_any_shape_are_learnt_in_every_precision(
     tolerance = 0.15 if precision in ("bfloat16", "int8") else 1e-3
     np.testing.assert_allclose(result.history["train_loss"][:3], exact.history["train_loss"][:3], rtol=tolerance)
     assert told_by(load_model(tmp_path / "m.npz"), data) == result.test_accuracy
+    if precision != "float64":
+        assert max(max(errors) for errors in gradient_errors(made, data)) < tolerance
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("changed", ["row", "target"])
+@pytest.mark.parametrize("far", [1e25, 1e37, 1.7e308])
+def test_a_test_row_far_away_is_tested_or_refused_before_training(far: float, changed: str) -> None:
+    data = features("numbers", dtype="float64")
+    rows, targets = data.test_images.copy(), data.test_labels["y"].copy()
+    if changed == "row":
+        rows[0, 0] = far
+    else:
+        targets[1] = far
+    data, epochs = replace(data, test_images=rows, test_labels={"y": targets}), list[int]()
+    try:
+        result = run_one(config_of(data), data, on_epoch=lambda epoch, _: epochs.append(epoch))
+    except DataError:
+        assert far > 1e38
+        assert not epochs
+    else:
+        assert np.isfinite(result.test_accuracy)
+        assert RunResult.from_json(result.to_json()).test_rmse == result.test_rmse
+        json.dumps(result.to_json(), allow_nan=False)
 
 
 @any_precision

@@ -21,7 +21,7 @@ _WORDS = ("name", "source", "notice")
 _MEANING = ("kinds", "shape", "features")
 _OF_ROWS = ("weights", "groups")  # a number a training row
 _BLOCK = 16 << 20  # bytes under one digest; SHA-256 takes 0.2 s for all of CIFAR's 184 MB
-_FACTS, _MOST_FACTS = "facts.json", 1 << 22
+_FACTS, _MOST_FACTS = "facts.json", 1 << 26  # bytes: a million names of classes or features
 
 
 def write_mapped(dataset: Dataset, folder: Path) -> Dataset:

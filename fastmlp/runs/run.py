@@ -14,10 +14,10 @@ import numpy as np
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
-from fastmlp.errors import ConfigError, OutputError
+from fastmlp.errors import ConfigError, DataError, OutputError
 from fastmlp.models.file import save_model
 from fastmlp.models.model import Model
-from fastmlp.models.preparation import Preparation, as_columns, training_rows
+from fastmlp.models.preparation import Preparation, training_rows
 from fastmlp.nn.activations import hidden_activations
 from fastmlp.nn.augment import AugmentedImages
 from fastmlp.nn.augmentations import AUGMENTATIONS
@@ -81,12 +81,14 @@ def run_one(
     same seed share their split, or all of them the data's own. The test rows are used once, with the weights of the
     best validation loss.
 
-    Raises ConfigError, before anything is trained, where the config does not fit the data.
+    Raises ConfigError, before anything is trained, where the config does not fit the data, and DataError for data that
+    its network cannot take.
     """
     check_config(config, dataset)
     rng = np.random.default_rng(config.seed)
     preparation, train, validation, test_part = _parts(config, dataset, rng)
     model = config.new_network(rng)
+    model.examples(test_part.inputs, test_part.targets)  # what cannot be tested is told before it is trained
     if config.init_from:
         _begin_with(model, start, config.init_from)
     name = run_id(config, dataset.fingerprint)
@@ -140,11 +142,16 @@ def run_one(
 
 
 def _rmse(network: MLP, inputs: Input, preparation: Preparation, targets: np.ndarray) -> list[float]:
-    """Return the root mean square error of each number, in its own unit; [] for other targets."""
+    """Return the root mean square error of each number, in its own unit; [] for other targets, and beyond numbers."""
     if preparation.target_moments is None:
         return []
-    told = preparation.restored(network.outputs(inputs))
-    return np.sqrt(np.square(told - as_columns(targets)).mean(axis=0)).tolist()
+    try:
+        told = network.outputs(inputs)
+    except DataError:  # beyond the network's numbers, as the loss tells too
+        return []
+    deviations = preparation.target_moments[1]  # of which the squares are those that no number is too large for
+    errors = told.astype(np.float64) - preparation.targets(targets)
+    return np.minimum(np.sqrt(np.square(errors).mean(axis=0)) * deviations, np.finfo(np.float64).max).tolist()
 
 
 def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
