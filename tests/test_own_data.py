@@ -41,6 +41,7 @@ def told_by(model: Model, data: Dataset) -> float:
 
 DATA = [features(kind, dtype=dtype) for kind in KINDS for dtype in ("float32", "float64")]
 DATA += [images(kind) for kind in KINDS]
+DATA += [features(shape=(5, 1, 1), features=())]
 
 
 @pytest.mark.parametrize("data", DATA, ids=lambda d: f"{d.kinds['y']}-{d.train_images.dtype}")
@@ -269,7 +270,7 @@ def test_what_is_made_of_a_config_alone_knows_its_kind(data: Dataset) -> None:
         (features(), {"normalize": "image"}, "allowed for float32 features is standard or none"),
         (images(), {"normalize": "none"}, "allowed for images is image or channel or dataset"),
         (replace(images(), shape=None), {"augment": "mirror"}, "augment is 'mirror'; allowed for images of 64 values"),
-        (features(), {"augment": "mirror"}, "allowed for features is 'none'"),
+        (features(shape=(5, 1, 1)), {"augment": "mirror"}, "allowed for features is 'none'"),
         (features(), {"labels": "z"}, "labels is 'z'; mine has y"),
     ],
 )

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Dataset:
     kinds: Mapping[str, str] = field(default_factory=dict)
     """For each target, its kind; "classes" where it is not here."""
     shape: tuple[int, int, int] | None = None
-    """Channels, height and width of an image; None: not known (3072 bytes are CIFAR's), or rows of features."""
+    """Channels, height and width of an image, also of floats; None: not known (3072 bytes are CIFAR's), or no image."""
     features: tuple[str, ...] = ()
     """Names of the D features, or none."""
     validation_images: np.ndarray | None = None
@@ -139,11 +140,11 @@ class Dataset:
 
     def _check_meaning(self) -> None:
         shape = self.shape
-        if shape is not None and (
-            not self.of_images or len(shape) != 3 or min(shape) < 1 or int(np.prod(shape, dtype=object)) != self.width
-        ):
-            rows = f"{self.train_images.dtype} rows of {self.width} values"
-            raise DataError(f"shape is {shape}, and {rows} are no such images; expected (channels, height, width).")
+        if shape is not None and (len(shape) != 3 or min(shape) < 1 or prod(map(int, shape)) != self.width):
+            raise DataError(
+                f"shape is {shape}, and rows of {self.width} values are no such images; expected (channels, height, "
+                "width)."
+            )
         if len(self.features) not in (0, self.width):
             raise DataError(f"features are {len(self.features)} names, expected {self.width}, one a feature, or none.")
 

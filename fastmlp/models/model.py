@@ -71,7 +71,7 @@ class Model:
         check_name("normalize", self.normalize, NORMALIZES)
         if self.shape is None and self.of_images and self.layers[0] == prod(CIFAR_SHAPE):
             object.__setattr__(self, "shape", CIFAR_SHAPE)
-        if self.shape is not None and (not self.of_images or prod(self.shape) != self.layers[0]):
+        if self.shape is not None and prod(self.shape) != self.layers[0]:
             raise ConfigError(f"shape is {self.shape}, expected channels, height and width of {self.layers[0]} values")
         if len(self.features) not in (0, self.layers[0]):
             raise ConfigError(f"features are {len(self.features)} names, expected {self.layers[0]}, or none")

@@ -44,6 +44,6 @@ def check_config(config: RunConfig, dataset: Dataset) -> None:
     if config.normalize not in allowed:
         rows = f"{dataset.train_images.dtype} features" * (not dataset.of_images) or "images"
         raise ConfigError(f"normalize is {config.normalize!r}; allowed for {rows} is {' or '.join(allowed)}.")
-    if config.augment != "none" and dataset.shape is None:
+    if config.augment != "none" and not (dataset.of_images and dataset.shape):
         what = "features" if not dataset.of_images else f"images of {width} values, whose Dataset has no shape,"
         raise ConfigError(f"augment is {config.augment!r}; allowed for {what} is 'none'.")
