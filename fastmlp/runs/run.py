@@ -67,7 +67,6 @@ def run_one(
     """Train and test one network; return its result.
 
     dataset : images or rows of features, with targets of any kind; see `fastmlp.data.Dataset`
-
     on_epoch, on_batch : callbacks, as of `fastmlp.nn.fit.fit`
     kept : file of the run's checkpoint, from which training resumes, and which is written at most every 30 s; None for
         no checkpoints. It stays at the end, for the caller to remove once the result is kept
