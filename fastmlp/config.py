@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from fastmlp.data.normalize import NORMALIZATIONS
+from fastmlp.data.normalize import AS_THEY_ARE, NORMALIZATIONS, STANDARD
 from fastmlp.errors import ConfigError
 from fastmlp.nn.activations import ACTIVATIONS, own_name, shortest
 from fastmlp.nn.augmentations import AUGMENTATIONS
 from fastmlp.nn.checks import FROM_0, FROM_0_BELOW_1, Range, Whole, is_real, is_whole, shown
 from fastmlp.nn.decay import DECAY_PER
 from fastmlp.nn.initializers import INITIALIZERS
-from fastmlp.nn.loss import CROSS_ENTROPY, Loss
+from fastmlp.nn.loss import CROSS_ENTROPY, LOSSES, Loss
 from fastmlp.nn.optimizer import OPTIMIZERS
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.schedule import RANGES, SCHEDULES, Schedule
@@ -74,12 +74,13 @@ def _are_activations(value: Any) -> bool:
 _RULES: dict[str, _Rule] = {
     "experiment": _TEXT,
     "dataset": _TEXT,
-    "labels": _one_of(LABELS),
-    "normalize": _one_of(tuple(NORMALIZATIONS)),
+    "labels": _TEXT,
+    "normalize": _one_of((*NORMALIZATIONS, STANDARD, AS_THEY_ARE)),
     "layers": _Rule(
         lambda v: isinstance(v, tuple) and len(v) >= 2 and all(_whole(n, 1) and n <= MOST for n in v),
-        f"at least two whole numbers of at least 1 and at most {MOST}: inputs, hidden units, classes",
+        f"at least two whole numbers of at least 1 and at most {MOST}: inputs, hidden units, outputs",
     ),
+    "loss": _one_of(tuple(LOSSES)),
     "activation": _Rule(_are_activations, f"{' or '.join(ACTIVATIONS)}, or several, one a hidden layer"),
     "init": _one_of(INITS),
     "optimizer": _one_of(tuple(OPTIMIZERS)),
@@ -115,6 +116,7 @@ _WRITTEN_ALWAYS = (
 )  # fmt: skip
 # Fields that are written only where they are not as usual, so that runs keep the names that they had without them.
 _WRITTEN_IF_SET = (
+    "loss",
     "optimizer",
     *(name for name in OPTIMIZER_SETTINGS if name not in _WRITTEN_ALWAYS),
     "clip_norm",
@@ -192,9 +194,12 @@ def _of_schedule(name: str) -> dict[str, float]:
 class RunConfig:
     """One training run. The same config gives the same bits again on the same machine.
 
-    `dataset` is the name of the data set that was loaded, never "auto"; `layers` counts inputs, hidden units and
-    classes; `matmul` and `threads` say how products are computed, and on how many threads: see
-    `fastmlp.MLP`; `activation` is one for all hidden layers, or a tuple, one each. `optimizer` is a key of
+    `dataset` is the name of the data set that was loaded, never "auto"; `labels` that of the target in it; `normalize`
+    is a key of `fastmlp.data.NORMALIZATIONS` for images, and for features "standard", each less its mean over its
+    deviation, both of the run's training part, or "none"; `layers` counts inputs, hidden units and outputs; `loss` is
+    a key of `fastmlp.nn.loss.LOSSES`, one of those of the target's kind, see `LOSSES_OF` there; `matmul` and `threads`
+    say how products are computed, and on how many threads: see `fastmlp.MLP`; `activation` is one for all hidden
+    layers, or a tuple, one each. `optimizer` is a key of
     `fastmlp.nn.optimizer.OPTIMIZERS`: `lr`, `momentum`, `beta1`, `beta2` and `eps` are those that it has, `clip_norm`
     is the largest norm of its gradients, or 0. `label_smoothing` is the share of each label that the loss, in
     validation and test too, spreads over all classes; `dropout` and `input_dropout` say how often outputs of hidden
@@ -215,6 +220,7 @@ class RunConfig:
     labels: str = "coarse"
     normalize: str = "image"
     layers: tuple[int, ...]
+    loss: str = CROSS_ENTROPY.name
     activation: str | tuple[str, ...] = "tanh"
     init: str = "auto"
     optimizer: str = "sgd"
@@ -271,11 +277,22 @@ class RunConfig:
                 f"input_dropout is {self.input_dropout}, and precision int8 multiplies the images' own bytes; allowed "
                 "with it is 0. Choose another precision, or dropout, of hidden layers."
             )
+        if self.precision == "int8" and not self.of_images:
+            raise ConfigError(
+                f"normalize is {self.normalize!r}, of features, and precision int8 multiplies images' own bytes; "
+                "allowed with it are float32, float64 and bfloat16."
+            )
+        self.new_loss()  # which refuses settings that it does not have
         OPTIMIZERS[self.optimizer].check(vars(self), float32=self.precision != "float64")
 
     def _usual(self) -> dict[str, Any]:
         """Return what each field of _MAY_LACK is unless it is set, as far as optimiser and schedule have it."""
         return _of_optimizer(self.optimizer) | _of_schedule(self.schedule)
+
+    @property
+    def of_images(self) -> bool:
+        """Whether the run learns from images, bytes; else from features, real numbers."""
+        return self.normalize in NORMALIZATIONS
 
     @property
     def changed(self) -> dict[str, Any]:
@@ -301,8 +318,8 @@ class RunConfig:
         )
 
     def new_loss(self) -> Loss:
-        """Return the run's loss: softmax cross-entropy, with its label smoothing."""
-        return replace(CROSS_ENTROPY, smoothing=self.label_smoothing)
+        """Return the run's loss, with its label smoothing."""
+        return replace(LOSSES[self.loss], smoothing=self.label_smoothing)
 
     def new_optimizer(self) -> "Optimizer":
         """Return the run's optimiser, which has seen no network yet."""

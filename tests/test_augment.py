@@ -19,16 +19,18 @@ def moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), inv_std.astype(np.float32)
 
 
-def augmented(augmentation: Augmentation) -> AugmentedImages:
-    return AugmentedImages(IMAGES, ROWS, moments, augmentation)
+def augmented(augmentation: Augmentation, sides: tuple[int, int] = (32, 32)) -> AugmentedImages:
+    return AugmentedImages(IMAGES, ROWS, moments, augmentation, sides)
 
 
-def all_versions(image: np.ndarray, augmentation: Augmentation) -> dict[tuple[bool, int, int], bytes]:
+def all_versions(
+    image: np.ndarray, augmentation: Augmentation, sides: tuple[int, int]
+) -> dict[tuple[bool, int, int], bytes]:
     """Each version of one image, by numpy: its edge is repeated, it is cut out again, then mirrored."""
-    most = augmentation.shift
-    wide = np.pad(image.reshape(3, 32, 32), ((0, 0), (most, most), (most, most)), "edge")
+    most, (height, width) = augmentation.shift, sides
+    wide = np.pad(image.reshape(-1, height, width), ((0, 0), (most, most), (most, most)), "edge")
     return {
-        (mirror, down, right): wide[:, most - down : most - down + 32, most - right : most - right + 32][
+        (mirror, down, right): wide[:, most - down : most - down + height, most - right : most - right + width][
             :, :, :: -1 if mirror else 1
         ].tobytes()
         for mirror in ((False, True) if augmentation.mirror else (False,))
@@ -38,12 +40,13 @@ def all_versions(image: np.ndarray, augmentation: Augmentation) -> dict[tuple[bo
 
 
 @pytest.mark.parametrize("augmentation", [*AUGMENTATIONS.values(), Augmentation(False, 3)], ids=str)
-def test_each_image_becomes_one_of_its_versions_and_all_of_them_come_up(augmentation):
-    inputs, rng, seen, versions = augmented(augmentation), np.random.default_rng(5), set(), {}
+@pytest.mark.parametrize("sides", [(32, 32), (16, 64), (24, 128)], ids=str)
+def test_each_image_becomes_one_of_its_versions_and_all_of_them_come_up(augmentation, sides):
+    inputs, rng, seen, versions = augmented(augmentation, sides), np.random.default_rng(5), set(), {}
     for _ in range(20):
         inputs.begin_epoch(rng)
         for row, image in zip(ROWS, inputs.source().x, strict=True):
-            versions = all_versions(IMAGES[row], augmentation)
+            versions = all_versions(IMAGES[row], augmentation, sides)
             [which] = [key for key, version in versions.items() if version == image.tobytes()]
             seen.add(which)
     # 500 draws of at most 50 versions miss a given one with probability 0.98 ** 500 = 4e-5

@@ -39,8 +39,9 @@ def test_missing_keys_are_named() -> None:
     [
         ("experiment", "", "a name"),
         ("dataset", None, "a name"),
-        ("labels", "medium", "coarse or fine"),
-        ("normalize", "none", "image or channel or dataset"),
+        ("labels", "", "a name"),
+        ("normalize", "all", "image or channel or dataset or standard or none"),
+        ("loss", "hinge", "cross-entropy or logistic or squared-error"),
         ("layers", (3072,), "at least two whole numbers"),
         ("layers", (3072, 0, 20), "at least two whole numbers"),
         ("layers", (3072, 12.0, 20), "at least two whole numbers"),

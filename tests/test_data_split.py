@@ -33,5 +33,25 @@ def test_one_seed_one_split():
     ("n", "fraction"), [(10, 0.0), (10, 1.0), (10, -0.1), (10, 1.5), (1, 0.2), (0, 0.2), (10, 0.01)]
 )
 def test_an_empty_part_is_an_error(n, fraction, rng):
-    with pytest.raises(ConfigError, match=f"leaves one part of {n} images empty"):
+    with pytest.raises(ConfigError, match=f"leaves one part of {n} rows empty"):
         split_indices(n, fraction, rng)
+
+
+@given(
+    groups=st.lists(st.integers(0, 9), min_size=4, max_size=80), fraction=st.floats(0.05, 0.9), seed=st.integers(0, 99)
+)
+def test_a_group_is_never_split_and_the_parts_are_as_near_as_its_sizes_allow(groups, fraction, seed):
+    n, groups = len(groups), np.array(groups)
+    if len(set(groups)) < 2 or not 0 < round(n * fraction) < n:
+        return
+    train, validation = split_indices(n, fraction, np.random.default_rng(seed), groups)
+    assert sorted([*train, *validation]) == list(range(n))
+    assert len(train) > 0
+    assert len(validation) > 0
+    assert not set(groups[train]) & set(groups[validation])
+    assert abs(len(validation) - round(n * fraction)) <= np.bincount(groups).max()
+
+
+def test_one_group_cannot_be_split(rng):
+    with pytest.raises(ConfigError, match="All rows are of one group"):
+        split_indices(10, 0.2, rng, np.zeros(10, np.int64))

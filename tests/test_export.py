@@ -7,15 +7,17 @@ import numpy as np
 import onnx
 import pytest
 
-from fastmlp import export, save_model
+from fastmlp import export, load_model, save_model
 from fastmlp.errors import ConfigError, OutputError
 from fastmlp.models import onnx as onnx_graph
 from fastmlp.nn import precision
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.loss import LOSSES
 from fastmlp.nn.precision import PRECISIONS
+from fastmlp.runs.run import run_one
 from fastmlp_kernels._activation_passes import USUAL
 from models import KINDS, rows_for, small_model
+from own import config_of, features, images
 
 # An activation and a loss have the same nodes in models of all kinds, each of which is seconds of compiling more.
 FEW = [("image", "float32"), ("none", "float64")]
@@ -113,3 +115,26 @@ def test_a_graph_that_differs_is_not_written(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="was not written"):
         onnx_graph.export_onnx(tmp_path / "m.onnx", model, rows_for(model))
     assert not np.any([p.suffix == ".onnx" for p in tmp_path.iterdir()])
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("kind", ["classes", "labels", "numbers"])
+def test_a_runs_model_of_features_is_exported_with_their_units(kind, precision, tmp_path):
+    data = features(kind)
+    run_one(config_of(data, precision=precision, matmul="packed", epochs=3), data, model_file=tmp_path / "m.npz")
+    model = load_model(tmp_path / "m.npz")
+    x = data.test_images.astype(model.parameters.dtype)
+    found = onnx_graph.check(onnx_graph.to_onnx(model), model, x)
+    assert found.difference <= onnx_graph.tolerance(model)
+    assert export.main([str(tmp_path / "m.npz"), str(tmp_path / "m.onnx")]) == 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("normalize", ["image", "channel", "dataset"])
+def test_a_runs_model_of_small_images_is_exported(normalize, precision, tmp_path):
+    data = images(shape=(2, 5, 3))
+    made = config_of(data, normalize=normalize, precision=precision, matmul="packed", epochs=3)
+    run_one(made, data, model_file=tmp_path / "m.npz")
+    model = load_model(tmp_path / "m.npz")
+    found = onnx_graph.check(onnx_graph.to_onnx(model), model, data.test_images)
+    assert found.difference <= onnx_graph.tolerance(model)

@@ -17,6 +17,7 @@ FINGERPRINT = "0123456789abcdef"
 # For each field of RunConfig a value that differs from that of the sample, as little as it can.
 OTHERS: dict[str, Any] = {
     "experiment": "relu2",
+    "loss": "logistic",
     "dataset": "cifar10",
     "labels": "fine",
     "normalize": "channel",

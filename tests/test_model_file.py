@@ -106,6 +106,14 @@ def npy(array) -> bytes:
         ({"facts": {"dtype": "float64"}}, "dtype is float64"),
         ({"facts": {"class_names": ["a"]}}, "class_names is"),
         ({"facts": {"normalize": "dataset"}}, "moments is None"),
+        ({"facts": {"normalize": "standard"}}, "moments is None"),
+        ({"facts": {"normalize": "standard", "moments": "00"}}, "not those of its layers"),
+        ({"facts": {"shape": [3, 4, 5]}}, "shape is"),
+        ({"facts": {"shape": [3, 16]}}, "shape is"),
+        ({"facts": {"shape": "square"}}, "shape is"),
+        ({"facts": {"features": ["a"]}}, "features is"),
+        ({"facts": {"features": [7] * 48}}, "features is"),
+        ({"facts": {"target_moments": [[0.0] * 3, [1.0] * 3]}}, "target_moments is"),
         ({"facts": {"config": {"experiment": "x"}}}, "missing"),
         ({"facts": {"weights_sha256": "00"}}, "hash"),
         ({"drop": ("bias_2.npy",)}, "not those of its layers"),
@@ -193,3 +201,33 @@ def test_moments_that_the_models_numbers_cannot_hold_are_refused(tmp_path):
     rewritten(tmp_path / "m.npz", facts={"moments": [[1e300] * 3, [1.0] * 3]})
     with pytest.raises(DataError, match="its moments is"):
         load_model(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_a_model_of_features_comes_back_with_the_units_of_rows_and_numbers(suffix, tmp_path):
+    plain, rng = small_model("none", "float32", loss="squared-error"), np.random.default_rng(0)
+    moments, own = np.abs(rng.normal(size=(2, 48))) + 1, np.array([[1e6, 0.0, -3.0], [1e3, 1.0, 1e-9]])
+    features = tuple(f"column {i}" for i in range(48))
+    model = replace(plain, normalize="standard", moments=moments, target_moments=own, features=features)
+    save_model(tmp_path / f"m{suffix}", model)
+    back = load_model(tmp_path / f"m{suffix}")
+    x = rng.normal(size=(9, 48)) * moments[1] + moments[0]
+    np.testing.assert_array_equal(back.predict(x), model.predict(x))
+    assert back.features == features
+    told = plain.predict(((x - moments[0]) / moments[1]).astype(np.float32))
+    np.testing.assert_allclose(model.predict(x), told * own[1] + own[0], rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("damage", ["moments", "deviation", "target"])
+def test_units_that_are_not_those_that_were_saved_are_refused(damage, tmp_path):
+    moments, own = np.ones((2, 48)), np.ones((2, 3))
+    model = replace(
+        small_model("none", "float32", loss="huber"), normalize="standard", moments=moments, target_moments=own
+    )
+    save_model(path := tmp_path / "m.npz", model)
+    if damage == "target":
+        rewritten(path, facts={"target_moments": [[0.0] * 3, [1.0, 0.0, 1.0]]})
+    else:
+        rewritten(path, add={"moments.npy": npy(moments * (2 if damage == "moments" else -1))})
+    with pytest.raises(DataError, match="moments"):
+        load_model(path)

@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
+from fastmlp.nn.moments import Moments
 from fastmlp.sklearn import FastMLPClassifier, FastMLPRegressor
-from fastmlp.sklearn.moments import Moments
 
 RNG = np.random.default_rng(0)
 PLAIN = RNG.standard_normal((300, 5))

@@ -1,4 +1,4 @@
-"""A data set as files that any number of processes map into memory, so that one copy of the images serves them all.
+"""A data set as files that any number of processes map into memory, so that one copy of the rows serves them all.
 
 A process reads the files block by block and compares digests before it maps them, so that no network learns from what a
 power cut or a bad disk made of them. `facts.json` holds the digests, and a digest of itself.
@@ -6,20 +6,22 @@ power cut or a bad disk made of them. `facts.json` holds the digests, and a dige
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastmlp.data.dataset import Dataset
+from fastmlp.data.dataset import PARTS, Dataset
 from fastmlp.errors import DataError, OutputError, remedy
 from fastmlp.files import json_of, make_folder, opened, read_small, replacing, write_whole
 from fastmlp.npy import mapped, read_header, read_zip
 
-_PARTS = ("train", "test")
+_WORDS = ("name", "source", "notice")
+_MEANING = ("kinds", "shape", "features")
+_OF_ROWS = ("weights", "groups")  # a number a training row
 _BLOCK = 16 << 20  # bytes under one digest; SHA-256 takes 0.2 s for all of CIFAR's 184 MB
-_FACTS, _MOST_FACTS = "facts.json", 1 << 22
+_FACTS, _MOST_FACTS = "facts.json", 1 << 26  # bytes: a million names of classes or features
 
 
 def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
@@ -28,19 +30,20 @@ def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
         return read_mapped(folder, dataset.fingerprint)
     except DataError:
         pass
-    facts: dict[str, Any] = {name: getattr(dataset, name) for name in ("name", "label_names", "source", "notice")}
+    facts: dict[str, Any] = {name: getattr(dataset, name) for name in (*_WORDS, "label_names", *_MEANING)}
     facts |= {"fingerprint": dataset.fingerprint, "digests": {}}
     try:
         make_folder(folder)
         (folder / _FACTS).unlink(missing_ok=True)  # written last: it says that the others are whole
-        for part in _PARTS:
-            images = np.ascontiguousarray(getattr(dataset, f"{part}_images"))
-            labels = {kind: np.ascontiguousarray(one) for kind, one in getattr(dataset, f"{part}_labels").items()}
+        for part, rows, targets in dataset.parts():
+            images = np.ascontiguousarray(rows)
             with replacing(folder / f"{part}_images.npy") as file:
                 np.save(file.file, images)
-            with replacing(folder / f"{part}_labels.npz") as file:
-                np.savez(file.file, **labels)  # type: ignore[arg-type] - none is "allow_pickle"
-            facts["digests"][part] = {"images": _digests(_blocks(images)), "labels": _of_labels(labels)}
+            labels = _write_all(folder / f"{part}_labels.npz", targets)
+            facts["digests"][part] = {"images": _digests(_blocks(images)), "labels": labels}
+        of_rows = {name: array for name in _OF_ROWS if (array := getattr(dataset, name)) is not None}
+        if of_rows:
+            facts["digests"]["rows"] = _write_all(folder / "rows.npz", of_rows)
         write_whole(folder / _FACTS, json.dumps({"facts": facts, "sha256": _of_facts(facts)}))
     except OSError as error:
         if isinstance(error, OutputError):
@@ -60,19 +63,22 @@ def read_mapped(folder: Path, fingerprint: str) -> Dataset:
             raise DataError(f"{_FACTS} is damaged")
         if facts["fingerprint"] != fingerprint:
             raise DataError(f"{folder} holds another data set than {fingerprint}")
-        words = {name: facts[name] for name in ("name", "source", "notice")}
-        names = {str(kind): tuple(some) for kind, some in facts["label_names"].items()}
-        if not all(isinstance(word, str) for word in (*words.values(), *(n for some in names.values() for n in some))):
-            raise DataError(f"{_FACTS} has other things than names")
         arrays: dict[str, Any] = {}
-        for part in _PARTS:
-            images = _images(folder / f"{part}_images.npy", facts["digests"][part]["images"])
-            labels = read_zip(folder / f"{part}_labels.npz")
-            if _of_labels(labels) != facts["digests"][part]["labels"]:
-                raise DataError(f"{part}_labels.npz is not what was written")
-            _check(images, labels, names)
-            arrays |= {f"{part}_images": images, f"{part}_labels": labels}
-        dataset = Dataset(**words, **arrays, label_names=names)
+        for part in (part for part in PARTS if part in facts["digests"]):
+            digests = facts["digests"][part]
+            arrays[f"{part}_images"] = _images(folder / f"{part}_images.npy", digests["images"])
+            arrays[f"{part}_labels"] = _read_all(folder / f"{part}_labels.npz", digests["labels"])
+        if "rows" in facts["digests"]:
+            arrays |= _read_all(folder / "rows.npz", facts["digests"]["rows"])
+        names = {target: tuple(some) for target, some in facts["label_names"].items()}
+        shape = None if facts["shape"] is None else tuple(map(int, facts["shape"]))
+        meaning = {"label_names": names, "kinds": facts["kinds"], "shape": shape, "features": tuple(facts["features"])}
+        words = {name: facts[name] for name in _WORDS}
+        every = [*words.values(), *meaning["features"], *(name for some in names.values() for name in some)]
+        if not all(isinstance(word, str) for word in every):
+            raise DataError(f"{_FACTS} has other things than names")
+        dataset = Dataset(**words, **arrays, **meaning)
+        dataset.check()
     except Exception as error:  # a damaged file can raise nearly anything
         raise DataError(f"{folder} holds no whole data set ({error})") from error
     dataset.__dict__["fingerprint"] = fingerprint  # known: to hash all pixels for it again would double the time
@@ -91,13 +97,23 @@ def _images(path: Path, digests: list[str]) -> np.ndarray:
     return np.asarray(mapped(path, "c"))
 
 
-def _check(images: np.ndarray, labels: dict[str, np.ndarray], names: dict[str, tuple[str, ...]]) -> None:
-    fit = images.dtype == np.uint8 and images.ndim == 2 and 0 not in images.shape and bool(names)
-    if not fit or set(labels) != set(names):
-        raise DataError(f"its images are {images.dtype} of shape {images.shape}, with labels {', '.join(labels)}")
-    for kind, one in labels.items():
-        if one.dtype != np.int64 or one.shape != (len(images),) or one.min() < 0 or one.max() >= len(names[kind]):
-            raise DataError(f"its {kind} labels are not one of {len(names[kind])} classes an image")
+def _write_all(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
+    """Write arrays to one file, each in the order of C; return their digests by name.
+
+    In the file they are numbered: a target of a user's may have any name.
+    """
+    whole = {name: np.ascontiguousarray(one) for name, one in arrays.items()}
+    with replacing(path) as file:
+        np.savez(file.file, *whole.values())
+    return {name: _digests(_blocks(one)) for name, one in whole.items()}
+
+
+def _read_all(path: Path, digests: dict[str, list[str]]) -> dict[str, np.ndarray]:
+    numbered = read_zip(path)
+    arrays = {name: numbered.get(f"arr_{i}", np.empty(0)) for i, name in enumerate(digests)}
+    if len(numbered) != len(arrays) or {name: _digests(_blocks(one)) for name, one in arrays.items()} != digests:
+        raise DataError(f"{path.name} is not what was written")
+    return arrays
 
 
 def _blocks(array: np.ndarray) -> Iterable[memoryview]:
@@ -107,10 +123,6 @@ def _blocks(array: np.ndarray) -> Iterable[memoryview]:
 
 def _digests(blocks: Iterable[bytes | memoryview]) -> list[str]:
     return [hashlib.sha256(block).hexdigest() for block in blocks]
-
-
-def _of_labels(labels: dict[str, np.ndarray]) -> dict[str, list[str]]:
-    return {kind: _digests(_blocks(one)) for kind, one in labels.items()}
 
 
 def _of_facts(facts: dict[str, Any]) -> str:

@@ -22,9 +22,11 @@ from numpy.lib import format as numpy_format
 
 from fastmlp import __version__
 from fastmlp.config import RunConfig
+from fastmlp.data.dataset import CIFAR_SHAPE, channels_of
+from fastmlp.data.normalize import STANDARD
 from fastmlp.errors import ConfigError, DataError, MissingExtraError
 from fastmlp.files import json_of, opened, replacing
-from fastmlp.models.model import CHANNELS, NORMALIZES, Model
+from fastmlp.models.model import NORMALIZES, Model, may_be_named
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.loss import CROSS_ENTROPY, Loss, loss_named
 from fastmlp.nn.precision import PRECISIONS
@@ -32,14 +34,19 @@ from fastmlp.npy import members, read_member
 
 FORMAT, VERSION = "fastmlp model", 1
 _FACTS = "facts.json"
-_MOST_FACTS = 1 << 20  # bytes: a thousand class names and a config take a twentieth of it
+_MOST_FACTS = 1 << 24  # bytes: a hundred thousand names of features take a tenth of it
 _DIGEST = "sha256"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model makes the same file
 _PLAIN = ("layers", "activation", "precision", "normalize", "class_names", "fingerprint")  # fields that are facts
 
 
 # Facts that are written only where they are others, as a file without them is of a version that knew none.
-_USUAL: dict[str, Any] = {"loss": {"name": CROSS_ENTROPY.name}}
+_USUAL: dict[str, Any] = {
+    "loss": {"name": CROSS_ENTROPY.name},
+    "shape": None,
+    "features": [],
+    "target_moments": None,
+}
 _SHARED = ("layers", "activation", "precision", "normalize")  # with the config of its run
 
 
@@ -92,7 +99,12 @@ def load_model(path: str | Path) -> Model:
 
 
 def _as_facts(model: Model) -> dict[str, Any]:
-    later = {"loss": {"name": model.loss.name} | model.loss.changed}
+    later = {
+        "loss": {"name": model.loss.name} | model.loss.changed,
+        "shape": None if model.shape in (None, CIFAR_SHAPE) else list(model.shape),
+        "features": list(model.features),
+        "target_moments": None if model.target_moments is None else model.target_moments.tolist(),
+    }
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -102,10 +114,19 @@ def _as_facts(model: Model) -> dict[str, Any]:
         "class_names": list(model.class_names),
         "dtype": model.parameters.dtype.name,
         "config": None if model.config is None else model.config.to_json(),
-        "moments": None if model.moments is None else np.asarray(model.moments, np.float64).tolist(),
+        "moments": _moments(model),
         "weights_sha256": model.weights_sha256,
         **{name: value for name, value in later.items() if value != _USUAL[name]},
     }
+
+
+def _moments(model: Model) -> Any:
+    """Return a model's moments as a fact; of those of features, which may be thousands, the hash of their array."""
+    if model.moments is None:
+        return None
+    if model.normalize == STANDARD:
+        return _digest(np.ascontiguousarray(model.moments).tobytes())
+    return np.asarray(model.moments, np.float64).tolist()
 
 
 def _loss(fact: Any) -> Loss | None:
@@ -143,16 +164,30 @@ def _checked(facts: Any) -> dict[str, Any]:
     need("precision", holds=facts["precision"] in list(PRECISIONS))
     need("dtype", holds=facts["dtype"] == PRECISIONS[facts["precision"]].dtype)
     need("normalize", holds=facts["normalize"] in NORMALIZES)
-    own_names = isinstance(names, list) and len(names) in (0, layers[-1]) and all(isinstance(n, str) for n in names)
-    need("class_names", holds=own_names)
+    loss, named = _loss(facts["loss"]), isinstance(names, list) and all(isinstance(n, str) for n in names)
+    need("class_names", holds=loss is not None and named and may_be_named(loss, layers[-1], len(names)))
     need("fingerprint", holds=isinstance(facts["fingerprint"], str))
-    has_moments = facts["moments"] is not None
-    need("moments", holds=has_moments == (facts["normalize"] == "dataset"))
-    if has_moments:
+    shape, has_moments = facts["shape"], facts["moments"] is not None
+    whole = isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)
+    need("shape", holds=shape is None or (whole and prod(shape) == layers[0]))
+    channels = channels_of(None if shape is None else tuple(shape), layers[0])
+    need("moments", holds=has_moments == (facts["normalize"] in ("dataset", STANDARD)))
+    if facts["normalize"] == "dataset":
         with np.errstate(over="ignore"):
             moments = np.array(facts["moments"], facts["dtype"])
-        need("moments", holds=moments.shape == (2, 3) and bool(np.isfinite(moments).all()))
-    need("layers", holds=layers[0] % CHANNELS.get(facts["normalize"], 1) == 0)
+        need("moments", holds=moments.shape == (2, channels) and bool(np.isfinite(moments).all()))
+    own = facts["target_moments"]
+    if own is not None:
+        need("target_moments", holds=not loss.of_probabilities)  # pyright: ignore[reportOptionalMemberAccess]
+        own = np.array(own, np.float64)
+        need(
+            "target_moments", holds=own.shape == (2, layers[-1]) and bool(np.isfinite(own).all() and (own[1] > 0).all())
+        )
+    names = facts["features"]
+    need(
+        "features",
+        holds=isinstance(names, list) and len(names) in (0, layers[0]) and all(isinstance(n, str) for n in names),
+    )
     return facts
 
 
@@ -162,10 +197,14 @@ def _wanted(facts: Mapping[str, Any]) -> dict[str, _Wanted]:
     wanted = {}
     for i, (d, h) in enumerate(pairwise(facts["layers"]), 1):
         wanted |= {f"weight_{i}": _Wanted((d, h), dtype), f"bias_{i}": _Wanted((h,), dtype)}
+    if facts["normalize"] == STANDARD:
+        wanted["moments"] = _Wanted((2, facts["layers"][0]), np.dtype(np.float64))
     return wanted
 
 
 def _model(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
+    arrays = dict(arrays)
+    moments = arrays.pop("moments", None)
     parameters = np.concatenate([array.ravel() for array in arrays.values()])
     if not np.isfinite(parameters).all():
         raise DataError("its weights hold NaN or infinity")
@@ -179,8 +218,20 @@ def _model(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
         raise DataError(f"its config is that of another model: {', '.join(_SHARED)} are not the same")
     if config is not None and config.new_loss() != values["loss"]:
         raise DataError("its config is that of a model with another loss")
-    values["moments"] = None if facts["moments"] is None else np.array(facts["moments"], facts["dtype"])
+    if moments is None and facts["moments"] is not None:
+        moments = np.array(facts["moments"], facts["dtype"])
+    elif moments is not None and not (np.isfinite(moments).all() and (moments[1] > 0).all()):
+        raise DataError("its moments are no means and deviations")
+    values["moments"] = moments
+    own = facts["target_moments"]
+    values |= {
+        "target_moments": None if own is None else np.array(own, np.float64),
+        "features": tuple(facts["features"]),
+    }
+    values["shape"] = None if facts["shape"] is None else tuple(facts["shape"])
     model = Model(**values, parameters=parameters)
+    if _moments(model) != facts["moments"] and model.normalize == STANDARD:
+        raise DataError("its moments are not those that their hash is of")
     if model.weights_sha256 != facts["weights_sha256"]:
         raise DataError("its weights are not those that its hash is of")
     return model
@@ -272,7 +323,8 @@ def _extra() -> Iterator[None]:
 
 
 def _named_arrays(model: Model) -> dict[str, np.ndarray]:
-    return {
+    moments = {} if model.moments is None or model.normalize != STANDARD else {"moments": model.moments}
+    return moments | {
         f"{kind}_{i}": np.ascontiguousarray(array)  # safetensors would write other arrays in the wrong order
         for i, pair in enumerate(model.arrays(), 1)
         for kind, array in zip(("weight", "bias"), pair, strict=True)

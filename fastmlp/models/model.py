@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Self
 
 import numpy as np
@@ -10,19 +11,20 @@ from numpy.typing import NDArray
 
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS
+from fastmlp.data.dataset import CIFAR_SHAPE, channels_of
+from fastmlp.data.normalize import AS_THEY_ARE, STANDARD
 from fastmlp.errors import ConfigError, DataError
+from fastmlp.models.preparation import Preparation
 from fastmlp.nn.activations import hidden_activations, shortest
 from fastmlp.nn.checks import check_name, is_whole
-from fastmlp.nn.inputs import ArrayInput, ImageInput, Input
+from fastmlp.nn.inputs import Input
 from fastmlp.nn.layers import parameter_count, split_parameters
 from fastmlp.nn.loss import CROSS_ENTROPY, Loss, loss_named
 from fastmlp.nn.network import MLP
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp_kernels import _check
 
-AS_THEY_ARE = "none"  # the normalisation of inputs that are no images
-NORMALIZES = (AS_THEY_ARE, *NORMALIZATIONS)
-CHANNELS = {"channel": 3, "dataset": 3}  # planes of which each has moments of its own; otherwise the whole image is one
+NORMALIZES = (AS_THEY_ARE, STANDARD, *NORMALIZATIONS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +33,17 @@ class Model:
 
     layers, activation, precision : as of `fastmlp.MLP`; activation is one name, or a tuple, one a hidden layer
     parameters : (P,) float32, or float64 for that precision: W1, b1, W2, b2, ..., each weight (D, H) row by row
-    normalize : key of `fastmlp.data.NORMALIZATIONS`: the inputs are uint8 images; "none": real numbers, as they are
-    moments : (2, 3) of the parameters' dtype: mean and 1/std of the training images by channel, for the normalisation
-        "dataset"; None for all others
-    class_names : of the outputs, in their order; empty where they have none
+    normalize : key of `fastmlp.data.NORMALIZATIONS`: the inputs are uint8 images; real numbers: "none", as they are, or
+        "standard", each feature less its mean over its deviation
+    moments : (2, C) of the parameters' dtype: mean and 1/std of the training images by channel, for the normalisation
+        "dataset"; (2, D) float64: means and deviations of the features, for "standard"; None for all others
+    class_names : of the outputs, in their order; empty where they have none. Two where the only output is the
+        probability of the second class
     config, fingerprint : of the run that trained it, and of its data; None and "" where it was no run
     loss : as of `fastmlp.MLP`: what the outputs are, and what further training lowers
+    shape, features : what a row is, as of `fastmlp.data.Dataset`; None and () where that is not known
+    target_moments : (2, K) float64, means and deviations of the numbers that it tells, by which its network learnt
+        them; None: as they are
 
     Raises ConfigError for layers, names or parameters that do not fit.
     """
@@ -51,6 +58,9 @@ class Model:
     config: RunConfig | None = None
     fingerprint: str = ""
     loss: Loss = CROSS_ENTROPY
+    shape: tuple[int, int, int] | None = None
+    features: tuple[str, ...] = ()
+    target_moments: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if not (isinstance(self.layers, tuple) and len(self.layers) > 1 and all(is_whole(n, 1) for n in self.layers)):
@@ -59,6 +69,12 @@ class Model:
         object.__setattr__(self, "loss", loss_named(self.loss))
         check_name("precision", self.precision, PRECISIONS)
         check_name("normalize", self.normalize, NORMALIZES)
+        if self.shape is None and self.of_images and self.layers[0] == prod(CIFAR_SHAPE):
+            object.__setattr__(self, "shape", CIFAR_SHAPE)
+        if self.shape is not None and prod(self.shape) != self.layers[0]:
+            raise ConfigError(f"shape is {self.shape}, expected channels, height and width of {self.layers[0]} values")
+        if len(self.features) not in (0, self.layers[0]):
+            raise ConfigError(f"features are {len(self.features)} names, expected {self.layers[0]}, or none")
         wanted, dtype = parameter_count(self.layers), self.parameters.dtype
         if self.parameters.shape != (wanted,) or dtype not in (np.float32, np.float64):
             raise ConfigError(
@@ -70,17 +86,17 @@ class Model:
     def of(cls, network: MLP, class_names: Sequence[str] = (), *, normalize: str = AS_THEY_ARE) -> Self:
         """Return a model with a copy of a network's present weights.
 
-        normalize : "none", "image" or "channel", by which its training images were normalised; models of "dataset" are
-            made by `fastmlp.train` alone
+        normalize : "none", "image" or "channel", by which its training images were normalised; models of "dataset" and
+            "standard" are made by runs alone
 
         Raises ConfigError where the names are not one an output.
         """
         names = (class_names,) if isinstance(class_names, str) else tuple(class_names)
-        if len(names) not in (0, network.sizes[-1]) or not all(isinstance(name, str) for name in names):
+        if not may_be_named(network.loss, network.sizes[-1], len(names)) or not all(isinstance(n, str) for n in names):
             raise ConfigError(
                 f"class_names are {len(names)}, expected {network.sizes[-1]} strings, one an output, or none"
             )
-        if normalize not in NORMALIZES or normalize == "dataset":
+        if normalize not in NORMALIZES or normalize in ("dataset", STANDARD):
             raise ConfigError(f"normalize is {normalize!r}, allowed: none, image, channel")
         sizes, activations = tuple(map(int, network.sizes)), [layer.activation for layer in network.layers]
         activation = tuple(activations[:-1]) or activations[0]
@@ -94,8 +110,30 @@ class Model:
         """SHA-256 of the parameters' bytes, as in a run's result."""
         return hashlib.sha256(np.ascontiguousarray(self.parameters).data).hexdigest()
 
+    @property
+    def kind(self) -> str:
+        """What it tells: "classes", "labels" (several, each of which holds or does not) or "numbers"."""
+        if self.loss.of_classes or len(self.class_names) > self.layers[-1]:
+            return "classes"
+        return "labels" if self.loss.of_probabilities else "numbers"
+
+    @property
+    def of_images(self) -> bool:
+        """Whether it takes images, bytes; else real numbers."""
+        return self.normalize in NORMALIZATIONS
+
+    @property
+    def channels(self) -> int:
+        """Planes of an image."""
+        return channels_of(self.shape, self.layers[0])
+
+    @property
+    def preparation(self) -> Preparation:
+        """How rows become its network's inputs, and what that says becomes numbers in their own units."""
+        return Preparation(self.normalize, self.channels, self.moments, self.target_moments)
+
     def names(self) -> tuple[str, ...]:
-        """Return the classes' names, or their numbers where they have none."""
+        """Return the names of classes, labels or numbers, or their numbers where they have none."""
         return self.class_names or tuple(map(str, range(self.layers[-1])))
 
     def activations(self) -> list[str]:
@@ -107,7 +145,9 @@ class Model:
         return split_parameters(self.parameters, self.layers)
 
     def network(self, *, precision: str | None = None, threads: int | None = None) -> MLP:
-        """Return a network with a copy of these weights, for training or prediction.
+        """Return a network with a copy of these weights, for training or prediction, on what `inputs` returns.
+
+        Of a model with `target_moments` it tells numbers in the units of these: see `outputs` for their own.
 
         precision : None for the model's; threads : None for all usable cores
         """
@@ -128,45 +168,52 @@ class Model:
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != self.layers[0]:
             raise DataError(f"inputs have shape {x.shape}, this model takes (M, {self.layers[0]})")
-        if self.normalize == AS_THEY_ARE:
-            return ArrayInput(x)
-        if x.dtype != np.uint8:
-            raise DataError(f"inputs are {x.dtype}, this model takes images: uint8, 0 to 255")
-        if self.moments is not None:
-            mean, inv_std = (np.tile(row.astype(dtype), (len(x), 1)) for row in self.moments)
-        else:
-            mean, inv_std = NORMALIZATIONS[self.normalize](x, np.arange(len(x)), x, dtype)
-        return ImageInput(x, mean, inv_std)
+        return self.preparation.inputs(x, dtype)
 
     def predict_proba(
         self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
     ) -> NDArray[np.floating]:
         """Return the probability of each class or label, (M, K) float32 or float64, for rows x (M, D) as of `inputs`.
 
-        Each call makes a network anew: for many calls, call `network` once and `predict_proba` of its result. Raises
-        ConfigError for a model of numbers, which has `predict`.
+        Of two classes that one output tells, of both: (M, 2). Each call makes a network anew: for many calls, call
+        `network` once and `predict_proba` of its result. Raises ConfigError for a model of numbers, which has
+        `predict`.
         """
         network = self.network(precision=precision, threads=threads)
-        return network.predict_proba(self.inputs(x, network.dtype))
+        p = network.predict_proba(self.inputs(x, network.dtype))
+        return np.hstack((1 - p, p)) if len(self.class_names) > self.layers[-1] else p
 
     def outputs(self, x: np.ndarray) -> NDArray[np.floating]:
         """Return what the loss makes of the last layer's sums, (M, K) of the network's dtype, for rows x (M, D).
 
-        x : as `inputs` takes it. Probabilities, or numbers, as the loss has it: such as expected counts for "poisson"
+        x : as `inputs` takes it. Probabilities, or numbers, as the loss has it: such as expected counts for "poisson".
+        In float64 where the network learnt numbers in other units than their own
         """
         network = self.network()
-        return network.outputs(self.inputs(x, network.dtype))
+        return self.preparation.restored(network.outputs(self.inputs(x, network.dtype)))
 
-    def predict(
-        self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
-    ) -> NDArray[np.generic]:
+    def predict(self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None) -> np.ndarray:
         """Return the answers for rows x (M, D): the most probable class, (M,) int64, or as `MLP.predict` has it."""
         network = self.network(precision=precision, threads=threads)
-        return network.predict(self.inputs(x, network.dtype))
+        answers = network.predict(self.inputs(x, network.dtype))
+        if self.target_moments is None:
+            return answers
+        return self.preparation.restored(answers.reshape(len(answers), -1)).reshape(answers.shape)
 
     def predict_log_proba(
         self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
     ) -> NDArray[np.floating]:
         """Return the logarithms of `predict_proba`, precise also where a probability rounds to 0 or 1."""
         network = self.network(precision=precision, threads=threads)
-        return network.predict_log_proba(self.inputs(x, network.dtype))
+        inputs = self.inputs(x, network.dtype)
+        logarithms = network.predict_log_proba(inputs)
+        if len(self.class_names) <= self.layers[-1]:
+            return logarithms
+        for array in (network.layers[-1].weight, network.layers[-1].bias):
+            array *= -1  # the first class has the logit of the second, negated
+        return np.hstack((network.predict_log_proba(inputs), logarithms))
+
+
+def may_be_named(loss: Loss, outputs: int, names: int) -> bool:
+    """Whether a network of so many outputs can have so many names: none, one each, or two classes of one output."""
+    return names in (0, outputs) or (loss.name == "logistic" and (outputs, names) == (1, 2))

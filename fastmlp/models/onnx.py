@@ -13,7 +13,7 @@ from fastmlp.data import load_dataset
 from fastmlp.errors import ConfigError, MissingExtraError, OutputError
 from fastmlp.files import replacing
 from fastmlp.models.file import FORMATS, load_model, save_model
-from fastmlp.models.model import AS_THEY_ARE, Model
+from fastmlp.models.model import Model
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.precision import PRECISIONS, byte_layers
 from fastmlp.terminal import Compiling, say
@@ -69,7 +69,7 @@ def to_onnx(model: Model) -> Any:
     except ImportError as error:
         raise _missing(error) from error
     element = TensorProto.DOUBLE if model.parameters.dtype == np.float64 else TensorProto.FLOAT
-    images, rounds = model.normalize != AS_THEY_ARE, model.precision == "bfloat16"
+    images, rounds = model.of_images, model.precision == "bfloat16"
     graph = Graph(model.parameters.dtype)
     node, constant = graph.node, graph.constant
 
@@ -82,10 +82,10 @@ def to_onnx(model: Model) -> Any:
         return node("Mul", node("Round", node("Div", x, some)), some)
 
     def normalized(x: str) -> str:
-        channels = 1 if model.normalize == "image" else 3
+        channels = 1 if model.normalize == "image" else model.channels
         x = node("Reshape", x, constant("blocks", [-1, channels, model.layers[0] // channels], np.int64))
         if model.moments is not None:
-            mean, inv_std = model.moments.reshape(2, 1, 3, 1)
+            mean, inv_std = model.moments.reshape(2, 1, channels, 1)
             x = node("Mul", node("Sub", x, constant("mean", mean)), constant("inv_std", inv_std))
         else:
             axes = constant("axes", [2], np.int64)
@@ -98,6 +98,10 @@ def to_onnx(model: Model) -> Any:
     h = "inputs"
     if images:
         h = normalized(node("Cast", h, to=element))
+    elif model.moments is not None:  # in float64, as here: features may be large beside their deviations
+        means, deviations = (constant(f"moments_{i}", row, np.float64) for i, row in enumerate(model.moments))
+        h = node("Div", node("Sub", node("Cast", h, to=TensorProto.DOUBLE), means), deviations)
+        h = node("Cast", h, to=element)
     layers, activations = model.arrays(), model.activations()
     of_bytes = _byte_layers(model)
     for i, (weight, bias) in enumerate(layers, 1):
@@ -114,7 +118,12 @@ def to_onnx(model: Model) -> Any:
         h = node("Gemm", h, weights, constant(f"bias_{i}", bias))
         if i < len(layers):
             h = ACTIVATIONS[activations[i - 1]].onnx(graph, h)
-    model.loss.onnx(graph, h, _output(model))
+    if model.target_moments is None:
+        model.loss.onnx(graph, h, _output(model))
+    else:
+        model.loss.onnx(graph, h, "standardised")
+        mean, deviation = (constant(f"target_{i}", row) for i, row in enumerate(model.target_moments))
+        node("Add", node("Mul", "standardised", deviation), mean, named=_output(model))
     given = helper.make_tensor_value_info("inputs", TensorProto.UINT8 if images else element, ["rows", model.layers[0]])
     found = helper.make_tensor_value_info(_output(model), element, ["rows", model.layers[-1]])
     whole = helper.make_graph(graph.nodes, "fastmlp", [given], [found], list(graph.constants.values()))
@@ -201,12 +210,14 @@ def export(args: Namespace, console: Console) -> int:
 def _rows(model: Model, data_dir: Path | None) -> tuple[np.ndarray, str]:
     """Return rows (M, D) to check the graph on, and their source in words."""
     dataset = load_dataset("auto", data_dir)
-    if model.normalize != AS_THEY_ARE and dataset.test_images.shape[1] == model.layers[0]:
+    if model.of_images and dataset.test_images.shape[1] == model.layers[0]:
         return dataset.test_images[:CHECKED], f"test images ({dataset.name})"
     rng, shape = np.random.default_rng(0), (CHECKED, model.layers[0])
-    if model.normalize != AS_THEY_ARE:
+    if model.of_images:
         return rng.integers(0, 256, shape, np.uint8), "random images"
-    return rng.standard_normal(shape).astype(model.parameters.dtype), "rows of random numbers"
+    means, deviations = (0, 1) if model.moments is None else model.moments
+    x = means + deviations * rng.standard_normal(shape)
+    return x.astype(model.parameters.dtype), "rows of random numbers"
 
 
 def _int8(weight: np.ndarray) -> np.ndarray:

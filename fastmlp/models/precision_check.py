@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from fastmlp.config import RunConfig
-from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
+from fastmlp.data import Dataset
 from fastmlp.errors import ConfigError
 from fastmlp.models.model import Model
-from fastmlp.nn.inputs import ImageInput
+from fastmlp.models.preparation import Preparation, training_rows
 from fastmlp.nn.network import MLP
 from fastmlp.table import Table
 
@@ -22,9 +22,9 @@ def _network(config: RunConfig, start: Model | None) -> MLP:
 
 
 def _gradients(model: MLP, config: RunConfig, dataset: Dataset, train: np.ndarray, rows: np.ndarray) -> None:
-    images = dataset.train_images[rows]
-    inputs = ImageInput(images, *NORMALIZATIONS[config.normalize](dataset.train_images, train, images, model.dtype))
-    model.loss_and_gradients(inputs, dataset.train_labels[config.labels][rows])
+    preparation = Preparation.learnt(config, dataset, train, model.dtype)
+    targets = preparation.targets(dataset.train_labels[config.labels][rows])
+    model.loss_and_gradients(preparation.inputs(dataset.train_images[rows], model.dtype), targets)
 
 
 def _relative(got: np.ndarray, wanted: np.ndarray) -> float:
@@ -41,7 +41,7 @@ def gradient_errors(config: RunConfig, dataset: Dataset, start: Model | None = N
     """
     if config.precision == "float64":
         raise ConfigError("precision is float64, which the others are compared with; give --precision another one")
-    train, _ = split_indices(len(dataset.train_images), config.validation_fraction, np.random.default_rng(config.seed))
+    train, _ = training_rows(config, dataset, np.random.default_rng(config.seed))
     model, exact = _network(config, start), _network(replace(config, precision="float64", matmul="blas"), start)
     exact.parameters[...] = model.parameters
     for network in (model, exact):

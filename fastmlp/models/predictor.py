@@ -16,7 +16,7 @@ from fastmlp.config import dashed
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.models.file import load_model
-from fastmlp.models.model import AS_THEY_ARE, Model
+from fastmlp.models.model import Model
 from fastmlp.models.pictures import Rows, find, read_all
 from fastmlp.table import Table
 from fastmlp.terminal import Compiling, is_moving, print_table, say
@@ -101,7 +101,7 @@ def _predictions(predictor: Predictor, files: list[Path], wrong: list[Rows], con
     ways = {"transient": True, "disable": not is_moving(console), "redirect_stdout": sys.stdout.isatty()}
     with Progress(*columns, console=console, **ways) as bar:
         task = bar.add_task("files", total=len(files))
-        pictures = predictor.model.normalize != AS_THEY_ARE
+        pictures = predictor.model.of_images
         waiting: list[Rows] = []
 
         def joint() -> Iterator[Prediction]:

@@ -29,7 +29,13 @@ _ALLOWED: dict[str, tuple[Any, ...]] = {
     "augment": ("none",),
     "precision": ("float32", "float64"),
 }
-_ALLOWED_SKLEARN = {"label_smoothing": (0,), "dropout": (0,), "input_dropout": (0,), "clip_norm": (0,)}
+_ALLOWED_SKLEARN = {
+    "loss": ("cross-entropy",),
+    "label_smoothing": (0,),
+    "dropout": (0,),
+    "input_dropout": (0,),
+    "clip_norm": (0,),
+}
 
 
 def _check(
@@ -77,7 +83,7 @@ def to_sklearn(config: RunConfig, parameters: npt.ArrayLike | None = None) -> An
     before that is corrected, here it is afterwards: the same steps but where gradients are hardly larger than epsilon.
     Raises ConfigError for two classes, which are one logistic unit there, for what it does not have: an activation, or
     several, AdamW's weight decay, dropout, label smoothing, clipped gradients; for a schedule, for augmentation,
-    bfloat16 and int8, and for `init_from` without parameters; MissingExtraError without scikit-learn.
+    bfloat16 and int8, for other losses, and for `init_from` without parameters; MissingExtraError without scikit-learn.
     """
     try:
         from sklearn.neural_network import MLPClassifier

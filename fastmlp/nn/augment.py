@@ -11,30 +11,37 @@ from fastmlp_kernels import _check
 from fastmlp_kernels._jit import kernel
 from fastmlp_kernels._rows import Rows
 
-SIDE = 32
-
 
 @kernel
-def _draw_again(images: np.ndarray, rows: np.ndarray, mirror: np.ndarray, shift: np.ndarray, out: np.ndarray) -> None:
-    planes = images.shape[1] // (SIDE * SIDE)
+def _draw_again(
+    images: np.ndarray,
+    rows: np.ndarray,
+    mirror: np.ndarray,
+    shift: np.ndarray,
+    sides: tuple[int, int],
+    out: np.ndarray,
+) -> None:
+    height, width = sides
+    planes = images.shape[1] // (height * width)
     for i in range(rows.size):
-        source, target = images[rows[i]].reshape(planes, SIDE, SIDE), out[i].reshape(planes, SIDE, SIDE)
+        source, target = images[rows[i]].reshape(planes, height, width), out[i].reshape(planes, height, width)
         down, right = shift[i, 0], shift[i, 1]
         for plane in range(planes):
-            for y in range(SIDE):
-                line = source[plane, min(max(y - down, 0), SIDE - 1)]
-                for x in range(SIDE):
-                    pixel = line[min(max(x - right, 0), SIDE - 1)]
-                    target[plane, y, SIDE - 1 - x if mirror[i] else x] = pixel
+            for y in range(height):
+                line = source[plane, min(max(y - down, 0), height - 1)]
+                for x in range(width):
+                    pixel = line[min(max(x - right, 0), width - 1)]
+                    target[plane, y, width - 1 - x if mirror[i] else x] = pixel
 
 
 class AugmentedImages:
-    """Rows of uint8 images (M, planes * 32 * 32), drawn anew by each `begin_epoch`; as they are before the first.
+    """Rows of uint8 images (M, planes * height * width), drawn anew by each `begin_epoch`; before, as they are.
 
     rows : (N,) integers in [0, M); moments(images) : mean and 1/std of such images, as `ImageInput` takes them
+    sides : height and width
 
     Where an image is shifted, its edge pixels fill what comes into view. Takes the memory of one more copy of the rows.
-    Raises DataError where the images are not planes of 32 x 32.
+    Raises DataError where the images are not planes of this size.
     """
 
     def __init__(
@@ -43,11 +50,14 @@ class AugmentedImages:
         rows: np.ndarray,
         moments: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
         augmentation: Augmentation,
+        sides: tuple[int, int] = (32, 32),
     ) -> None:
         _check.unmasked(images=images)
-        if images.ndim != 2 or images.dtype != np.uint8 or images.shape[1] % (SIDE * SIDE) or images.shape[1] == 0:
+        height, width = self._sides = sides
+        if images.ndim != 2 or images.dtype != np.uint8 or images.shape[1] % (height * width) or images.shape[1] == 0:
             raise DataError(
-                f"images are {images.dtype} of shape {images.shape}, expected uint8 (images, planes of {SIDE} x {SIDE})"
+                f"images are {images.dtype} of shape {images.shape}, expected uint8 (images, planes of {height} x "
+                f"{width})"
             )
         self._images, self._rows = np.ascontiguousarray(images), checked_rows("rows", rows, len(images))
         self._moments, self._augmentation = moments, augmentation
@@ -67,7 +77,7 @@ class AugmentedImages:
         count, most = len(self._rows), self._augmentation.shift
         mirror = rng.random(count) < (0.5 if self._augmentation.mirror else 0.0)
         shift = rng.integers(-most, most + 1, (count, 2))
-        _draw_again(self._images, self._rows, mirror, shift, self._drawn)
+        _draw_again(self._images, self._rows, mirror, shift, self._sides, self._drawn)
         self._input = ImageInput(self._drawn, *self._moments(self._drawn))
 
     def gather(self, index: np.ndarray, out: np.ndarray) -> None:

@@ -22,7 +22,7 @@ from fastmlp.nn.trainable import Trainable
 from fastmlp_kernels._compiling import seconds_compiling_here
 
 # Inputs, targets and, if wanted, weights, as for `fit` itself.
-Validation = tuple[Input | np.ndarray, np.ndarray] | tuple[Input | np.ndarray, np.ndarray, npt.ArrayLike]
+Validation = tuple[Input | np.ndarray, np.ndarray] | tuple[Input | np.ndarray, np.ndarray, npt.ArrayLike | None]
 
 
 class _StopTraining(Exception):  # noqa: N818 - no error

@@ -50,12 +50,13 @@ class EpochInput(Input, Protocol):
 class ArrayInput:
     """Rows of an array x (M, D) of real numbers, taken as they are.
 
+    rows : (m,) integers, the rows to use, in this order; all where None. They are not copied.
     is_finite : whether somebody looked through x before, which reads all of it
 
     Raises DataError for another shape, for no rows, or where x holds NaN or infinity; TypeError where it is masked.
     """
 
-    def __init__(self, x: np.ndarray, *, is_finite: bool = False) -> None:
+    def __init__(self, x: np.ndarray, rows: np.ndarray | None = None, *, is_finite: bool = False) -> None:
         _check.unmasked(x=x)
         x = np.asarray(x)
         if x.ndim != 2 or 0 in x.shape:
@@ -73,7 +74,7 @@ class ArrayInput:
             if not finite.all():
                 row = start + int(np.argmin(finite))
                 raise DataError(f"inputs hold NaN or infinity, first in row {row}: clean or drop such rows")
-        self._x = x
+        self._x, self._rows = x, None if rows is None else checked_rows("rows", rows, len(x))
         self._fitting: np.dtype | None = None  # the last dtype that was found to hold all of x
 
     @property
@@ -82,7 +83,7 @@ class ArrayInput:
         return self._x.shape[1]
 
     def __len__(self) -> int:
-        return len(self._x)
+        return len(self._x if self._rows is None else self._rows)
 
     def check_fits(self, dtype: np.dtype) -> None:
         """Raise DataError where a number is too large for this dtype, that of a network."""
@@ -101,6 +102,7 @@ class ArrayInput:
 
     def gather(self, index: np.ndarray, out: np.ndarray) -> None:
         """Write the rows `index` (N,) to out (N, D)."""
+        index = index if self._rows is None else self._rows[index]
         if self._x.dtype == out.dtype:
             np.take(self._x, index, axis=0, out=out, mode="clip")  # "raise" would buffer the whole output
         else:
@@ -108,7 +110,8 @@ class ArrayInput:
 
     def source(self) -> Rows | None:
         """Return the array itself where it is float32 or float64 and C-contiguous."""
-        return Rows(self._x) if self._x.dtype in (np.float32, np.float64) and self._x.flags.c_contiguous else None
+        readable = self._x.dtype in (np.float32, np.float64) and self._x.flags.c_contiguous
+        return Rows(self._x, self._rows) if readable else None
 
 
 def checked_rows(name: str, rows: np.ndarray, stop: int) -> np.ndarray:

@@ -260,6 +260,17 @@ _HUBER = Loss(
     settings=("delta", "by_weight"),
 )
 LOSSES = {loss.name: loss for loss in (CROSS_ENTROPY, _LOGISTIC, _SQUARED_ERROR, _POISSON, _HUBER)}
+# The losses of each kind of a data set's targets, the usual one first. Two classes may be one logistic unit.
+LOSSES_OF = {
+    "classes": ("cross-entropy", "logistic"),
+    "labels": ("logistic",),
+    "numbers": ("squared-error", "huber", "poisson"),
+}
+
+
+def outputs_of(loss: str, kind: str, names: int) -> int:
+    """Return how many outputs a network has for a target of a kind and so many names: two classes may be one."""
+    return names - 1 if kind == "classes" and loss == _LOGISTIC.name else names
 
 
 def loss_named(loss: str | Loss, **settings: Any) -> Loss:

@@ -20,7 +20,7 @@ from fastmlp.config import RunConfig
 from fastmlp.data import cache_dir
 from fastmlp.errors import OutputError
 from fastmlp.files import json_of, read_small, write_whole
-from fastmlp.nn.inputs import ImageInput
+from fastmlp.nn.inputs import ArrayInput, ImageInput, Input
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import blas_info, blas_threads
 from fastmlp.runs.environment import cpu_model
@@ -35,6 +35,7 @@ def _network_key(config: RunConfig) -> str:
     sizes = "-".join(map(str, config.layers))
     precision = "" if config.precision == "float32" else f", {config.precision}"
     steps = [config.optimizer] * (config.optimizer != RunConfig.optimizer)
+    steps += [config.loss] * (config.loss != RunConfig.loss) + ["features"] * (not config.of_images)
     steps += [name for name in ("clip_norm", "dropout", "input_dropout") if getattr(config, name)]
     return ", ".join([f"{sizes}, batch {config.batch_size}, threads {config.threads}{precision}", *steps])
 
@@ -70,17 +71,21 @@ def measure(config: RunConfig) -> dict[str, float]:
     It ends with a pause: BLAS's threads spin for a while after their work, and would slow down what comes next.
     """
     rng, n = np.random.default_rng(0), 2 * config.batch_size
-    pixels = rng.integers(0, 256, (n, config.layers[0]), np.uint8)
-    dtype = PRECISIONS[config.precision].dtype
+    dtype, shape = PRECISIONS[config.precision].dtype, (n, config.layers[0])
     moments = np.full((n, 1), 128, dtype), np.full((n, 1), 1 / 74, dtype)
-    inputs, labels = ImageInput(pixels, *moments), rng.integers(0, config.layers[-1], n)
+    inputs: Input = ArrayInput(rng.standard_normal(shape).astype(dtype))
+    if config.of_images:
+        inputs = ImageInput(rng.integers(0, 256, shape, np.uint8), *moments)
+    targets = rng.integers(0, config.layers[-1], n)
+    if not config.new_loss().of_classes:
+        targets = rng.integers(0, 2, (n, config.layers[-1]))
     seconds = {}
     with blas_threads(config.threads):
         for way in PRECISIONS[config.precision].matmuls:
             model, optimizer, times = replace(config, matmul=way).new_network(0), config.new_optimizer(), []
             for _ in range(1 + _ROUNDS):
                 start = time.perf_counter()
-                model.train_epoch(inputs, labels, optimizer, np.arange(n), config.batch_size)
+                model.train_epoch(inputs, targets, optimizer, np.arange(n), config.batch_size)
                 times.append((time.perf_counter() - start) / 2)
             seconds[way] = min(times[1:])  # the first compiles
     time.sleep(_REST)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp.config import RunConfig
 from fastmlp.errors import ConfigError, suggestion
+from fastmlp.nn.loss import LOSSES_OF, outputs_of
 from fastmlp.nn.precision import PRECISIONS
 
 if TYPE_CHECKING:
@@ -123,21 +124,24 @@ def make_config(
 
     settings : further fields of RunConfig, `precision` among them; they win over those of the experiment and the data
 
-    On a data set with one set of labels an experiment uses that one. Raises ConfigError where the layers do not fit the
-    data.
+    On a data set without the experiment's labels it uses the first target. Raises ConfigError where the layers do not
+    fit the data.
     """
     own = experiment.labels if experiment.labels in dataset.label_names else next(iter(dataset.label_names))
     labels = settings.get("labels", own)
     if labels not in dataset.label_names:
         raise ConfigError(f"{dataset.name} has no {labels} labels; it has {', '.join(dataset.label_names)}.")
-    inputs, classes = dataset.train_images.shape[1], len(dataset.label_names[labels])
+    inputs, kind = dataset.train_images.shape[1], dataset.kinds[labels]
+    loss = settings.get("loss", LOSSES_OF[kind][0])
+    outputs = outputs_of(loss, kind, len(dataset.label_names[labels]))
     fields: dict[str, Any] = {
         "experiment": experiment.name,
         "dataset": dataset.name,
         "labels": labels,
         "normalize": normalize,
         "seed": seed,
-        "layers": (inputs, *experiment.hidden, classes),
+        "layers": (inputs, *experiment.hidden, outputs),
+        "loss": loss,
         "activation": experiment.activation,
         "weight_decay": experiment.weight_decay,
         "init": experiment.init,
@@ -145,10 +149,10 @@ def make_config(
         "matmul": PRECISIONS[settings["precision"]].matmuls[0],
     }
     config = RunConfig(**(fields | settings))
-    if (config.layers[0], config.layers[-1]) != (inputs, classes):
+    if (config.layers[0], config.layers[-1]) != (inputs, outputs):
         others = [f"--labels {name} has {len(classes)}" for name, classes in dataset.label_names.items()]
         raise ConfigError(
             f"layers is {','.join(map(str, config.layers))}; on {dataset.name} with its {labels} labels the first must "
-            f"be {inputs}, the values of an image, and the last {classes}, the classes ({', '.join(others)})."
+            f"be {inputs}, the values of a row, and the last {outputs}, the outputs ({', '.join(others)})."
         )
     return config

@@ -3,8 +3,9 @@
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -39,11 +40,15 @@ class RunResult:
     run_id : that of `fastmlp.runs.identity`; config : with the fields before it, which repeat some of it
     status : "done"; "stopped" by a callback; "diverged": the loss was no longer finite, or far above that of the first
         epoch; "interrupted": it can resume from its checkpoint; "pruned" by a search; "failed": `error` says why
-    test_accuracy, val_accuracy : fractions; test_loss : mean over the images, in nats. Those of the test are NaN where
-        the test images were not used: in runs neither "done" nor "stopped", and in searches
+    test_accuracy, val_accuracy : the score by the kind of the targets: the accuracy as a fraction; of several labels
+        the fraction of rows with all of them right; of numbers R2, or for another loss than squared error D2, up to 1.
+        Of several numbers R2 is that of all together, each divided by its deviation
+    test_loss : mean over the rows, in nats; of numbers that of the standardised ones. Those of the test are NaN where
+        the test rows were not used: in runs neither "done" nor "stopped", and in searches
+    test_rmse : of each number the root mean square error over the test rows, in its own unit; empty for other kinds
     best_epoch : the epoch, from 1, whose weights were kept and tested; 0 for those that the run began with
     seconds : time in training and in the validation after each epoch, without the compilation of kernels
-    history : the lists train_loss, val_loss, train_accuracy and val_accuracy, one value an epoch
+    history : the lists train_loss, val_loss, train_accuracy and val_accuracy, one value an epoch, as of the test
     weights_sha256 : hash of the kept weights W1, b1, W2, b2, ... as they lie in memory
     started, finished : dates as of `now`, empty in results of older versions; `started` is that of the first attempt
     """
@@ -68,10 +73,13 @@ class RunResult:
     error: str = ""
     started: str = ""
     finished: str = ""
+    test_rmse: list[float] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a dict that JSON can hold; NaN and infinities, which it cannot, become None."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        if not self.test_rmse:
+            del values["test_rmse"]
         return values | {
             "config": self.config.to_json(),
             "history": {name: [_finite(v) for v in series] for name, series in self.history.items()},
@@ -86,8 +94,8 @@ class RunResult:
         """
         if not isinstance(data, Mapping):
             raise DataError(f"A run's result is a {type(data).__name__}, expected an object.")
-        known = {field.name for field in fields(cls)}
-        data = {**dict.fromkeys(_YOUNGER, ""), **data}
+        known = {one.name for one in fields(cls)}
+        data = {**dict.fromkeys(_YOUNGER, ""), "test_rmse": [], **data}
         if set(data) != known:
             odd = ", ".join(sorted(set(data) ^ known))
             raise DataError(f"A run's result has the keys {', '.join(sorted(known))}; unknown or missing: {odd}.")
@@ -98,6 +106,10 @@ class RunResult:
         for name in ("experiment", "normalize", "seed", "dataset", "precision"):
             if data[name] != getattr(config, name):
                 raise DataError(f"A run's {name} is {shown(data[name])[:80]}, and another one in its config.")
+        if config.new_loss().score == "accuracy":
+            for name in ("test_accuracy", "val_accuracy"):
+                if not _SHARE.holds(data[name]):
+                    raise DataError(f"A run's {name} is {shown(data[name])[:80]}; allowed is {_SHARE.allowed}.")
         epochs = {len(series) for series in data["history"].values()}
         if epochs != {data["epochs"]} or data["best_epoch"] > data["epochs"]:
             raise DataError("A run's history has not as many epochs as the run.")
@@ -135,7 +147,7 @@ def _is_history(value: Any) -> bool:
     )
 
 
-_SHARE, _LOSS = _number(0, 1), _number(-math.inf, math.inf)
+_SHARE, _SCORE, _LOSS = _number(0, 1), _number(-math.inf, 1), _number(-math.inf, math.inf)
 _DATE = _matching(r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "empty, or a date as in 2026-01-31T08:00:00Z")
 _COUNT = _Rule(lambda v: isinstance(v, int) and is_whole(v, 0) and v <= MOST, "a whole number of at least 0")
 _FLOATS = ("test_accuracy", "test_loss", "val_accuracy", "seconds", "images_per_second")
@@ -143,9 +155,9 @@ _FLOATS = ("test_accuracy", "test_loss", "val_accuracy", "seconds", "images_per_
 _RULES = {
     "run_id": _matching("[0-9a-f]{16}", "16 hexadecimal digits"),  # files and places on a page are called so
     "status": _Rule(lambda v: _is_text(v) and v in STATUSES, " or ".join(STATUSES)),
-    "test_accuracy": _SHARE,
+    "test_accuracy": _SCORE,
     "test_loss": _LOSS,
-    "val_accuracy": _SHARE,
+    "val_accuracy": _SCORE,
     "best_epoch": _COUNT,
     "epochs": _COUNT,
     "seconds": _number(0, MOST_SECONDS, or_null=False),
@@ -155,6 +167,10 @@ _RULES = {
     "error": _Rule(_is_text, "a text"),
     "started": _DATE,
     "finished": _DATE,
+    "test_rmse": _Rule(
+        lambda v: isinstance(v, list) and all(map(_number(0, math.inf, or_null=False).holds, v)),
+        "a list of numbers of at least 0",
+    ),
 }
 
 
@@ -183,6 +199,11 @@ def failed_result(config: RunConfig, run_id: str, error: str) -> RunResult:
 
 def _read(value: float | None) -> float:
     return math.nan if value is None else float(value)  # whole numbers too, which arrays have no room for from 2**64 on
+
+
+def finite_score(score: float) -> float:
+    """Return a test's score, finite, so that it tells that there was a test: an output may be beyond all numbers."""
+    return score if math.isfinite(score) else -sys.float_info.max
 
 
 def _finite(value: float) -> float | None:

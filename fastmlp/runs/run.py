@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,21 +13,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmlp.config import RunConfig
-from fastmlp.data import NORMALIZATIONS, Dataset, split_indices
-from fastmlp.errors import ConfigError, OutputError
+from fastmlp.data import Dataset
+from fastmlp.errors import ConfigError, DataError, OutputError
 from fastmlp.models.file import save_model
 from fastmlp.models.model import Model
+from fastmlp.models.preparation import Preparation, training_rows
 from fastmlp.nn.activations import hidden_activations
 from fastmlp.nn.augment import AugmentedImages
 from fastmlp.nn.augmentations import AUGMENTATIONS
 from fastmlp.nn.fit import fit
 from fastmlp.nn.history import FitResult, History, State
-from fastmlp.nn.inputs import ImageInput
+from fastmlp.nn.inputs import Input
+from fastmlp.nn.loss import CROSS_ENTROPY
 from fastmlp.nn.network import MLP
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.runs import checkpoint
+from fastmlp.runs.fits import check_config
 from fastmlp.runs.identity import run_id
-from fastmlp.runs.results import ENDED, RunResult
+from fastmlp.runs.results import ENDED, RunResult, finite_score
 from fastmlp_kernels._activation_passes import family_of
 from fastmlp_kernels._compiling import when_compiling
 
@@ -40,8 +43,11 @@ def _warn(error: OutputError) -> None:
 
 
 class _Part(NamedTuple):
-    inputs: ImageInput | AugmentedImages
-    labels: np.ndarray
+    """Rows of a run and their targets, as its network takes and learns them; weights : (M,), None for ones."""
+
+    inputs: Input
+    targets: np.ndarray
+    weights: np.ndarray | None = None
 
 
 def run_one(
@@ -60,21 +66,28 @@ def run_one(
 ) -> RunResult:
     """Train and test one network; return its result.
 
+    dataset : images or rows of features, with targets of any kind; see `fastmlp.data.Dataset`
     on_epoch, on_batch : callbacks, as of `fastmlp.nn.fit.fit`
     kept : file of the run's checkpoint, from which training resumes, and which is written at most every 30 s; None for
         no checkpoints. It stays at the end, for the caller to remove once the result is kept
     on_unsaved(error) : called where the checkpoint cannot be written; the one before it stays, and training goes on
     until : epoch at whose end training is saved and interrupted; stop() : asked after each epoch, True for the same
-    test : whether to use the test images once training is done; if not, the final state is saved too, for a later call
+    test : whether to use the test rows once training is done; if not, the final state is saved too, for a later call
     start : (P,) of the network's dtype, the weights to begin with, whose hash `config.init_from` is
     model_file : where the network is saved once it was tested
 
     All random numbers come from one generator, in this order: the split, the weights, the shuffling. So runs of the
-    same seed share their split. The test images are used once, with the weights of the best validation loss.
+    same seed share their split, or all of them the data's own. The test rows are used once, with the weights of the
+    best validation loss.
+
+    Raises ConfigError, before anything is trained, where the config does not fit the data, and DataError for data that
+    its network cannot take.
     """
+    check_config(config, dataset)
     rng = np.random.default_rng(config.seed)
-    train, validation, test_part = _parts(config, dataset, rng)
+    preparation, train, validation, test_part = _parts(config, dataset, rng)
     model = config.new_network(rng)
+    model.examples(test_part.inputs, test_part.targets)  # what cannot be tested is told before it is trained
     if config.init_from:
         _begin_with(model, start, config.init_from)
     name = run_id(config, dataset.fingerprint)
@@ -98,7 +111,8 @@ def run_one(
     fitted = fit(
         model,
         train.inputs,
-        train.labels,
+        train.targets,
+        sample_weight=train.weights,
         validation=validation,
         optimizer=config.new_optimizer(),
         epochs=config.epochs,
@@ -113,15 +127,30 @@ def run_one(
         pause=pause,
         resume=checkpoint.load(kept, name, model.parameters) if kept is not None else None,
     )
-    tested, weights = (math.nan, math.nan), hashlib.sha256(model.parameters.data).hexdigest()
+    result = _result(config, name, fitted, hashlib.sha256(model.parameters.data).hexdigest())
     if fitted.status in ENDED:
         if test:
-            tested = model.evaluate(*test_part)
+            loss, score = model.evaluate(test_part.inputs, test_part.targets)
+            rmse = _rmse(model, test_part.inputs, preparation, dataset.test_labels[config.labels])
+            result = replace(result, test_loss=loss, test_accuracy=finite_score(score), test_rmse=rmse)
             if model_file is not None:
-                save_model(model_file, _model(config, dataset, model.parameters))
+                save_model(model_file, _model(config, dataset, model.parameters, preparation))
         else:
             save(fitted.state)
-    return _result(config, name, fitted, weights, tested)
+    return result
+
+
+def _rmse(network: MLP, inputs: Input, preparation: Preparation, targets: np.ndarray) -> list[float]:
+    """Return the root mean square error of each number, in its own unit; [] for other targets, and beyond numbers."""
+    if preparation.target_moments is None:
+        return []
+    try:
+        told = network.outputs(inputs)
+    except DataError:  # beyond the network's numbers, as the loss tells too
+        return []
+    deviations = preparation.target_moments[1]  # of which the squares are those that no number is too large for
+    errors = told.astype(np.float64) - preparation.targets(targets)
+    return np.minimum(np.sqrt(np.square(errors).mean(axis=0)) * deviations, np.finfo(np.float64).max).tolist()
 
 
 def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
@@ -133,13 +162,14 @@ def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
         between = tuple(dict.fromkeys(hidden)) if config.matmul == "blas" else (type(family_of([*hidden, "identity"])),)
         drops = config.dropout > 0, config.input_dropout > 0
         steps = type(config.new_optimizer().compiled()), config.matmul == "blas" and config.clip_norm > 0
-        return config.precision, config.matmul, config.augment, between, drops, steps
+        targets = config.loss == CROSS_ENTROPY.name  # others have the same form
+        return config.precision, config.matmul, config.augment, between, drops, steps, config.of_images, targets
 
     return list({kind(config): config for config in configs}.values())
 
 
 def compile_for(config: RunConfig, mark: Path | None = None) -> None:
-    """Compile the kernels that a run of this config needs, by a small run on random images.
+    """Compile the kernels that a run of this config needs, by a small run on random rows.
 
     mark : a file that is made when a compilation begins, for a parent process to see
     """
@@ -153,33 +183,51 @@ def _make(mark: Path) -> None:
 
 
 def _run_small(config: RunConfig) -> None:
-    rng, classes = np.random.default_rng(0), 2
-    images, labels = rng.integers(0, 256, (8, config.layers[0]), np.uint8), {config.labels: np.arange(8) % classes}
-    names = {config.labels: ("a", "b")}
-    tiny = Dataset("tiny", images, labels, images, labels, names, source="random numbers")
+    rng, shape = np.random.default_rng(0), (8, config.layers[0])
+    dtype = PRECISIONS[config.precision].dtype
+    rows = rng.integers(0, 256, shape, np.uint8) if config.of_images else rng.standard_normal(shape).astype(dtype)
+    loss, outputs = config.new_loss(), 2
+    kind = "classes" if loss.of_classes else "labels" if loss.of_probabilities else "numbers"
+    target: np.ndarray = np.arange(8) % 2
+    if kind != "classes":
+        target = np.stack((target, 1 - target), axis=1).astype("uint8" if kind == "labels" else "float64")
+    targets, names = {config.labels: target}, {config.labels: ("a", "b")}
+    tiny = Dataset("tiny", rows, targets, rows, targets, names, source="random numbers", kinds={config.labels: kind})
     units = [min(h, 3) for h in config.layers[1:-1]]
-    small = {"layers": (config.layers[0], *units, classes), "batch_size": 4, "epochs": 1, "init_from": ""}
+    small = {"layers": (config.layers[0], *units, outputs), "batch_size": 4, "epochs": 1, "init_from": ""}
     run_one(replace(config, **small, validation_fraction=0.5), tiny)
 
 
-def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tuple[_Part, _Part, _Part]:
-    """Return the training, validation and test parts of a data set; images are copied for augmentation alone."""
-    labels = dataset.train_labels[config.labels]
-    train, validation = split_indices(len(labels), config.validation_fraction, rng)
+def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tuple[Preparation, _Part, _Part, _Part]:
+    """Return what is learnt of the training rows, and the training, validation and test parts of a data set.
+
+    Images are copied for augmentation alone, features where they are standardised or of another dtype than the network.
+    """
+    rows, own = dataset.train_images, {name: (x, targets) for name, x, targets in dataset.parts()}
+    train, validation = training_rows(config, dataset, rng)
     dtype = np.dtype(PRECISIONS[config.precision].dtype)
+    preparation = Preparation.learnt(config, dataset, train, dtype)
+    targets = preparation.targets(dataset.train_labels[config.labels])
 
-    def moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return NORMALIZATIONS[config.normalize](dataset.train_images, train, images, dtype)
+    def part(index: np.ndarray) -> _Part:
+        weights = None if dataset.weights is None else dataset.weights[index]
+        return _Part(preparation.inputs(rows, dtype, index), targets[index], weights)
 
-    own = moments(dataset.train_images)
-    inputs = ImageInput(dataset.train_images, *own, rows=train)
-    if config.augment != "none":
-        inputs = AugmentedImages(dataset.train_images, train, moments, AUGMENTATIONS[config.augment])
-    return (
-        _Part(inputs, labels[train]),
-        _Part(ImageInput(dataset.train_images, *own, rows=validation), labels[validation]),
-        _Part(ImageInput(dataset.test_images, *moments(dataset.test_images)), dataset.test_labels[config.labels]),
-    )
+    def of_own(images: np.ndarray, labels: Mapping[str, np.ndarray]) -> _Part:
+        return _Part(preparation.inputs(images, dtype), preparation.targets(labels[config.labels]))
+
+    trained = part(train)
+    if config.augment != "none" and dataset.shape is not None:
+        augmented = AugmentedImages(
+            rows,
+            train,
+            lambda images: preparation.image_moments(images, dtype),
+            AUGMENTATIONS[config.augment],
+            dataset.shape[1:],
+        )
+        trained = trained._replace(inputs=augmented)
+    held = of_own(*own["validation"]) if "validation" in own else part(validation)
+    return preparation, trained, held, of_own(*own["test"])
 
 
 def _begin_with(model: MLP, start: np.ndarray | None, sha256: str) -> None:
@@ -193,32 +241,27 @@ def _begin_with(model: MLP, start: np.ndarray | None, sha256: str) -> None:
     model.parameters[...] = start
 
 
-def _model(config: RunConfig, dataset: Dataset, parameters: np.ndarray) -> Model:
-    """Return a run's network as a model, with the moments of its training images where the normalisation has such."""
-    moments = None
-    if config.normalize == "dataset":
-        rows, _ = split_indices(
-            len(dataset.train_images), config.validation_fraction, np.random.default_rng(config.seed)
-        )
-        one = dataset.train_images[:1]
-        moments = np.vstack(NORMALIZATIONS["dataset"](dataset.train_images, rows, one, parameters.dtype))
+def _model(config: RunConfig, dataset: Dataset, parameters: np.ndarray, preparation: Preparation) -> Model:
+    """Return a run's network as a model, with what it needs to take raw rows and to tell numbers in their own units."""
     return Model(
         config.layers,
         config.activation,
         config.precision,
         parameters,
         config.normalize,
-        moments,
+        preparation.moments,
         dataset.label_names[config.labels],
         config,
         dataset.fingerprint,
         config.new_loss(),
+        dataset.shape,
+        dataset.features,
+        preparation.target_moments,
     )
 
 
-def _result(
-    config: RunConfig, name: str, fitted: FitResult, weights_sha256: str, test: tuple[float, float]
-) -> RunResult:
+def _result(config: RunConfig, name: str, fitted: FitResult, weights_sha256: str) -> RunResult:
+    """Return the result of a run that was not tested."""
     return RunResult(
         run_id=name,
         experiment=config.experiment,
@@ -228,8 +271,8 @@ def _result(
         dataset=config.dataset,
         precision=config.precision,
         config=config,
-        test_loss=test[0],
-        test_accuracy=test[1],
+        test_loss=math.nan,
+        test_accuracy=math.nan,
         val_accuracy=fitted.val_accuracy,
         best_epoch=fitted.best_epoch,
         epochs=fitted.epochs,

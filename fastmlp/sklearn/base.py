@@ -22,13 +22,13 @@ from fastmlp.nn.fit import fit
 from fastmlp.nn.history import FitResult, History, State
 from fastmlp.nn.initializers import INITIALIZERS
 from fastmlp.nn.loss import Loss
+from fastmlp.nn.moments import Moments
 from fastmlp.nn.network import MLP
 from fastmlp.nn.optimizer import OPTIMIZERS
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.schedule import SCHEDULES, Schedule
 from fastmlp.nn.stopping import STOPPING
 from fastmlp.sklearn.checks import hidden_units, optimizer_of, restored, warn_of
-from fastmlp.sklearn.moments import Moments
 from fastmlp.sklearn.names import refuse
 from fastmlp.sklearn.rows import Rows, split
 from fastmlp.sklearn.watch import OnEpoch, both, shown

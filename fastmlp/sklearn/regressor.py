@@ -13,11 +13,11 @@ from sklearn.utils.validation import validate_data
 from fastmlp.errors import DataError
 from fastmlp.nn.examples import Examples
 from fastmlp.nn.loss import LOSSES, Loss
+from fastmlp.nn.moments import Moments
 from fastmlp.nn.network import MLP
 from fastmlp.nn.schedule import Schedule
 from fastmlp.sklearn.base import Estimator, above_0, fit_part, outputs_of
 from fastmlp.sklearn.checks import check_settings, warn_of
-from fastmlp.sklearn.moments import Moments
 from fastmlp.sklearn.rows import Rows, weighted
 
 LOSS_NAMES = ("squared-error", "huber", "poisson")

@@ -17,9 +17,9 @@ from fastmlp.data.mapped import write_mapped
 from fastmlp.errors import FastMLPError, OutputError
 from fastmlp.nn.threads import usable_cores
 from fastmlp.runs.environment import environment
+from fastmlp.runs.fits import check_fits
 from fastmlp.runs.results import RunResult, write_results
 from fastmlp.runs.run import compile_for, kinds
-from fastmlp.sweep.fits import check_fits
 from fastmlp.sweep.folder import Folder, opened
 from fastmlp.sweep.job import COMPILING, DATA, holding
 from fastmlp.sweep.loop import LOOK_SECONDS, Quiet, Sweep, Watcher, submit
@@ -155,10 +155,10 @@ def run_sweep(
     watcher : called as runs begin, go on and end, see `Watcher`
     start : (P,) of the runs' dtype, weights to begin with, whose hash each config has in `init_from`
 
-    Images may have any width D; normalisation "channel" wants a multiple of three, "dataset" and augmentation 3072.
+    The rows may be images of any shape or features, the targets of any kind, see `fastmlp.data.Dataset`.
 
     Raises ConfigError where `out` holds another sweep, or another sweep holds it, or a config does not fit the data,
-    and DataError for data that are no images. After Ctrl-C the epochs under way end and are saved, and
+    and DataError for data that `Dataset.check` refuses. After Ctrl-C the epochs under way end and are saved, and
     KeyboardInterrupt is raised.
     """
     check_fits(configs, dataset)

@@ -5,15 +5,16 @@ from typing import NamedTuple
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
-from fastmlp.models.model import CHANNELS
+from fastmlp.data.normalize import STANDARD
+from fastmlp.nn.precision import PRECISIONS
 
 TEST_BATCH = 1024  # rows that are tested at once, whatever the batch size
 
 
 class Size(NamedTuple):
-    """Bytes of a run: arrays as large as the weights, work arrays of a batch, and copies of images and their moments.
+    """Bytes of a run: arrays as large as the weights, work arrays of a batch, and copies of rows and their moments.
 
-    The images that all runs share are not counted, nor the 0.2 GB of a process itself.
+    The rows that all runs share are not counted, nor the 0.2 GB of a process itself.
     """
 
     weights: int
@@ -42,7 +43,11 @@ def size_of(config: RunConfig, dataset: Dataset) -> Size:
     else:
         weights += (2 if config.precision == "bfloat16" else item) * (sum(pairs) + sum(pairs[1:]))  # for both ways
         work = _packed(config, n, units)
-    images = (train + test) * (2 * item * CHANNELS.get(config.normalize, 1) + 24)  # moments, and numbers of rows
+    # moments, and numbers of rows; or a copy of the features
+    a_row = 2 * item * (1 if config.normalize == "image" else dataset.channels) + 24
+    copied = config.normalize == STANDARD or dataset.train_images.dtype != PRECISIONS[config.precision].dtype
+    a_row = a_row if config.of_images else 8 + item * config.layers[0] * copied
+    images = (train + test) * a_row
     if config.augment != "none":
         images += train * config.layers[0]
     work += (

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fastmlp.data.normalize import NORMALIZATIONS
+from fastmlp.data.normalize import AS_THEY_ARE, NORMALIZATIONS, STANDARD
 from fastmlp.errors import MissingExtraError
 from fastmlp.text import visible
 
@@ -79,7 +79,7 @@ def class_words(names: Sequence[str]) -> list[str]:
 
 def colour_of(normalize: str) -> str:
     """Return the colour of a normalisation, the same in every figure."""
-    return COLOURS[list(NORMALIZATIONS).index(normalize) % len(COLOURS)]
+    return COLOURS[[*NORMALIZATIONS, STANDARD, AS_THEY_ARE].index(normalize) % len(COLOURS)]
 
 
 def new_figure(

@@ -1,6 +1,7 @@
-"""Means and deviations of columns, by which the estimators standardise features and targets, and fold them away."""
+"""Means and deviations of columns, by which features and targets are standardised, and which can be folded away."""
 
-from typing import NamedTuple, Self
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -29,22 +30,27 @@ class Moments(NamedTuple):
     deviations: np.ndarray
 
     @classmethod
-    def of(cls, array: np.ndarray, weights: np.ndarray | None = None) -> Self:
+    def of(cls, array: np.ndarray, weights: np.ndarray | None = None, rows: np.ndarray | None = None) -> Self:
         """Return the moments of an array (M, D), float32 or float64, in which row i counts as weights[i], (M,) above 0.
+
+        rows : (N,) integers, those that alone are looked at, with as many weights; None: all
 
         All is summed in float64, of distances from the first row: offsets far above the deviation do not cancel, and
         columns that are constant have a deviation of exactly 0 before it is taken to be 1.
         """
-        shares = np.full(len(array), 1 / len(array)) if weights is None else weights / weights.max()
+        count = len(array) if rows is None else len(rows)
+        shares = np.full(count, 1 / count) if weights is None else weights / weights.max()
         shares = shares / shares.sum()
-        largest = np.maximum(array.max(axis=0), -array.min(axis=0)).astype(np.float64)
+        largest, first = np.zeros(array.shape[1]), array[0 if rows is None else rows[0]]
+        for _, part in _blocks(array, rows):
+            largest = np.maximum(largest, np.maximum(part.max(axis=0), -part.min(axis=0)))
         largest[largest == 0] = 1  # else the units in which nothing overflows
-        first = array[0] / largest
+        first = first / largest
         sums, squares = np.zeros((2, array.shape[1]))
-        for start in range(0, len(array), BLOCK):
-            sums += shares[start : start + BLOCK] @ (array[start : start + BLOCK] / largest - first)
-        for start in range(0, len(array), BLOCK):
-            distances = array[start : start + BLOCK] / largest - first - sums
+        for start, part in _blocks(array, rows):
+            sums += shares[start : start + BLOCK] @ (part / largest - first)
+        for start, part in _blocks(array, rows):
+            distances = part / largest - first - sums
             squares += shares[start : start + BLOCK] @ np.square(distances, out=distances)
         means, deviations = (first + sums) * largest, np.sqrt(squares) * largest
         rounding = deviations <= 2 * np.finfo(array.dtype).eps * np.abs(means)
@@ -69,16 +75,19 @@ class Moments(NamedTuple):
         common = np.ldexp(np.sqrt(np.mean(np.square(parts))), exponent.max())
         return self._replace(deviations=np.full_like(self.deviations, common))
 
-    def standardised(self, array: np.ndarray) -> np.ndarray:
-        """Return (array - means) / deviations of an array (M, D), computed in float64, in its dtype."""
-        out = np.empty_like(array)
+    def standardised(self, array: np.ndarray, rows: np.ndarray | None = None, dtype: Any = None) -> np.ndarray:
+        """Return (array - means) / deviations of an array (M, D), computed in float64, in its dtype or another one.
+
+        rows : (N,) integers, those that are wanted; None: all
+        """
+        out = np.empty((len(array) if rows is None else len(rows), array.shape[1]), dtype or array.dtype)
         means, deviations = (
             self.means / 2,
             self.deviations / 2,
         )  # halves, as a difference of two large numbers overflows
         with np.errstate(over="ignore"):  # the network says what rows it cannot take
-            for start in range(0, len(array), BLOCK):
-                part = np.multiply(array[start : start + BLOCK], 0.5, dtype=np.float64)
+            for start, part in _blocks(array, rows):
+                part = np.multiply(part, 0.5, dtype=np.float64)
                 part -= means
                 part /= deviations
                 out[start : start + BLOCK] = part
@@ -99,3 +108,9 @@ class Moments(NamedTuple):
         """Let a layer with standardised outputs (N, K) give them as they are, in place."""
         layer.weight = layer.weight * self.deviations
         layer.bias = layer.bias * self.deviations + self.means
+
+
+def _blocks(array: np.ndarray, rows: np.ndarray | None) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (rows before, some rows) of all rows of an array, or of those of these numbers."""
+    for start in range(0, len(array) if rows is None else len(rows), BLOCK):
+        yield start, array[start : start + BLOCK] if rows is None else array[rows[start : start + BLOCK]]
