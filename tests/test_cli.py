@@ -191,7 +191,7 @@ def test_help_fits_three_screens(capsys) -> None:
             ["--layers", "3072-x-20"],
             "'3072-x-20' is not a list of layer sizes; give inputs, hidden units and classes as in 3072-256-20 or",
         ),
-        (["--layers", "3072,128,10"], "the last 20, the classes"),
+        (["--layers", "3072,128,10"], "the last 20, the outputs"),
         (["--layers", "784,128,20"], "the first must be 3072"),
         (["--layers", "3072"], "layers is (3072,); allowed is at least two whole numbers"),
         (["--lr", "-1"], "lr is -1.0; allowed is a number above 0"),

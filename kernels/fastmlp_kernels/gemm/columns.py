@@ -86,7 +86,10 @@ def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[i
 
 
 def multiply_packed_columns(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: Any, add: int) -> None:
-    """c <- A B, or c + A B, for packed columns A, in the best instructions; arguments as in `macro_kernel`."""
+    """c <- A B, or c + A B, for packed columns A, in the best instructions.
+
+    a : flat, of units, packed columns; the other arguments as in `macro_kernel`
+    """
     raise TypeError("packed operands can only be multiplied in compiled code")
 
 
