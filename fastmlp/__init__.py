@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from fastmlp.nn.optimizer import Adam as Adam
     from fastmlp.nn.optimizer import AdamW as AdamW
     from fastmlp.nn.optimizer import Nesterov as Nesterov
+    from fastmlp.train import TrainModule
+
+    train: TrainModule
 
 __version__ = "0.1.0"
 
@@ -53,10 +56,13 @@ __all__ = [
     "__version__",
     "load_model",
     "save_model",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> object:
+    if name == "train":  # a module that can be called, as its name is that of the command, too
+        return import_module("fastmlp.train")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

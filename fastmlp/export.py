@@ -11,9 +11,12 @@ from fastmlp.cli.shell import Call, Door, Work
 _EXAMPLES = """examples:
   %(prog)s runs/all/models/RUN_ID.npz model.onnx
   %(prog)s model.npz model.safetensors
+  %(prog)s own.npz own.onnx --prepared       of a model of a table, the network alone
 
 The graph takes `inputs`: (M, 3072) uint8, the red, the green and the blue plane of each image, and normalises them
-itself. It gives `probabilities`, (M, classes). The classes' names are in its metadata: "classes", as JSON."""
+itself. Of a model of a table it takes each column, (M, 1) double with NaN, or string with "", where it is missing, and
+imputes, standardises and encodes them itself. It gives `probabilities`, (M, classes), or `outputs`, numbers. The names
+of classes are in its metadata: "classes", as JSON."""
 
 
 def _parser(prog: str) -> Parser:
@@ -26,6 +29,8 @@ def _parser(prog: str) -> Parser:
     parser.add_argument("out", type=place, metavar="OUT", help="a file that ends in .onnx, .npz or .safetensors")
     text = "where the images for the check are looked for (default: the user's cache; else embedded ones)"
     parser.add_argument("--data-dir", type=place, metavar="DIR", help=text)
+    text = "of a model of a table: the graph takes rows as the network does, (M, D), not columns"
+    parser.add_argument("--prepared", action="store_true", help=text)
     return parser
 
 

@@ -28,6 +28,9 @@ class Table:
     aligned: bool = False
     best: Collection[int] = ()
 
+    def __str__(self) -> str:
+        return self.markdown()
+
     def is_word(self, i: int) -> bool:
         """Whether column i is words, which are aligned left, or numbers, which are aligned right."""
         return i < self.words or (self.verdict and i == len(self.columns) - 1)

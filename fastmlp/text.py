@@ -84,12 +84,19 @@ def csv_line(cells: Iterable[Any]) -> str:
 
     Texts may have several lines.
     """
+    return csv_lines([cells])
+
+
+def csv_lines(records: Iterable[Iterable[Any]]) -> str:
+    """Return records of CSV, each as of `csv_line`."""
     import csv
     import io
 
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(_cell(one) if isinstance(one, str) else one for one in cells)
-    return line.getvalue()
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows(
+        [_cell(one) if isinstance(one, str) else one for one in cells] for cells in records
+    )
+    return lines.getvalue()
 
 
 def _cell(text: str) -> str:

@@ -10,14 +10,32 @@ if __name__ == "__main__":  # before all other imports, which take a while
 
     program.run("fastmlp.train")
 
+import sys
 from argparse import Namespace
 from functools import partial
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from fastmlp import coretype
 from fastmlp.cli.options import asked_for, build_parser, parse
 from fastmlp.cli.shell import Call, Door, Work
 from fastmlp.report.tables import experiments_table
 from fastmlp.terminal import print_table
+
+if TYPE_CHECKING:
+    from fastmlp.cli.python import Trained
+
+
+class TrainModule(ModuleType):
+    """The class of this module, so that `fastmlp.train(data, target)` can be called: the command has that name, too."""
+
+    main: Door
+
+    def __call__(self, data: Any, target: Any = None, **settings: Any) -> "Trained":
+        """Train networks on own data, and return the best one with its results: see `fastmlp.cli.python.train`."""
+        from fastmlp.cli.python import train
+
+        return train(data, target, **settings)
 
 
 def _sentence(args: Namespace) -> str:
@@ -45,3 +63,4 @@ def _how_to_go_on(call: Call) -> str:
 
 
 main = Door("train", build_parser, _sentence, _load, parse, _how_to_go_on)
+sys.modules[__name__].__class__ = TrainModule

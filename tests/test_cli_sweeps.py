@@ -1,5 +1,6 @@
 """Sweeps by the command: gone on with, kept as a file, searched; on the embedded data set."""
 
+import sys
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ from command import embedded_made_once, fails, run, table_rows  # noqa: F401 - a
 from fastmlp import train
 from fastmlp.runs.results import load_results
 from fastmlp.sweep import conduct, job
+from fastmlp.sweep.log_tensorboard import records
 from fastmlp.sweep.processes import Processes
 from fastmlp.terminal import Compiling
 from samples import config
@@ -30,6 +32,44 @@ def test_the_same_command_runs_nothing_twice(tmp_path: Path, capsys) -> None:
     assert "test accuracy" not in again.err
     assert table_rows(again.out) == table_rows(first.out)
     assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_logger_has_the_runs_of_before_and_each_epoch_once(tmp_path: Path, capsys) -> None:
+    summary = pytest.importorskip("tensorboardX.proto.event_pb2").Event
+    argv = ("--layers", "3072,4,20", "--normalize", "image", "--out", str(tmp_path))
+    assert run(*argv) == 0
+    for _ in range(2):
+        assert run(*argv, "--seeds", "2", "--log", "tensorboard") == 0
+    assert "--log" not in capsys.readouterr().err
+    folders = sorted((tmp_path / "tensorboard").iterdir())
+    assert [folder.name for folder in folders] == sorted(r.run_id for r in load_results(tmp_path / "results.json")[1])
+    for folder in folders:
+        [file] = folder.iterdir()
+        found = [value for record in records(file.read_bytes()) for value in summary.FromString(record).summary.value]
+        assert [value.tag for value in found].count("val_loss") == 2
+        assert [value.tag for value in found].count("test_accuracy") == 1
+
+
+def test_a_logger_that_fails_is_told_once_and_ends_no_run(tmp_path: Path, capsys) -> None:
+    pytest.importorskip("tensorboardX")
+    (tmp_path / "tensorboard").write_text("in the way")
+    argv = ("--layers", "3072,4,20", "--normalize", "image", "--seeds", "2", "--out", str(tmp_path))
+    assert run(*argv, "--log", "tensorboard") == 0
+    said = capsys.readouterr().err
+    assert said.count("--log tensorboard failed (") == 1
+    assert "Training goes on without it; with --out, the same command again logs what is missing." in said
+    assert said.count("test accuracy") == 2
+
+
+def test_a_logger_that_cannot_be_used_is_refused_before_the_data_are_loaded(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    assert "is missing; give --out DIR too" in fails(capsys, "--log", "tensorboard")
+    monkeypatch.setitem(sys.modules, "tensorboardX.event_file_writer", None)
+    said = fails(capsys, "--log", "tensorboard", "--out", str(tmp_path / "out"))
+    assert "pip install 'fastmlp[tensorboard]'" in said
+    assert "Data set" not in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_sweep_may_grow(tmp_path: Path, capsys) -> None:

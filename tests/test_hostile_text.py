@@ -151,7 +151,7 @@ def test_tables_and_files_of_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixtu
         console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
         console.print(*table.rich(100))
         check_shown(said(console))
-    Derived(tmp_path, ABOUT).write(some, results_table(ended, ABOUT))
+    Derived(tmp_path, ABOUT).write(some, [results_table(ended, ABOUT)])
     check_markdown((tmp_path / "table.md").read_text(encoding="utf-8"))
     rows = check_csv((tmp_path / "table.csv").read_bytes().decode())
     assert len(rows) == len(some) + 1
@@ -225,7 +225,7 @@ def test_the_page_of_a_sweep(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> N
     told: list[str] = []
     with styled():
         paper = Paper(sweep, told.append)
-        sections = sections_of(paper, results_of(sweep))
+        sections = sections_of(paper, results_of(paper))
     seen = check_html(page(TOGETHER, sections))
     words = "".join(seen.words).replace("_", " ")
     for text in (*CLASSES, *(run.experiment for run in sweep.every), sweep.every[-1].error):

@@ -143,7 +143,7 @@ def test_options_may_stand_among_the_images() -> None:
     from fastmlp import predict
 
     args = predict.main.parser("predict").parse_args(["m.npz", "--top", "2", "a.png", "--quiet", "b.png"])
-    assert ([path.name for path in args.images], args.top) == (["a.png", "b.png"], 2)
+    assert ([path.name for path in args.inputs], args.top) == (["a.png", "b.png"], 2)
 
 
 def test_the_cache_of_kernels_answers_so(capsys) -> None:

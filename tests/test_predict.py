@@ -118,7 +118,7 @@ def test_answers_go_where_they_are_sent_though_a_bar_is_drawn(tmp_path, model, c
     monkeypatch.setenv("TERM", "xterm")
     np.save(tmp_path / "a.npy", np.zeros((2, 32, 32, 3), np.uint8))
     args = predict.main.parser("predict").parse_args([str(model), str(tmp_path / "a.npy"), "--format", "json"])
-    assert predictor.predict(args, Console(stderr=True, force_terminal=True)) == 0
+    assert predictor.predict(args, load_model(model), Console(stderr=True, force_terminal=True)) == 0
     told = capsys.readouterr()
     assert len(json.loads(told.out)) == 2
     assert "files" in told.err

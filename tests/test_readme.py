@@ -29,11 +29,13 @@ RULES = [
     ("python3 -m venv", "=true"),  # the two commands of the quick start: .ci/run runs the one, a person the other
     ("pip install -e ", "=extras"),  # looked up, not installed
     ("dask ", "=true"),  # a cluster: tests/test_sweep_cluster.py starts a real one
+    ("MLFLOW_TRACKING_URI=", "=true"),  # a server: tests/test_loggers.py has what stands for one
     ("python -m fastmlp.train --preset report-grid --out runs/cluster --scheduler", "=parse"),
     ("pytest --benchmark-only", "=parse"),  # minutes: .ci/run runs each benchmark once
     ("python -m bench.", "=parse"),
     ("python -m fastmlp.train --list", ""),
     ("python -m fastmlp.train --data-dir path/to", "=parse"),  # data are no part of the project
+    ("python -m fastmlp.train --data ", "=parse"),  # of anyone's own
     ("python -m fastmlp.train --layers 3072,512", SHORT),
     ("python -m fastmlp.train --init-from", SHORT),
     ("python -m fastmlp.train --random 30", f"{SHORT} --random 3 lr=1e-4..1e-1"),
@@ -107,7 +109,7 @@ def test_a_line_of_shell(line, folder, environment):
     added = next((rule for start, rule in RULES if line.startswith(start)), None)
     assert added is not None, f"no rule says how to run this line: {line}"
     command = line.replace("RUN_ID", next((folder / "DIR" / "models").glob("*.npz")).stem)
-    if "--dry-run" in line:
+    if "--dry-run" in line and "--data " not in line:
         added = "--dataset embedded"
     if added == "=extras":
         known = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]

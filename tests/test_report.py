@@ -108,12 +108,9 @@ def test_captions_and_tables_say_what_is_shown(table_sweep, grid_sweep):
     assert "64-16-12-5 tanh" in (grid_sweep / "tables" / "gradients.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.process
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
-@pytest.mark.parametrize("width", [400, 760, 1280])
-@pytest.mark.parametrize("name", ["table_sweep", "grid_sweep"])
-def test_a_browser_draws_all_of_it_from_a_copied_folder(name, width, request, tmp_path):
-    copied = shutil.copytree(request.getfixturevalue(name), tmp_path / "copy")
+def check_drawn(folder, width, tmp_path):
+    """A browser of this width, in pixels, draws all figures of a folder's page whole, with words that can be read."""
+    copied = shutil.copytree(folder, tmp_path / "copy")
     page = copied / "report.html"
     # The page has no script of its own: this one, added to the copy, writes down what the browser made of it.
     look = """<script>
@@ -142,6 +139,14 @@ def test_a_browser_draws_all_of_it_from_a_copied_folder(name, width, request, tm
     assert count == len(figures(copied)) // 2
     assert faults == [0, 0, 0, 0, 0]  # flat or cut, not decoded, words outside, words too small, the page too wide
     assert "CONSOLE" not in done.stderr
+
+
+@pytest.mark.process
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
+@pytest.mark.parametrize("width", [400, 760, 1280])
+@pytest.mark.parametrize("name", ["table_sweep", "grid_sweep"])
+def test_a_browser_draws_all_of_it_from_a_copied_folder(name, width, request, tmp_path):
+    check_drawn(request.getfixturevalue(name), width, tmp_path)
 
 
 def test_a_sweep_that_is_half_done_has_its_page(table_sweep, tmp_path):

@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import cross_val_score
 
 from fastmlp.errors import ConfigError, DataError
+from fastmlp.nn.history import History
 from fastmlp.nn.network import MLP
 from fastmlp.sklearn import FastMLPRegressor
 
@@ -191,3 +192,15 @@ def test_a_call_that_fails_changes_nothing(method, monkeypatch):
 def test_what_does_not_fit_is_refused_by_name(settings, error, message):
     with pytest.raises(error, match=message):
         small(**settings).fit(X.astype(np.float32), Y - 20)
+
+
+def test_a_callback_is_told_each_epoch_and_may_end_training() -> None:
+    told: list[tuple[int, int]] = []
+
+    def on_epoch(epoch: int, history: History) -> bool:
+        told.append((epoch, len(history.train_loss)))
+        return epoch == 4
+
+    model = small(max_iter=9).fit(X, Y, on_epoch=on_epoch)
+    assert told == [(i, i) for i in range(1, 5)]
+    assert model.n_iter_ == 4

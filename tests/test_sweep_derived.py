@@ -81,7 +81,7 @@ def test_all_files_are_written_and_replaced(tmp_path: Path) -> None:
     table = Table(["A fact."], ["name", "figure"], [["a", "1"]], words=1)
     files, made = Derived(tmp_path, ENVIRONMENT), []
     for runs in ([result()], [result(), result(seed=1)]):
-        files.write(runs, table)
+        files.write(runs, [table])
         assert load_results(tmp_path / "results.json") == (ENVIRONMENT, runs)
         assert (tmp_path / "table.md").read_text() == table.markdown()
         assert (tmp_path / "table.csv").read_bytes().decode() == as_csv(runs)
@@ -122,5 +122,5 @@ def test_results_are_written_at_once_and_then_for_a_small_share_of_the_time(
 def test_the_last_write_does_not_wait(tmp_path: Path) -> None:
     files = Derived(tmp_path, ENVIRONMENT)
     files.now_and_then(lambda: [result()], pytest.fail)
-    files.write([result(), result(seed=1)], Table([], ["a"], [], words=1))
+    files.write([result(), result(seed=1)], [Table([], ["a"], [], words=1)])
     assert len(load_results(tmp_path / "results.json")[1]) == 2

@@ -161,7 +161,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 def resolved(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with places as they are from the root: a file says them from its own folder."""
-    return settings | {name: settings[name].resolve() for name in PLACES if settings[name] is not None}
+    return settings | {name: Path(settings[name]).resolve() for name in PLACES if settings[name] is not None}
 
 
 def test_places_are_from_the_folder_of_the_file_whichever_the_current_one_is(tmp_path: Path, monkeypatch) -> None:

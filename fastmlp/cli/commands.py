@@ -15,7 +15,7 @@ PROG = "fastmlp"
 COMMANDS = {
     "train": ("fastmlp.train", "train networks, search their settings, print a table"),
     "report": ("fastmlp.report.__main__", "draw a sweep's figures and tables on one page"),
-    "predict": ("fastmlp.predict", "tell what a saved model says of pictures"),
+    "predict": ("fastmlp.predict", "tell what a saved model says of tables and pictures"),
     "export": ("fastmlp.export", "write a saved model as ONNX or safetensors"),
     "gradcheck": ("fastmlp.gradcheck", "compare backpropagation with differences of the loss"),
     "reproduce": ("fastmlp.reproduce", "train a run of a sweep once more and compare the bits"),
@@ -23,6 +23,7 @@ COMMANDS = {
     "completion": ("fastmlp.cli.completion", "print a script that completes these commands in your shell"),
 }
 _EXAMPLES = """first steps:
+  %(prog)s train --data adult.csv --target income             your own table: what is understood, training, a table
   %(prog)s data fetch cifar100                                169 MB; without it, training takes an embedded set
   %(prog)s train --experiments relu l2 --out runs/two         trains, prints a table, keeps all in runs/two
   %(prog)s report runs/two                                    a page of figures: runs/two/report.html

@@ -8,29 +8,51 @@ from collections.abc import Mapping
 from itertools import chain
 
 from fastmlp import __version__
-from fastmlp.cli.parser import Parser, activations, address, fingerprint, layers, mirror, names, number, place, whole
-from fastmlp.cli.plan import settings_of
-from fastmlp.config import AUGMENTS, INITS, LABELS, OPTIMIZER_SETTINGS, SCHEDULE_SETTINGS, RunConfig
+from fastmlp.cli.parser import (
+    LogAction,
+    Parser,
+    activations,
+    address,
+    fingerprint,
+    layers,
+    mirror,
+    names,
+    number,
+    place,
+    size,
+    source,
+    whole,
+)
+from fastmlp.cli.plan import BY_DATA, settings_of
+from fastmlp.config import AUGMENTS, INITS, LABELS, OPTIMIZER_SETTINGS, SCHEDULE_SETTINGS, RunConfig, dashed
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
+from fastmlp.data.normalize import AS_THEY_ARE, STANDARD
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.checks import Whole
 from fastmlp.nn.decay import DECAY_PER
+from fastmlp.nn.loss import LOSSES
 from fastmlp.nn.optimizer import OPTIMIZERS
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.schedule import RANGES, SCHEDULES
 from fastmlp.nn.stopping import STOPPING
 from fastmlp.runs.experiments import BATCH_SIZE, BEST, EXPERIMENTS, WEIGHT_DECAY
 from fastmlp.runs.results import RETRIES
+from fastmlp.runs.usual import HIDDEN
 from fastmlp.sweep import file as sweep_file
+from fastmlp.sweep.logger_names import LOGGERS
 from fastmlp.sweep.plan import WORKERS
 from fastmlp.sweep.space import PRESETS
 
 _DESCRIPTION = """\
-Train the networks of the report's results table under both of its normalisations, and
-print the table: our test accuracies, on CIFAR-100 with the published figure beside each."""
+Train a network on your own data (--data), or the networks of the report's results table
+under both of its normalisations, and print the table: what was reached on the test rows,
+beside the best constant answer, or on CIFAR-100 the published figure."""
 
 _EXAMPLES = """\
 examples:
+  %(prog)s --data adult.csv --target income             your own table; --dry-run shows how it is understood
+  %(prog)s --data photos/ --image-size 64 --seeds 3     a folder with a folder of pictures for each class
+  %(prog)s --data house.parquet --target price --grid hidden=64,256-256 lr=1e-4,1e-3 --out runs/house
   %(prog)s --out runs/all --seeds 3                     the report's table; the same again goes on
   %(prog)s --layers 3072,512,20 --activation relu --lr 0.01 --epochs 50
   %(prog)s --grid lr=0.001,0.005,0.01 batch_size=256,1024 --halving --out runs/grid"""
@@ -45,6 +67,8 @@ def parse(parser: Parser, argv: list[str]) -> Namespace:
     words = [*sweep_file.read(args.config, parser), *argv] if args.config else argv
     preset = PRESETS.get(parser.parse_args(words).preset)
     parser.set_defaults(**(preset.defaults if preset else {}))
+    if parser.parse_args(words).data is not None:
+        parser.set_defaults(**dict.fromkeys(BY_DATA))
     args = parser.parse_args(words)
     settings_of(args)
     return args
@@ -54,6 +78,10 @@ def asked_for(args: Namespace) -> str:
     """Return in a few words what the options ask for, as far as that is known without the data."""
     if args.clean:
         return f"removing what killed sweeps left in {args.out}"
+    if args.data is not None:
+        of = f" to predict {', '.join(args.target)}" if args.target else ""
+        search = f" over {' '.join(args.grid or args.random)}" if args.grid or args.random else ""
+        return f"training on {args.data}{of}{search}{f', {args.seeds} seeds' if args.seeds > 1 else ''}"
     own = args.experiments is None and (args.layers or args.activation or args.labels or args.init_from)
     chosen = ["custom"] if own else dict.fromkeys(chain.from_iterable(args.experiments or [["all"]]))
     axes = args.grid or args.random or (PRESETS[args.preset].axes if args.preset in PRESETS else ())
@@ -66,6 +94,7 @@ def build_parser(prog: str = "python -m fastmlp.train") -> Parser:
     """Return the parser. An option that overrides an experiment's own setting is None where it was not given."""
     parser = Parser(prog=prog, usage="%(prog)s [options]", description=_DESCRIPTION, epilog=_EXAMPLES)
     parser.add_argument("--version", action="version", version=f"fastmlp {__version__}")
+    _add_own(parser)
     _add_choice(parser)
     _add_search(parser)
     _add_network(parser)
@@ -76,13 +105,45 @@ def build_parser(prog: str = "python -m fastmlp.train") -> Parser:
     return parser
 
 
+def _add_own(parser: ArgumentParser) -> None:
+    text = "nothing but --data need be given, and for a table --target; --dry-run shows how they are understood"
+    add = parser.add_argument_group("your own data", text).add_argument
+    text = (
+        "a table (.csv, .tsv, .parquet, .arrow, or several as in 'part-*.csv'); a folder with a folder of pictures for "
+        "each class, or a CSV of path,label; .npz or a folder of .npy with x and y (x_train, y_train, x_test ...); "
+        "MNIST's *-ubyte files; svmlight; or sklearn:NAME, openml:NAME"
+    )
+    add("--data", type=source, metavar="PATH", help=text)
+    text = "the column to predict; several are labels of 0 and 1, or numbers"
+    add("--target", nargs="+", metavar="NAME", help=text)
+    text = "what the target is (default: texts and few whole numbers are classes, other numbers a regression)"
+    add("--task", choices=("classification", "labels", "regression"), help=text)
+    text = "kinds of a table's columns, number, category, date or drop, where they are not as found: age=number,id=drop"
+    add("--columns", metavar="NAME=KIND,...", help=text)
+    add("--weights", metavar="NAME", help="a column: how much each row counts in training")
+    add("--group", metavar="NAME", help="a column: rows of one group, such as a person, are all in one part")
+    add("--order", metavar="NAME", help="a column of times or numbers: the last rows are for the test, not random ones")
+    add("--test-data", type=source, metavar="PATH", help="the test rows, where they are not in PATH")
+    text = "share of the rows, or their number, for the test, and of the others for validation (default: 0.2)"
+    add("--test-size", type=size, metavar="X", help=text)
+    add("--validation-size", type=size, metavar="X", help="on which training stops, and candidates are compared (0.2)")
+    add("--split-seed", type=whole(0), metavar="N", help="of the split, the same for all runs (default: 0)")
+    text = "pictures are scaled to N x N pixels (default: 32)"
+    add("--image-size", type=whole(1, 1024), metavar="N", help=text)
+    add("--grey", action="store_true", help="pictures without their colours")
+    text = "how a table's numbers are scaled: standard (mean and deviation), robust (median and quartiles), quantile"
+    add("--scale", choices=("standard", "robust", "quantile"), help=f"{text} (default: standard)")
+    add("--hidden", type=layers, metavar="N-N-...", help=f"hidden units of each layer (default: {dashed(HIDDEN)})")
+    add("--baselines", action="store_true", help="also train gradient boosting and a linear model (scikit-learn's)")
+
+
 def _add_choice(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("what to run").add_argument
     known = names("experiment", [*EXPERIMENTS, "all", *BEST])
     add("--experiments", nargs="+", type=known, metavar="NAME", help="by name, or all (default: all)")
     add("--list", action="store_true", help="list the experiments and their published figures")
-    norms = names("normalisation", NORMALIZATIONS)
-    text = f"of {', '.join(NORMALIZATIONS)} (default: image channel)"
+    norms = names("normalisation", [*NORMALIZATIONS, STANDARD, AS_THEY_ARE])
+    text = f"of {', '.join(NORMALIZATIONS)} (default: image channel); of features {STANDARD} or {AS_THEY_ARE}"
     add("--normalize", nargs="+", type=norms, metavar="NAME", help=text)
     text = "auto: CIFAR-100 if there, else embedded (the default)"
     add("--dataset", choices=DATASET_NAMES, default="auto", help=text)
@@ -112,6 +173,7 @@ def _add_network(parser: ArgumentParser) -> None:
     add("--layers", type=layers, metavar="N-N-...", help="inputs, hidden units, classes: 3072-256-20")
     text = f"{', '.join(ACTIVATIONS)}; or several, one a hidden layer: relu-tanh"
     add("--activation", type=activations, metavar="NAME", help=text)
+    add("--loss", choices=list(LOSSES), help="as the target allows (default: its usual one)")
     add("--labels", choices=LABELS, help="which of CIFAR-100's: 20 coarse or 100 fine classes")
 
 
@@ -208,7 +270,8 @@ def _add_output(parser: ArgumentParser) -> None:
         help="options from a TOML file, as DIR/sweep.toml is one",
     )
     add("--report", action="store_true", help="then draw it all on a page, DIR/report.html")
-    add("--log", type=place, metavar="FILE", help="add what is said to this file, with the time (UTC)")
+    text = "add what is said to FILE, with the time (UTC); or log epochs for another tool: " + ", ".join(LOGGERS)
+    add("--log", action=LogAction, metavar="FILE|TOOL", help=text)
     add("--clean", action="store_true", help="remove what a killed sweep left in DIR, then end")
     add("--quiet", action="store_true", help="print the table alone")
 

@@ -1,10 +1,14 @@
 """The output of `python -m fastmlp.train`: files of results while the sweep runs, and the table however it ends."""
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 
+from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
+from fastmlp.report.baselines import Baseline
+from fastmlp.report.own import own_table
 from fastmlp.report.tables import results_table, search_table
 from fastmlp.runs.environment import environment
 from fastmlp.runs.results import ENDED, RunResult
@@ -12,6 +16,7 @@ from fastmlp.sweep.derived import Derived
 from fastmlp.sweep.folder import Folder
 from fastmlp.sweep.plan import Plan, candidates_of
 from fastmlp.sweep.search import best_of
+from fastmlp.table import Table
 from fastmlp.terminal import print_table, say
 
 
@@ -22,6 +27,9 @@ class Output:
         self._console, self._folder, self._plan, self._fingerprint = console, folder, plan, dataset.fingerprint
         self.environment = environment(dataset)
         self._derived = None if folder.out is None else Derived(folder.out, self.environment)
+        self._dataset = dataset
+        self.baselines: list[Baseline] = []
+        """What simple models reach on own data, once training is done."""
         self._began = None if self.known() else began  # the time of a part of a sweep says nothing of the sweep
 
     def known(self) -> list[RunResult]:
@@ -34,22 +42,39 @@ class Output:
             self._derived.now_and_then(self.known, lambda words: say(self._console, words))
 
     def end(self) -> None:
-        """Print and write the table of the finished runs; OutputError where it cannot be written."""
+        """Print and write the tables of the finished runs; OutputError where they cannot be written."""
         known, plan = self.known(), self._plan
-        best = best_of(self._folder, candidates_of(plan.configs), self._fingerprint) if plan.search else None
         left = len(plan.configs) - sum(result.status != "interrupted" for result in known)
         if left:
             say(self._console, f"{len(plan.configs) - left} of {len(plan.configs)} runs have finished.")
+        tables = self.tables()
+        try:
+            self.write(tables)
+        finally:  # neither may cost the other
+            for table in tables:
+                print_table(table)
+
+    def write(self, tables: Sequence[Table]) -> None:
+        """Write the files of the finished runs; OutputError where they cannot be written."""
+        if self._derived and tables:
+            self._derived.write(self.known(), tables)
+
+    def tables(self) -> list[Table]:
+        """Return the tables of the finished runs: of a search its candidates, and of own data the metrics last."""
+        known, plan = self.known(), self._plan
         ended = [result for result in known if result.status in (*ENDED, "diverged")]
         if not ended:
-            return
+            return []
         wall = None if self._began is None else time.perf_counter() - self._began
+        best: Sequence[RunConfig] = [result.config for result in ended]
+        tables = []
         if plan.search:
-            table = search_table(known, best, self.environment, wall)
-        else:
-            table = results_table(ended, self.environment, wall)
-        try:
-            if self._derived:
-                self._derived.write(known, table)
-        finally:  # neither may cost the other
-            print_table(table)
+            best = best_of(self._folder, candidates_of(plan.configs), self._fingerprint) or []
+            tables.append(search_table(known, best, self.environment, wall))
+        if self._dataset.reading is None:
+            return tables or [results_table(ended, self.environment, wall)]
+        tested = [result for result in ended if result.config in best]
+        if tested:
+            kind, words = self._dataset.kinds[tested[0].config.labels], self._dataset.words
+            tables.append(own_table(kind, tested, self.baselines, self.environment, words, wall))
+        return tables

@@ -14,6 +14,7 @@ from fastmlp.config import MOST, parse_activation, parse_layers
 from fastmlp.data.places import without_password, wrong_address
 from fastmlp.errors import ConfigError, suggestion
 from fastmlp.nn.activations import ACTIVATIONS
+from fastmlp.sweep.logger_names import LOGGERS
 
 
 class Parser(ArgumentParser):
@@ -164,6 +165,50 @@ def place(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ArgumentTypeError(f"{text!r} names no folder ({error})") from None
+
+
+class LogAction(Action):
+    """The action of `--log`, given once or several times: a file goes to `log`, the name of a logger to `loggers`.
+
+    Where none is named there is no `loggers`: it is no option of its own, of which a sweep's file would have a line.
+    A file may have a logger's name where it is written with its folder, as in `./mlflow`.
+    """
+
+    def __call__(self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: Any = None) -> None:  # noqa: ARG002 - as it is called
+        """Take one value."""
+        text, given = str(values), str(values).split(",")
+        if all(name in LOGGERS for name in given):
+            namespace.loggers = list(dict.fromkeys([*getattr(namespace, "loggers", []), *given]))
+            return
+        words = given if re.fullmatch("[A-Za-z,]+", text) and not Path(text).exists() else []
+        if meant := "".join(suggestion(word, LOGGERS) for word in words if word not in LOGGERS):
+            raise ArgumentError(self, f"no logger is called {text!r}.{meant} A file of that name is ./{text}")
+        try:
+            namespace.log = place(text)
+        except ArgumentTypeError as error:
+            raise ArgumentError(self, str(error)) from None
+
+
+def source(text: str) -> str:
+    """Read the path of data, which may be a pattern, or the name of a set as in sklearn:digits."""
+    return text if text.partition(":")[0] in ("sklearn", "openml") else str(place(text))
+
+
+def size(text: str) -> float:
+    """Read the size of a part: a share between 0 and 1, or a number of rows."""
+    try:
+        return int(text) if text.strip().isdecimal() and int(text) > 0 else _share(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{_short(text)} is no size of a part; give a share above 0 and below 1, as in 0.2, or a number of rows"
+        ) from None
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share < 1:
+        raise ValueError
+    return share
 
 
 def address(text: str) -> str:

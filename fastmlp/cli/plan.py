@@ -8,19 +8,40 @@ from typing import TYPE_CHECKING, Any
 
 from fastmlp.config import OPTIMIZER_SETTINGS, SCHEDULE_SETTINGS, RunConfig, check_belongs, check_fields, dashed
 from fastmlp.errors import ConfigError
+from fastmlp.nn.loss import LOSSES_OF, outputs_of
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import check_threads, usable_cores
 from fastmlp.runs.experiments import CUSTOM, Experiment, make_config, select
+from fastmlp.runs.usual import HIDDEN, OWN_OPTIMIZER, usual_normalization, usual_settings
 from fastmlp.sweep.halving import rungs
 from fastmlp.sweep.plan import WORKERS, Plan
-from fastmlp.sweep.space import MOST_RUNS, PRESETS, grid, label, parse_axis, sample
+from fastmlp.sweep.space import MOST_RUNS, PRESETS, Axis, grid, label, parse_axis, sample
 
 if TYPE_CHECKING:
     from fastmlp.data import Dataset
     from fastmlp.models.model import Model
 
 _NETWORK = ("layers", "activation", "labels")
+# Options that say what own data are, each a field of `fastmlp.data.own.Own`.
+OWN = (
+    "target",
+    "task",
+    "columns",
+    "weights",
+    "group",
+    "order",
+    "test_data",
+    "test_size",
+    "validation_size",
+    "split_seed",
+    "image_size",
+    "grey",
+    "scale",
+)
+# Options whose usual values depend on own data, and are chosen once these are read.
+BY_DATA = ("optimizer", "batch_size", "epochs", "patience", "stopping")
 _TRAINING = (
+    "loss",
     "optimizer",
     *OPTIMIZER_SETTINGS,
     "decay_per",
@@ -47,7 +68,8 @@ def settings_of(args: Namespace) -> dict[str, Any]:
         settings["matmul"] = args.matmul
     check_fields(settings)
     axes = _check_together(args)
-    check_belongs({name: value for name, value in settings.items() if name not in axes})
+    usual = {} if args.data is None else {"optimizer": OWN_OPTIMIZER}
+    check_belongs({name: value for name, value in (usual | settings).items() if name not in axes})
     if args.threads is not None:
         check_threads(args.threads)
     if args.matmul not in ("auto", *PRECISIONS[args.precision].matmuls):
@@ -74,11 +96,50 @@ def _check_together(args: Namespace) -> list[str]:
         raise ConfigError(f"--mirror has no use where --dataset is {args.dataset}, which is not downloaded; name one.")
     if args.init is not None and args.init_from is not None:
         raise ConfigError("--init and --init-from are two beginnings; give one of them.")
+    _check_own(args)
     if args.scheduler is not None and args.workers != WORKERS[0]:
         raise ConfigError(
             f"--workers {args.workers} are on this machine, and --scheduler has its own; give one of them."
         )
-    return [parse_axis(text).field for text in (*(args.grid or ()), *(args.random or ())[1:])]
+    texts = (*(args.grid or ()), *(args.random or ())[1:])
+    return [parse_axis(with_ends(text, 1, 1)).field for text in texts]
+
+
+def _check_own(args: Namespace) -> None:
+    """Raise ConfigError for options about own data without `--data`, and for those of other data beside it."""
+    if args.data is None:
+        given = [*(name for name in OWN if getattr(args, name) not in (None, False)), *["hidden"] * bool(args.hidden)]
+        given += ["baselines"] * args.baselines
+        texts = (*(args.grid or ()), *(args.random or ())[1:])
+        given += ["grid hidden=..."] * any(text.startswith("hidden=") for text in texts)
+        if given:
+            raise ConfigError(
+                f"--{given[0].replace('_', '-')} is about own data, and there is no --data PATH; give it."
+            )
+        return
+    others = {
+        "dataset": args.dataset != "auto",
+        "data-dir": args.data_dir is not None,
+        "mirror": args.mirror is not None,
+        "preset": args.preset != "report",  # before experiments, which it may set
+        "experiments": args.experiments is not None,
+        "labels": args.labels is not None,
+    }
+    if wrong := next((name for name, is_given in others.items() if is_given), None):
+        instead = " Its target is named by --target." if wrong == "labels" else ""
+        raise ConfigError(
+            f"--data is your own data, and --{wrong} is about CIFAR and the report; give one of them.{instead}"
+        )
+    if args.layers and args.hidden:
+        raise ConfigError("--layers has the hidden units too; give it or --hidden.")
+
+
+def with_ends(text: str, inputs: int, outputs: int) -> str:
+    """Return the axis `hidden=64,128-64` as one of `layers`, between inputs and outputs; any other as it is."""
+    name, _, values = text.partition("=")
+    if name != "hidden" or not values:
+        return text
+    return "layers=" + ",".join(f"{inputs}-{value}-{outputs}" for value in values.split(","))
 
 
 def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None) -> Plan:
@@ -88,19 +149,27 @@ def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None)
     Seeds are outermost: a sweep that is interrupted has the whole table of its first seeds.
     """
     settings = _network_of(start) | settings_of(args) | {"threads": 1}
-    candidates = _candidates(args)
-    if args.experiments is None and any(name in settings for name in _NETWORK):
+    ends = None
+    if dataset.reading is not None:
+        settings, ends = _own_settings(args, settings, dataset, start)
+    candidates = _candidates(args, ends)
+    if ends is not None:
+        experiments, left_out = [replace(CUSTOM, name="network", decay_per="update")], ""
+    elif args.experiments is None and any(name in settings for name in _NETWORK):
         experiments, left_out = [CUSTOM], ""
     else:
         experiments, left_out = select(chain.from_iterable(args.experiments or [["all"]]), dataset)
-    norms = args.normalize or [["image", "channel"] if start is None else [start.normalize]]
+    usual_norms = ["image", "channel"] if ends is None else [usual_normalization(dataset)]
+    norms = args.normalize or [usual_norms if start is None else [start.normalize]]
     count = args.seeds * len(experiments) * len(list(chain.from_iterable(norms))) * len(candidates or [{}])
     if count > MOST_RUNS:
         raise ConfigError(
             f"These options make {count:,} runs; allowed are {MOST_RUNS:,}. Give fewer --seeds or values."
         )
     configs = [
-        make_config(experiment, dataset, normalize=normalize, seed=seed, settings=settings | candidate)
+        make_config(
+            experiment, dataset, normalize=normalize, seed=seed, settings=_joined(settings, candidate, args.lr, ends)
+        )
         for seed in range(args.seed, args.seed + args.seeds)
         for experiment in experiments
         for normalize in dict.fromkeys(chain.from_iterable(norms))
@@ -128,8 +197,36 @@ def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None)
     )
 
 
+def _own_settings(
+    args: Namespace, settings: dict[str, Any], dataset: "Dataset", start: "Model | None"
+) -> tuple[dict[str, Any], tuple[int, int]]:
+    """Return the settings of networks on own data, those that are given before the usual ones, and their two ends."""
+    (target,) = dataset.label_names
+    kind = dataset.kinds[target]
+    loss = settings.get("loss", LOSSES_OF[kind][0])
+    ends = dataset.width, outputs_of(loss, kind, len(dataset.label_names[target]))
+    layers = {} if start is not None else {"layers": (ends[0], *(args.hidden or HIDDEN), ends[1])}
+    if args.hidden:
+        settings = settings | {"layers": (ends[0], *args.hidden, ends[1])}
+    usual = usual_settings(dataset)
+    if settings.get("optimizer", OWN_OPTIMIZER) != OWN_OPTIMIZER:
+        del usual["lr"]  # each optimiser has its own
+    return layers | usual | settings | {"labels": target}, ends
+
+
+def _joined(
+    settings: dict[str, Any], candidate: dict[str, Any], lr: float | None, ends: tuple[int, int] | None
+) -> dict[str, Any]:
+    """Return settings with those of a candidate; on own data, one with an optimiser of its own has its usual rate."""
+    if ends is not None and lr is None and candidate.get("optimizer", settings["optimizer"]) != settings["optimizer"]:
+        settings = {name: value for name, value in settings.items() if name != "lr"}
+    return settings | candidate
+
+
 def _training_rows(config: RunConfig, dataset: "Dataset") -> int:
     images = len(dataset.train_images)
+    if dataset.validation_images is not None:
+        return images
     return images - round(config.validation_fraction * images)
 
 
@@ -157,8 +254,15 @@ def _check_start(start: "Model", configs: Sequence[RunConfig], experiments: Sequ
             )
 
 
-def _candidates(args: Namespace) -> list[dict[str, Any]] | None:
-    """Return the settings of each candidate of a search; None where the options ask for no search."""
+def _candidates(args: Namespace, ends: tuple[int, int] | None) -> list[dict[str, Any]] | None:
+    """Return the settings of each candidate of a search; None where the options ask for no search.
+
+    ends : inputs and outputs of networks on own data, None for others
+    """
+
+    def axis(text: str) -> Axis:
+        return parse_axis(text if ends is None else with_ends(text, *ends))
+
     asked = [f"--{name}" for name in ("grid", "random") if getattr(args, name)]
     preset_axes = PRESETS[args.preset].axes if args.preset in PRESETS else ()
     asked += [f"--preset {args.preset}"] if preset_axes else []
@@ -167,7 +271,7 @@ def _candidates(args: Namespace) -> list[dict[str, Any]] | None:
     if args.halving is not None:
         rungs(1, 1, args.halving)  # refuses what is no share
     if args.grid:
-        return grid([parse_axis(text) for text in args.grid])
+        return grid([axis(text) for text in args.grid])
     if args.random:
         count, *axes = args.random
         if not (count.isdecimal() and len(count) < 10) or not axes:
@@ -175,7 +279,7 @@ def _candidates(args: Namespace) -> list[dict[str, Any]] | None:
                 f"--random is {' '.join(args.random)}; allowed is a number of draws and then axes, as in "
                 "--random 20 lr=1e-4..1e-1"
             )
-        return sample([parse_axis(text) for text in axes], int(count), args.seed)
+        return sample([axis(text) for text in axes], int(count), args.seed)
     if preset_axes:
         return grid([parse_axis(text) for text in preset_axes])
     if args.halving is not None:

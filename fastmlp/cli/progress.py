@@ -17,6 +17,7 @@ from rich.text import Text
 
 from fastmlp.config import RunConfig
 from fastmlp.data import Progress as Download
+from fastmlp.report.score import rows_of
 from fastmlp.report.words import duration, outcome, title
 from fastmlp.runs.results import RunResult
 from fastmlp.sweep.board import BEGAN, EPOCHS, IMAGES, IN_EPOCH, TRAIN_LOSS, VAL_LOSS, Board
@@ -151,12 +152,12 @@ def status(config: RunConfig, row: np.ndarray, now: float) -> str:
     if done:
         parts.append(f"loss {row[TRAIN_LOSS]:.4f}, validation {row[VAL_LOSS]:.4f}")
     if images and seconds > 0:
-        parts.append(f"{images / seconds:,.0f} images/s")
+        parts.append(f"{images / seconds:,.0f} {rows_of(config)}/s")
     return ", ".join(parts)
 
 
 def cost(config: RunConfig) -> float:
-    """Return the relative cost of an epoch of a run: the multiply-adds of an image."""
+    """Return the relative cost of an epoch of a run: the multiply-adds of a row."""
     return float(sum(d * h for d, h in pairwise(config.layers)))
 
 

@@ -2,11 +2,13 @@
 
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from rich.console import Console
 
+from fastmlp.cli import own
 from fastmlp.cli.log import Log
 from fastmlp.cli.output import Output
 from fastmlp.cli.plan import make_plan
@@ -17,16 +19,20 @@ from fastmlp.data import Dataset, load_dataset
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.models.file import load_model
 from fastmlp.nn.precision import PRECISIONS
-from fastmlp.nn.threads import blas_threads
+from fastmlp.nn.threads import blas_threads, usable_cores
+from fastmlp.report.baselines import Baseline, baselines
 from fastmlp.report.plots.style import styled
 from fastmlp.report.tables import Table, machine, plan_table
+from fastmlp.report.words import duration
 from fastmlp.runs.autotune import measured, resolve
+from fastmlp.runs.fits import check_fits
 from fastmlp.runs.results import check_folder
 from fastmlp.sweep import file as sweep_file
 from fastmlp.sweep.conduct import conduct, ending
 from fastmlp.sweep.folder import Folder, opened
 from fastmlp.sweep.leftovers import remove_leftovers
 from fastmlp.sweep.lock import WORK, held
+from fastmlp.sweep.loggers import Logged, Loggers, opened_loggers
 from fastmlp.sweep.plan import Plan
 from fastmlp.terminal import Compiling, print_table, say
 
@@ -44,22 +50,29 @@ def train(call: Call, note: str | None, args: Namespace, console: Console) -> in
     if args.report:
         _check_report(args)
     looking = args.dry_run or args.check_precision
+    loggers = opened_loggers([] if looking else getattr(args, "loggers", []), args.out)
     if args.out and not looking:
         check_folder(args.out, make=False)  # it is made once nothing that is given can be refused any more
     dataset = _data(args, console, looking=looking)
     start = load_model(args.init_from) if args.init_from else None
     plan = make_plan(args, dataset, start)
+    if args.data is not None:
+        check_fits(plan.configs, dataset)
+        say(console, own.network_words(plan.configs))
     if not looking:
         _begin_log(args, call.log)
     with opened(args.out, looking=looking) as folder:
         for note in [*folder.notes, *folder.without_models(plan.configs, dataset.fingerprint)]:
             say(console, note)
         with compiling.here("Measuring packed and BLAS products"):
-            plan, found = _resolved(args, plan, folder)
-        _check_sweep(args, plan, dataset, folder)
+            plan, found = resolved_plan(args, plan, folder)
+        check_sweep(args, plan, dataset, folder)
         to_run = folder.missing(plan.configs, dataset.fingerprint, args.retry, test=not plan.search)
         before = len(plan.configs) - len(to_run)
         there = f", {before} of them finished before" if before else ""
+        if args.data is not None and found and not args.dry_run:
+            seconds = _seconds(plan, to_run, dataset)
+            say(console, f"Estimated time: {duration(max([sum(seconds) / plan.jobs, *seconds]))} at most.")
         for note in filter(None, [plan.left_out, *found, f"Runs: {len(plan.configs)}{there}."]):
             say(console, note)
         if args.dry_run:
@@ -81,19 +94,24 @@ def train(call: Call, note: str | None, args: Namespace, console: Console) -> in
             where = f"Scheduler: {args.scheduler}" if args.scheduler else f"Jobs: {plan.jobs} of {plan.threads} threads"
             say(console, f"Machine: {machine(output.environment)}. {where}.")
             if args.out:
-                _write_sweep_file(args, dataset)
+                write_sweep_file(args, dataset)
             progress = _progress(console, plan, to_run, folder, dataset)
-            with ending(output.end, _say_error), progress:
+            with ending(output.end, _say_error), _logging(loggers, console), progress:
+                for result in output.known():  # what an earlier sweep could not log, or was not asked to
+                    loggers.finish(result)
                 weights = None if start is None else start.parameters
-                told = {"watcher": progress, "kept": output.now_and_then, "compiling": compiling}
+                told = {"watcher": Logged(progress, loggers), "kept": output.now_and_then, "compiling": compiling}
                 conduct(plan, dataset, folder, start=weights, **told)
+                if args.data is not None:
+                    output.baselines = more_baselines(args, dataset, console)
         say(console, f"runs.jsonl and what is made of it are in {args.out}." if args.out else
             "Nothing was written; --out DIR keeps the results.")  # fmt: skip
         if args.report:
             from fastmlp.report.make import make_report  # here: matplotlib, which only this needs
 
             with compiling.here("Drawing the figures"):
-                page = make_report(args.out, args.data_dir, lambda words: say(console, words))
+                others = output.baselines or None
+                page = make_report(args.out, args.data_dir, lambda words: say(console, words), others=others)
             say(console, f"The page is {page}.")
         if failed := sum(result.status == "failed" for result in output.known()):
             again = call.line + " --retry failed" * (args.out is not None)
@@ -102,8 +120,24 @@ def train(call: Call, note: str | None, args: Namespace, console: Console) -> in
         return 1 if failed else 0
 
 
+@contextmanager
+def _logging(loggers: Loggers, console: Console) -> Iterator[None]:
+    """Have the loggers work within the body, and tell of those that failed at its end."""
+    try:
+        with loggers:
+            yield
+    finally:
+        for note in loggers.notes():
+            say(console, note)
+
+
 def _data(args: Namespace, console: Console, *, looking: bool) -> Dataset:
-    """Load the data set of the options, and print its name; looking : whether nothing is to be downloaded."""
+    """Load the data of the options, and print what they are; looking : whether nothing is to be downloaded."""
+    if args.data is not None:
+        found = own.loaded(args, console)
+        own.show(console, found)
+        _check_fingerprint(args, found.dataset)
+        return found.dataset
     with download_bar(console) as on_progress:
         ways = {"mirror": args.mirror, "download": False if looking else None, "on_progress": on_progress}
         dataset = load_dataset(args.dataset, args.data_dir, **ways)
@@ -114,7 +148,24 @@ def _data(args: Namespace, console: Console, *, looking: bool) -> Dataset:
     return dataset
 
 
-def _check_sweep(args: Namespace, plan: Plan, dataset: Dataset, folder: Folder) -> None:
+def more_baselines(args: Namespace, dataset: Dataset, console: Console) -> list[Baseline]:
+    """Return what the best constant answer reaches on own data, and by `--baselines` two models of scikit-learn's."""
+    (target,) = dataset.label_names
+    return baselines(
+        dataset.kinds[target],
+        dataset.train_images,
+        dataset.train_labels[target],
+        dataset.test_images,
+        dataset.test_labels[target],
+        train_weights=dataset.weights,
+        threads=args.threads or usable_cores(),
+        seed=args.seed,
+        tell=lambda line: say(console, line),
+        models=args.baselines,
+    )
+
+
+def check_sweep(args: Namespace, plan: Plan, dataset: Dataset, folder: Folder) -> None:
     """Raise ConfigError for a folder that holds another sweep."""
     folder.check_sweep(plan.configs, dataset.fingerprint)
     if plan.eta is None and any(result.status == "pruned" for result in folder.known.values()):
@@ -128,8 +179,12 @@ def _progress(console: Console, plan: Plan, to_run: Sequence[RunConfig], folder:
     return make_progress(console, None if plan.search else len(to_run), numbers)
 
 
-def _write_sweep_file(args: Namespace, dataset: Dataset) -> None:
-    settings = sweep_file.settings(args) | {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
+def write_sweep_file(args: Namespace, dataset: Dataset) -> None:
+    """Write the options into the folder of `--out`, from which the same sweep can be run again."""
+    name = {} if args.data is not None else {"dataset": dataset.name}
+    settings = sweep_file.settings(args) | name | {"fingerprint": dataset.fingerprint}
+    if args.data is not None:
+        settings["dataset"] = None
     sweep_file.write(args.out / sweep_file.SWEEP_FILE, settings, {"data set": dataset.name})
 
 
@@ -169,7 +224,8 @@ def _check_fingerprint(args: Namespace, dataset: Dataset) -> None:
     if args.fingerprint not in ("any", dataset.fingerprint):
         raise DataError(
             f"--fingerprint is {args.fingerprint}, as a sweep.toml keeps it, and that of {dataset.name} as found here "
-            f"is {dataset.fingerprint}. Name the place of the right data by --data-dir, or give --fingerprint any."
+            f"is {dataset.fingerprint}. Name the place of the right data by --data{'-dir' * (args.data is None)}, or "
+            "give --fingerprint any."
         )
 
 
@@ -181,7 +237,7 @@ def _check_report(args: Namespace) -> None:
         pass
 
 
-def _resolved(args: Namespace, plan: Plan, folder: Folder) -> tuple[Plan, list[str]]:
+def resolved_plan(args: Namespace, plan: Plan, folder: Folder) -> tuple[Plan, list[str]]:
     """Return the plan with packed or BLAS products chosen by measurement, where the options ask for that, and notes."""
     is_axis = any(text.startswith("matmul=") for text in (args.grid or args.random or ()))
     if args.matmul != "auto" or is_axis or len(PRECISIONS[args.precision].matmuls) == 1:
@@ -191,15 +247,19 @@ def _resolved(args: Namespace, plan: Plan, folder: Folder) -> tuple[Plan, list[s
 
 
 def _planned(plan: Plan, to_run: Sequence[RunConfig], dataset: Dataset) -> Table:
-    """Return the table of planned runs with the longest time of each: all of its steps, at the measured time of one.
+    """Return the table of planned runs with the longest time of each."""
+    return plan_table(plan.configs, _seconds(plan, to_run, dataset), plan.jobs)
 
-    An image of the validation part passes each layer once, where one that is trained on passes it three times.
+
+def _seconds(plan: Plan, to_run: Sequence[RunConfig], dataset: Dataset) -> list[float]:
+    """Return the longest time of each planned run, 0 of a finished one: all of its steps, at the measured time of one.
+
+    A row of the validation part passes each layer once, where one that is trained on passes it three times.
     """
-    images = len(dataset.train_images)
-    seconds = []
+    images, own_part, seconds = len(dataset.train_images), dataset.validation_images, []
     for config in plan.configs:
-        held_out = config.validation_fraction
-        passes = images * (1 - held_out) + images * held_out / 3
+        held_out = config.validation_fraction * images if own_part is None else len(own_part)
+        passes = images - held_out * (own_part is None) + held_out / 3
         step = measured(config)[config.matmul]
         seconds.append(config.epochs * passes / config.batch_size * step if config in to_run else 0.0)
-    return plan_table(plan.configs, seconds, plan.jobs)
+    return seconds

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastmlp.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from fastmlp.data.reading import Reading
 
 # The kinds of targets, as they lie: the dtypes, and the axes.
 KINDS = {
@@ -56,6 +60,10 @@ class Dataset:
     validation_labels: Mapping[str, np.ndarray] | None = None
     weights: np.ndarray | None = None
     groups: np.ndarray | None = None
+    reading: "Reading | None" = None
+    """How others of the same source become rows, for a model's predictions; None where the rows are all there is."""
+    words: str = ""
+    """How the rows were split into parts, in words; empty for a published data set's own parts."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", dict.fromkeys(self.label_names, "classes") | dict(self.kinds))

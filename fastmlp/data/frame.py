@@ -4,10 +4,10 @@ polars reads them (extra `tables`). A frame knows its columns' types, not yet wh
 `fastmlp.data.kinds` and learnt, on training rows alone, by `fastmlp.data.columns`.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,15 +149,12 @@ def read_frame(
     Raises DataError, MissingDataError, or MissingExtraError without polars.
     """
     pl = need_polars()
-    files = _files([paths] if isinstance(paths, str | Path) else paths)
-    forms = {_form(path) for path in files}
-    if len(forms) > 1:
-        raise DataError(f"The files are of several forms: {', '.join(sorted(forms))}. Give those of one form.")
-    source = files[0].name if len(files) == 1 else f"{len(files):,} files, {files[0].name} to {files[-1].name}"
+    files = files_of(paths)
+    source, form = _source_of(files), _one_form(files)
     asked = _Asked(_names_of(target), columns or {}, weights, group, known)
-    if forms == {"text"}:
+    if form == "text":
         return _read_texts(files, source, asked)
-    scan = pl.scan_parquet if forms == {"Parquet"} else pl.scan_ipc
+    scan = pl.scan_parquet if form == "Parquet" else pl.scan_ipc
     tables = []
     for path in files:
         with reading(path.name, _ADVICE):
@@ -165,6 +162,70 @@ def read_frame(
             tables[-1].collect_schema()
     with reading(source, _ADVICE):
         return _framed(_one_below_the_other(files, tables), source, asked)
+
+
+class Block(NamedTuple):
+    """Consecutive rows of a table, for a model.
+
+    frame : the columns that the model knows, of the rows that are not blank, None where all are; kept : columns as
+    they are written, of all rows; first, rows : number of the first row in the source, and how many there are
+    """
+
+    frame: Frame | None
+    kept: "pl.DataFrame"
+    first: int
+    rows: int
+
+
+def read_blocks(
+    paths: str | Path | Sequence[str | Path], known: Mapping[str, str], *, keep: Sequence[str] = (), rows: int = 1 << 16
+) -> Iterator[Block]:
+    """Yield a table's rows, about `rows` at a time, in their order: a table of any length takes the memory of a few.
+
+    known : as of `read_frame`, whose errors these are; keep : names of columns that are kept as they are
+    """
+    pl = need_polars()
+    files = files_of(paths)
+    source, tables, comma = _source_of(files), [], False
+    for path in files:
+        with reading(path.name, _ADVICE):
+            if _one_form(files) == "text":
+                from fastmlp.data.delimited import scan_delimited
+
+                found = scan_delimited(path)
+                comma |= found.separator != ","
+                tables.append(_marked_blank(found.cells()))
+            else:
+                tables.append((pl.scan_parquet if _one_form(files) == "Parquet" else pl.scan_ipc)(path, glob=False))
+                tables[-1].collect_schema()
+    with reading(source, _ADVICE):
+        table = _one_below_the_other(files, tables)
+        names = [name for name in table.collect_schema() if name != _BLANK]
+        if lacks := [name for name in known if name not in names]:
+            raise DataError(lacking(source, lacks, names))
+        if wrong := next((name for name in keep if name not in names), None):
+            raise ConfigError(unknown_column(wrong, names))
+        wanted = [name for name in table.collect_schema() if name in {*known, *keep, _BLANK}]
+        first = 0
+        for part in table.select(wanted).collect_batches(chunk_size=rows, maintain_order=True, lazy=True):
+            for start in range(0, part.height, rows):  # a batch may be larger
+                some = part.slice(start, rows)
+                frame = _block_frame(some, source, known, first, decimal_comma=comma)
+                yield Block(frame, some.select(keep), first, some.height)
+                first += some.height
+        if not first:
+            raise DataError(f"{source} has names of columns and no rows. Give it rows.")
+
+
+def _block_frame(
+    rows: "pl.DataFrame", source: str, known: Mapping[str, str], first: int, *, decimal_comma: bool
+) -> Frame | None:
+    if _BLANK in rows.columns and rows[_BLANK].all():
+        return None
+    table = rows.select([name for name in rows.columns if name in {*known, _BLANK}]).lazy()
+    frame = _framed(table, source, _Asked((), {}, None, None, known), decimal_comma=decimal_comma)
+    numbers = np.arange(frame.rows) if frame.numbers is None else frame.numbers
+    return replace(frame, numbers=first + numbers)
 
 
 def frame_of(
@@ -204,20 +265,26 @@ def _lazy(data: Any) -> "pl.LazyFrame":
 
 def unknown_column(name: str, names: Iterable[str]) -> str:
     """Return the message for a column that is not there, with the names most like it."""
-    from difflib import get_close_matches
-
     names = list(names)
-    folded = {one.casefold(): one for one in names}
-    near = [folded[one] for one in get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.5)]
+    near = _near(name, names)
     meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     return f"There is no column {name!r}.{meant} There are {listed(names)}."
 
 
+def _near(name: str, names: Sequence[str]) -> list[str]:
+    from difflib import get_close_matches
+
+    folded = {one.casefold(): one for one in names}
+    return [folded[one] for one in get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.5)]
+
+
 def lacking(source: str, lacks: Sequence[str], names: Sequence[str]) -> str:
     """Return the message for columns that a model was trained on and a table with these names lacks."""
+    near = {name: _near(name, names)[:1] for name in lacks}
+    meant = ", ".join(f"{one[0]!r} for {name!r}" for name, one in near.items() if one)
     return (
         f"{source} lacks the column{'s' * (len(lacks) > 1)} {listed(lacks)} that the model was trained on; it has "
-        f"{listed(names)}. Give them under these names."
+        f"{listed(names)}. {f'Is it {meant}? ' if meant else ''}Give them under these names."
     )
 
 
@@ -246,12 +313,12 @@ def _names_of(target: str | Sequence[str]) -> tuple[str, ...]:
     return (target,) if isinstance(target, str) else tuple(target)
 
 
-def _files(paths: Sequence[str | Path]) -> list[Path]:
+def files_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return the files that paths and patterns name, each pattern's in order; MissingDataError where one names none."""
     from glob import glob
 
     files: list[Path] = []
-    for given in paths:
+    for given in [paths] if isinstance(paths, str | Path) else paths:
         path = Path(given)
         found = [path] if path.exists() else [Path(one) for one in sorted(glob(str(given), recursive=True))]  # noqa: PTH207
         if not found:
@@ -270,6 +337,17 @@ _FORMS = {
     ".csv": "text", ".tsv": "text", ".txt": "text", ".parquet": "Parquet", ".pq": "Parquet", ".arrow": "Arrow",
     ".feather": "Arrow", ".ipc": "Arrow",
 }  # fmt: skip
+
+
+def _source_of(files: list[Path]) -> str:
+    return files[0].name if len(files) == 1 else f"{len(files):,} files, {files[0].name} to {files[-1].name}"
+
+
+def _one_form(files: list[Path]) -> str:
+    forms = {_form(path) for path in files}
+    if len(forms) > 1:
+        raise DataError(f"The files are of several forms: {', '.join(sorted(forms))}. Give those of one form.")
+    return forms.pop()
 
 
 def _form(path: Path) -> str:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from fastmlp.data.dataset import PARTS, Dataset
+from fastmlp.data.reading import Reading
 from fastmlp.errors import DataError, OutputError, remedy
 from fastmlp.files import json_of, make_folder, opened, read_small, replacing, write_whole
 from fastmlp.npy import mapped, read_header, read_zip
 
-_WORDS = ("name", "source", "notice")
+_WORDS = ("name", "source", "notice", "words")
 _MEANING = ("kinds", "shape", "features")
 _OF_ROWS = ("weights", "groups")  # a number a training row
 _BLOCK = 16 << 20  # bytes under one digest; SHA-256 takes 0.2 s for all of CIFAR's 184 MB
@@ -32,6 +33,7 @@ def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
         pass
     facts: dict[str, Any] = {name: getattr(dataset, name) for name in (*_WORDS, "label_names", *_MEANING)}
     facts |= {"fingerprint": dataset.fingerprint, "digests": {}}
+    facts["reading"] = None if dataset.reading is None else dataset.reading.to_json()
     try:
         make_folder(folder)
         (folder / _FACTS).unlink(missing_ok=True)  # written last: it says that the others are whole
@@ -77,7 +79,8 @@ def read_mapped(folder: Path, fingerprint: str) -> Dataset:
         every = [*words.values(), *meaning["features"], *(name for some in names.values() for name in some)]
         if not all(isinstance(word, str) for word in every):
             raise DataError(f"{_FACTS} has other things than names")
-        dataset = Dataset(**words, **arrays, **meaning)
+        reading = None if facts["reading"] is None else Reading.from_json(facts["reading"])
+        dataset = Dataset(**words, **arrays, **meaning, reading=reading)
         dataset.check()
     except Exception as error:  # a damaged file can raise nearly anything
         raise DataError(f"{folder} holds no whole data set ({error})") from error

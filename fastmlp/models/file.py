@@ -24,6 +24,7 @@ from fastmlp import __version__
 from fastmlp.config import RunConfig
 from fastmlp.data.dataset import CIFAR_SHAPE, channels_of
 from fastmlp.data.normalize import STANDARD
+from fastmlp.data.reading import Reading
 from fastmlp.errors import ConfigError, DataError, MissingExtraError
 from fastmlp.files import json_of, opened, replacing
 from fastmlp.models.model import NORMALIZES, Model, may_be_named
@@ -46,6 +47,7 @@ _USUAL: dict[str, Any] = {
     "shape": None,
     "features": [],
     "target_moments": None,
+    "reading": None,
 }
 _SHARED = ("layers", "activation", "precision", "normalize")  # with the config of its run
 
@@ -104,6 +106,7 @@ def _as_facts(model: Model) -> dict[str, Any]:
         "shape": None if model.shape in (None, CIFAR_SHAPE) else list(model.shape),
         "features": list(model.features),
         "target_moments": None if model.target_moments is None else model.target_moments.tolist(),
+        "reading": None if model.reading is None else model.reading.to_json(),
     }
     return {
         "format": FORMAT,
@@ -227,14 +230,24 @@ def _model(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
     values |= {
         "target_moments": None if own is None else np.array(own, np.float64),
         "features": tuple(facts["features"]),
+        "reading": None if facts["reading"] is None else Reading.from_json(facts["reading"]),
     }
     values["shape"] = None if facts["shape"] is None else tuple(facts["shape"])
     model = Model(**values, parameters=parameters)
+    if model.reading is not None and _width(model.reading) != model.layers[0]:
+        raise DataError("its reading is that of a model with other inputs")
     if _moments(model) != facts["moments"] and model.normalize == STANDARD:
         raise DataError("its moments are not those that their hash is of")
     if model.weights_sha256 != facts["weights_sha256"]:
         raise DataError("its weights are not those that its hash is of")
     return model
+
+
+def _width(reading: Reading) -> int:
+    """Return how many numbers a row has that is read so."""
+    if reading.columns is not None:
+        return len(reading.columns.feature_names)
+    return reading.width or (1 if reading.grey else 3) * reading.size**2
 
 
 # What reading a format gives: the facts as JSON, and a function that loads the arrays of these names and shapes.

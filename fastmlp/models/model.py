@@ -1,10 +1,11 @@
 """A trained network with all that predictions need: the normalisation of its inputs and the names of its classes."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS
 from fastmlp.data.dataset import CIFAR_SHAPE, channels_of
 from fastmlp.data.normalize import AS_THEY_ARE, STANDARD
+from fastmlp.data.reading import Reading
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.models.preparation import Preparation
 from fastmlp.nn.activations import hidden_activations, shortest
@@ -44,6 +46,7 @@ class Model:
     shape, features : what a row is, as of `fastmlp.data.Dataset`; None and () where that is not known
     target_moments : (2, K) float64, means and deviations of the numbers that it tells, by which its network learnt
         them; None: as they are
+    reading : how files and tables such as it was trained on become its rows; None where it takes rows alone
 
     Raises ConfigError for layers, names or parameters that do not fit.
     """
@@ -61,6 +64,7 @@ class Model:
     shape: tuple[int, int, int] | None = None
     features: tuple[str, ...] = ()
     target_moments: NDArray[np.float64] | None = None
+    reading: Reading | None = None
 
     def __post_init__(self) -> None:
         if not (isinstance(self.layers, tuple) and len(self.layers) > 1 and all(is_whole(n, 1) for n in self.layers)):
@@ -157,21 +161,40 @@ class Model:
         network.parameters[...] = self.parameters
         return network
 
-    def inputs(self, x: np.ndarray, dtype: np.dtype) -> Input:
+    def rows(self, data: Any) -> np.ndarray:
+        """Return data as rows (M, D): uint8, or real numbers of any dtype.
+
+        data : what its `reading` reads - a path or several, of tables, pictures or arrays; a DataFrame of polars or
+            pandas; columns by name; arrays as it was trained on. Of a model of a table, an array or lists of numbers
+            are rows already, prepared as in training
+
+        Raises DataError for what cannot be read, or for files where it has no reading.
+        """
+        if self.reading is not None:
+            return data if self.reading.form == "table" and not _is_raw(data) else self.reading.rows(data).rows
+        if _is_raw(data) and not hasattr(data, "columns"):
+            raise DataError(
+                f"inputs are {str(data)[:80]!r}, and this model was not trained from files: give rows, (M, "
+                f"{self.layers[0]})"
+            )
+        return data
+
+    def inputs(self, x: Any, dtype: np.dtype) -> Input:
         """Return rows x (M, D) with their normalisation, in the form that a network of this dtype takes.
 
-        x : uint8 for a model of images, the red, then the green, then the blue plane of each; else numbers of any dtype
+        x : uint8 for a model of images, the red, then the green, then the blue plane of each; else numbers of any
+            dtype; or files and tables, as `rows` takes them
 
         Raises DataError for rows of another width or dtype.
         """
         _check.unmasked(x=x)
-        x = np.asarray(x)
+        x = np.asarray(self.rows(x))
         if x.ndim != 2 or x.shape[1] != self.layers[0]:
             raise DataError(f"inputs have shape {x.shape}, this model takes (M, {self.layers[0]})")
         return self.preparation.inputs(x, dtype)
 
     def predict_proba(
-        self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
+        self, x: Any, *, precision: str | None = None, threads: int | None = None
     ) -> NDArray[np.floating]:
         """Return the probability of each class or label, (M, K) float32 or float64, for rows x (M, D) as of `inputs`.
 
@@ -183,7 +206,7 @@ class Model:
         p = network.predict_proba(self.inputs(x, network.dtype))
         return np.hstack((1 - p, p)) if len(self.class_names) > self.layers[-1] else p
 
-    def outputs(self, x: np.ndarray) -> NDArray[np.floating]:
+    def outputs(self, x: Any) -> NDArray[np.floating]:
         """Return what the loss makes of the last layer's sums, (M, K) of the network's dtype, for rows x (M, D).
 
         x : as `inputs` takes it. Probabilities, or numbers, as the loss has it: such as expected counts for "poisson".
@@ -192,16 +215,22 @@ class Model:
         network = self.network()
         return self.preparation.restored(network.outputs(self.inputs(x, network.dtype)))
 
-    def predict(self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None) -> np.ndarray:
-        """Return the answers for rows x (M, D): the most probable class, (M,) int64, or as `MLP.predict` has it."""
+    def predict(self, x: Any, *, precision: str | None = None, threads: int | None = None) -> np.ndarray:
+        """Return the answers for rows x (M, D), or files and tables, as of `inputs`; else as `MLP.predict` has it.
+
+        The most probable class: its name, (M,) str, where the model has a `reading`, whatever x is; its number,
+        (M,) int64, where it has none. A file's blank lines have no answer.
+        """
         network = self.network(precision=precision, threads=threads)
         answers = network.predict(self.inputs(x, network.dtype))
+        if self.reading is not None and self.kind == "classes":
+            return np.array(self.names())[answers]
         if self.target_moments is None:
             return answers
         return self.preparation.restored(answers.reshape(len(answers), -1)).reshape(answers.shape)
 
     def predict_log_proba(
-        self, x: np.ndarray, *, precision: str | None = None, threads: int | None = None
+        self, x: Any, *, precision: str | None = None, threads: int | None = None
     ) -> NDArray[np.floating]:
         """Return the logarithms of `predict_proba`, precise also where a probability rounds to 0 or 1."""
         network = self.network(precision=precision, threads=threads)
@@ -212,6 +241,13 @@ class Model:
         for array in (network.layers[-1].weight, network.layers[-1].bias):
             array *= -1  # the first class has the logit of the second, negated
         return np.hstack((network.predict_log_proba(inputs), logarithms))
+
+
+def _is_raw(data: Any) -> bool:
+    """Whether data are files or a table, which must be read first."""
+    if isinstance(data, str | Path | Mapping) or hasattr(type(data), "columns"):
+        return True
+    return isinstance(data, list | tuple) and bool(data) and all(isinstance(one, str | Path) for one in data)
 
 
 def may_be_named(loss: Loss, outputs: int, names: int) -> bool:

@@ -2,6 +2,8 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,10 +12,13 @@ from rich.console import Console
 
 from fastmlp import __version__
 from fastmlp.data import load_dataset
+from fastmlp.data.columns import Columns
+from fastmlp.data.dataset import CIFAR_SHAPE
 from fastmlp.errors import ConfigError, MissingExtraError, OutputError
 from fastmlp.files import replacing
 from fastmlp.models.file import FORMATS, load_model, save_model
 from fastmlp.models.model import Model
+from fastmlp.models.onnx_columns import ML, ML_OPSET, add_columns, check_exportable, feeds_of, inputs_of, made_up
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.precision import PRECISIONS, byte_layers
 from fastmlp.terminal import Compiling, say
@@ -36,16 +41,20 @@ class Check(NamedTuple):
 
 
 class Graph:
-    """An ONNX graph in the making: its nodes and its constants, all known by the names of their values."""
+    """An ONNX graph in the making: its nodes and its constants, all known by the names of their values.
 
-    def __init__(self, dtype: np.dtype) -> None:
-        self.dtype, self.nodes, self.constants = dtype, list[Any](), dict[str, Any]()
+    prefix : of all names that are not given, so that no input of another's naming is called so
+    """
+
+    def __init__(self, dtype: np.dtype, prefix: str = "") -> None:
+        self.dtype, self._prefix = dtype, prefix
+        self.nodes, self.constants = list[Any](), dict[str, Any]()
 
     def node(self, kind: str, *inputs: str, named: str = "", **attributes: Any) -> str:
         """Add an operator; return the name of its output, `named` where that is given."""
         from onnx import helper
 
-        out = named or f"{kind.lower()}_{len(self.nodes)}"
+        out = named or f"{self._prefix}{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [out], **attributes))
         return out
 
@@ -53,15 +62,18 @@ class Graph:
         """Add a constant, of the graph's dtype where none is given; return its name."""
         from onnx import numpy_helper
 
+        name = f"{self._prefix}{name}"
         self.constants[name] = numpy_helper.from_array(np.asarray(value, kind or self.dtype), name)
         return name
 
 
-def to_onnx(model: Model) -> Any:
+def to_onnx(model: Model, *, prepared: bool = False) -> Any:
     """Return the model as an `onnx.ModelProto`, with the normalisation inside the graph.
 
     Its output, (rows, K), is called "probabilities", or "outputs" where the model's loss is one of numbers. A bfloat16
-    or int8 network's operands are rounded in the graph as they are here. Raises MissingExtraError without onnx.
+    or int8 network's operands are rounded in the graph as they are here. Its input is "inputs", rows (rows, D); of a
+    model of a table each column, as of `fastmlp.models.onnx_columns`, unless rows are to be `prepared`. Raises
+    MissingExtraError without onnx, ConfigError for columns that ONNX has no operators for.
     """
     try:
         import onnx
@@ -70,7 +82,8 @@ def to_onnx(model: Model) -> Any:
         raise _missing(error) from error
     element = TensorProto.DOUBLE if model.parameters.dtype == np.float64 else TensorProto.FLOAT
     images, rounds = model.of_images, model.precision == "bfloat16"
-    graph = Graph(model.parameters.dtype)
+    columns = None if prepared else columns_of(model)
+    graph = Graph(model.parameters.dtype, "" if columns is None else "/")
     node, constant = graph.node, graph.constant
 
     def rounded(x: str) -> str:
@@ -96,6 +109,9 @@ def to_onnx(model: Model) -> Any:
         return node("Reshape", x, constant("rows", [-1, model.layers[0]], np.int64))
 
     h = "inputs"
+    if columns is not None:
+        check_exportable(columns, (_output(model), "standardised"))
+        h = node("Cast", add_columns(graph, columns), to=element)
     if images:
         h = normalized(node("Cast", h, to=element))
     elif model.moments is not None:  # in float64, as here: features may be large beside their deviations
@@ -124,16 +140,25 @@ def to_onnx(model: Model) -> Any:
         model.loss.onnx(graph, h, "standardised")
         mean, deviation = (constant(f"target_{i}", row) for i, row in enumerate(model.target_moments))
         node("Add", node("Mul", "standardised", deviation), mean, named=_output(model))
-    given = helper.make_tensor_value_info("inputs", TensorProto.UINT8 if images else element, ["rows", model.layers[0]])
+    kind = TensorProto.UINT8 if images else element
+    given = [helper.make_tensor_value_info("inputs", kind, ["rows", model.layers[0]])]
+    opsets = [helper.make_opsetid("", OPSET)]
+    if columns is not None:
+        given, opsets = inputs_of(columns), [*opsets, helper.make_opsetid(ML, ML_OPSET)]
     found = helper.make_tensor_value_info(_output(model), element, ["rows", model.layers[-1]])
-    whole = helper.make_graph(graph.nodes, "fastmlp", [given], [found], list(graph.constants.values()))
-    proto = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    whole = helper.make_graph(graph.nodes, "fastmlp", given, [found], list(graph.constants.values()))
+    proto = helper.make_model(whole, opset_imports=opsets, ir_version=IR_VERSION)
     proto.producer_name, proto.producer_version = "fastmlp", __version__
     config = {} if model.config is None else model.config.to_json()
     about = {"classes": model.names(), "config": config, "weights_sha256": model.weights_sha256}
     helper.set_model_props(proto, {name: json.dumps(value) for name, value in about.items()})
     onnx.checker.check_model(proto, full_check=True)
     return proto
+
+
+def columns_of(model: Model) -> Columns | None:
+    """Return the columns of a model of a table, None of any other."""
+    return None if model.reading is None else model.reading.columns
 
 
 def _output(model: Model) -> str:
@@ -149,8 +174,8 @@ def tolerance(model: Model) -> float:
     return BYTES_BETWEEN_LAYERS if len(_byte_layers(model)) > 1 else PRECISIONS[model.precision].tolerance
 
 
-def check(proto: Any, model: Model, x: np.ndarray) -> Check:
-    """Run the graph on rows x (M, D) by onnxruntime, and compare with `Model.outputs`."""
+def check(proto: Any, model: Model, x: np.ndarray | Mapping[str, np.ndarray]) -> Check:
+    """Run the graph on rows x (M, D), or columns (M,) by name, by onnxruntime, and compare with `Model.outputs`."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -158,19 +183,24 @@ def check(proto: Any, model: Model, x: np.ndarray) -> Check:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    [found], ours = session.run([_output(model)], {"inputs": x}), model.outputs(x)
+    columns = columns_of(model)
+    feeds = {"inputs": x} if columns is None or isinstance(x, np.ndarray) else feeds_of(columns, x)
+    [found], ours = session.run([_output(model)], feeds), model.outputs(x)
     theirs = np.asarray(found)
     same = (theirs.argmax(axis=1) == ours.argmax(axis=1)).mean()
     size = np.maximum(np.abs(ours), 1)  # of a probability 1; a larger number is rounded by as much more
-    return Check(len(x), float((np.abs(theirs - ours) / size).max()), float(same))
+    return Check(len(ours), float((np.abs(theirs - ours) / size).max()), float(same))
 
 
-def export_onnx(path: Path, model: Model, x: np.ndarray) -> Check:
-    """Write a model as ONNX to `path` in one step, after a check on rows x (M, D) as `Model.inputs` takes them.
+def export_onnx(path: Path, model: Model, x: np.ndarray | Mapping[str, np.ndarray]) -> Check:
+    """Write a model as ONNX to `path` in one step, after a check on x.
+
+    x : rows (M, D) as `Model.inputs` takes them; or the columns of a table by name, (M,) float64 or str each, which
+        are then the inputs of the graph
 
     Raises OutputError, and writes nothing, where it cannot be written or the difference is above `tolerance(model)`.
     """
-    proto = to_onnx(model)
+    proto = to_onnx(model, prepared=isinstance(x, np.ndarray))
     found = check(proto, model, x)
     allowed = tolerance(model)
     if not found.difference <= allowed:
@@ -188,11 +218,18 @@ def export(args: Namespace, console: Console) -> int:
     model = load_model(args.model)
     if args.data_dir is not None and args.out.suffix != ".onnx":
         raise ConfigError("--data-dir has images for the check of an .onnx file; leave it away for other formats.")
+    columns = columns_of(model)
+    if args.prepared and (columns is None or args.out.suffix != ".onnx"):
+        raise ConfigError("--prepared is for a model of a table and an .onnx file; leave it away for others.")
     if args.out.suffix in FORMATS:
         save_model(args.out, model)
         say(console, f"{args.out}: the same weights and facts, read back and compared.")
     elif args.out.suffix == ".onnx":
-        x, source = _rows(model, args.data_dir)
+        if columns is None or args.prepared:
+            x, source = _rows(model, args.data_dir)
+        else:
+            check_exportable(columns, (_output(model), "standardised"))
+            x, source = made_up(columns, CHECKED), "rows of columns with random values"
         with Compiling(console).here():
             found = export_onnx(args.out, model, x)
         # of several labels, or numbers, the largest says nothing
@@ -209,8 +246,8 @@ def export(args: Namespace, console: Console) -> int:
 
 def _rows(model: Model, data_dir: Path | None) -> tuple[np.ndarray, str]:
     """Return rows (M, D) to check the graph on, and their source in words."""
-    dataset = load_dataset("auto", data_dir)
-    if model.of_images and dataset.test_images.shape[1] == model.layers[0]:
+    if model.of_images and model.layers[0] == prod(CIFAR_SHAPE):
+        dataset = load_dataset("auto", data_dir)
         return dataset.test_images[:CHECKED], f"test images ({dataset.name})"
     rng, shape = np.random.default_rng(0), (CHECKED, model.layers[0])
     if model.of_images:

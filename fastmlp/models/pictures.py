@@ -1,7 +1,7 @@
 """Reading image files, of any size and format, and arrays in .npy files, as the rows that a network takes."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -59,18 +59,23 @@ def find(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def read_all(paths: Iterable[Path], features: int, *, pictures: bool) -> Iterator[Rows]:
+def read_all(
+    paths: Iterable[Path], features: int, *, pictures: bool, read: Callable[[Path], NDArray[np.uint8]] | None = None
+) -> Iterator[Rows]:
     """Yield the rows of all files in their order, at most AT_ONCE at a time, read by as many threads as cores.
 
     features : D of the network; pictures : whether it takes uint8 images; if not, real numbers
+    read : returns a picture (D,) uint8; None for `read_picture`, where that has D
     """
+    if read is None and pictures and features == 3 * SIDE * SIDE:
+        read = read_picture
     # Pillow's, on odd metadata, colours or sizes: a file that cannot be read is reported by its name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     cores = usable_cores()
     with ThreadPoolExecutor(cores) as pool:
 
         def one(path: Path) -> Rows | None:
-            return None if path.suffix.lower() in ARRAYS else _picture(path, features, pictures=pictures)
+            return None if path.suffix.lower() in ARRAYS else _picture(path, features, read)
 
         for some in _batches(paths, 8 * cores):
             for path, rows in zip(some, pool.map(one, some), strict=True):
@@ -142,11 +147,11 @@ def read_array(path: Path, features: int, *, pictures: bool) -> np.ndarray:
     return x
 
 
-def _picture(path: Path, features: int, *, pictures: bool) -> Rows:
+def _picture(path: Path, features: int, read: Callable[[Path], NDArray[np.uint8]] | None) -> Rows:
     try:
-        if not pictures or features != 3 * SIDE * SIDE:
+        if read is None:
             raise DataError(f"it is no .npy file, and this model takes rows of {features} numbers, no pictures")
-        return Rows(str(path), read_picture(path)[None])
+        return Rows(str(path), read(path)[None])
     except MissingExtraError:
         raise
     except DataError as error:

@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fastmlp.config import dashed
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.errors import ConfigError, DataError
-from fastmlp.models.file import load_model
 from fastmlp.models.model import Model
 from fastmlp.models.pictures import Rows, find, read_all
 from fastmlp.table import Table
@@ -57,38 +56,38 @@ class Predictor:
         self(Rows("", np.zeros((1, self.model.layers[0]), np.uint8)))
 
 
-def predict(args: Namespace, console: Console) -> int:
-    """Run the command of these options, with progress on the console; return its exit status.
+def predict(args: Namespace, model: Model, console: Console) -> int:
+    """Run the command of these options for a model of images or arrays, with progress on the console.
 
-    It is 1 where a file could not be read, else 0.
+    Return its exit status: 1 where a file could not be read, else 0.
     """
-    if bool(args.images) == bool(args.dataset):
+    if bool(args.inputs) == bool(args.dataset):
         raise ConfigError("Give images or --dataset, one of them; --help has examples.")
     if args.data_dir is not None and not args.dataset:
         raise ConfigError("--data-dir is where --dataset lies, which is missing; give that too, or leave both away.")
-    model = load_model(args.model)
     if not model.loss.of_classes:
         raise ConfigError(
             f"{args.model} has a network with loss {model.loss.name}, and this command tells classes; allowed are "
             "models with loss cross-entropy. In Python, fastmlp.load_model(path).predict(x) has the others' answers."
         )
-    predictor, compiling = Predictor(model, args.top, args.threads), Compiling(console)
+    predictor, compiling = Predictor(model, args.top or 5, args.threads), Compiling(console)
+    form = args.format or "table"
     if args.dataset:
         dataset = load_dataset(args.dataset, args.data_dir)
         kind = labels_of(model, dataset)
         with compiling.here():
             predictor.compile()
-        if args.format == "table":
+        if form == "table":
             print(class_table(predictor, dataset, kind).markdown(), end="")
         else:
             rows = Rows(f"{dataset.name}, test", dataset.test_images)
-            _print(iter(predictor(rows)), args.format)
+            _print(iter(predictor(rows)), form)
         return 0
-    files = find(args.images)
+    files = find(args.inputs)
     wrong: list[Rows] = []
     with compiling.here():  # before a bar is drawn, which would be in its way
         predictor.compile()
-    _print(_predictions(predictor, files, wrong, console), args.format)
+    _print(_predictions(predictor, files, wrong, console), form)
     for rows in wrong:
         say(Console(stderr=True), f"left out: {rows.source}: {rows.wrong}")
     return 1 if wrong else 0

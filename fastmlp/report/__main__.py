@@ -10,7 +10,7 @@ from fastmlp.cli.shell import Call, Door, Work
 
 _EXAMPLES = """examples:
   %(prog)s runs/all                          writes runs/all/report.html and runs/all/figures/
-  %(prog)s runs/all --data-dir DIR           with figures that need the images, where they lie elsewhere
+  %(prog)s runs/all --data-dir DIR           with figures that need the data, where they lie elsewhere
 """
 
 
@@ -22,6 +22,8 @@ def _parser(prog: str) -> Parser:
     )
     parser.add_argument("folder", type=place, metavar="DIR", help="the folder that --out named")
     parser.add_argument("--data-dir", type=place, metavar="DIR", help="where the data lie (default: as in training)")
+    text = "of own data, what scikit-learn's usual models reach on the same rows"
+    parser.add_argument("--baselines", action="store_true", help=text)
     return parser
 
 

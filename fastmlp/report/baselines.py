@@ -58,6 +58,7 @@ def baselines(
     seed: int = 0,
     most_values: int = MOST_VALUES,
     tell: Callable[[str], None] = lambda _: None,
+    models: bool = True,
 ) -> list[Baseline]:
     """Return what simple models reach on the test rows: a constant answer, gradient boosting, and a linear model.
 
@@ -65,6 +66,7 @@ def baselines(
     train_rows, test_rows : (M, D) uint8 or any float, as the network has them
     train_targets, test_targets : (M,) or (M, K), of the kind; train_weights, test_weights : (M,) of any float, or None
     threads : that a model may use; most_values : of the rows that it learns from; of more rows it takes a sample
+    models : whether to train these two, or to give the constant answer alone
     tell(sentence) : called before each model that takes a while
 
     A model that fails has a note in place of scores. Raises ConfigError for `kind` or `threads`, DataError for arrays
@@ -85,7 +87,7 @@ def baselines(
     began = time.perf_counter()
     constant = np.broadcast_to(_constant(kind, train, k), (len(test_rows), k))
     found = [Baseline(CONSTANTS[kind], scores(constant), time.perf_counter() - began)]
-    for name, make in MODELS[kind].items():
+    for name, make in MODELS[kind].items() if models else ():
         tell(f"Baseline: {name}.")
         notes: list[str] = []
         began = time.perf_counter()

@@ -114,7 +114,7 @@ def permutation_importance(
     for done, (name, places) in enumerate(columns.items(), 1):
         at, worse = list(places), []
         for _ in range(repeats):
-            shuffled[:, at] = kept[rng.permutation(len(kept))][:, at]
+            shuffled[:, at] = kept[:, at][rng.permutation(len(kept))]
             worse.append(sign * (value(shuffled) - base))
         shuffled[:, at] = kept[:, at]
         made.append(Importance(name, tuple(worse)))

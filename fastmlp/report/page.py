@@ -82,7 +82,7 @@ def text(words: str) -> str:
 
 def code(words: str) -> str:
     """Return lines of a shell as HTML."""
-    return f"<pre>{html_text(words)}</pre>"
+    return "<pre>{}</pre>".format("\n".join(map(html_text, words.split("\n"))))
 
 
 def figure(picture: Picture) -> str:

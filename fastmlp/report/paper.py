@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from fastmlp.nn.threads import usable_cores
+from fastmlp.report.baselines import Baseline, baselines
 from fastmlp.report.page import figure, table, text
 from fastmlp.report.plots.images import Tiles
 from fastmlp.report.plots.picture import Picture, drawn, gallery
 from fastmlp.report.sweep import Sweep
 from fastmlp.runs.results import RunResult
-from fastmlp.sweep.source import about_own
+from fastmlp.sweep.source import kept_baselines
 from fastmlp.table import Table
 
 if TYPE_CHECKING:
@@ -20,15 +23,37 @@ if TYPE_CHECKING:
 class Paper:
     """A page in the making: the sections add figures and tables to it, which are kept as they become files too.
 
-    tell(sentence) : called for each part that is left out
+    tell(sentence) : called for each part that is left out; baselines : whether usual models are trained, to compare
     tables : by name; places : the anchors that a link on the page can lead to
     """
 
     sweep: Sweep
     tell: Callable[[str], None]
+    baselines: bool = False
     pictures: list[Picture] = field(default_factory=list)
     tables: dict[str, Table] = field(default_factory=dict)
     places: set[str] = field(default_factory=set)
+
+    @cached_property
+    def others(self) -> list[Baseline]:
+        """What simple models reach on the test rows of own data; none where these were not found."""
+        dataset = self.sweep.dataset
+        target = self.sweep.runs[0].config.labels
+        if dataset is None or not self.sweep.is_own or target not in dataset.kinds:
+            return []
+        parts = [(rows, labels[target]) for part, rows, labels in dataset.parts() if part != "validation"]
+        (rows, targets), (test_rows, test_targets) = parts
+        return baselines(
+            dataset.kinds[target],
+            rows,
+            targets,
+            test_rows,
+            test_targets,
+            train_weights=dataset.weights,
+            threads=usable_cores(),
+            tell=self.tell,
+            models=self.baselines or kept_baselines(self.sweep.folder),
+        )
 
     def draw(
         self, name: str, heading: str, words: str, make: "Callable[[bool], Figure]", runs: Sequence[RunResult]
@@ -59,9 +84,10 @@ class Paper:
     def missing_data(self, what: str) -> str:
         """Report that a part is left out as the data set is missing; return the same for the page, as HTML."""
         data = self.sweep.environment["dataset"]
+        if self.sweep.is_own:
+            return self.missing(what, self.sweep.why_no_data)
         return self.missing(
             what,
-            about_own(data["name"])
-            or f"{data['name']} with fingerprint {data['fingerprint']} is not on this machine, or not where it was "
+            f"{data['name']} with fingerprint {data['fingerprint']} is not on this machine, or not where it was "
             "looked for; --data-dir names the place.",
         )

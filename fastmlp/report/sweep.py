@@ -1,16 +1,17 @@
 """A sweep's folder, read for its page: its runs, its environment and, where it is on this machine, the data set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 
 from fastmlp.data import Dataset
+from fastmlp.data.own import Loaded
 from fastmlp.errors import DataError, FastMLPError
 from fastmlp.runs.environment import environment as described
 from fastmlp.runs.results import ENDED, RunResult, load_results
 from fastmlp.sweep.job import MODELS, model_path
-from fastmlp.sweep.source import dataset_of
+from fastmlp.sweep.source import about_own, dataset_of, kept_own, own_of
 from fastmlp.sweep.store import Store, newest
 from fastmlp.text import visible_in
 
@@ -29,13 +30,15 @@ class Sweep:
     dataset: Dataset | None
     every: list[RunResult] = field(default_factory=list)
     why_no_data: str = ""
+    understood: Loaded | None = None
+    """Of own data that were found: what they hold."""
 
     def __post_init__(self) -> None:
         """Escape control characters in all texts that figures may show, here, once for all of them."""
         self.runs = [RunResult.from_json(visible_in(run.to_json())) for run in self.runs]
         self.environment = visible_in(self.environment)
         if self.dataset is not None:
-            texts = {name: getattr(self.dataset, name) for name in ("name", "source", "label_names")}
+            texts = {name: getattr(self.dataset, name) for name in ("name", "source", "label_names", "words")}
             texts["label_names"] = dict(texts["label_names"])
             if (shown := visible_in(texts)) != texts:
                 self.dataset = replace(self.dataset, **shown)
@@ -50,6 +53,11 @@ class Sweep:
         return f"{self.environment['dataset']['name']}, seed {seeds}, {precisions}."
 
     @property
+    def is_own(self) -> bool:
+        """Whether its data are a user's own, of which the report and CIFAR say nothing."""
+        return self.understood is not None or bool(about_own(self.environment["dataset"]["name"]))
+
+    @property
     def is_search(self) -> bool:
         """Whether its runs are candidates, of which the best alone is tested."""
         return any(
@@ -58,13 +66,16 @@ class Sweep:
 
     @property
     def best(self) -> RunResult | None:
-        """The run of the best validation accuracy among those whose network was saved."""
+        """The run of the best validation score among those whose network was saved."""
         saved = [run for run in self.runs if model_path(self.folder / MODELS, run.run_id).exists()]
         return max(saved, key=lambda run: run.val_accuracy, default=None)
 
 
-def read(folder: Path, data_dir: Path | None = None) -> Sweep:
-    """Read a sweep's folder, changing nothing; DataError where it holds no run, or `data_dir` not its data."""
+def read(folder: Path, data_dir: Path | None = None, tell: Callable[[str], None] = lambda _: None) -> Sweep:
+    """Read a sweep's folder, changing nothing; tell(sentence) : told what takes long.
+
+    DataError where it holds no run, or `data_dir` not its data.
+    """
     results = newest(Store(folder / "runs.jsonl").load(mend=False)[0])
     if not any(run.epochs for run in results.values()):
         raise DataError(f"{folder} holds no run yet. Give the folder that --out named, once its first run has ended.")
@@ -72,10 +83,16 @@ def read(folder: Path, data_dir: Path | None = None) -> Sweep:
     order = {run.run_id: i for i, run in enumerate(written)}  # the plan's, where runs.jsonl has that of their ends
     every = sorted(results.values(), key=lambda run: order.get(run.run_id, len(order)))
     runs = [run for run in every if run.epochs]
+    fingerprint, understood = about["dataset"]["fingerprint"], None
     try:
-        dataset = dataset_of(folder, runs[0].dataset, about["dataset"]["fingerprint"], data_dir)
+        if (own := kept_own(folder)) is not None:
+            understood = own_of(folder, own, fingerprint, data_dir, tell)
+            dataset = understood.dataset
+        else:
+            dataset = dataset_of(folder, runs[0].dataset, fingerprint, data_dir)
     except FastMLPError as error:
         if data_dir is not None:
             raise
         return Sweep(folder, runs, about, None, every, str(error))
-    return Sweep(folder, runs, about | {"dataset": described(dataset)["dataset"]}, dataset, every)
+    about |= {"dataset": described(dataset)["dataset"]}
+    return Sweep(folder, runs, about, dataset, every, understood=understood)

@@ -5,12 +5,20 @@ from math import isnan
 from typing import Any
 
 from fastmlp.config import RunConfig, dashed
+from fastmlp.data.normalize import AS_THEY_ARE
+from fastmlp.report.score import rows_of, score_of
 from fastmlp.runs.results import ENDED, RunResult
 
 
 def title(config: RunConfig) -> str:
     """Return the name of a run among those of a sweep: experiment, normalisation, seed."""
-    return f"{config.experiment}, {config.normalize}, seed {config.seed}"
+    norm = "" if config.normalize == AS_THEY_ARE else f"{config.normalize}, "
+    return f"{config.experiment}, {norm}seed {config.seed}"
+
+
+def normalized(config: RunConfig) -> str:
+    """Return the normalisation of a run, for a legend; of rows as they are, nothing but that it is a run."""
+    return "a run" if config.normalize == AS_THEY_ARE else config.normalize
 
 
 def network(config: RunConfig) -> str:
@@ -21,20 +29,20 @@ def network(config: RunConfig) -> str:
 
 def outcome(result: RunResult) -> str:
     """Return a finished run in a few words."""
+    score = score_of(result.config)
+    validated = f"validation {score.words(result.val_accuracy)}"
     if result.status == "failed":
         return f"failed: {result.error}"
     if result.status in ("interrupted", "pruned"):
-        return f"{result.status} after epoch {result.epochs}, validation accuracy {100 * result.val_accuracy:.2f} %"
+        return f"{result.status} after epoch {result.epochs}, {validated}"
     if result.status in ENDED and isnan(result.test_accuracy):
-        return (
-            f"validation accuracy {100 * result.val_accuracy:.2f} %, best epoch {result.best_epoch} of {result.epochs}"
-        )
+        return f"{validated}, best epoch {result.best_epoch} of {result.epochs}"
     if result.status == "diverged":
         what = "the loss is no longer finite, or far above that of the first"
         return f"diverged in epoch {result.epochs}: {what}; a lower --lr may help"
     return (
-        f"test accuracy {100 * result.test_accuracy:.2f} %, best epoch {result.best_epoch} of {result.epochs}, "
-        f"{duration(result.seconds)}, {result.images_per_second:,.0f} images/s"
+        f"test {score.words(result.test_accuracy)}, best epoch {result.best_epoch} of {result.epochs}, "
+        f"{duration(result.seconds)}, {result.images_per_second:,.0f} {rows_of(result.config)}/s"
     )
 
 

@@ -35,7 +35,9 @@ def environment(dataset: Dataset) -> dict[str, Any]:
             "source": dataset.source,
             "fingerprint": dataset.fingerprint,
             "train_images": len(dataset.train_images),
+            **({} if dataset.validation_images is None else {"validation_images": len(dataset.validation_images)}),
             "test_images": len(dataset.test_images),
+            **({"split": dataset.words} if dataset.words else {}),
         },
     }
 

@@ -317,6 +317,8 @@ class Metric:
             return "-"
         if LARGE <= abs(value) < VERY_LARGE:
             return f"{value:,.0f}"  # as all its digits can be read
+        if abs(value) >= VERY_LARGE:
+            return f"{value:.5g}"
         return format(100 * value if self.unit == "%" else value, f"z{self.form}")  # z: no -0.0000
 
 

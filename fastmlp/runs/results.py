@@ -24,6 +24,7 @@ SERIES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 """Keys of a history, each a list with a number an epoch."""
 
 MOST_BYTES = 1 << 30  # of a file of results: a hundred thousand runs take a third of it
+_IF_ANY = ("test_rmse", "test_metrics")  # which are left out where they are empty
 _YOUNGER = ("started", "finished")  # than the first results that are still to be read
 MOST_SECONDS = 1e10  # three hundred years
 
@@ -50,6 +51,8 @@ class RunResult:
     seconds : time in training and in the validation after each epoch, without the compilation of kernels
     history : the lists train_loss, val_loss, train_accuracy and val_accuracy, one value an epoch, as of the test
     weights_sha256 : hash of the kept weights W1, b1, W2, b2, ... as they lie in memory
+    test_metrics : for own data, by name of a metric of `fastmlp.runs.metrics`, its value over the test rows, None where
+        it is not defined; else empty
     started, finished : dates as of `now`, empty in results of older versions; `started` is that of the first attempt
     """
 
@@ -74,12 +77,14 @@ class RunResult:
     started: str = ""
     finished: str = ""
     test_rmse: list[float] = field(default_factory=list)
+    test_metrics: dict[str, float | None] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a dict that JSON can hold; NaN and infinities, which it cannot, become None."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
-        if not self.test_rmse:
-            del values["test_rmse"]
+        for name in _IF_ANY:
+            if not values[name]:
+                del values[name]
         return values | {
             "config": self.config.to_json(),
             "history": {name: [_finite(v) for v in series] for name, series in self.history.items()},
@@ -95,7 +100,7 @@ class RunResult:
         if not isinstance(data, Mapping):
             raise DataError(f"A run's result is a {type(data).__name__}, expected an object.")
         known = {one.name for one in fields(cls)}
-        data = {**dict.fromkeys(_YOUNGER, ""), "test_rmse": [], **data}
+        data = {**dict.fromkeys(_YOUNGER, ""), "test_rmse": [], "test_metrics": {}, **data}
         if set(data) != known:
             odd = ", ".join(sorted(set(data) ^ known))
             raise DataError(f"A run's result has the keys {', '.join(sorted(known))}; unknown or missing: {odd}.")
@@ -167,6 +172,9 @@ _RULES = {
     "error": _Rule(_is_text, "a text"),
     "started": _DATE,
     "finished": _DATE,
+    "test_metrics": _Rule(
+        lambda v: isinstance(v, Mapping) and all(map(_LOSS.holds, v.values())), "an object of numbers or nulls"
+    ),
     "test_rmse": _Rule(
         lambda v: isinstance(v, list) and all(map(_number(0, math.inf, or_null=False).holds, v)),
         "a list of numbers of at least 0",

@@ -30,6 +30,7 @@ from fastmlp.nn.precision import PRECISIONS
 from fastmlp.runs import checkpoint
 from fastmlp.runs.fits import check_config
 from fastmlp.runs.identity import run_id
+from fastmlp.runs.metrics import answers_of, measure
 from fastmlp.runs.results import ENDED, RunResult, finite_score
 from fastmlp_kernels._activation_passes import family_of
 from fastmlp_kernels._compiling import when_compiling
@@ -133,8 +134,11 @@ def run_one(
             loss, score = model.evaluate(test_part.inputs, test_part.targets)
             rmse = _rmse(model, test_part.inputs, preparation, dataset.test_labels[config.labels])
             result = replace(result, test_loss=loss, test_accuracy=finite_score(score), test_rmse=rmse)
+            made = _model(config, dataset, model.parameters, preparation)
+            if dataset.reading is not None:
+                result = replace(result, test_metrics=_metrics(made, dataset, config.labels))
             if model_file is not None:
-                save_model(model_file, _model(config, dataset, model.parameters, preparation))
+                save_model(model_file, made)
         else:
             save(fitted.state)
     return result
@@ -151,6 +155,16 @@ def _rmse(network: MLP, inputs: Input, preparation: Preparation, targets: np.nda
     deviations = preparation.target_moments[1]  # of which the squares are those that no number is too large for
     errors = told.astype(np.float64) - preparation.targets(targets)
     return np.minimum(np.sqrt(np.square(errors).mean(axis=0)) * deviations, np.finfo(np.float64).max).tolist()
+
+
+def _metrics(model: Model, dataset: Dataset, target: str) -> dict[str, float | None]:
+    """Return the metrics of a model over the test rows, None for one that is not defined there."""
+    rows, kind = dataset.test_images, dataset.kinds[target]
+    try:
+        told = model.predict(rows) if kind == "numbers" else model.predict_proba(rows)
+    except DataError:  # beyond the network's numbers, as the loss tells too
+        return {}
+    return measure(answers_of(kind, dataset.test_labels[target], told)).values
 
 
 def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
@@ -257,6 +271,7 @@ def _model(config: RunConfig, dataset: Dataset, parameters: np.ndarray, preparat
         dataset.shape,
         dataset.features,
         preparation.target_moments,
+        dataset.reading,
     )
 
 

@@ -20,6 +20,7 @@ from fastmlp.runs.environment import environment
 from fastmlp.runs.fits import check_fits
 from fastmlp.runs.results import RunResult, write_results
 from fastmlp.runs.run import compile_for, kinds
+from fastmlp.sweep.epochs import OnEpoch, calling
 from fastmlp.sweep.folder import Folder, opened
 from fastmlp.sweep.job import COMPILING, DATA, holding
 from fastmlp.sweep.loop import LOOK_SECONDS, Quiet, Sweep, Watcher, submit
@@ -58,7 +59,8 @@ def conduct(
     with holding(dataset), _executor(plan, dataset, folder.work, watcher) as (executor, jobs):
         if compiling is not None and plan.workers in WORKERS:  # a cluster's compile for themselves
             compile_by(executor, plan.configs, folder.work / COMPILING, compiling)
-        sweep = Sweep(executor, jobs, fingerprint, folder.work, keep, watcher, models=folder.models, start=start)
+        more = {"epochs": max(config.epochs for config in plan.configs), "models": folder.models, "start": start}
+        sweep = Sweep(executor, jobs, fingerprint, folder.work, keep, watcher, **more)
         if plan.search:
             search(sweep, folder, candidates_of(plan.configs), plan.retry, plan.eta)
         else:
@@ -143,6 +145,7 @@ def run_sweep(
     retry: Collection[str] = (),
     watcher: Watcher | None = None,
     start: np.ndarray | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> list[RunResult]:
     """Train and test a network for each config; return the results in the order of the configs.
 
@@ -154,6 +157,10 @@ def run_sweep(
     retry : statuses of runs in `out` to begin anew: "failed", "diverged", "interrupted"
     watcher : called as runs begin, go on and end, see `Watcher`
     start : (P,) of the runs' dtype, weights to begin with, whose hash each config has in `init_from`
+    on_epoch(config, epoch, history) : called in this process for all epochs of each run that is done, in order, counted
+        from 1, each about half a second after its end; the history is the run's up to there. Those from before a run
+        goes on come first, and all come at its end where its worker, on another machine, cannot reach the sweep's
+        folder. What it raises ends the sweep; a run it cannot end, so True is refused
 
     The rows may be images of any shape or features, the targets of any kind, see `fastmlp.data.Dataset`.
 
@@ -161,6 +168,7 @@ def run_sweep(
     and DataError for data that `Dataset.check` refuses. After Ctrl-C the epochs under way end and are saved, and
     KeyboardInterrupt is raised.
     """
+    watcher = calling(on_epoch, watcher or Quiet())
     check_fits(configs, dataset)
     out = None if out is None else Path(out)
     with opened(out) as folder:

@@ -39,10 +39,10 @@ class Derived:
             end = time.perf_counter()
             self._next = end + (end - start) / _SHARE
 
-    def write(self, runs: Sequence[RunResult], table: Table) -> None:
-        """Write all three files."""
+    def write(self, runs: Sequence[RunResult], tables: Sequence[Table]) -> None:
+        """Write all three files; table.md has these tables."""
         write_results(self._folder / "results.json", self._environment, runs)
-        write_whole(self._folder / "table.md", table.markdown())
+        write_whole(self._folder / "table.md", "\n".join(table.markdown() for table in tables))
         write_whole(self._folder / "table.csv", as_csv(runs))
 
 

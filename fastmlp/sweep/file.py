@@ -23,7 +23,7 @@ from fastmlp.files import read_small, toml_of, write_whole
 from fastmlp.text import visible
 
 SWEEP_FILE = "sweep.toml"
-PLACES = ("data_dir", "init_from")
+PLACES = ("data_dir", "init_from", "data", "test_data")
 MOST_BYTES = 1 << 18  # of a sweep's file; the longest have some thousand
 # Options that do not say what a sweep is, only how and where it is worked on.
 _NOT_IN_FILE = (
@@ -40,6 +40,7 @@ _NOT_IN_FILE = (
     "retry",
     "mirror",
     "log",
+    "loggers",
     "clean",
 )
 
@@ -70,21 +71,26 @@ def read(path: Path, parser: ArgumentParser) -> list[str]:
         ) from error
     except DataError as error:
         raise ConfigError(f"--config {path} cannot be used: {error}. Its lines are like `lr = 0.01`.") from error
-    options = _options(parser)
+    known = options(parser)
     arguments = []
     for key, value in document.items():
-        if key not in options:
+        if key not in known:
             raise ConfigError(
-                f"--config {path}: {key!r} is not a key.{suggestion(key, options)} Allowed are the long options that "
+                f"--config {path}: {key!r} is not a key.{suggestion(key, known)} Allowed are the long options that "
                 f"`{parser.prog} --help` lists, without dashes, as in batch_size; config is not."
             )
-        if key in PLACES and isinstance(value, str):
+        if key in PLACES and isinstance(value, str) and not is_named(value):
             value = str(resolved(path.parent, value))
         try:
-            arguments += _words(*options[key], value)
+            arguments += _words(*known[key], value)
         except TypeError as error:
             raise ConfigError(f"--config {path}: {key} is {_shown(value)}; allowed is {error}.") from None
     return arguments
+
+
+def is_named(place: str | Path) -> bool:
+    """Whether data are a set by name, such as sklearn:digits, and lie at no place."""
+    return str(place).startswith(("sklearn:", "openml:"))
 
 
 def resolved(folder: Path, place: str) -> Path:
@@ -102,16 +108,24 @@ def _relative(place: Path, folder: Path) -> str:
     return str(place) if shared == place.anchor else os.path.relpath(place, folder)
 
 
-def _options(parser: ArgumentParser) -> dict[str, tuple[str, Action]]:
+def options(parser: ArgumentParser) -> dict[str, tuple[str, Action]]:
     """Return the options, as written and as parsed, by key; --help and others that only print have no place here."""
-    options = {
+    found = {
         option.removeprefix("--").replace("-", "_"): (option, action)
         for action in parser._actions
         for option in action.option_strings
         if option.startswith("--") and action.default is not SUPPRESS
     }
-    options.pop("config", None)
-    return options
+    found.pop("config", None)
+    return found
+
+
+def words(parser: ArgumentParser, name: str, value: Any) -> list[str]:
+    """Return the arguments of one option for a value, as `read` does; ConfigError for one that no option takes."""
+    try:
+        return _words(*options(parser)[name], value)
+    except TypeError as error:
+        raise ConfigError(f"{name} is {_shown(value)}; allowed is {error}.") from None
 
 
 def _words(option: str, action: Action, value: Any) -> list[str]:
@@ -156,7 +170,8 @@ def write(path: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> 
     the same settings of. Raises OutputError where the file cannot be written.
     """
     values = {name: str(v) if isinstance(v, Path) else v for name, v in settings.items() if v is not None}
-    values |= {name: _relative(settings[name], path.parent) for name in PLACES if settings.get(name) is not None}
+    places = {name: place for name in PLACES if (place := settings.get(name)) is not None and not is_named(place)}
+    values |= {name: _relative(Path(place), path.parent) for name, place in places.items()}
     comments = [f"{name}: {' '.join(str(value).split())}" for name, value in facts.items()]
     odd = [name for name, value in values.items() if isinstance(value, str) and not _is_unicode(value)]
     comments += [f"Left out, as TOML has no such text: {name} = {values.pop(name)}" for name in odd]

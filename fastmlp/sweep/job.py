@@ -7,6 +7,7 @@ or else mapped from the sweep's work folder.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,9 +49,9 @@ class Job:
     start: np.ndarray | None = None
     models: Path | None = None
 
-    @property
+    @cached_property
     def run_id(self) -> str:
-        """The name of the run."""
+        """The name of the run, a hash of its config."""
         return run_id(self.config, self.fingerprint)
 
     @property
@@ -129,7 +130,7 @@ def run(job: Job, stop: Callable[[], bool] = lambda: False) -> Outcome:
             result = run_one(job.config, dataset, stop=stop, model_file=file, **more)
             return Outcome(result, file.read_bytes() if file is not None and file.exists() else b"")
     board = Board.open(job.work / BOARD)
-    reporter = Reporter(board.slot(job.slot))
+    reporter = Reporter(board.slot(job.slot), board.epochs(job.slot), job.run_id)
     with when_compiling(reporter.on_compilation):
         result = run_one(
             job.config,

@@ -77,6 +77,7 @@ class Sweep:
 
     fingerprint : of the data; work : folder for the board and the checkpoints
     keep(result) : called with each result, before anything else is done with it
+    epochs : of each run at most, for which the board has room
     models : folder in which the network of each tested run is saved; None: they are not saved
     start : (P,) of the runs' dtype, weights to begin all runs with; None: they are drawn
     """
@@ -90,6 +91,7 @@ class Sweep:
         keep: Callable[[RunResult], None],
         watcher: Watcher,
         *,
+        epochs: int = 0,
         models: Path | None = None,
         start: np.ndarray | None = None,
     ) -> None:
@@ -102,7 +104,7 @@ class Sweep:
                 raise OutputError(
                     f"{folder} could not be made ({error}). {remedy(error, 'choose another folder')}"
                 ) from error
-        self._board = Board.create(work / BOARD, jobs)
+        self._board = Board.create(work / BOARD, jobs, epochs)
         self._unsaved = set[str]()
 
     def run(self, configs: Sequence[RunConfig], *, until: int | None = None, test: bool = True) -> list[RunResult]:

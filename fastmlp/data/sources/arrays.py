@@ -68,6 +68,36 @@ def read_npz(ask: Ask) -> Raw:
             return _read(ask, loads, "arrays of an .npz file")
 
 
+def rows_alone(path: Path) -> np.ndarray | None:
+    """Return the rows (M, ...), of any dtype of numbers, in a .npy or .npz file or a folder of .npy files.
+
+    None for any other path. The file may have no targets.
+    """
+    if path.suffix.lower() == ".npy":
+        return _from_file(path)()
+    if path.suffix.lower() == ".npz":
+        with opened(path) as file:
+            try:
+                archive = zipfile.ZipFile(file)
+            except Exception as error:  # a damaged zip can raise nearly anything
+                raise DataError(f"it is no .npz file that can be read ({error}). Save it again") from error
+            with archive:
+                infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+                loads = {info.filename.removesuffix(".npy"): _from_member(file, archive, info) for info in infos}
+                return _loaded(loads, _name_of_rows(loads))
+    if is_folder_of_arrays(path):
+        loads = {one.stem: _from_file(one) for one in _npy_files(path)}
+        return _loaded(loads, _name_of_rows(loads))
+    return None
+
+
+def _name_of_rows(loads: dict[str, _Load]) -> str:
+    found = [name for name in loads if _role(name)[0] in ROWS] or list(loads)
+    if len(found) != 1:
+        raise DataError(f"it holds {', '.join(loads) or 'no array'}; expected is one array of rows, called x")
+    return found[0]
+
+
 def _npy_files(folder: Path) -> Iterable[Path]:
     found = (one for one in folder.iterdir() if one.suffix == ".npy" and not one.name.startswith("."))
     return sorted(one for one in found if one.is_file())

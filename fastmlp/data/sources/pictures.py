@@ -76,6 +76,22 @@ def read_list(ask: Ask) -> Raw:
     return _raw(ask, ask.path.parent, found, target, f"pictures listed in a CSV file, {_form(ask)}", typed=True)
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return the picture files that a path is: itself, all below a folder in order, or those that a CSV lists."""
+    if path.is_dir():
+        return [path / name for name in _walk(path) if _is_picture(name)]
+    if not is_list_of_pictures(path):
+        return [path]
+    with opened(path) as file:
+        text = file.read(MOST_CSV).decode("utf-8-sig", "replace")
+    rows = [
+        row for row in csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text.partition("\n")[0])) if row
+    ]
+    column = _column_of_paths(rows[0])
+    assert column is not None  # or it was no list of pictures
+    return [path.parent / row[column].strip() for row in rows[1:] if len(row) > column]
+
+
 def _form(ask: Ask) -> str:
     return f"{ask.image_size} x {ask.image_size} pixels, {'grey' if ask.grey else 'in colour'}"
 

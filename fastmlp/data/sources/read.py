@@ -12,7 +12,7 @@ from fastmlp.data.sources import arrays, idx, named, pictures, svmlight
 from fastmlp.data.sources.ask import Ask
 from fastmlp.errors import ConfigError, DataError, FastMLPError, MissingDataError, suggestion
 
-TABLES = (".csv", ".tsv", ".parquet", ".arrow")
+TABLES = (".csv", ".tsv", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
 
 
 class Reader(NamedTuple):
@@ -92,6 +92,28 @@ def read_raw(
             raise
         reason = "permission denied. Check who owns it" if isinstance(error, PermissionError) else error.strerror
         raise DataError(f"{error.filename or path} cannot be read: {reason}.") from error
+
+
+def is_pictures(path: str | Path) -> bool:
+    """Whether what lies at a path is read as pictures: a folder of class folders, or a CSV of picture files."""
+    place = Path(path).expanduser() if str(path).startswith("~") else Path(path)
+    reader = next((one for one in READERS if place.exists() and one.is_there(place)), None)
+    return reader is not None and reader.read in (pictures.read_folder, pictures.read_list)
+
+
+def read_rows(path: Path) -> np.ndarray | None:
+    """Return the rows (M, ...), of any dtype, in a .npy or .npz file that may have no targets; None for other files.
+
+    Of several arrays that is the one called x, data, features or images, also with a part's name as in x_test.
+    """
+    try:
+        return arrays.rows_alone(path)
+    except DataError as error:
+        raise DataError(f"{path}: {error}.") from error
+    except OSError as error:
+        if isinstance(error, FastMLPError) or not path.exists():
+            raise MissingDataError(f"{path} is not there.{_near(path)} Name a file or a folder of data.") from error
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _reader(path: Path) -> Callable[[Ask], Raw]:

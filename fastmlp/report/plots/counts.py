@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmlp.data import Dataset
-from fastmlp.report.plots.style import BLUE, GREEN, NARROW, ORANGE, SMALL, WIDE, class_words, new_figure
+from fastmlp.report.plots.style import BLUE, GREEN, NARROW, ORANGE, SKY, SMALL, WIDE, class_words, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,15 +27,15 @@ def splits(dataset: Dataset, narrow: bool = False) -> "Figure":
 
 
 def classes(dataset: Dataset, kind: str, narrow: bool = False) -> "Figure":
-    """Draw the number of images of each class: in all, in training and in the test part."""
+    """Draw the number of rows of each class: in all, and in each part."""
     names = class_words(dataset.label_names[kind])
-    train, test = (
-        np.bincount(labels[kind], minlength=len(names)) for labels in (dataset.train_labels, dataset.test_labels)
-    )
+    parts = {part: np.bincount(labels[kind], minlength=len(names)) for part, _, labels in dataset.parts()}
+    shown = [("all", sum(parts.values()), GREEN), ("training", parts["train"], BLUE)]
+    shown += [("validation", parts["validation"], SKY)] if "validation" in parts else []
+    shown.append(("test", parts["test"], ORANGE))
     size = {"width": NARROW, "height": 0.8 + 0.15 * len(names)} if narrow else {"height": 0.8 + 0.18 * len(names)}
-    figure, panels = new_figure(1, 3, sharey=True, **size)
-    parts = (("all", train + test, GREEN), ("training", train, BLUE), ("test", test, ORANGE))
-    for axes, (part, counts, colour) in zip(panels, parts, strict=True):
+    figure, panels = new_figure(1, len(shown), sharey=True, **size)
+    for axes, (part, counts, colour) in zip(panels, shown, strict=True):
         axes.grid(visible=False, axis="y")
         axes.barh(range(len(names)), counts, color=colour, height=0.7)
         axes.set_title(part, fontsize=SMALL)
@@ -44,5 +44,5 @@ def classes(dataset: Dataset, kind: str, narrow: bool = False) -> "Figure":
         axes.locator_params(axis="x", nbins=1 if narrow else 4)
     panels[0].set_yticks(range(len(names)), names)
     panels[0].invert_yaxis()
-    figure.supxlabel("images of the class", fontsize=9)
+    figure.supxlabel(f"{'images' if dataset.of_images else 'rows'} of the class", fontsize=9)
     return figure

@@ -16,15 +16,21 @@ if TYPE_CHECKING:
 MOST_UNITS, MOST_MISTAKES = 64, 20
 
 
-def as_picture(row: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a row (3 * S * S,) uint8 of an image's colour planes as a picture (S, S, 3)."""
-    side = int((len(row) // 3) ** 0.5)
-    return row.reshape(3, side, side).transpose(1, 2, 0)
+def as_picture(row: NDArray[np.uint8], shape: tuple[int, int, int] | None = None) -> NDArray[np.uint8]:
+    """Return a row (C * H * W,) uint8 of an image's planes as a picture (H, W, 3); of C but 3 its first as grey.
+
+    shape : (C, H, W); None for three square planes
+    """
+    if shape is None:
+        side = int((len(row) // 3) ** 0.5)
+        shape = (3, side, side)
+    planes = row.reshape(shape)
+    return (planes if len(planes) == 3 else np.repeat(planes[:1], 3, axis=0)).transpose(1, 2, 0)
 
 
 @dataclass
 class Tiles:
-    """A gallery: pictures, each (S, S, 3) uint8, and a text over each, in rows of `columns`."""
+    """A gallery: pictures, each (H, W, 3) uint8, and a text over each, in rows of `columns`."""
 
     pictures: list[NDArray[np.uint8]]
     texts: list[str]
@@ -64,7 +70,7 @@ def class_samples(dataset: Dataset, kind: str) -> Tiles:
     picked = [int(rng.choice(np.flatnonzero(labels == k))) for k in used]
     words = class_words(names)
     texts = [words[k] for k in used]
-    return Tiles([as_picture(dataset.train_images[i]) for i in picked], texts, 10)
+    return Tiles([as_picture(dataset.train_images[i], dataset.shape) for i in picked], texts, 10)
 
 
 def mistakes(dataset: Dataset, kind: str, probabilities: NDArray[np.floating]) -> Tiles:
@@ -75,16 +81,16 @@ def mistakes(dataset: Dataset, kind: str, probabilities: NDArray[np.floating]) -
     worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:MOST_MISTAKES]
     texts = [f"{100 * probabilities[i, k]:.0f} % {names[k]}, is {names[labels[i]]}"
         for i, k in zip(worst, predicted[worst], strict=True)]  # fmt: skip
-    return Tiles([as_picture(dataset.test_images[i]) for i in worst], texts, 5)
+    return Tiles([as_picture(dataset.test_images[i], dataset.shape) for i in worst], texts, 5)
 
 
-def first_weights(weight: NDArray[np.floating]) -> Tiles:
-    """Return a gallery of a first layer's weight (3072, H) of any float, a picture a unit, those of largest norm first.
+def first_weights(weight: NDArray[np.floating], shape: tuple[int, int, int] | None = None) -> Tiles:
+    """Return a gallery of a first layer's weight (D, H) of any float, a picture a unit, those of largest norm first.
 
-    Grey is zero; each unit is scaled by its largest weight.
+    shape : of the images, as of `as_picture`. Grey is zero; each unit is scaled by its largest weight.
     """
     weight = weight / (np.abs(weight).max() or 1.0)  # squares of the largest numbers are none
     largest = np.argsort(-np.linalg.norm(weight, axis=0), kind="stable")[:MOST_UNITS]
     scaled = [unit / (np.abs(unit).max() or 1.0) for unit in weight.T[largest]]
-    pictures = [as_picture(np.round(127.5 + 127.5 * unit).astype(np.uint8)) for unit in scaled]
+    pictures = [as_picture(np.round(127.5 + 127.5 * unit).astype(np.uint8), shape) for unit in scaled]
     return Tiles(pictures, [""] * len(pictures), 16)

@@ -8,6 +8,7 @@ import numpy as np
 from fastmlp.config import RunConfig
 from fastmlp.report.plots.search import axes_of, scale_of
 from fastmlp.report.plots.style import BLUE, GROUND, INK, NARROW, ORANGE, SMALL, WIDE, colour_bar, new_figure
+from fastmlp.report.score import score_of
 from fastmlp.runs.results import RunResult
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def parallel_coordinates(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bool = False) -> "Figure":
-    """Draw each run as a line through its settings to its validation accuracy, by which it is coloured.
+    """Draw each run as a line through its settings to its validation score, by which it is coloured.
 
-    configs : of all runs, also those without an accuracy; narrow : from the top down instead of to the right
+    configs : of all runs, also those without a score; narrow : from the top down instead of to the right
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -25,7 +26,8 @@ def parallel_coordinates(runs: Sequence[RunResult], configs: Sequence[RunConfig]
     # Lines have no ground of their own, so that each colour must stand out on white and on black.
     colours = LinearSegmentedColormap.from_list("", [BLUE, "#8a8a8a", ORANGE])
     axes = axes_of(configs)
-    scores = np.array([100 * run.val_accuracy for run in runs])
+    score_as = score_of(runs[0].config)
+    scores = np.array([score_as.drawn(run.val_accuracy) for run in runs])
     low, high = scores.min(), max(scores.max(), scores.min() + 1e-9)
     scales = {name: scale_of(values) for name, values in axes.items()}
     most = max(len(scale.ticks) for scale in scales.values())
@@ -54,7 +56,7 @@ def parallel_coordinates(runs: Sequence[RunResult], configs: Sequence[RunConfig]
     colour_bar(
         figure,
         ScalarMappable(Normalize(low, high), colours),
-        "validation accuracy in %",
+        f"validation {score_as.heading}",
         cax=place.inset_axes(box, transform=place.transData),
         orientation="horizontal" if narrow else "vertical",
     )

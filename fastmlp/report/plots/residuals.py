@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.errors import DataError
+from fastmlp.report.numbers import writer
 from fastmlp.report.plots.style import AMBER, BLUE, INK, NARROW, ORANGE, SMALL, WIDE, blank, new_figure, short
 from fastmlp.runs.metrics import Answers
 from fastmlp.table import Table
@@ -147,11 +148,11 @@ def residuals_table(found: Sequence[Residuals]) -> Table:
     rows = [
         [
             one.name,
-            f"{part.low:.5g} to {part.high:.5g}",
+            f"{write(part.low)} to {write(part.high)}",
             f"{part.rows:,}",
-            *(f"{value:.4g}" for value in (part.median, part.tenth, part.ninetieth, part.rmse)),
+            *map(write, (part.median, part.tenth, part.ninetieth, part.rmse)),
         ]
-        for one in found
+        for one, write in ((one, writer(one.residuals)) for one in found)
         for part in one.ranges
     ]
     table = Table([fact], ["number", "prediction", "rows", "median", "10 %", "90 %", "RMSE"], rows, words=2)

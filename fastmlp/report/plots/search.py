@@ -1,4 +1,4 @@
-"""Figures of a search: the grid as a heat map, and the accuracy by the value of each setting."""
+"""Figures of a search: the grid as a heat map, and the score by the value of each setting."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 
 from fastmlp.config import RunConfig, dashed
 from fastmlp.report.plots.style import BLUE, INK, MAP, NARROW, SMALL, WIDE, blank, colour_bar, new_figure, short
+from fastmlp.report.score import score_of
 from fastmlp.runs.results import RunResult
 from fastmlp.sweep.space import differing
 
@@ -87,7 +88,7 @@ def gridded(configs: Sequence[RunConfig]) -> bool:
 
 
 def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bool = False) -> "Figure":
-    """Draw the mean validation accuracy for each pair of values of two settings, a panel for each value of the others.
+    """Draw the mean validation score for each pair of values of two settings, a panel for each value of the others.
 
     configs : of all planned runs; a cell without a finished run has a dash
     """
@@ -103,10 +104,11 @@ def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bo
         blank(place)
     means = [[[_mean(runs, {down: d, across: a, **panel}) for a in axes[across]] for d in axes[down]]
         for panel in panels]  # fmt: skip
-    grid = 100 * np.array(means)
+    score = score_of(configs[0])
+    grid = np.array(means)
     finite = grid[np.isfinite(grid)]
     low, high = (finite.min(), finite.max()) if finite.size else (0, 1)
-    written = len(axes[across]) * columns <= 2.6 * width  # an accuracy takes 0.35 inches
+    written = len(axes[across]) * columns <= 2.6 * width  # a score takes 0.35 inches
     image = None
     for i, (place, panel, cells) in enumerate(zip(places, panels, grid, strict=False)):
         place.grid(visible=False)
@@ -120,27 +122,27 @@ def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bo
             place.set_ylabel(down)
         place.set_title("\n".join(f"{n} {text_of(v)}" for n, v in panel.items()), fontsize=SMALL)
         for (row, column), value in np.ndenumerate(cells):
-            number = "-" if not np.isfinite(value) else f"{value:.1f}" if written else ""
+            number = "-" if not np.isfinite(value) else format(value, score.short) if written else ""
             light = np.isfinite(value) and value - low > 0.55 * (high - low)
             colour = ("#111111" if light else "#ffffff") if np.isfinite(value) else INK
             place.text(column, row, number, ha="center", va="center", fontsize=SMALL, color=colour)
     if image is not None:
         where: dict[str, Any] = {"location": "bottom"} if narrow else {"shrink": 0.9}
-        colour_bar(figure, image, "validation accuracy in %", ax=places, **where)
+        colour_bar(figure, image, f"validation {score.heading}", ax=places, **where)
     return figure
 
 
 def _mean(runs: Sequence[RunResult], values: dict[str, Any]) -> float:
-    accuracies = [r.val_accuracy for r in runs if all(getattr(r.config, name) == v for name, v in values.items())]
-    return fmean(accuracies) if accuracies else np.nan
+    reached = [r.val_accuracy for r in runs if all(getattr(r.config, name) == v for name, v in values.items())]
+    return score_of(runs[0].config).drawn(fmean(reached)) if reached else np.nan
 
 
 def axis_effects(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bool = False) -> "Figure":
-    """Draw the validation accuracy of all runs by the value of each setting, and the mean of each value.
+    """Draw the validation score of all runs by the value of each setting, and the mean of each value.
 
-    configs : of all runs; a value without a run that has an accuracy is marked
+    configs : of all runs; a value without a run that has a score is marked
     """
-    axes = axes_of(configs)
+    axes, score = axes_of(configs), score_of(configs[0])
     columns = min(2 if narrow else 4, len(axes))
     rows = -(-len(axes) // columns)
     width = NARROW if narrow else min(WIDE, 1.2 + 2.2 * columns)
@@ -152,11 +154,14 @@ def axis_effects(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow
         scale = scale_of(values)
         half = 0.25 / max(1, len(values) - 1)
         for value in values:
-            at, reached = scale.place(value), [100 * r.val_accuracy for r in runs if getattr(r.config, name) == value]
+            at, reached = (
+                scale.place(value),
+                [score.drawn(r.val_accuracy) for r in runs if getattr(r.config, name) == value],
+            )
             if reached:
                 [marks["a run"]] = place.plot([at] * len(reached), reached, "o", color=BLUE, alpha=0.7, markersize=4)
             else:
-                [marks["value without an accuracy"]] = place.plot([at], [0.04], "x", color=INK, markersize=5,
+                [marks[f"value without {score.one}"]] = place.plot([at], [0.04], "x", color=INK, markersize=5,
                     transform=place.get_xaxis_transform())  # fmt: skip
             if reached and scale.apart:
                 [marks["mean of a value's runs"]] = place.plot([at - half, at + half], [fmean(reached)] * 2, color=INK,
@@ -167,7 +172,7 @@ def axis_effects(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow
         place.set_xlabel(name)
         place.set_xlim(-0.1 - half, 1.1 + half)
         if i % columns == 0:
-            place.set_ylabel("validation accuracy in %")
+            place.set_ylabel(f"validation {score.heading}")
     figure.legend(marks.values(), marks.keys(), loc="outside upper center", ncols=1 if narrow else len(marks))
     return figure
 

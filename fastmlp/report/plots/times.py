@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmlp.data.normalize import AS_THEY_ARE
 from fastmlp.report.plots.style import COLOURS, INK, NARROW, WIDE, colour_of, new_figure, short
+from fastmlp.report.score import ACCURACY, score_of
 from fastmlp.runs.experiments import published
 from fastmlp.runs.results import RunResult
 
@@ -14,25 +16,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MARKS = "osD^vP*X"
+MOST_PERCENT = 100.5  # of an axis, so that a dot at the highest accuracy is whole
 
 
 def accuracy_and_time(runs: Sequence[RunResult], part: str, narrow: bool = False) -> "Figure":
-    """Draw each run's accuracy over its seconds in training: a colour a normalisation, a mark an experiment.
+    """Draw each run's score over its seconds in training: a colour a normalisation, a mark an experiment.
 
     part : "test" or "validation". More experiments than marks all have one mark.
     """
     figure, [axes] = new_figure(width=NARROW if narrow else WIDE, height=4.4 if narrow else 3.8)
     names, norms = (list(dict.fromkeys(getattr(run, field) for run in runs)) for field in ("experiment", "normalize"))
     marks = dict(zip(names, _MARKS, strict=False)) if len(names) <= len(_MARKS) else {}
+    score = score_of(runs[0].config)
     for run in runs:
         colour, mark = colour_of(run.normalize), marks.get(run.experiment, "o")
-        accuracy = run.test_accuracy if part == "test" else run.val_accuracy
-        axes.plot([run.seconds], [100 * accuracy], mark, color=colour, markersize=5.5, alpha=0.85)
+        reached = run.test_accuracy if part == "test" else run.val_accuracy
+        axes.plot([run.seconds], [score.drawn(reached)], mark, color=colour, markersize=5.5, alpha=0.85)
     for norm in norms:
-        axes.plot([], [], "o", color=colour_of(norm), label=norm)
+        axes.plot([], [], "o", color=colour_of(norm), label=norm if norm != AS_THEY_ARE else "a run")
     for name, mark in marks.items():
         axes.plot([], [], mark, color=INK, label=short(name, 42 if narrow else 60), fillstyle="none")
-    _over_time(axes, [run.seconds for run in runs], part)
+    _over_time(axes, [run.seconds for run in runs], f"{part} {score.heading}")
+    if score.factor == 100 and axes.get_ylim()[1] > MOST_PERCENT:
+        axes.set_ylim(top=MOST_PERCENT)
     _legend(figure, axes, narrow)
     return figure
 
@@ -47,12 +53,12 @@ def rivals(measured: Sequence[Mapping[str, Any]], narrow: bool = False) -> "Figu
         accuracy = 100 * np.array(one["val_accuracy"])
         label = short(one["name"], 42 if narrow else 60)
         axes.plot(one["seconds"], accuracy, f"{mark}-", color=colour, label=label, markersize=3.5, linewidth=1.2)
-    _over_time(axes, [one["seconds"][-1] for one in measured], "validation")
+    _over_time(axes, [one["seconds"][-1] for one in measured], f"validation {ACCURACY.heading}")
     _legend(figure, axes, narrow)
     return figure
 
 
-def _over_time(axes: "Axes", ends: Sequence[float], part: str) -> None:
+def _over_time(axes: "Axes", ends: Sequence[float], what: str) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     if max(ends) > 10 * min(ends):
@@ -60,7 +66,7 @@ def _over_time(axes: "Axes", ends: Sequence[float], part: str) -> None:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set(xlabel="training and validation in seconds", ylabel=f"{part} accuracy in %")
+    axes.set(xlabel="training and validation in seconds", ylabel=what)
 
 
 def _legend(figure: "Figure", axes: "Axes", narrow: bool) -> None:

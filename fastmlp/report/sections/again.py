@@ -4,7 +4,7 @@ from fastmlp.report.page import Section, code, text
 from fastmlp.report.paper import Paper
 from fastmlp.report.words import machine
 from fastmlp.sweep.file import SWEEP_FILE
-from fastmlp.sweep.source import about_own
+from fastmlp.sweep.source import about_own, kept_own
 
 
 def section(paper: Paper) -> Section:
@@ -12,7 +12,8 @@ def section(paper: Paper) -> Section:
     sweep = paper.sweep
     run = sweep.best or sweep.runs[0]
     lines, words = ["python -m fastmlp.report ."], "this page anew"
-    if unknown := about_own(run.dataset):
+    unknown = about_own(run.dataset)
+    if unknown and kept_own(sweep.folder) is None:
         words = f"In this folder: {words}. {unknown}"
     else:
         lines.insert(0, f"python -m fastmlp.reproduce . {run.run_id}")

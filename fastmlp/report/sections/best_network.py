@@ -31,8 +31,8 @@ def section(paper: Paper) -> Section:
         return Section("The best network", blocks)
     words = f"{title(run.config)}, run {run.run_id}: the best validation accuracy of those that were tested."
     blocks += [text(words), *_of_test_images(paper, run, model)]
-    if model.layers[0] == 3072:
-        tiles, units = images.first_weights(model.arrays()[0][0]), model.layers[1]
+    if model.of_images and model.shape is not None:
+        tiles, units = images.first_weights(model.arrays()[0][0], model.shape), model.layers[1]
         which = f"{len(tiles.pictures)} of {units} hidden units, those with the largest weights first"
         words = f"Weights of the first layer for each pixel, a picture a unit: {which}; grey is zero, each has a scale"
         words = f"{words} of its own."

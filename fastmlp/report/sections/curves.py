@@ -5,21 +5,24 @@ from functools import partial
 from fastmlp.report.page import Section, folded, text
 from fastmlp.report.paper import Paper
 from fastmlp.report.plots import curves
+from fastmlp.report.score import about_loss, score_of
 from fastmlp.report.words import network, outcome, title
 
 MOST_CURVES = 64  # runs whose own curves are on the page: each takes some 40 KB of it
 
 
 def section(paper: Paper) -> Section:
-    """Return the section with loss and accuracy by epoch."""
+    """Return the section with loss and score by epoch."""
     runs, blocks = paper.sweep.runs, []
-    for what in ("loss", "accuracy"):
-        words = "One line a run." + curves.about_cut(runs, what)
+    for what, name in (("loss", "loss"), ("accuracy", score_of(runs[0].config).name)):
+        words = (
+            "One line a run." + (about_loss(runs[0].config) if what == "loss" else "") + curves.about_cut(runs, what)
+        )
         make = partial(curves.experiments_together, runs, what)
-        blocks.append(paper.draw(f"all-{what}", f"Validation {what} of all runs", words, make, runs))
+        blocks.append(paper.draw(f"all-{name.replace(' ', '-')}", f"Validation {name} of all runs", words, make, runs))
     for run in runs[:MOST_CURVES]:
         words = f"{network(run.config)}: {outcome(run)}. Run {run.run_id}."
-        if run.status == "diverged":
+        if run.status == "diverged" or (about_loss(run.config) and curves.is_cut(run)):
             words += " Triangles mark where a curve leaves the figure or is no longer a number."
         make = partial(curves.run_curves, run)
         picture = paper.draw(f"curves-{run.run_id}", title(run.config), words, make, [run])

@@ -1,32 +1,48 @@
 """The section of results: their table, and their accuracies beside those of the report and of other programs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from math import isfinite
 
+from fastmlp.report.own import own_table
 from fastmlp.report.page import Section, folded, table, text
 from fastmlp.report.paper import Paper
 from fastmlp.report.plots import times
 from fastmlp.report.rivals import rivals_of
-from fastmlp.report.sweep import Sweep
+from fastmlp.report.score import score_of
 from fastmlp.report.tables import results_table, search_table
 from fastmlp.report.words import outcome, title
 from fastmlp.runs.experiments import published
+from fastmlp.runs.metrics import METRICS
 from fastmlp.runs.results import ENDED
 from fastmlp.table import Table
 
+_ABOVE = ("Data set:", "Machine:", "Dates")  # facts that two tables share
 
-def results_of(sweep: Sweep) -> Table | None:
-    """Return the table of results, of a search its candidates; None where no run has ended."""
-    ended = [run for run in sweep.runs if run.status in (*ENDED, "diverged")]
+
+def results_of(paper: Paper) -> list[Table]:
+    """Return the tables of results, of a search first its candidates; none where no run has ended."""
+    sweep = paper.sweep
+    tested, tables = [run for run in sweep.runs if run.status in (*ENDED, "diverged")], list[Table]()
     if sweep.is_search:
-        best = [run.config for run in sweep.runs if isfinite(run.test_accuracy)]
-        return search_table(sweep.runs, best, sweep.environment)
-    return results_table(ended, sweep.environment) if ended else None
+        tested = [run for run in sweep.runs if isfinite(run.test_accuracy)]
+        tables.append(search_table(sweep.runs, [run.config for run in tested], sweep.environment))
+    told = next((set(run.test_metrics) for run in tested if run.test_metrics), None)
+    kind = next((kind for kind, metrics in METRICS.items() if set(metrics) == told), None)
+    if kind is not None:
+        split = sweep.environment["dataset"].get("split", "")
+        shown = own_table(kind, tested, paper.others, sweep.environment, split)
+        if tables:  # which stands above it
+            shown = replace(shown, facts=[fact for fact in shown.facts if not fact.startswith(_ABOVE)])
+        tables.append(shown)
+    elif tested and not tables:
+        tables.append(results_table(tested, sweep.environment))
+    return tables
 
 
-def section(paper: Paper, results: Table | None) -> Section:
-    """Return the section with the table of results, and figures of their times and of published and rival ones."""
+def section(paper: Paper, results: Sequence[Table]) -> Section:
+    """Return the section with the tables of results, and figures of their times and of published and rival ones."""
     blocks, sweep = list[str](), paper.sweep
     unfinished = [run for run in sweep.runs if run.status not in ENDED]
     if unfinished:
@@ -34,15 +50,17 @@ def section(paper: Paper, results: Table | None) -> Section:
         blocks.append(
             folded(f"Not done: {len(unfinished)} of {len(sweep.runs)} runs", [text(state) for state in states])
         )
-    if results is not None:
-        blocks.append(table(results, "results"))
-        paper.places.add("table-results")
+    for shown, name in zip(results, ("results", "tested"), strict=False):
+        blocks.append(table(shown, name))
+        paper.places.add(f"table-{name}")
     part = "validation" if sweep.is_search else "test"
     runs = [run for run in sweep.runs if isfinite(run.val_accuracy if part == "validation" else run.test_accuracy)]
-    if runs:
-        words = f"{part.capitalize()} accuracy of each run against its time in training and validation."
+    if len(runs) > sweep.is_own:  # one alone says little
+        score = score_of(runs[0].config)
+        words = f"{part.capitalize()} {score.name} of each run against its time in training and validation."
+        words += score.about_floor(run.val_accuracy if part == "validation" else run.test_accuracy for run in runs)
         make = partial(times.accuracy_and_time, runs, part)
-        blocks.append(paper.draw("times", "Accuracy and time", words, make, runs))
+        blocks.append(paper.draw("times", f"{score.name[0].upper()}{score.name[1:]} and time", words, make, runs))
     tested = [run for run in sweep.runs if isfinite(run.test_accuracy) and published(run.config) is not None]
     if tested:
         words = (
