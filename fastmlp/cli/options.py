@@ -121,12 +121,12 @@ def _add_own(parser: ArgumentParser) -> None:
     text = "kinds of a table's columns, number, category, date or drop, where they are not as found: age=number,id=drop"
     add("--columns", metavar="NAME=KIND,...", help=text)
     add("--weights", metavar="NAME", help="a column: how much each row counts in training")
-    add("--group", metavar="NAME", help="a column: rows of one group, such as a person, are all in one part")
-    add("--order", metavar="NAME", help="a column of times or numbers: the last rows are for the test, not random ones")
+    add("--group", metavar="NAME", help="a column: rows of a group are all in one part")
+    add("--order", metavar="NAME", help="a column: its last rows are for the test")
     add("--test-data", type=source, metavar="PATH", help="the test rows, where they are not in PATH")
-    text = "share of the rows, or their number, for the test, and of the others for validation (default: 0.2)"
+    text = "share of the rows, or their number (default: 0.2)"
     add("--test-size", type=size, metavar="X", help=text)
-    add("--validation-size", type=size, metavar="X", help="on which training stops, and candidates are compared (0.2)")
+    add("--validation-size", type=size, metavar="X", help="of the others, to stop and to choose by (0.2)")
     add("--split-seed", type=whole(0), metavar="N", help="of the split, the same for all runs (default: 0)")
     text = "pictures are scaled to N x N pixels (default: 32)"
     add("--image-size", type=whole(1, 1024), metavar="N", help=text)
@@ -134,7 +134,7 @@ def _add_own(parser: ArgumentParser) -> None:
     text = "how a table's numbers are scaled: standard (mean and deviation), robust (median and quartiles), quantile"
     add("--scale", choices=("standard", "robust", "quantile"), help=f"{text} (default: standard)")
     add("--hidden", type=layers, metavar="N-N-...", help=f"hidden units of each layer (default: {dashed(HIDDEN)})")
-    add("--baselines", action="store_true", help="also train gradient boosting and a linear model (scikit-learn's)")
+    add("--baselines", action="store_true", help="also two models of scikit-learn's")
 
 
 def _add_choice(parser: ArgumentParser) -> None:

@@ -56,8 +56,8 @@ def train(call: Call, note: str | None, args: Namespace, console: Console) -> in
     dataset = _data(args, console, looking=looking)
     start = load_model(args.init_from) if args.init_from else None
     plan = make_plan(args, dataset, start)
+    check_fits(plan.configs, dataset)
     if args.data is not None:
-        check_fits(plan.configs, dataset)
         say(console, own.network_words(plan.configs))
     if not looking:
         _begin_log(args, call.log)
