@@ -41,6 +41,8 @@ RULES = [
     ("python -m fastmlp.train --random 30", f"{SHORT} --random 3 lr=1e-4..1e-1"),
     ("python -m fastmlp.train --precision", f"{SHORT} --experiments relu"),
     ("python -m fastmlp.train", SHORT),
+    ("fastmlp predict model.npz", ""),
+    ("fastmlp export model.npz", ""),
     ("python -m fastmlp.predict", ""),
     ("python -m fastmlp.export", ""),
     ("python -m fastmlp.gradcheck", ""),
@@ -92,7 +94,8 @@ def run(command: str, folder: Path, environment: dict[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, environment) -> Path:
-    """Give a folder with what the examples read: a sweep's folder in the place of DIR, and pictures."""
+    """Give a folder with what the examples read: a sweep's folder in the place of DIR, pictures, a table's model."""
+    import polars
     from PIL import Image
 
     where = tmp_path_factory.mktemp("examples")
@@ -100,6 +103,16 @@ def folder(tmp_path_factory, environment) -> Path:
     (where / "holiday").mkdir()
     for name in ("cat.jpg", "holiday/sea.png"):
         Image.effect_noise((60, 40), 80).convert("RGB").save(where / name)
+    rows = range(40)
+    table = polars.DataFrame({
+        "id": rows, "name": [f"row {i}" for i in rows], "size": [i % 7 + 0.5 for i in rows],
+        "kind": ["ab"[i % 2] for i in rows], "answer": ["yes" if i % 3 else "no" for i in rows],
+    })  # fmt: skip
+    table.write_csv(where / "test.csv")
+    table.drop("answer").write_csv(where / "new.csv")
+    table.drop("answer").write_parquet(where / "new.parquet")
+    own = "--data test.csv --target answer --columns id=drop,name=drop --epochs 1 --matmul packed --out own"
+    run(f"python -m fastmlp.train {own} && cp own/models/*.npz model.npz", where, environment)
     return where
 
 

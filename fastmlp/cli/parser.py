@@ -49,6 +49,10 @@ class Parser(ArgumentParser):
         """Print the usage and a message, and end the program with status 2."""
         super().error(without_password(message).encode(errors="backslashreplace").decode())
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write a message; argparse's own would pass over a standard output that fails."""
+        (file or sys.stderr).write(message)
+
     def _check_value(self, action: Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             allowed = [str(choice) for choice in action.choices]
