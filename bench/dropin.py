@@ -107,7 +107,7 @@ class _Torch(NamedTuple):
 
 
 def _in_torch(case: Case, x: np.ndarray, y: np.ndarray) -> _Torch:
-    import torch
+    import torch  # pyright: ignore[reportMissingImports] - a rival where it is installed
 
     torch.set_num_threads(1)
     of_numbers, dtype = case.rows == "regression", torch.from_numpy(x[:1]).dtype
@@ -122,7 +122,7 @@ def _in_torch(case: Case, x: np.ndarray, y: np.ndarray) -> _Torch:
 
 def torch_fit(case: Case, x: np.ndarray, y: np.ndarray) -> Any:
     """Train the same network eagerly; return it."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports] - a rival where it is installed
 
     network, *arrays, of_numbers = _in_torch(case, x, y)
     inputs, targets = (torch.from_numpy(array) for array in arrays)
@@ -145,7 +145,7 @@ def torch_fit(case: Case, x: np.ndarray, y: np.ndarray) -> Any:
 def skorch_fit(case: Case, x: np.ndarray, y: np.ndarray) -> Any:
     """Train the same network by skorch; return it."""
     import skorch  # pyright: ignore[reportMissingImports] - a rival where it is installed
-    import torch
+    import torch  # pyright: ignore[reportMissingImports] - a rival where it is installed
 
     network, inputs, targets, of_numbers = _in_torch(case, x, y)
     settings: dict[str, Any] = {"train_split": None}
