@@ -114,7 +114,7 @@ def _answer(args: Namespace, model: Model, reading: Reading, console: Console) -
 
 def _check_not_among(out: Path | None, sources: Sequence[Path], reading: Reading) -> None:
     """Raise ConfigError where what is to be written is one of the files that are read."""
-    from fastmlp.data.frame import files_of
+    from fastmlp.data.table_files import files_of
 
     if out is None or not out.exists():
         return

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.library import listed, need_polars, reading
-from fastmlp.errors import ConfigError, DataError, MissingDataError, suggestion
+from fastmlp.data.table_files import files_of, one_below_the_other, one_form, source_of
+from fastmlp.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -150,7 +151,7 @@ def read_frame(
     """
     pl = need_polars()
     files = files_of(paths)
-    source, form = _source_of(files), _one_form(files)
+    source, form = source_of(files), one_form(files)
     asked = _Asked(_names_of(target), columns or {}, weights, group, known)
     if form == "text":
         return _read_texts(files, source, asked)
@@ -161,7 +162,7 @@ def read_frame(
             tables.append(scan(path, glob=False))
             tables[-1].collect_schema()
     with reading(source, _ADVICE):
-        return _framed(_one_below_the_other(files, tables), source, asked)
+        return _framed(one_below_the_other(files, tables), source, asked)
 
 
 class Block(NamedTuple):
@@ -186,20 +187,20 @@ def read_blocks(
     """
     pl = need_polars()
     files = files_of(paths)
-    source, tables, comma = _source_of(files), [], False
+    source, tables, comma = source_of(files), [], False
     for path in files:
         with reading(path.name, _ADVICE):
-            if _one_form(files) == "text":
+            if one_form(files) == "text":
                 from fastmlp.data.delimited import scan_delimited
 
                 found = scan_delimited(path)
                 comma |= found.separator != ","
                 tables.append(_marked_blank(found.cells()))
             else:
-                tables.append((pl.scan_parquet if _one_form(files) == "Parquet" else pl.scan_ipc)(path, glob=False))
+                tables.append((pl.scan_parquet if one_form(files) == "Parquet" else pl.scan_ipc)(path, glob=False))
                 tables[-1].collect_schema()
     with reading(source, _ADVICE):
-        table = _one_below_the_other(files, tables)
+        table = one_below_the_other(files, tables)
         names = [name for name in table.collect_schema() if name != _BLANK]
         if lacks := [name for name in known if name not in names]:
             raise DataError(lacking(source, lacks, names))
@@ -313,74 +314,6 @@ def _names_of(target: str | Sequence[str]) -> tuple[str, ...]:
     return (target,) if isinstance(target, str) else tuple(target)
 
 
-def files_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return the files that paths and patterns name, each pattern's in order; MissingDataError where one names none."""
-    from glob import glob
-
-    files: list[Path] = []
-    for given in [paths] if isinstance(paths, str | Path) else paths:
-        path = Path(given)
-        found = [path] if path.exists() else [Path(one) for one in sorted(glob(str(given), recursive=True))]  # noqa: PTH207
-        if not found:
-            beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise MissingDataError(f"There is no file {str(given)!r}.{suggestion(path.name, beside)}")
-        if not all(one.is_file() for one in found):
-            wrong = next(one for one in found if not one.is_file())
-            raise DataError(f"{str(wrong)!r} is no file. Name a file, or several by a pattern such as 'folder/*.csv'.")
-        files += found
-    if not files:
-        raise ConfigError("No file was named. Name one, or several by a pattern such as 'folder/*.csv'.")
-    return files
-
-
-_FORMS = {
-    ".csv": "text", ".tsv": "text", ".txt": "text", ".parquet": "Parquet", ".pq": "Parquet", ".arrow": "Arrow",
-    ".feather": "Arrow", ".ipc": "Arrow",
-}  # fmt: skip
-
-
-def _source_of(files: list[Path]) -> str:
-    return files[0].name if len(files) == 1 else f"{len(files):,} files, {files[0].name} to {files[-1].name}"
-
-
-def _one_form(files: list[Path]) -> str:
-    forms = {_form(path) for path in files}
-    if len(forms) > 1:
-        raise DataError(f"The files are of several forms: {', '.join(sorted(forms))}. Give those of one form.")
-    return forms.pop()
-
-
-def _form(path: Path) -> str:
-    form = _FORMS.get(path.suffix.lower())
-    if form is None:
-        raise DataError(
-            f"{path.name} ends in {path.suffix!r}; tables end in {', '.join(_FORMS)}. Rename or convert it."
-        )
-    if not path.stat().st_size:
-        raise DataError(f"{path.name} is empty. Give a file with names of columns and rows.")
-    return form
-
-
-def _one_below_the_other(files: list[Path], tables: "list[pl.LazyFrame]") -> "pl.LazyFrame":
-    """Return the rows of all tables in the columns of the first; DataError where another has others."""
-    import polars as pl
-
-    if len(tables) == 1:
-        return tables[0]
-    first = tables[0].collect_schema()
-    for path, table in zip(files, tables, strict=True):
-        schema = table.collect_schema()
-        lacks, more = [name for name in first if name not in schema], [name for name in schema if name not in first]
-        if lacks or more:
-            parts = [f"lacks {listed(lacks)}"] * bool(lacks) + [f"has {listed(more)} besides"] * bool(more)
-            raise DataError(
-                f"{path.name} {' and '.join(parts)}, compared with {files[0].name}. Files that are read together must "
-                "have the same columns."
-            )
-    names = list(first)
-    return pl.concat([table.select(names) for table in tables], how="vertical_relaxed")
-
-
 def _series(name: str, values: Any) -> "pl.Series":
     """Return a column of an array, a list or pandas' own as polars holds it; objects become texts."""
     import polars as pl
@@ -427,7 +360,7 @@ def _read_texts(files: list[Path], source: str, asked: _Asked) -> Frame:
     def framed(floats: Collection[str]) -> Frame:
         with reading(source, _ADVICE):
             tables = [_marked_blank(one.cells(floats)) for one in found]
-            return _framed(_one_below_the_other(files, tables), source, asked, notices, decimal_comma=comma)
+            return _framed(one_below_the_other(files, tables), source, asked, notices, decimal_comma=comma)
 
     with reading(source, _ADVICE):
         texts = [name for name, kind in {**asked.overrides, **(asked.known or {})}.items() if kind in _AS_TEXTS]

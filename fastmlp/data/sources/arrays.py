@@ -6,7 +6,8 @@ Nothing is unpickled. A mapped file must not be changed while it is used.
 import re
 import struct
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from os import fstat
 from pathlib import Path
 from typing import IO
@@ -55,7 +56,14 @@ def read_npz(ask: Ask) -> Raw:
 
     uint8 arrays that are not packed are mapped. Floats are read into memory, as numpy saves them there at odd bytes.
     """
-    with opened(ask.path) as file:
+    with _archive(ask.path) as loads:
+        return _read(ask, loads, "arrays of an .npz file")
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[dict[str, _Load]]:
+    """Give the arrays of an .npz file by name, each to be loaded while it is open."""
+    with opened(path) as file:
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # a damaged zip can raise nearly anything
@@ -65,7 +73,7 @@ def read_npz(ask: Ask) -> Raw:
             loads = {info.filename.removesuffix(".npy"): _from_member(file, archive, info) for info in infos}
             if len(loads) < len(infos):
                 raise DataError("two of its arrays have one name. Save it again with np.savez")
-            return _read(ask, loads, "arrays of an .npz file")
+            yield loads
 
 
 def rows_alone(path: Path) -> np.ndarray | None:
@@ -76,15 +84,8 @@ def rows_alone(path: Path) -> np.ndarray | None:
     if path.suffix.lower() == ".npy":
         return _from_file(path)()
     if path.suffix.lower() == ".npz":
-        with opened(path) as file:
-            try:
-                archive = zipfile.ZipFile(file)
-            except Exception as error:  # a damaged zip can raise nearly anything
-                raise DataError(f"it is no .npz file that can be read ({error}). Save it again") from error
-            with archive:
-                infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-                loads = {info.filename.removesuffix(".npy"): _from_member(file, archive, info) for info in infos}
-                return _loaded(loads, _name_of_rows(loads))
+        with _archive(path) as loads:
+            return _loaded(loads, _name_of_rows(loads))
     if is_folder_of_arrays(path):
         loads = {one.stem: _from_file(one) for one in _npy_files(path)}
         return _loaded(loads, _name_of_rows(loads))
