@@ -102,6 +102,7 @@ _RULES: dict[str, _Rule] = {
     "stopping": _one_of(tuple(STOPPING)),
     "augment": _one_of(AUGMENTS),
     "validation_fraction": _Rule(lambda v: _real(v) and 0 < v < 1, "a number between 0 and 1"),
+    "fold": _number_in(Whole(0)),
     "init_from": _Rule(
         lambda v: isinstance(v, str) and (not v or bool(re.fullmatch("[0-9a-f]{64}", v))),
         "empty, or a SHA-256 of weights",
@@ -125,6 +126,8 @@ _WRITTEN_IF_SET = (
     "input_dropout",
     *SCHEDULE_SETTINGS,
 )
+# What is written of a run of a cross-validation alone.
+_WRITTEN_IF_TRUE = ("fold",)
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
@@ -208,7 +211,8 @@ class RunConfig:
     `fastmlp.nn.schedule.Schedule`; `stopping`, by which rule `patience` ends a run, is one of
     `fastmlp.nn.stopping.STOPPING`. `weight_decay` is added to the gradient of the *mean* loss: as it is, so that it
     does not depend on the batch's size, where `decay_per` is "update"; divided by the batch's rows where it is "batch".
-    `init_from` is the SHA-256 of the weights that training starts from, empty where they are drawn.
+    `init_from` is the SHA-256 of the weights that training starts from, empty where they are drawn. `fold` is the
+    number of the fold whose parts it learns from and is tested on, from 1; 0 where the data set has none.
     The defaults are the command's; `matmul` is then the first way that its precision has, and a setting of the
     optimiser or the schedule what its table says; one that they do not have is None, which `dataclasses.replace` must
     be given for the old one's settings together with another `optimizer` or `schedule`. Raises ConfigError for a value
@@ -253,6 +257,7 @@ class RunConfig:
     init_from: str = ""
     decay_per: str = "update"
     stopping: str = "rises"
+    fold: int = 0
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -293,6 +298,11 @@ class RunConfig:
     def of_images(self) -> bool:
         """Whether the run learns from images, bytes; else from features, real numbers."""
         return self.normalize in NORMALIZATIONS
+
+    @property
+    def candidate(self) -> "RunConfig":
+        """The run without what differs within one candidate: seed, fold, and inputs, of which folds may have more."""
+        return replace(self, seed=0, fold=0, layers=(1, *self.layers[1:]))
 
     @property
     def changed(self) -> dict[str, Any]:
@@ -345,7 +355,9 @@ class RunConfig:
         return {
             name: value
             for name, value in values.items()
-            if value is not None and (name in changed or name not in _WRITTEN_IF_SET)
+            if value is not None
+            and (name in changed or name not in _WRITTEN_IF_SET)
+            and (value or name not in _WRITTEN_IF_TRUE)
         }
 
     def to_sklearn(self, parameters: Any = None) -> Any:

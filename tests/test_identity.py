@@ -38,6 +38,7 @@ OTHERS: dict[str, Any] = {
     "augment": "mirror",
     "validation_fraction": 0.20000000000000004,
     "init_from": "ab" * 32,
+    "fold": 1,
     "decay_per": "batch",
     "stopping": "best",
     "optimizer": "nesterov",

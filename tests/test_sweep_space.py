@@ -53,8 +53,10 @@ def test_ranges(text: str, bounds: tuple[float, float]) -> None:
     assert [type(value) for value in axis.bounds or ()] == [type(value) for value in bounds]
 
 
-def test_every_field_but_five_is_an_axis_whose_values_make_a_config() -> None:
-    assert set(get_type_hints(RunConfig)) - set(FIELDS) == {"experiment", "dataset", "seed", "threads", "init_from"}
+def test_every_field_but_six_is_an_axis_whose_values_make_a_config() -> None:
+    assert set(get_type_hints(RunConfig)) - set(FIELDS) == {
+        "experiment", "dataset", "seed", "threads", "init_from", "fold",
+    }  # fmt: skip
     for field in FIELDS:
         made = next(one for one in MADE if getattr(one, field) is not None)
         (settings,) = grid(axes(f"{field}={dashed(getattr(made, field))}"))

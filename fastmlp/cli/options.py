@@ -81,7 +81,8 @@ def asked_for(args: Namespace) -> str:
     if args.data is not None:
         of = f" to predict {', '.join(args.target)}" if args.target else ""
         search = f" over {' '.join(args.grid or args.random)}" if args.grid or args.random else ""
-        return f"training on {args.data}{of}{search}{f', {args.seeds} seeds' if args.seeds > 1 else ''}"
+        more = [f", {count} {name}" for name, count in (("folds", args.folds or 0), ("seeds", args.seeds)) if count > 1]
+        return f"training on {args.data}{of}{search}{''.join(more)}"
     own = args.experiments is None and (args.layers or args.activation or args.labels or args.init_from)
     chosen = ["custom"] if own else dict.fromkeys(chain.from_iterable(args.experiments or [["all"]]))
     axes = args.grid or args.random or (PRESETS[args.preset].axes if args.preset in PRESETS else ())
@@ -126,6 +127,8 @@ def _add_own(parser: ArgumentParser) -> None:
     add("--test-data", type=source, metavar="PATH", help="the test rows, where they are not in PATH")
     text = "share of the rows, or their number (default: 0.2)"
     add("--test-size", type=size, metavar="X", help=text)
+    text = "cross-validate: each row is tested in one of K folds"
+    add("--folds", type=whole(2), metavar="K", help=text)
     add("--validation-size", type=size, metavar="X", help="of the others, to stop and to choose by (0.2)")
     add("--split-seed", type=whole(0), metavar="N", help="of the split, the same for all runs (default: 0)")
     text = "pictures are scaled to N x N pixels (default: 32)"

@@ -36,7 +36,7 @@ def loaded(args: Namespace, console: Console) -> Loaded:
 def show(console: Console, found: Loaded) -> None:
     """Print what was understood of own data: rows, columns by kind, target, and parts."""
     dataset, table = found.dataset, found.table
-    rows = sum(len(part) for _, part, _ in dataset.parts())
+    rows = max(outline.rows for outline in dataset.outlines.values())  # in an order, of the last fold
     what = f"images of {'x'.join(map(str, dataset.shape))} values" if dataset.shape else f"{dataset.width:,} features"
     say(console, f"Data: {dataset.source}, {rows:,} rows of {what}, {dataset.train_images.dtype}; fingerprint "
         f"{dataset.fingerprint}.")  # fmt: skip
@@ -51,7 +51,8 @@ def show(console: Console, found: Loaded) -> None:
         if len(table.rows) > _MOST_COLUMNS:
             say(console, f"And {len(table.rows) - _MOST_COLUMNS:,} more columns.")
     (target,) = dataset.label_names
-    say(console, f"Target {target}: {TASKS[dataset.kinds[target]]}, {_about(dataset, target)}.")
+    first = " of the first fold" if dataset.folds else ""
+    say(console, f"Target {target}: {TASKS[dataset.kinds[target]]}, {_about(dataset, target)}{first}.")
     say(console, f"Split: {dataset.words}")
 
 
@@ -76,10 +77,11 @@ def _listed(each: Sequence[str], between: str) -> str:
 
 def network_words(configs: Sequence[RunConfig]) -> str:
     """Return the networks and their training in a sentence."""
-    sizes = {config.layers: sum((a + 1) * b for a, b in zip(config.layers, config.layers[1:], strict=False))
-             for config in configs}  # fmt: skip
-    nets = [f"{dashed(layers)} ({count:,} weights)" for layers, count in sizes.items()]
     first = configs[0]
+    shown = [config for config in configs if config.fold == first.fold]
+    sizes = {config.layers: sum((a + 1) * b for a, b in zip(config.layers, config.layers[1:], strict=False))
+             for config in shown}  # fmt: skip
+    nets = [f"{dashed(layers)} ({count:,} weights)" for layers, count in sizes.items()]
     usual = [OPTIMIZERS[first.optimizer].__name__, f"lr {first.lr:g}", f"weight decay {first.weight_decay:g}"]
     usual += [f"dropout {first.dropout:g}"] if first.dropout else []
     more = "" if len(configs) == 1 else f" (the first of {len(configs):,} runs)"

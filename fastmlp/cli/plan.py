@@ -32,6 +32,7 @@ OWN = (
     "order",
     "test_data",
     "test_size",
+    "folds",
     "validation_size",
     "split_seed",
     "image_size",
@@ -130,6 +131,11 @@ def _check_own(args: Namespace) -> None:
         raise ConfigError(
             f"--data is your own data, and --{wrong} is about CIFAR and the report; give one of them.{instead}"
         )
+    tested = {"test-data": args.test_data, "test-size": args.test_size}
+    if args.folds and (wrong := next((name for name, value in tested.items() if value is not None), None)):
+        raise ConfigError(
+            f"--folds {args.folds} tests each row once, in a fold, and --{wrong} names test rows. Give one of them."
+        )
     if args.layers and args.hidden:
         raise ConfigError("--layers has the hidden units too; give it or --hidden.")
 
@@ -146,13 +152,12 @@ def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None)
     """Return the runs that the options ask for; start : the model that `--init-from` names.
 
     Raises ConfigError where they do not fit each other or the data.
-    Seeds are outermost: a sweep that is interrupted has the whole table of its first seeds.
+    Seeds are outermost: a sweep that is interrupted has the whole table of its first seeds. Then come the folds of a
+    cross-validation, which have the same settings but for the inputs: a fold's columns may make more than another's.
     """
-    settings = _network_of(start) | settings_of(args) | {"threads": 1}
-    ends = None
-    if dataset.reading is not None:
-        settings, ends = _own_settings(args, settings, dataset, start)
-    candidates = _candidates(args, ends)
+    given = _network_of(start) | settings_of(args) | {"threads": 1}
+    of_folds = {fold: _settings_of(args, given, dataset, one.width, start) for fold, one in dataset.outlines.items()}
+    settings, ends, candidates = next(iter(of_folds.values()))
     if ends is not None:
         experiments, left_out = [replace(CUSTOM, name="network", decay_per="update")], ""
     elif args.experiments is None and any(name in settings for name in _NETWORK):
@@ -161,19 +166,27 @@ def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None)
         experiments, left_out = select(chain.from_iterable(args.experiments or [["all"]]), dataset)
     usual_norms = ["image", "channel"] if ends is None else [usual_normalization(dataset)]
     norms = args.normalize or [usual_norms if start is None else [start.normalize]]
-    count = args.seeds * len(experiments) * len(list(chain.from_iterable(norms))) * len(candidates or [{}])
+    count = (
+        args.seeds * len(of_folds) * len(experiments) * len(list(chain.from_iterable(norms))) * len(candidates or [{}])
+    )
     if count > MOST_RUNS:
         raise ConfigError(
-            f"These options make {count:,} runs; allowed are {MOST_RUNS:,}. Give fewer --seeds or values."
+            f"These options make {count:,} runs; allowed are {MOST_RUNS:,}. Give fewer --seeds, --folds or values."
         )
     configs = [
         make_config(
-            experiment, dataset, normalize=normalize, seed=seed, settings=_joined(settings, candidate, args.lr, ends)
+            experiment,
+            dataset,
+            normalize=normalize,
+            seed=seed,
+            settings=_joined(settings, candidate, args.lr, ends) | {"fold": fold},
+            inputs=None if ends is None else ends[0],
         )
         for seed in range(args.seed, args.seed + args.seeds)
+        for fold, (settings, ends, candidates) in of_folds.items()
         for experiment in experiments
         for normalize in dict.fromkeys(chain.from_iterable(norms))
-        for candidate in _named(candidates, experiment.name, alone=len(experiments) == 1)
+        for candidate in _named(candidates, experiment.name, fold, alone=len(experiments) == 1)
     ]
     if start is not None:
         _check_start(start, configs, experiments)
@@ -197,14 +210,27 @@ def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None)
     )
 
 
+_Settings = tuple[dict[str, Any], tuple[int, int] | None, list[dict[str, Any]] | None]
+
+
+def _settings_of(
+    args: Namespace, given: dict[str, Any], dataset: "Dataset", width: int, start: "Model | None"
+) -> _Settings:
+    """Return the settings of networks of so many inputs, their two ends on own data, and the candidates of a search."""
+    settings, ends = given, None
+    if dataset.reading is not None:
+        settings, ends = _own_settings(args, given, dataset, width, start)
+    return settings, ends, _candidates(args, ends)
+
+
 def _own_settings(
-    args: Namespace, settings: dict[str, Any], dataset: "Dataset", start: "Model | None"
+    args: Namespace, settings: dict[str, Any], dataset: "Dataset", width: int, start: "Model | None"
 ) -> tuple[dict[str, Any], tuple[int, int]]:
     """Return the settings of networks on own data, those that are given before the usual ones, and their two ends."""
     (target,) = dataset.label_names
     kind = dataset.kinds[target]
     loss = settings.get("loss", LOSSES_OF[kind][0])
-    ends = dataset.width, outputs_of(loss, kind, len(dataset.label_names[target]))
+    ends = width, outputs_of(loss, kind, len(dataset.label_names[target]))
     layers = {} if start is not None else {"layers": (ends[0], *(args.hidden or HIDDEN), ends[1])}
     if args.hidden:
         settings = settings | {"layers": (ends[0], *args.hidden, ends[1])}
@@ -289,11 +315,19 @@ def _candidates(args: Namespace, ends: tuple[int, int] | None) -> list[dict[str,
     return None
 
 
-def _named(candidates: list[dict[str, Any]] | None, experiment: str, *, alone: bool) -> list[dict[str, Any]]:
+def _named(candidates: list[dict[str, Any]] | None, experiment: str, fold: int, *, alone: bool) -> list[dict[str, Any]]:
     if candidates is None:
         return [{}]
     prefix = "" if alone else f"{experiment}, "
-    return [{**candidate, "experiment": prefix + label(candidate)} for candidate in candidates]
+    return [{**one, "experiment": prefix + label(_without_ends(one) if fold else one)} for one in candidates]
+
+
+def _without_ends(candidate: dict[str, Any]) -> dict[str, Any]:
+    """Return a candidate by its hidden units, so that it has one name in all folds, whose inputs may differ."""
+    return {
+        ("hidden" if name == "layers" else name): (value[1:-1] if name == "layers" else value)
+        for name, value in candidate.items()
+    }
 
 
 def _jobs(args: Namespace, threads: int, runs: int) -> int:

@@ -77,8 +77,8 @@ def train(data: Any, target: Any = None, *, on_epoch: OnEpoch | None = None, **s
         grid={"lr": [0.001, 0.01]}, out="runs/mine", and so on; `python -m fastmlp.train --help` lists them
     on_epoch(config, epoch, history) : called for each epoch of each run, as by `fastmlp.sweep.run_sweep`
 
-    What is trained is a network of each seed, or of each candidate of a search, of which the best is tested; with `out`
-    a second call goes on from what is there. Raises the errors that the command prints.
+    What is trained is a network of each seed and fold, or of each candidate of a search, of which the best is tested;
+    with `out` a second call goes on from what is there. Raises the errors that the command prints.
     """
     began, quiet = time.perf_counter(), Console(quiet=True)
     watcher = calling(on_epoch, Quiet())

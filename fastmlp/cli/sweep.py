@@ -20,7 +20,7 @@ from fastmlp.errors import ConfigError, DataError
 from fastmlp.models.file import load_model
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import blas_threads, usable_cores
-from fastmlp.report.baselines import Baseline, baselines
+from fastmlp.report.baselines import Baseline, baselines_of
 from fastmlp.report.plots.style import styled
 from fastmlp.report.tables import Table, machine, plan_table
 from fastmlp.report.words import duration
@@ -151,13 +151,9 @@ def _data(args: Namespace, console: Console, *, looking: bool) -> Dataset:
 def more_baselines(args: Namespace, dataset: Dataset, console: Console) -> list[Baseline]:
     """Return what the best constant answer reaches on own data, and by `--baselines` two models of scikit-learn's."""
     (target,) = dataset.label_names
-    return baselines(
-        dataset.kinds[target],
-        dataset.train_images,
-        dataset.train_labels[target],
-        dataset.test_images,
-        dataset.test_labels[target],
-        train_weights=dataset.weights,
+    return baselines_of(
+        dataset,
+        target,
         threads=args.threads or usable_cores(),
         seed=args.seed,
         tell=lambda line: say(console, line),
@@ -256,10 +252,11 @@ def _seconds(plan: Plan, to_run: Sequence[RunConfig], dataset: Dataset) -> list[
 
     A row of the validation part passes each layer once, where one that is trained on passes it three times.
     """
-    images, own_part, seconds = len(dataset.train_images), dataset.validation_images, []
+    seconds = []
     for config in plan.configs:
-        held_out = config.validation_fraction * images if own_part is None else len(own_part)
-        passes = images - held_out * (own_part is None) + held_out / 3
+        _, images, own_part, _ = dataset.outlines[config.fold]
+        held_out = own_part or config.validation_fraction * images
+        passes = images - held_out * (not own_part) + held_out / 3
         step = measured(config)[config.matmul]
         seconds.append(config.epochs * passes / config.batch_size * step if config in to_run else 0.0)
     return seconds

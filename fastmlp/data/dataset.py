@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,20 @@ KINDS = {
 }
 PARTS = ("train", "validation", "test")
 CIFAR_SHAPE = (3, 32, 32)
+
+
+class Outline(NamedTuple):
+    """A fold, or a data set without folds, in numbers: its width, and the rows of each part, 0 where it has none."""
+
+    width: int
+    train: int
+    validation: int
+    test: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of all parts."""
+        return self.train + self.validation + self.test
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +78,9 @@ class Dataset:
     """How others of the same source become rows, for a model's predictions; None where the rows are all there is."""
     words: str = ""
     """How the rows were split into parts, in words; empty for a published data set's own parts."""
+    folds: "Sequence[Dataset]" = ()
+    """Of a cross-validation a data set for each fold, which may be made when it is asked for: each has parts, features
+    and width of its own, and the same targets. The other fields are then those of the first one, but for `words`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", dict.fromkeys(self.label_names, "classes") | dict(self.kinds))
@@ -92,13 +109,38 @@ class Dataset:
             if rows is not None:
                 yield part, rows, targets
 
+    def of_fold(self, fold: int) -> "Dataset":
+        """Return the data set of a fold, counted from 1, or this one for 0; ConfigError where there is no such fold."""
+        if not self.folds and fold == 0:
+            return self
+        if not 1 <= fold <= len(self.folds):
+            allowed = f"1 to {len(self.folds)}, its folds" if self.folds else "0, as it has no folds"
+            raise ConfigError(f"fold is {fold}; allowed with {self.name} is {allowed}.")
+        return self.folds[fold - 1]
+
+    def each_fold(self) -> "Iterator[tuple[int, Dataset]]":
+        """Yield number and data set of each fold, or 0 and this one where there are none."""
+        yield from enumerate(self.folds, 1) if self.folds else [(0, self)]
+
+    @cached_property
+    def outlines(self) -> Mapping[int, Outline]:
+        """The outline of each fold by its number, or of this data set by 0."""
+        return {fold: one.outline() for fold, one in self.each_fold()}
+
+    def outline(self) -> Outline:
+        """Return the outline of these rows alone."""
+        sizes = {part: len(rows) for part, rows, _ in self.parts()}
+        return Outline(self.width, *(sizes.get(part, 0) for part in PARTS))
+
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all rows and targets and of what they mean, sixteen hexadecimal digits.
+        """Hash of all rows and targets and of what they mean, sixteen hexadecimal digits; of folds, that of theirs.
 
         The same for every published form of one set. Of what is as in CIFAR, images of bytes and classes in two parts,
         names and shape are not hashed, so that such sets keep the name that they always had.
         """
+        if self.folds:
+            return fingerprint_of(fold.fingerprint for fold in self.folds)
         digest = hashlib.sha256()
         for part, rows, targets in self.parts():
             if part == "validation":
@@ -155,6 +197,11 @@ class Dataset:
             )
         if len(self.features) not in (0, self.width):
             raise DataError(f"features are {len(self.features)} names, expected {self.width}, one a feature, or none.")
+
+
+def fingerprint_of(folds: Iterable[str]) -> str:
+    """Return the fingerprint of a cross-validation from those of its folds."""
+    return hashlib.sha256(json.dumps({"folds": list(folds)}).encode()).hexdigest()[:16]
 
 
 def channels_of(shape: tuple[int, ...] | None, width: int) -> int:

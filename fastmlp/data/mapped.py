@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastmlp.data.dataset import PARTS, Dataset
+from fastmlp.data.folds import joined
 from fastmlp.data.reading import Reading
 from fastmlp.errors import DataError, OutputError, remedy
 from fastmlp.files import json_of, make_folder, opened, read_small, replacing, write_whole
@@ -25,10 +26,14 @@ _BLOCK = 16 << 20  # bytes under one digest; SHA-256 takes 0.2 s for all of CIFA
 _FACTS, _MOST_FACTS = "facts.json", 1 << 26  # bytes: a million names of classes or features
 
 
-def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
-    """Write the data set into `folder`, unless that holds it already, and return it as mapped from there."""
+def write_mapped(dataset: Dataset, folder: Path, prefix: str = "") -> Dataset:
+    """Write the data set into `folder`, unless that holds it already, and return it as mapped from there.
+
+    Of one with folds each is written, and only one of them is in memory at a time.
+    prefix : with which the names of its files begin
+    """
     try:
-        return read_mapped(folder, dataset.fingerprint)
+        return read_mapped(folder, dataset.fingerprint, prefix)
     except DataError:
         pass
     facts: dict[str, Any] = {name: getattr(dataset, name) for name in (*_WORDS, "label_names", *_MEANING)}
@@ -36,42 +41,55 @@ def write_mapped(dataset: Dataset, folder: Path) -> Dataset:
     facts["reading"] = None if dataset.reading is None else dataset.reading.to_json()
     try:
         make_folder(folder)
-        (folder / _FACTS).unlink(missing_ok=True)  # written last: it says that the others are whole
-        for part, rows, targets in dataset.parts():
+        (folder / f"{prefix}{_FACTS}").unlink(missing_ok=True)  # written last: it says that the others are whole
+        folds = [write_mapped(fold, folder, _prefix(i)) for i, fold in enumerate(dataset.folds)]
+        facts["folds"] = [fold.fingerprint for fold in folds]
+        for part, rows, targets in dataset.parts() if not folds else ():
             images = np.ascontiguousarray(rows)
-            with replacing(folder / f"{part}_images.npy") as file:
+            with replacing(folder / f"{prefix}{part}_images.npy") as file:
                 np.save(file.file, images)
-            labels = _write_all(folder / f"{part}_labels.npz", targets)
+            labels = _write_all(folder / f"{prefix}{part}_labels.npz", targets)
             facts["digests"][part] = {"images": _digests(_blocks(images)), "labels": labels}
         of_rows = {name: array for name in _OF_ROWS if (array := getattr(dataset, name)) is not None}
-        if of_rows:
-            facts["digests"]["rows"] = _write_all(folder / "rows.npz", of_rows)
-        write_whole(folder / _FACTS, json.dumps({"facts": facts, "sha256": _of_facts(facts)}))
+        if of_rows and not folds:
+            facts["digests"]["rows"] = _write_all(folder / f"{prefix}rows.npz", of_rows)
+        write_whole(folder / f"{prefix}{_FACTS}", json.dumps({"facts": facts, "sha256": _of_facts(facts)}))
+        if folds:  # which were read anew just now
+            return joined(folds, dataset.words)
     except OSError as error:
         if isinstance(error, OutputError):
             raise
         raise OutputError(
             f"{folder} cannot take the data set ({error}). {remedy(error, 'choose another folder')}"
         ) from error
-    return read_mapped(folder, dataset.fingerprint)
+    return read_mapped(folder, dataset.fingerprint, prefix)
 
 
-def read_mapped(folder: Path, fingerprint: str) -> Dataset:
+def _prefix(fold: int) -> str:
+    return f"fold-{1 + fold}-"
+
+
+def read_mapped(folder: Path, fingerprint: str, prefix: str = "") -> Dataset:
     """Return the data set of this fingerprint in `folder`, mapped; DataError where it is missing or damaged."""
     try:
-        document = json_of(read_small(folder / _FACTS, _MOST_FACTS))
+        document = json_of(read_small(folder / f"{prefix}{_FACTS}", _MOST_FACTS))
         facts = document["facts"]
         if document["sha256"] != _of_facts(facts):
             raise DataError(f"{_FACTS} is damaged")
         if facts["fingerprint"] != fingerprint:
             raise DataError(f"{folder} holds another data set than {fingerprint}")
+        if facts["folds"]:
+            folds = [read_mapped(folder, str(one), _prefix(i)) for i, one in enumerate(facts["folds"])]
+            if (dataset := joined(folds, str(facts["words"]))).fingerprint != fingerprint:
+                raise DataError(f"{folder} holds other folds")
+            return dataset
         arrays: dict[str, Any] = {}
         for part in (part for part in PARTS if part in facts["digests"]):
             digests = facts["digests"][part]
-            arrays[f"{part}_images"] = _images(folder / f"{part}_images.npy", digests["images"])
-            arrays[f"{part}_labels"] = _read_all(folder / f"{part}_labels.npz", digests["labels"])
+            arrays[f"{part}_images"] = _images(folder / f"{prefix}{part}_images.npy", digests["images"])
+            arrays[f"{part}_labels"] = _read_all(folder / f"{prefix}{part}_labels.npz", digests["labels"])
         if "rows" in facts["digests"]:
-            arrays |= _read_all(folder / "rows.npz", facts["digests"]["rows"])
+            arrays |= _read_all(folder / f"{prefix}rows.npz", facts["digests"]["rows"])
         names = {target: tuple(some) for target, some in facts["label_names"].items()}
         shape = None if facts["shape"] is None else tuple(map(int, facts["shape"]))
         meaning = {"label_names": names, "kinds": facts["kinds"], "shape": shape, "features": tuple(facts["features"])}

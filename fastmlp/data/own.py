@@ -3,8 +3,9 @@
 A table's columns are learnt on its training rows alone, and kept with the data set, so that a model can read others.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.dataset import Dataset
+from fastmlp.data.folds import Folds, joined
 from fastmlp.data.places import DATASET_NAMES
 from fastmlp.data.reading import Reading
 from fastmlp.errors import ConfigError, DataError, suggestion
@@ -38,6 +40,7 @@ class Own:
         one alone. task : a key of `fastmlp.data.targets.TASKS`, None to tell it from the target
     columns, weights, group, order : of a table: kinds as in "age=number,id=drop", and names of columns
     test_data : the test part, where it lies elsewhere; else test_size is its share of the rows, or a number of rows
+    folds : of a cross-validation, in place of one test part; 0 for none
     """
 
     data: str
@@ -49,6 +52,7 @@ class Own:
     order: str | None = None
     test_data: str | None = None
     test_size: float = 0.2
+    folds: int = 0
     validation_size: float = 0.2
     split_seed: int = 0
     image_size: int = 32
@@ -95,12 +99,14 @@ class Loaded(NamedTuple):
 
     table : the columns of a table by kind, None for others; notices : what a user should know, a sentence each
     numbers : (M,) int64, which rows of their source those of the test part are, counted from 0
+    of_folds : of a cross-validation, the numbers of each fold's test part, of which `numbers` are the first
     """
 
     dataset: Dataset
     table: "Table | None"
     notices: tuple[str, ...]
     numbers: NDArray[np.int64]
+    of_folds: tuple[NDArray[np.int64], ...] = ()
 
 
 def load_own(own: Own, tell: Tell = lambda _: None) -> Dataset:
@@ -145,6 +151,10 @@ def _check(own: Own) -> None:
             raise ConfigError(
                 f"{name} is {value!r}; allowed is a share above 0 and below 1, such as 0.2, or a whole number of rows."
             )
+    if isinstance(own.folds, bool) or not isinstance(own.folds, int) or own.folds < 0 or own.folds == 1:
+        raise ConfigError(f"folds is {own.folds!r}; allowed is a whole number of at least 2.")
+    if own.folds and own.test_data is not None:
+        raise ConfigError(f"{own.folds} folds are tested by rows of their own, and --test-data names others. Give one.")
     if own.group is not None and own.order is not None:
         raise ConfigError("group and order are two ways to split rows; give one of them.")
     if isinstance(own.split_seed, bool) or not isinstance(own.split_seed, int) or own.split_seed < 0:
@@ -168,13 +178,10 @@ def _is_named(data: str) -> bool:
 
 
 def _of_table(own: Own, data: Any = None) -> Loaded:
-    from fastmlp.data.columns import Columns, dropped
-    from fastmlp.data.describe import describe
     from fastmlp.data.frame import frame_of, read_frame
-    from fastmlp.data.kinds import find_kinds, parse_columns
+    from fastmlp.data.kinds import parse_columns
     from fastmlp.data.library import listed
-    from fastmlp.data.reading import numbers_of
-    from fastmlp.data.targets import class_words, targets_as, targets_of
+    from fastmlp.data.targets import class_words, targets_of
 
     _check_has_no_use(own, _OF_PICTURES, "pictures")
     given = parse_columns(own.columns) if own.columns else {}
@@ -188,11 +195,28 @@ def _of_table(own: Own, data: Any = None) -> Loaded:
         )
     frame = replace(frame, overrides=given)
     targets = targets_of(frame, own.target, own.task)
-    split = _split(own, frame, targets)
+    order = None if own.order is None else frame.order_values(own.order)
+    ways = _ways(targets.kind, targets.values, frame.group_values(), order)
+    notices = (*frame.notices, *class_words(targets))
+    if own.folds:
+        return _over_folds(own, frame.rows, ways, partial(_of_frame, own, frame, targets), notices)
+    found = _of_frame(own, frame, targets, _split(own, frame.rows, ways))
+    return found._replace(notices=(*notices, *found.notices))
+
+
+def _of_frame(own: Own, frame: "Frame", targets: "Targets", split: "Split") -> Loaded:
+    """Return a table by its parts, with the notices that depend on them; columns are learnt on the training part."""
+    from fastmlp.data.columns import Columns, dropped
+    from fastmlp.data.describe import describe
+    from fastmlp.data.frame import read_frame
+    from fastmlp.data.kinds import find_kinds
+    from fastmlp.data.reading import numbers_of
+    from fastmlp.data.targets import targets_as
+
     kinds = find_kinds(frame, split.train)
     columns = Columns.learn(frame, split.train, kinds, scale=own.scale)
     weights = frame.weight_values()
-    notices = [*frame.notices, *dropped(kinds), *class_words(targets)]
+    notices = [*dropped(kinds)]
     key = own.target[0] if len(own.target) == 1 else "targets"
     test, test_values, words = features_of(columns, frame, split.test), targets.values[split.test], split.words
     test_numbers = numbers_of(frame)[split.test]
@@ -238,33 +262,64 @@ def features_of(columns: Any, frame: "Frame", rows: NDArray[np.int64]) -> NDArra
     return out
 
 
-def _split(own: Own, frame: "Frame", targets: "Targets") -> "Split":
-    """Return the parts of a table's rows; where the test rows lie elsewhere, none is for the test."""
-    order = None if own.order is None else frame.order_values(own.order)
-    return _split_by(own, frame.rows, targets.kind, targets.values, frame.group_values(), order)
+# Parts and folds
 
 
-def _split_by(
-    own: Own,
-    rows: int,
+def _ways(
     kind: str,
     values: np.ndarray,
     groups: NDArray[np.int64] | None = None,
     order: NDArray[np.float64] | None = None,
-    *,
-    test: bool = True,
-    validation: bool = True,
-) -> "Split":
+) -> dict[str, Any]:
+    """Return what rows are split by, as of `split_rows`: groups, an order, or else what targets have alike."""
+    alike = groups is None and order is None and kind != "labels" and values.ndim == 1
+    return {"groups": groups, "order": order, "strata": values if alike else None}
+
+
+def _split(own: Own, rows: int, ways: Mapping[str, Any], *, test: bool = True, validation: bool = True) -> "Split":
+    """Return the parts of some rows; where the test rows lie elsewhere, none is for the test."""
     from fastmlp.data.splits import split_rows
 
-    by: dict[str, Any] = {"groups": groups, "order": order}
-    if groups is None and order is None and kind != "labels" and values.ndim == 1:
-        by["strata"] = values
     sizes = {
         "test": own.test_size if test and own.test_data is None else 0,
         "validation": own.validation_size if validation else 0,
     }
-    return split_rows(rows, **sizes, seed=own.split_seed, **by)
+    return split_rows(rows, **sizes, seed=own.split_seed, **ways)
+
+
+def _over_folds(
+    own: Own,
+    rows: int,
+    ways: Mapping[str, Any],
+    make: "Callable[[Split], Loaded]",
+    notices: Sequence[str] = (),
+) -> Loaded:
+    """Return a cross-validation of some rows; make(split) : returns the data of a fold, with its own notices.
+
+    Each fold is made here once, so that what is wrong with one is told before any is trained.
+    """
+    from fastmlp.data.splits import about_folds, folds
+
+    splits = folds(rows, own.folds, validation=own.validation_size, seed=own.split_seed, **ways)
+    numbers, told, table = list[NDArray[np.int64]](), dict[str, list[int]](), None
+
+    def made(i: int) -> Dataset:
+        nonlocal table
+        found = make(splits[i])
+        if i == len(numbers):  # the first time
+            numbers.append(found.numbers)
+            for notice in found.notices:
+                told.setdefault(notice, []).append(i + 1)
+            table = found.table if i == 0 else table
+        return found.dataset
+
+    dataset = joined(Folds([partial(made, i) for i in range(len(splits))]), about_folds(splits, rows))
+    some = [notice if len(of) == len(splits) else f"In {_numbered(of)}: {notice}" for notice, of in told.items()]
+    return Loaded(dataset, table, (*notices, *some), numbers[0], tuple(numbers))
+
+
+def _numbered(folds: Sequence[int]) -> str:
+    return f"fold{'s' * (len(folds) > 1)} {', '.join(map(str, folds))}"
 
 
 # All others
@@ -307,7 +362,7 @@ def _raw_of(own: Own, data: Any, targets: Any) -> "Raw":
 
 
 def _of_raw(own: Own, raw: "Raw", tell: Tell) -> Loaded:
-    from fastmlp.data.raw import TEST, TRAIN, VALIDATION
+    from fastmlp.data.raw import PARTS, TEST, TRAIN, VALIDATION
     from fastmlp.data.sources.read import is_pictures
 
     pictures = not _is_named(own.data) and is_pictures(own.data)
@@ -318,22 +373,55 @@ def _of_raw(own: Own, raw: "Raw", tell: Tell) -> Loaded:
     part = np.full(len(values), TRAIN, np.uint8) if raw.part is None else raw.part
     if own.test_data is not None and (part == TEST).any():
         raise ConfigError(f"{own.data} has a test part of its own; leave --test-data out, or give the rest alone.")
+    if own.folds:
+        if (part != TRAIN).any():
+            there = " and ".join(PARTS[one] for one in np.unique(part) if one != TRAIN)
+            raise ConfigError(
+                f"{own.data} has rows for {there}, and --folds {own.folds} deals out rows without such parts; "
+                "leave it out, or give all rows as one part."
+            )
+
+        def make(split: "Split") -> Loaded:
+            return _of_parts(own, raw, split.train, split.validation, split.test, split.words, pictures=pictures)
+
+        return _over_folds(own, len(part), _ways(kind, values), make)
     train, validation, test = (np.flatnonzero(part == one) for one in (TRAIN, VALIDATION, TEST))
     words = [f"{len(rows):,} for {name}" for name, rows in (("validation", validation), ("test", test)) if len(rows)]
     words = [f"As the data say, {' and '.join(words)}."] if words else []
     wanted, numbers = {"test": not len(test), "validation": not len(validation)}, test[:0]
     if any(wanted.values()) and not (own.test_data is not None and len(validation)):
-        split = _split_by(own, len(train), kind, values[train], test=wanted["test"], validation=wanted["validation"])
+        split = _split(own, len(train), _ways(kind, values[train]), **wanted)
         words.append(split.words)
         numbers = split.test
         test = train[split.test] if len(split.test) else test
         validation = train[split.validation] if len(split.validation) else validation
         train = train[split.train]
-    test_rows, test_values = _taken(raw.rows, test), values[test]
+    other = None
     if own.test_data is not None:
         other = _read_raw(own, own.test_data, tell)
+        words.append(f"{len(other.rows):,} of --test-data for the test.")
+    found = _of_parts(own, raw, train, validation, test, " ".join(words), other, pictures=pictures)
+    # Within the part that they were found in.
+    return found._replace(numbers=numbers if len(numbers) else np.arange(len(found.dataset.test_images)))
+
+
+def _of_parts(
+    own: Own,
+    raw: "Raw",
+    train: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    test: NDArray[np.int64],
+    words: str,
+    other: "Raw | None" = None,
+    *,
+    pictures: bool,
+) -> Loaded:
+    """Return a source by the numbers of the rows of each part; other : of which all rows are for the test instead."""
+    (key,) = raw.targets
+    kind, values = raw.kinds[key], raw.targets[key]
+    test_rows, test_values = _taken(raw.rows, test), values[test]
+    if other is not None:
         test_rows, test_values = other.rows, _as_of(raw, other, key)
-        words.append(f"{len(test_rows):,} of --test-data for the test.")
     if kind == "classes":
         _check_trained(raw.names[key], values[train], own)
     shape = raw.shape
@@ -351,10 +439,9 @@ def _of_raw(own: Own, raw: "Raw", tell: Tell) -> Loaded:
         shape=shape,  # pyright: ignore[reportArgumentType] - three numbers, as its docstring says
         features=raw.features,
         reading=_reading(own, raw, pictures=pictures),
-        words=" ".join(words),
+        words=words,
     )
-    # Within the part that they were found in.
-    return Loaded(dataset, None, (), numbers if len(numbers) else np.arange(len(test_rows)))
+    return Loaded(dataset, None, (), test)
 
 
 def _reading(own: Own, raw: "Raw", *, pictures: bool) -> Reading:

@@ -32,6 +32,10 @@ class Split:
     validation: Index
     test: Index
     words: str
+    how: str = ""
+    """Of a fold: by what the rows were split, in a few words."""
+    note: str = ""
+    """What a reader must know of single rows, with a blank before it; else empty."""
 
     def __iter__(self) -> Iterator[Index]:
         return iter((self.train, self.validation, self.test))
@@ -110,9 +114,22 @@ def folds(
         part = rows.taken(rest).parts(wanted, rng)
         parts = (rest[part == 0], rest[part == 1], test)
         _check_none_empty(parts, (*wanted[:2], 1), rows)
+        how = "by their order" if rows.by == "order" else rows.way(seed)
         words = f"Fold {i + 1} of {k} of {n:,} rows, split {rows.way(seed)}: {_sizes(parts)}.{rows.note}"
-        made.append(Split(*parts, words))
+        made.append(Split(*parts, words, how, rows.note))
     return made
+
+
+def about_folds(splits: Sequence[Split], n: int) -> str:
+    """Return in words how the numbers of `n` rows were split into these folds."""
+    sizes = [sorted({len(split) for split in part}) for part in zip(*splits, strict=True)]
+    each = [f"{size[0]:,}{f' to {size[-1]:,}' if len(size) > 1 else ''} for {name}"
+            for size, name in zip(sizes, PARTS, strict=True) if size[-1]]  # fmt: skip
+    how, note = splits[0].how, splits[0].note
+    tested = "each row is tested once" if sum(len(one.test) for one in splits) == n else "no row is tested twice"
+    if how == "by their order":
+        tested = "each is tested by what was learnt from the rows before it, and the first rows by none"
+    return f"{len(splits)} folds of {n:,} rows, split {how}: {tested}; in a fold {', '.join(each)}.{note}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,7 @@ def gradient_errors(config: RunConfig, dataset: Dataset, start: Model | None = N
     """
     if config.precision == "float64":
         raise ConfigError("precision is float64, which the others are compared with; give --precision another one")
+    dataset = dataset.of_fold(config.fold)
     train, _ = training_rows(config, dataset, np.random.default_rng(config.seed))
     model, exact = _network(config, start), _network(replace(config, precision="float64", matmul="blas"), start)
     exact.parameters[...] = model.parameters
@@ -51,11 +52,11 @@ def gradient_errors(config: RunConfig, dataset: Dataset, start: Model | None = N
 
 
 def precision_table(configs: Sequence[RunConfig], dataset: Dataset, start: Model | None = None) -> Table:
-    """Return a table of `gradient_errors`, a row for each layer of each run of the lowest seed."""
-    seed = min(config.seed for config in configs)
+    """Return a table of `gradient_errors`, a row for each layer of each run of the lowest seed and fold."""
+    seed, fold = (min(getattr(config, name) for config in configs) for name in ("seed", "fold"))
     rows = []
     for config in configs:
-        if config.seed == seed:
+        if (config.seed, config.fold) == (seed, fold):
             for i, errors in enumerate(gradient_errors(config, dataset, start), 1):
                 size = "-".join(map(str, config.layers[i - 1 : i + 1]))
                 figures = [f"{error:.1e}" for error in errors]

@@ -9,13 +9,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from fastmlp.data import Dataset
 from fastmlp.errors import DataError
 from fastmlp.nn.checks import check_name
 from fastmlp.nn.threads import check_threads
@@ -36,13 +37,14 @@ class Baseline:
 
     scores : on the test rows; None where there is no such model, and `note` says why
     seconds : of its training and its answers
-    note : what a reader must know of it, or empty
+    note : what a reader must know of it, or empty; fold : whose rows these are, counted from 1, or 0
     """
 
     name: str
     scores: Scores | None
     seconds: float = 0.0
     note: str = ""
+    fold: int = 0
 
 
 def baselines(
@@ -104,6 +106,35 @@ def baselines(
         except (ValueError, ArithmeticError, MemoryError) as error:  # a sweep's results are not lost for a baseline
             words = str(error).partition("\n")[0] or type(error).__name__
             found.append(Baseline(name, None, time.perf_counter() - began, f"it failed: {words}"))
+    return found
+
+
+def baselines_of(
+    dataset: Dataset,
+    target: str,
+    *,
+    threads: int = 1,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda _: None,
+    models: bool = True,
+) -> list[Baseline]:
+    """Return what simple models reach on the test rows of a data set, of each of its folds; the rest as `baselines`."""
+    found = []
+    for fold, one in dataset.each_fold():
+        of = f" In each of {len(dataset.folds)} folds." if fold else ""
+        made = baselines(
+            one.kinds[target],
+            one.train_images,
+            one.train_labels[target],
+            one.test_images,
+            one.test_labels[target],
+            train_weights=one.weights,
+            threads=threads,
+            seed=seed,
+            tell=(lambda words, of=of: tell(words + of)) if fold <= 1 else lambda _: None,
+            models=models,
+        )
+        found += [replace(baseline, fold=fold) for baseline in made]
     return found
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fastmlp.nn.threads import usable_cores
-from fastmlp.report.baselines import Baseline, baselines
+from fastmlp.report.baselines import Baseline, baselines_of
 from fastmlp.report.page import figure, table, text
 from fastmlp.report.plots.images import Tiles
 from fastmlp.report.plots.picture import Picture, drawn, gallery
@@ -41,15 +41,9 @@ class Paper:
         target = self.sweep.runs[0].config.labels
         if dataset is None or not self.sweep.is_own or target not in dataset.kinds:
             return []
-        parts = [(rows, labels[target]) for part, rows, labels in dataset.parts() if part != "validation"]
-        (rows, targets), (test_rows, test_targets) = parts
-        return baselines(
-            dataset.kinds[target],
-            rows,
-            targets,
-            test_rows,
-            test_targets,
-            train_weights=dataset.weights,
+        return baselines_of(
+            dataset,
+            target,
             threads=usable_cores(),
             tell=self.tell,
             models=self.baselines or kept_baselines(self.sweep.folder),

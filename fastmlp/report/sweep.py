@@ -38,10 +38,7 @@ class Sweep:
         self.runs = [RunResult.from_json(visible_in(run.to_json())) for run in self.runs]
         self.environment = visible_in(self.environment)
         if self.dataset is not None:
-            texts = {name: getattr(self.dataset, name) for name in ("name", "source", "label_names", "words")}
-            texts["label_names"] = dict(texts["label_names"])
-            if (shown := visible_in(texts)) != texts:
-                self.dataset = replace(self.dataset, **shown)
+            self.dataset = _shown(self.dataset)
 
     def about(self, runs: Sequence[RunResult]) -> str:
         """Return a sentence for captions: the data set and, of these runs, seeds and precisions."""
@@ -50,7 +47,16 @@ class Sweep:
         seeds, precisions = (
             ", ".join(dict.fromkeys(str(getattr(run, name)) for run in runs)) for name in ("seed", "precision")
         )
-        return f"{self.environment['dataset']['name']}, seed {seeds}, {precisions}."
+        folds = ", ".join(dict.fromkeys(str(run.config.fold) for run in runs if run.config.fold))
+        fold = f"fold {folds}, " if folds else ""
+        return f"{self.environment['dataset']['name']}, {fold}seed {seeds}, {precisions}."
+
+    def dataset_of(self, run: RunResult) -> Dataset | None:
+        """Return the data set of a run, that of its fold; None where they were not found, or have no such fold."""
+        fold = run.config.fold
+        if self.dataset is None or not 0 < fold <= len(self.dataset.folds):
+            return self.dataset if fold == 0 else None
+        return _shown(self.dataset.of_fold(fold))
 
     @property
     def is_own(self) -> bool:
@@ -69,6 +75,14 @@ class Sweep:
         """The run of the best validation score among those whose network was saved."""
         saved = [run for run in self.runs if model_path(self.folder / MODELS, run.run_id).exists()]
         return max(saved, key=lambda run: run.val_accuracy, default=None)
+
+
+def _shown(dataset: Dataset) -> Dataset:
+    """Return a data set with the control characters in its texts escaped."""
+    texts = {name: getattr(dataset, name) for name in ("name", "source", "label_names", "words")}
+    texts["label_names"] = dict(texts["label_names"])
+    shown = visible_in(texts)
+    return dataset if shown == texts else replace(dataset, **shown)
 
 
 def read(folder: Path, data_dir: Path | None = None, tell: Callable[[str], None] = lambda _: None) -> Sweep:

@@ -11,7 +11,7 @@ from fastmlp.data.normalize import AS_THEY_ARE
 from fastmlp.nn.initializers import resolve
 from fastmlp.nn.optimizer import OPTIMIZERS
 from fastmlp.report.score import Score, meaning, rows_of, score_of
-from fastmlp.report.words import duration, machine
+from fastmlp.report.words import duration, machine, repeats
 from fastmlp.runs.experiments import CUSTOM, EXPERIMENTS, Experiment, published
 from fastmlp.runs.results import ENDED, RunResult
 from fastmlp.sweep.space import apart
@@ -91,10 +91,12 @@ def is_own(dataset: str) -> bool:
 
 def plan_table(configs: Sequence[RunConfig], seconds: Sequence[float], jobs: int) -> Table:
     """Return a table of planned runs; seconds : that each takes at most, 0 if it is finished; jobs : runs at a time."""
+    folds = any(config.fold for config in configs)
     rows = [
         [
             config.experiment,
             config.normalize,
+            *([str(config.fold)] if folds else []),
             str(config.seed),
             dashed(config.layers) + _kind(config),
             "finished" if at_most == 0 else duration(at_most),
@@ -104,7 +106,8 @@ def plan_table(configs: Sequence[RunConfig], seconds: Sequence[float], jobs: int
     missing = sum(at_most > 0 for at_most in seconds)
     whole = max([sum(seconds) / jobs, *seconds])
     fact = f"Runs: {len(configs)}, {missing} of them to do, {jobs} at a time: {duration(whole)} at most."
-    return Table([fact], ["experiment", "normalisation", "seed", "network", "at most"], rows, words=4)
+    columns = ["experiment", "normalisation", *(["fold"] if folds else []), "seed", "network", "at most"]
+    return Table([fact], columns, rows, words=len(columns) - 1)
 
 
 def search_table(
@@ -132,12 +135,28 @@ def search_table(
         ]
         for (experiment, norm), some in ranked
     ]
-    columns = ["candidate", "normalisation", "status", "validation", "test", "seeds", "epochs", "seconds"]
+    folds = any(run.config.fold for run in runs)
+    columns = [
+        "candidate",
+        "normalisation",
+        "status",
+        "validation",
+        "test",
+        "runs" if folds else "seeds",
+        "epochs",
+        "seconds",
+    ]
     facts = _facts(runs, environment, wall_seconds, list(dict.fromkeys(run.normalize for run in runs)))
     facts[1] = (
         f"Figures: {score.heading}{meaning(score)}, with the weights of the lowest validation loss; candidates are "
         f"compared on the validation {rows_of(runs[0].config)}, and the best one alone is tested."
     )
+    if folds:
+        over = repeats([run.config for run in runs])
+        facts[1] += (
+            f" Mean ± standard deviation over {over}. Validation rows of one fold are test rows of another: the best "
+            "one's test may look a little too good."
+        )
     best_rows = [i for i, (name, _) in enumerate(ranked) if name in chosen]
     if all(run.normalize == AS_THEY_ARE for run in runs):
         columns, rows = [columns[0], *columns[2:]], [[row[0], *row[2:]] for row in rows]
@@ -234,7 +253,8 @@ def _facts(
     runs: Sequence[RunResult], environment: Mapping[str, Any], wall_seconds: float | None, norms: Sequence[str]
 ) -> list[str]:
     data, config = environment["dataset"], runs[0].config
-    spread = "; mean ± standard deviation over the seeds" if len({run.seed for run in runs}) > 1 else ""
+    several = len({(run.seed, run.config.fold) for run in runs}) > 1
+    spread = f"; mean ± standard deviation over {repeats([run.config for run in runs])}" if several else ""
     kind, score = rows_of(config), score_of(config)
     held = f"{config.validation_fraction:.0%} of them for validation,"
     if data.get("validation_images"):

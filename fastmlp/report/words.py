@@ -1,6 +1,6 @@
 """Runs, times and machines in words, for lines of text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any
 
@@ -11,9 +11,18 @@ from fastmlp.runs.results import ENDED, RunResult
 
 
 def title(config: RunConfig) -> str:
-    """Return the name of a run among those of a sweep: experiment, normalisation, seed."""
+    """Return the name of a run among those of a sweep: experiment, normalisation, fold, seed."""
     norm = "" if config.normalize == AS_THEY_ARE else f"{config.normalize}, "
-    return f"{config.experiment}, {norm}seed {config.seed}"
+    fold = f"fold {config.fold}, " if config.fold else ""
+    return f"{config.experiment}, {norm}{fold}seed {config.seed}"
+
+
+def repeats(configs: Sequence[RunConfig]) -> str:
+    """Return over what these runs repeat one candidate, as in "the 5 folds" or "3 seeds in each of 5 folds"."""
+    folds, seeds = ({getattr(config, name) for config in configs} for name in ("fold", "seed"))
+    if not any(folds):
+        return "the seeds"
+    return f"{len(seeds)} seeds in each of {len(folds)} folds" if len(seeds) > 1 else f"the {len(folds)} folds"
 
 
 def normalized(config: RunConfig) -> str:

@@ -40,6 +40,11 @@ def _network_key(config: RunConfig) -> str:
     return ", ".join([f"{sizes}, batch {config.batch_size}, threads {config.threads}{precision}", *steps])
 
 
+def _key(config: RunConfig) -> str:
+    """Return what runs have in common that are to have one way: the folds of a network may differ in their inputs."""
+    return _network_key(config.candidate if config.fold else config)
+
+
 def _machine_key() -> str:
     libraries = [f"{name} {version(name)}" for name in ("numpy", "numba")]
     blas = [str(library.get("architecture")) for library in blas_info()[:1]]
@@ -130,17 +135,16 @@ def resolve(configs: Sequence[RunConfig], before: Iterable[RunConfig] = ()) -> t
 
     before : configs of earlier runs; networks among them keep their way, so that a sweep that goes on keeps its bits
     """
-    ways = {_network_key(config): config.matmul for config in before}
+    ways = {_key(config): config.matmul for config in before}
     chosen: dict[str, tuple[str, dict[str, float]]] = {}
     for config in configs:
-        key = _network_key(config)
+        key = _key(config)
         if key not in ways:
-            chosen[key] = choose(config)
-            ways[key] = chosen[key][0]
+            ways[key], _ = chosen[_network_key(config)] = choose(config)
     notes = [
         f"Products: {way} for {network} (a step takes "
         + ", ".join(f"{1000 * seconds[name]:.2f} ms {name}" for name in seconds)
         + ")."
         for network, (way, seconds) in chosen.items()
     ]
-    return [replace(config, matmul=ways[_network_key(config)]) for config in configs], notes
+    return [replace(config, matmul=ways[_key(config)]) for config in configs], notes

@@ -38,6 +38,7 @@ def environment(dataset: Dataset) -> dict[str, Any]:
             **({} if dataset.validation_images is None else {"validation_images": len(dataset.validation_images)}),
             "test_images": len(dataset.test_images),
             **({"split": dataset.words} if dataset.words else {}),
+            **({"folds": len(dataset.folds)} if dataset.folds else {}),
         },
     }
 

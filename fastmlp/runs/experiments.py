@@ -118,11 +118,18 @@ def select(names: Iterable[str], dataset: "Dataset") -> tuple[list[Experiment], 
 
 
 def make_config(
-    experiment: Experiment, dataset: "Dataset", *, normalize: str, seed: int, settings: dict[str, Any]
+    experiment: Experiment,
+    dataset: "Dataset",
+    *,
+    normalize: str,
+    seed: int,
+    settings: dict[str, Any],
+    inputs: int | None = None,
 ) -> RunConfig:
     """Return the config of one run of an experiment on a data set.
 
     settings : further fields of RunConfig, `precision` among them; they win over those of the experiment and the data
+    inputs : values in a row, of a fold; None: those of the data set
 
     On a data set without the experiment's labels it uses the first target. Raises ConfigError where the layers do not
     fit the data.
@@ -131,7 +138,7 @@ def make_config(
     labels = settings.get("labels", own)
     if labels not in dataset.label_names:
         raise ConfigError(f"{dataset.name} has no {labels} labels; it has {', '.join(dataset.label_names)}.")
-    inputs, kind = dataset.train_images.shape[1], dataset.kinds[labels]
+    inputs, kind = inputs or dataset.width, dataset.kinds[labels]
     loss = settings.get("loss", LOSSES_OF[kind][0])
     outputs = outputs_of(loss, kind, len(dataset.label_names[labels]))
     fields: dict[str, Any] = {

@@ -15,17 +15,23 @@ _OUTPUTS = {"classes": "the classes", "labels": "the labels", "numbers": "the nu
 
 def check_fits(configs: Iterable[RunConfig], dataset: Dataset) -> None:
     """Raise DataError for data that `Dataset.check` refuses, and ConfigError for a config that does not fit them."""
-    dataset.check()
+    by_fold: dict[int, list[RunConfig]] = {}
     for config in configs:
         if config.dataset != dataset.name:
             raise ConfigError(
                 f"dataset is {config.dataset!r} in a config, and the data set is called {dataset.name!r}."
             )
-        check_config(config, dataset)
+        by_fold.setdefault(config.fold, []).append(config)
+    for fold, one in dataset.each_fold():
+        one.check()
+        for config in by_fold.pop(fold, []):
+            check_config(config, one)
+    for fold in by_fold:
+        dataset.of_fold(fold)  # which refuses it
 
 
 def check_config(config: RunConfig, dataset: Dataset) -> None:
-    """Raise ConfigError for a config whose target, loss, layers or normalisation do not fit the data."""
+    """Raise ConfigError for a config whose target, loss, layers or normalisation do not fit the data, its fold's."""
     check_target_named(dataset, config.labels)
     kind, width, names = dataset.kinds[config.labels], dataset.width, len(dataset.label_names[config.labels])
     losses = [name for name in LOSSES_OF[kind] if name != "logistic" or kind != "classes" or names == 2]

@@ -67,7 +67,8 @@ def run_one(
 ) -> RunResult:
     """Train and test one network; return its result.
 
-    dataset : images or rows of features, with targets of any kind; see `fastmlp.data.Dataset`
+    dataset : images or rows of features, with targets of any kind; see `fastmlp.data.Dataset`. Of one with folds the
+        run takes that of its config
     on_epoch, on_batch : callbacks, as of `fastmlp.nn.fit.fit`
     kept : file of the run's checkpoint, from which training resumes, and which is written at most every 30 s; None for
         no checkpoints. It stays at the end, for the caller to remove once the result is kept
@@ -84,6 +85,7 @@ def run_one(
     Raises ConfigError, before anything is trained, where the config does not fit the data, and DataError for data that
     its network cannot take.
     """
+    whole, dataset = dataset, dataset.of_fold(config.fold)
     check_config(config, dataset)
     rng = np.random.default_rng(config.seed)
     preparation, train, validation, test_part = _parts(config, dataset, rng)
@@ -91,7 +93,7 @@ def run_one(
     model.examples(test_part.inputs, test_part.targets)  # what cannot be tested is told before it is trained
     if config.init_from:
         _begin_with(model, start, config.init_from)
-    name = run_id(config, dataset.fingerprint)
+    name = run_id(config, whole.fingerprint)
     saved = time.perf_counter()
 
     def pause(state: State) -> bool:
@@ -134,7 +136,7 @@ def run_one(
             loss, score = model.evaluate(test_part.inputs, test_part.targets)
             rmse = _rmse(model, test_part.inputs, preparation, dataset.test_labels[config.labels])
             result = replace(result, test_loss=loss, test_accuracy=finite_score(score), test_rmse=rmse)
-            made = _model(config, dataset, model.parameters, preparation)
+            made = _model(config, dataset, whole.fingerprint, model.parameters, preparation)
             if dataset.reading is not None:
                 result = replace(result, test_metrics=_metrics(made, dataset, config.labels))
             if model_file is not None:
@@ -208,7 +210,7 @@ def _run_small(config: RunConfig) -> None:
     targets, names = {config.labels: target}, {config.labels: ("a", "b")}
     tiny = Dataset("tiny", rows, targets, rows, targets, names, source="random numbers", kinds={config.labels: kind})
     units = [min(h, 3) for h in config.layers[1:-1]]
-    small = {"layers": (config.layers[0], *units, outputs), "batch_size": 4, "epochs": 1, "init_from": ""}
+    small = {"layers": (config.layers[0], *units, outputs), "batch_size": 4, "epochs": 1, "init_from": "", "fold": 0}
     run_one(replace(config, **small, validation_fraction=0.5), tiny)
 
 
@@ -255,7 +257,9 @@ def _begin_with(model: MLP, start: np.ndarray | None, sha256: str) -> None:
     model.parameters[...] = start
 
 
-def _model(config: RunConfig, dataset: Dataset, parameters: np.ndarray, preparation: Preparation) -> Model:
+def _model(
+    config: RunConfig, dataset: Dataset, fingerprint: str, parameters: np.ndarray, preparation: Preparation
+) -> Model:
     """Return a run's network as a model, with what it needs to take raw rows and to tell numbers in their own units."""
     return Model(
         config.layers,
@@ -266,7 +270,7 @@ def _model(config: RunConfig, dataset: Dataset, parameters: np.ndarray, preparat
         preparation.moments,
         dataset.label_names[config.labels],
         config,
-        dataset.fingerprint,
+        fingerprint,
         config.new_loss(),
         dataset.shape,
         dataset.features,

@@ -67,7 +67,9 @@ def _set_up(wanted: Wanted, sent: Dataset | None) -> dict[str, Any]:
         ways = [lambda: sent]
     for way in () if holds(wanted.fingerprint) else ways:
         try:
-            dataset = replace(way())  # a copy, which works its fingerprint out anew, from what it holds
+            found = way()
+            # Copies, which work their fingerprints out anew, from what they hold.
+            dataset = replace(found, folds=tuple(replace(fold) for fold in found.folds))
         except (FastMLPError, OSError) as error:
             if place is not None and way is ways[-1]:  # it was told of a place that has none
                 raise ConfigError(f"its FASTMLP_DATA_DIR is {place}: {error}") from error

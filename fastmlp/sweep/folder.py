@@ -135,7 +135,8 @@ def _difference(there: RunConfig, configs: Sequence[RunConfig]) -> str:
 
     differences = min(map(differing, configs), key=len)
     if not differences:
-        return "its runs are of other data, or of a version of fastmlp that trained otherwise. Choose another --out."
+        other = "other data, or another number of --folds" if there.fold else "other data"
+        return f"its runs are of {other}, or of a version of fastmlp that trained otherwise. Choose another --out."
     told = [f"{name} is {old!r} there and {new!r} here" for name, (old, new) in differences.items()]
     return "; ".join(told) + ". Give the options that its sweep.toml has, or choose another --out."
 

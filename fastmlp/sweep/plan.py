@@ -4,7 +4,7 @@ It loads neither numpy nor the kernels, so that a command can make one before th
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastmlp.config import RunConfig
@@ -22,7 +22,7 @@ class Plan:
     jobs : runs at a time; threads : of each
     workers : of WORKERS, those of this machine; else the address of a dask scheduler, or an executor, which stays open
     search : whether the best candidate is to be found on validation, and only it tested; runs of one candidate differ
-        in their seed alone
+        in seed and fold alone
     eta : of successive halving, where one candidate in so many goes on at each rung; None: all are trained to their end
     retry : statuses of runs that are to begin anew
     left_out : what was asked for and is not in it, in words
@@ -39,8 +39,8 @@ class Plan:
 
 
 def candidates_of(configs: Sequence[RunConfig]) -> list[list[RunConfig]]:
-    """Return the runs by candidate: those that differ in nothing but their seed."""
+    """Return the runs by candidate: those that differ in nothing but seed and fold."""
     groups: dict[RunConfig, list[RunConfig]] = {}
     for config in configs:
-        groups.setdefault(replace(config, seed=0), []).append(config)
+        groups.setdefault(config.candidate, []).append(config)
     return list(groups.values())

@@ -12,7 +12,7 @@ from fastmlp.sweep.halving import rungs, survivors
 from fastmlp.sweep.loop import Sweep
 
 Candidate = list[RunConfig]
-"""The runs of one candidate, which differ in their seed."""
+"""The runs of one candidate, which differ in seed and fold."""
 
 
 def search(
@@ -60,7 +60,7 @@ def _prune(folder: Folder, candidates: Sequence[Candidate], fingerprint: str) ->
 
 
 def score(folder: Folder, candidate: Candidate, fingerprint: str, epochs: int | None = None) -> float:
-    """Return a candidate's mean validation accuracy over its seeds, NaN where one of them failed or diverged.
+    """Return a candidate's mean validation accuracy over its seeds and folds, NaN where one of them failed or diverged.
 
     epochs : how many of each run count, None: all; a rung's decision must not change with epochs after it
     """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastmlp.runs.results import RunResult
 
 # The other fields say which run it is and where, not how it trains.
-_FIXED = ("experiment", "dataset", "seed", "threads", "init_from")
+_FIXED = ("experiment", "dataset", "seed", "threads", "init_from", "fold")
 FIELDS: dict[str, Any] = {
     name: get_args(kind)[0] if NoneType in get_args(kind) else kind
     for name, kind in get_type_hints(RunConfig).items()
@@ -198,6 +198,12 @@ def label(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {dashed(value)}" for name, value in settings.items())
 
 
+def setting(config: "RunConfig", field: str) -> Any:
+    """Return a field's value; of a fold's layers those after the inputs, which differ between folds."""
+    value = getattr(config, field)
+    return value[1:] if field == "layers" and config.fold else value
+
+
 def differing(configs: "Sequence[RunConfig]") -> list[str]:
     """Return the fields in which runs differ, without those that follow from their optimisers and schedules."""
     owners = dict.fromkeys(OPTIMIZER_SETTINGS, "optimizer") | dict.fromkeys(SCHEDULE_SETTINGS, "schedule")
@@ -206,7 +212,7 @@ def differing(configs: "Sequence[RunConfig]") -> list[str]:
         values: dict[Any, set[Any]] = {}
         for config in configs:
             values.setdefault(getattr(config, owners[field]) if field in owners else None, set()).add(
-                getattr(config, field)
+                setting(config, field)
             )
         if any(len(own) > 1 for own in values.values()):
             found.append(field)
@@ -216,7 +222,7 @@ def differing(configs: "Sequence[RunConfig]") -> list[str]:
 def apart(runs: "Sequence[RunResult]") -> "dict[str, list[RunResult]]":
     """Return runs in groups, by experiment and by the settings, but for normalisation, in which its runs differ.
 
-    So a mean over the runs of a group with one normalisation is over their seeds alone.
+    So a mean over the runs of a group with one normalisation is over their seeds and folds alone.
     """
     experiments: dict[str, list[RunResult]] = {}
     for run in runs:
@@ -225,7 +231,7 @@ def apart(runs: "Sequence[RunResult]") -> "dict[str, list[RunResult]]":
     for name, some in experiments.items():
         fields = [field for field in differing([run.config for run in some]) if field != "normalize"]
         for run in some:
-            values = {field: getattr(run.config, field) for field in fields}
+            values = {field: setting(run.config, field) for field in fields}
             settings = label({field: value for field, value in values.items() if value is not None})
             found.setdefault(f"{name}, {settings}" if settings else name, []).append(run)
     return found

@@ -10,6 +10,7 @@ from fastmlp.report.plots.search import axes_of, scale_of
 from fastmlp.report.plots.style import BLUE, GROUND, INK, NARROW, ORANGE, SMALL, WIDE, colour_bar, new_figure
 from fastmlp.report.score import score_of
 from fastmlp.runs.results import RunResult
+from fastmlp.sweep.space import setting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,7 @@ def parallel_coordinates(runs: Sequence[RunResult], configs: Sequence[RunConfig]
     for run, score in sorted(zip(runs, scores, strict=True), key=lambda pair: pair[1]):
         share = (score - low) / (high - low)
         aside = 0.06 * (share - 0.5)  # lines of the same settings lie side by side, the better ones above
-        heights = [scale.place(getattr(run.config, name)) + scale.apart * aside for name, scale in scales.items()]
+        heights = [scale.place(setting(run.config, name)) + scale.apart * aside for name, scale in scales.items()]
         points = [point(i, height) for i, height in enumerate([*heights, share])]
         place.plot(*zip(*points, strict=True), color=colours(share), linewidth=1.3)
     behind = {"facecolor": GROUND, "edgecolor": "none", "alpha": 0.8, "pad": 0.8}

@@ -11,7 +11,7 @@ from fastmlp.config import RunConfig, dashed
 from fastmlp.report.plots.style import BLUE, INK, MAP, NARROW, SMALL, WIDE, blank, colour_bar, new_figure, short
 from fastmlp.report.score import score_of
 from fastmlp.runs.results import RunResult
-from fastmlp.sweep.space import differing
+from fastmlp.sweep.space import differing, setting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ def axes_of(configs: Sequence[RunConfig]) -> dict[str, list[Any]]:
         return value is None, isinstance(value, str), isinstance(value, tuple), 0 if value is None else value
 
     names = [name for name in differing(configs) if name not in _NOT_AXES]
-    return {name: sorted({getattr(config, name) for config in configs}, key=place) for name in names}
+    return {name: sorted({setting(config, name) for config in configs}, key=place) for name in names}
 
 
 def text_of(value: Any) -> str:
@@ -73,7 +73,7 @@ def panels_of(configs: Sequence[RunConfig]) -> tuple[str, str, list[dict[str, An
     down, across = sorted(axes, key=lambda name: -len(axes[name]))[:2]
     others = [name for name in axes if name not in (down, across)]
     places = [{value: i for i, value in enumerate(axes[name])} for name in others]
-    met = {tuple(getattr(c, name) for name in others) for c in configs}
+    met = {tuple(setting(c, name) for name in others) for c in configs}
     panels = sorted(met, key=lambda panel: [place[v] for place, v in zip(places, panel, strict=True)])
     return down, across, [dict(zip(others, panel, strict=True)) for panel in panels]
 
@@ -83,7 +83,7 @@ def gridded(configs: Sequence[RunConfig]) -> bool:
     if not searched(configs):
         return False
     axes, (down, across, panels) = axes_of(configs), panels_of(configs)
-    cells = {tuple(getattr(config, name) for name in axes) for config in configs}
+    cells = {tuple(setting(config, name) for name in axes) for config in configs}
     return 2 * len(cells) >= len(axes[down]) * len(axes[across]) * len(panels)
 
 
@@ -133,7 +133,7 @@ def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bo
 
 
 def _mean(runs: Sequence[RunResult], values: dict[str, Any]) -> float:
-    reached = [r.val_accuracy for r in runs if all(getattr(r.config, name) == v for name, v in values.items())]
+    reached = [r.val_accuracy for r in runs if all(setting(r.config, name) == v for name, v in values.items())]
     return score_of(runs[0].config).drawn(fmean(reached)) if reached else np.nan
 
 
@@ -156,7 +156,7 @@ def axis_effects(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow
         for value in values:
             at, reached = (
                 scale.place(value),
-                [score.drawn(r.val_accuracy) for r in runs if getattr(r.config, name) == value],
+                [score.drawn(r.val_accuracy) for r in runs if setting(r.config, name) == value],
             )
             if reached:
                 [marks["a run"]] = place.plot([at] * len(reached), reached, "o", color=BLUE, alpha=0.7, markersize=4)

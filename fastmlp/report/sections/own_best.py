@@ -65,8 +65,10 @@ class Best:
     @property
     def numbers(self) -> NDArray[np.int64]:
         """Which rows of their source the test rows are, (M,) int64, counted from 0."""
-        understood = self.paper.sweep.understood
-        return np.arange(len(self.dataset.test_images)) if understood is None else understood.numbers
+        understood, fold = self.paper.sweep.understood, self.run.config.fold
+        if understood is None:
+            return np.arange(len(self.dataset.test_images))
+        return understood.of_folds[fold - 1] if fold else understood.numbers
 
 
 def section(paper: Paper) -> Section:
@@ -77,8 +79,9 @@ def section(paper: Paper) -> Section:
         return Section("The best network", blocks)
     score = score_of(run.config).name
     words = f"{title(run.config)}, run {run.run_id}: the best validation {score} of those that were tested."
+    words += f" All below is of the test rows of its fold, {run.config.fold}." if run.config.fold else ""
     blocks.append(text(words))
-    dataset = paper.sweep.dataset
+    dataset = paper.sweep.dataset_of(run)
     if dataset is None:
         blocks.append(paper.missing_data("The metrics and figures of the best network"))
         return Section("The best network", blocks)
@@ -111,7 +114,7 @@ def _says(model: Model) -> Callable[[NDArray[Any]], NDArray[np.floating]]:
 def _metrics(best: Best) -> Iterator[str]:
     """Yield the tables of metrics: of the network and simple models, and of each label or number."""
     dataset, paper = best.dataset, best.paper
-    scores, others = measure(best.answers), paper.others
+    scores, others = measure(best.answers), [one for one in paper.others if one.fold == best.run.config.fold]
     network = Baseline("this network", scores, best.run.seconds)
     metrics = METRICS[best.kind].values()
     learnt = f"the models below the network learn from the same {len(dataset.train_images):,} training {best.rows}"

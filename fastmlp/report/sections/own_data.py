@@ -26,6 +26,8 @@ def section(paper: Paper) -> Section:
         return Section("Data", [paper.missing_data("The columns and the targets")])
     blocks = [text(f"Source: {dataset.source}. {dataset.words}")]
     blocks += [text(notice) for notice in (understood.notices if understood is not None else ())]
+    if dataset.folds:
+        blocks.append(text("Parts and columns below are those of the first fold; each fold learns its own."))
     for target in dict.fromkeys(run.config.labels for run in paper.sweep.runs):
         if target in dataset.kinds:  # such a run is none of these data's
             blocks += _TARGETS[dataset.kinds[target]](paper, dataset, target)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from math import isfinite
 
-from fastmlp.report.own import own_table
+from fastmlp.report.own import folds_table, own_table
 from fastmlp.report.page import Section, folded, table, text
 from fastmlp.report.paper import Paper
 from fastmlp.report.plots import times
@@ -15,7 +15,7 @@ from fastmlp.report.tables import results_table, search_table
 from fastmlp.report.words import outcome, title
 from fastmlp.runs.experiments import published
 from fastmlp.runs.metrics import METRICS
-from fastmlp.runs.results import ENDED
+from fastmlp.runs.results import ENDED, RunResult
 from fastmlp.table import Table
 
 _ABOVE = ("Data set:", "Machine:", "Dates")  # facts that two tables share
@@ -28,8 +28,7 @@ def results_of(paper: Paper) -> list[Table]:
     if sweep.is_search:
         tested = [run for run in sweep.runs if isfinite(run.test_accuracy)]
         tables.append(search_table(sweep.runs, [run.config for run in tested], sweep.environment))
-    told = next((set(run.test_metrics) for run in tested if run.test_metrics), None)
-    kind = next((kind for kind, metrics in METRICS.items() if set(metrics) == told), None)
+    kind = _kind_of(tested)
     if kind is not None:
         split = sweep.environment["dataset"].get("split", "")
         shown = own_table(kind, tested, paper.others, sweep.environment, split)
@@ -39,6 +38,12 @@ def results_of(paper: Paper) -> list[Table]:
     elif tested and not tables:
         tables.append(results_table(tested, sweep.environment))
     return tables
+
+
+def _kind_of(tested: Sequence[RunResult]) -> str | None:
+    """Return the kind of targets whose metrics these runs on own data have; None where they have none."""
+    told = next((set(run.test_metrics) for run in tested if run.test_metrics), None)
+    return next((kind for kind, metrics in METRICS.items() if set(metrics) == told), None)
 
 
 def section(paper: Paper, results: Sequence[Table]) -> Section:
@@ -53,6 +58,9 @@ def section(paper: Paper, results: Sequence[Table]) -> Section:
     for shown, name in zip(results, ("results", "tested"), strict=False):
         blocks.append(table(shown, name))
         paper.places.add(f"table-{name}")
+    by_fold = [run for run in sweep.runs if run.config.fold and run.test_metrics]
+    if (kind := _kind_of(by_fold)) is not None:
+        blocks.append(folded("By fold", [paper.table("folds", folds_table(kind, by_fold))]))
     part = "validation" if sweep.is_search else "test"
     runs = [run for run in sweep.runs if isfinite(run.val_accuracy if part == "validation" else run.test_accuracy)]
     if len(runs) > sweep.is_own:  # one alone says little
