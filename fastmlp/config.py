@@ -284,8 +284,8 @@ class RunConfig:
             )
         if self.precision == "int8" and not self.of_images:
             raise ConfigError(
-                f"normalize is {self.normalize!r}, of features, and precision int8 multiplies images' own bytes; "
-                "allowed with it are float32, float64 and bfloat16."
+                f"precision int8 multiplies images' own bytes, and normalize {self.normalize!r} is of rows of "
+                "features, as a table's; allowed for these are float32, float64 and bfloat16."
             )
         self.new_loss()  # which refuses settings that it does not have
         OPTIMIZERS[self.optimizer].check(vars(self), float32=self.precision != "float64")

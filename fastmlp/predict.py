@@ -39,6 +39,7 @@ def _parser(prog: str) -> Parser:
     parser.add_argument("--data", type=place, nargs="+", default=[], metavar="FILE", help=text)
     text = "the columns of --data with the answers (default: as in training)"
     parser.add_argument("--target", nargs="+", default=[], metavar="NAME", help=text)
+    parser.add_argument("--weights", metavar="NAME", help="a column of --data: how much each row counts in the metrics")
     text = "write the answers there, .csv or .json, instead of printing them"
     parser.add_argument("-o", "--out", type=place, metavar="FILE", help=text)
     text = "columns of the table to keep in front of the answers"

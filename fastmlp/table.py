@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fastmlp.text import csv_line, markdown_text, plain, visible
@@ -34,6 +34,13 @@ class Table:
     def is_word(self, i: int) -> bool:
         """Whether column i is words, which are aligned left, or numbers, which are aligned right."""
         return i < self.words or (self.verdict and i == len(self.columns) - 1)
+
+    def without_empty(self) -> "Table":
+        """Return it without the columns that are empty in every row; for tables of words and numbers."""
+        used = [i for i in range(len(self.columns)) if any(row[i] for row in self.rows)]
+        rows = [[row[i] for i in used] for row in self.rows]
+        words = sum(i < self.words for i in used)
+        return replace(self, columns=[self.columns[i] for i in used], rows=rows, words=words)
 
     def marked_rows(self, form: Callable[[str], str] = str, mark: str = "(best)") -> list[list[str]]:
         """Return the rows with form(cell) for each cell, and `mark` after the first cell of the best rows."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastmlp.data import Dataset
-from fastmlp.data.dataset import KINDS, channels_of
+from fastmlp.data.dataset import KINDS, OF_ROWS, channels_of
 from fastmlp.data.mapped import read_mapped, write_mapped
 from fastmlp.errors import DataError
 from own import features, images
@@ -20,6 +20,8 @@ FULL = replace(
     validation_images=features("numbers").test_images,
     validation_labels={"y": np.arange(60.0)},
     weights=np.arange(180.0),
+    validation_weights=np.arange(60.0),
+    test_weights=np.arange(60.0) + 1,
     groups=np.arange(180) // 2,
 )
 
@@ -45,7 +47,10 @@ def _other(array: np.ndarray) -> np.ndarray:
         {"train_images": FULL.train_images.astype(float), "test_images": FULL.test_images.astype(float)},
         {"train_labels": {"y": _other(FULL.train_labels["y"])}},
         {"validation_labels": {"y": np.arange(60.0)[::-1]}},
-        {"validation_images": None, "validation_labels": None},
+        {"validation_images": None, "validation_labels": None, "validation_weights": None},
+        {"validation_weights": None},
+        {"test_weights": None},
+        {"test_weights": np.arange(60.0)},
         {"weights": None},
         {"weights": _other(np.arange(180.0))},
         {"groups": None},
@@ -80,7 +85,7 @@ def test_every_kind_is_mapped_as_it_was(data: Dataset, tmp_path: Path) -> None:
             np.testing.assert_array_equal(theirs, ours, strict=True)
             for name, targets in getattr(data, f"{part}_labels").items():
                 np.testing.assert_array_equal(getattr(read, f"{part}_labels")[name], targets, strict=True)
-    for name in ("weights", "groups"):
+    for name in OF_ROWS:
         np.testing.assert_array_equal(getattr(read, name), getattr(data, name))
 
 
@@ -127,6 +132,8 @@ BASE, SEVERAL, NUMBERS = features(), features("labels"), features("numbers")
         (replace(BASE, weights=np.ones(3)), r"weights are float64 of shape \(3,\), expected one a training row"),
         (replace(BASE, weights=np.zeros(180)), "weights hold 0.0 to 0.0; allowed are finite numbers from 0 on"),
         (replace(BASE, weights=_with(np.ones(180), 5, np.nan)), "weights hold nan to nan"),
+        (replace(BASE, test_weights=np.zeros(60)), "test_weights hold 0.0 to 0.0; .* of the test rows one must count"),
+        (replace(BASE, validation_weights=np.ones(60)), "validation_weights are .*, expected one a validation row"),
         (replace(BASE, groups=np.ones(180)), "groups are float64"),
     ],
 )  # fmt: skip

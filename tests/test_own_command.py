@@ -338,7 +338,7 @@ def test_train_in_python_takes_arrays_and_searches(tmp_path: Path) -> None:
     [
         ({"epochz": 1}, "Did you mean 'epochs'?"),
         ({"epochs": 0}, "setting epochs"),
-        ({"report": True}, "no setting 'report'"),
+        ({"report": True}, "give --out DIR too"),
         ({"lr": "much"}, "is not a number"),
         ({"lr": [[object()]]}, "lr is"),
         ({"image_size": 8}, "pictures"),

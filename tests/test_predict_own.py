@@ -225,7 +225,7 @@ def test_no_input_is_overwritten_and_nothing_is_half_written(tmp_path, new, caps
     [
         ([], "Give files to predict, or --data"),
         (["new.csv", "--data", "new.csv"], "Give files to predict, or --data"),
-        (["new.csv", "--target", "bought"], "--target names the answers in --data"),
+        (["new.csv", "--target", "bought"], "--target is about the answers in --data"),
         (["new.csv", "--format", "csv", "-o", "out.csv"], "leave one out"),
         (["--data", "new.csv", "--keep", "name"], "--data is compared alone"),
         (["--dataset", "embedded"], "are for CIFAR's models"),

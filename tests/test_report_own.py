@@ -18,6 +18,7 @@ from fastmlp.errors import ConfigError
 from fastmlp.report import __main__ as report
 from fastmlp.report.make import make_report
 from fastmlp.report.numbers import writer
+from fastmlp.report.own import own_table
 from fastmlp.report.plots import curves, search
 from fastmlp.report.plots.style import styled
 from fastmlp.report.score import score_of
@@ -305,3 +306,25 @@ def test_scores_far_below_zero_do_not_flatten_the_others():
 )
 def test_numbers_of_a_unit_have_as_many_decimals(values, value, text):
     assert writer(values)(value) == text
+
+
+def test_a_deviation_has_no_more_digits_than_its_mean():
+    runs = [replace(result(0.9, seed=seed, **OWN), test_metrics={"RMSE": value, "MAE": 1e-7 * value, "R2": 0.5})
+        for seed, value in enumerate((283.505, 301.375))]  # fmt: skip
+    [row] = own_table("numbers", runs, [], ENVIRONMENT, "").rows
+    assert row[2] == "292.44 ± 12.64"
+    even = [replace(one, test_metrics={"RMSE": 300 + k, "MAE": 12345.6 + k, "R2": None}) for k, one in enumerate(runs)]
+    [more] = own_table("numbers", even, [], ENVIRONMENT, "").rows
+    assert more[2:5] == ["300.50 ± 0.71", "12346 ± 1", "-"]
+    assert row[3].startswith("2.9244e-05 ± 1.26")
+    assert row[4] == "0.5000 ± 0.0000"
+
+
+def test_no_accuracy_above_all_of_it_is_on_a_scale():
+    runs = [replace(result(lr=lr, batch_size=size), val_accuracy=0.982) for lr in (0.1, 0.2) for size in (8, 16)]
+    with styled():
+        for draw in (search.heat_map, search.axis_effects):
+            figure = draw(runs, [run.config for run in runs])
+            tops = [max(axes.get_ylim()) for axes in figure.axes if "accuracy" in axes.get_ylabel()]
+            assert tops
+            assert max(tops) <= 100.5

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SUFFIXES = {".csv": "csv", ".json": "json"}
 MOST_SHOWN = 1000  # rows, in a table to look at
 _BLOCK_BYTES = 1 << 26  # of rows that are predicted together
-_OWN = ("data", "target", "out", "keep", "probabilities")
+_OWN = ("data", "target", "weights", "out", "keep", "probabilities")
 
 
 class Block(NamedTuple):
@@ -61,8 +61,9 @@ def predict(args: Namespace, console: Console) -> int:
         raise ConfigError("Give files to predict, or --data with the answers in it, one of them; --help has examples.")
     if args.data:
         return _compare(args, model, console)
-    if args.target:
-        raise ConfigError("--target names the answers in --data; to predict files, leave it out.")
+    for name in ("target", "weights"):
+        if getattr(args, name):
+            raise ConfigError(f"--{name} is about the answers in --data; to predict files, leave it out.")
     return _answer(args, model, model.reading, console)
 
 
@@ -300,11 +301,11 @@ def _compare(args: Namespace, model: Model, console: Console) -> int:
     ):
         if value:
             raise ConfigError(f"--{name} is for files to predict, and --data is compared alone; leave one out.")
-    x, targets, source, names = _with_targets(args, model, lambda line: say(console, line))
+    x, targets, weights, source, names = _with_targets(args, model, lambda line: say(console, line))
     with Compiling(console).here():
         step, answering = _rows_of(model), Answering(model, args.threads)
         outputs = np.concatenate([answering(x[first : first + step]) for first in range(0, len(x), step)])
-    scores, table = measure(answers_of(model.kind, targets, outputs)), METRICS[model.kind]
+    scores, table = measure(answers_of(model.kind, targets, outputs, weights)), METRICS[model.kind]
     each = [
         [name, *(metric.text(scores.each[one][k] if one in scores.each else None) for one, metric in table.items())]
         for k, name in enumerate(model.names())
@@ -312,7 +313,8 @@ def _compare(args: Namespace, model: Model, console: Console) -> int:
     ]
     rows = [["all", *(metric.text(scores.values[one]) for one, metric in table.items())], *each]
     facts = [
-        f"Data: {len(x):,} rows of {source}, target {', '.join(names)}.",
+        f"Data: {len(x):,} rows of {source}, target {', '.join(names)}."
+        + (f" Rows count by their {args.weights!r}." if args.weights else ""),
         *(f"{metric.name}: {metric.words}" for metric in table.values()),
         *(f"{name}: {note}." for name, note in scores.notes.items()),
     ]
@@ -328,8 +330,8 @@ def _compare(args: Namespace, model: Model, console: Console) -> int:
 
 def _with_targets(
     args: Namespace, model: Model, tell: Callable[[str], None]
-) -> tuple[np.ndarray, np.ndarray, str, Sequence[str]]:
-    """Return rows (N, D), their targets as the model knows them, the source in words, and the targets' names."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, str, Sequence[str]]:
+    """Return rows (N, D), their targets as the model knows them, weights, the source in words, the targets' names."""
     reading = model.reading
     assert reading is not None
     own = [model.config.labels] if model.config is not None else []
@@ -342,13 +344,15 @@ def _with_targets(
         if not names:
             raise ConfigError("The model does not know what its target was called; name the column by --target.")
         texts = dict.fromkeys(names, "category") if model.kind == "classes" else {}
-        frame = read_frame(args.data, target=names, known={**reading.columns.reading, **texts})
+        frame = read_frame(args.data, target=names, weights=args.weights, known={**reading.columns.reading, **texts})
         for notice in frame.notices:
             tell(notice)
         targets = targets_as(frame, names, model.kind, model.names())
-        return reading.columns.apply(frame), targets.values, frame.source, names
+        return reading.columns.apply(frame), targets.values, frame.weight_values(), frame.source, names
     from fastmlp.data.sources.read import read_raw
 
+    if args.weights:
+        raise ConfigError(f"--weights names a column of a table, and this model takes {reading.form}; leave it out.")
     if len(args.target) > 1 or len(args.data) > 1:
         raise ConfigError("Name one source by --data and one target by --target, as in training.")
     size = {"image_size": reading.size, "grey": reading.grey} if reading.form == "pictures" else {}
@@ -365,4 +369,4 @@ def _with_targets(
         if lacks := next((there[code] for code in np.unique(values) if there[code] not in numbers), None):
             raise DataError(f"{args.data[0]} has the class {lacks!r}, which training had not. Leave its rows out.")
         values = np.array([numbers.get(one, -1) for one in there], np.int64)[values]
-    return raw.rows, values, raw.source, [name]
+    return raw.rows, values, None, raw.source, [name]

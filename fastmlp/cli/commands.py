@@ -58,5 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not argv:
         parser.print_help(sys.stderr)
         return 2
+    if not argv[0].startswith("-"):
+        argv = argv[:1]  # the word that is none, before options that may be right after another
     parser.parse_args(argv)  # which ends the program: no word of these is a command
     raise AssertionError(argv)

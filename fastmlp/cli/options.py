@@ -21,6 +21,7 @@ from fastmlp.cli.parser import (
     place,
     size,
     source,
+    units,
     whole,
 )
 from fastmlp.cli.plan import BY_DATA, settings_of
@@ -121,7 +122,7 @@ def _add_own(parser: ArgumentParser) -> None:
     add("--task", choices=("classification", "labels", "regression"), help=text)
     text = "kinds of a table's columns, number, category, date or drop, where they are not as found: age=number,id=drop"
     add("--columns", metavar="NAME=KIND,...", help=text)
-    add("--weights", metavar="NAME", help="a column: how much each row counts in training")
+    add("--weights", metavar="NAME", help="a column: how much each row counts")
     add("--group", metavar="NAME", help="a column: rows of a group are all in one part")
     add("--order", metavar="NAME", help="a column: its last rows are for the test")
     add("--test-data", type=source, metavar="PATH", help="the test rows, where they are not in PATH")
@@ -136,7 +137,7 @@ def _add_own(parser: ArgumentParser) -> None:
     add("--grey", action="store_true", help="pictures without their colours")
     text = "how a table's numbers are scaled: standard (mean and deviation), robust (median and quartiles), quantile"
     add("--scale", choices=("standard", "robust", "quantile"), help=f"{text} (default: standard)")
-    add("--hidden", type=layers, metavar="N-N-...", help=f"hidden units of each layer (default: {dashed(HIDDEN)})")
+    add("--hidden", type=units, metavar="N-N-...", help=f"hidden units of each layer (default: {dashed(HIDDEN)})")
     add("--baselines", action="store_true", help="also two models of scikit-learn's")
 
 

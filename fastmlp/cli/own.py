@@ -43,7 +43,7 @@ def show(console: Console, found: Loaded) -> None:
     for notice in found.notices:
         say(console, notice)
     if table is not None and not console.quiet:
-        shown = replace(table, facts=(), rows=table.rows[:_MOST_COLUMNS])
+        shown = replace(table, facts=(), rows=table.rows[:_MOST_COLUMNS]).without_empty()
         if console.is_terminal:
             console.print(*shown.rich(console.width))
         else:

@@ -68,6 +68,8 @@ class Parser(ArgumentParser):
             words = name.strip("-").replace("-", " ").replace("_", " ")
             named = [a.option_strings[-1] for a in actions if a.option_strings and words in (a.help or "").split(" (")]
             return f" Did you mean {named[0]!r}?" if named else suggestion(name, options)
+        if "--data" in options and Path(word).exists():
+            return f" Did you mean '--data {word}'?"
         if equals and f"--{name.replace('_', '-')}" in options:
             return f" Did you mean '--{name.replace('_', '-')} {value}'?"
         for like in (lambda known: [word] * (word in known), lambda known: _near(word, known)):
@@ -146,6 +148,15 @@ def layers(text: str) -> tuple[int, ...]:
         return parse_layers(text)
     except ConfigError as error:
         raise ArgumentTypeError(str(error)) from None
+
+
+def units(text: str) -> tuple[int, ...]:
+    """Read the units of the hidden layers, with commas or dashes."""
+    if not re.fullmatch(r"0*[1-9]\d*([-,]0*[1-9]\d*)*", text):
+        raise ArgumentTypeError(
+            f"{_short(text)} is not the units of hidden layers; give them as in 64, or 128-64 of two"
+        )
+    return parse_layers(text)
 
 
 def activations(text: str) -> str | tuple[str, ...]:

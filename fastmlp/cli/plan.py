@@ -1,5 +1,6 @@
 """From the command's options to the runs that they ask for."""
 
+import re
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
@@ -143,8 +144,13 @@ def _check_own(args: Namespace) -> None:
 def with_ends(text: str, inputs: int, outputs: int) -> str:
     """Return the axis `hidden=64,128-64` as one of `layers`, between inputs and outputs; any other as it is."""
     name, _, values = text.partition("=")
-    if name != "hidden" or not values:
+    if name != "hidden":
         return text
+    if wrong := [value for value in values.split(",") if not re.fullmatch(r"\d+(-\d+)*", value)]:
+        raise ConfigError(
+            f"hidden is {wrong[0]!r} in {text!r}; allowed are the units of each hidden layer, as in hidden=64,128-64 "
+            "for one of 64, and for 128 and 64."
+        )
     return "layers=" + ",".join(f"{inputs}-{value}-{outputs}" for value in values.split(","))
 
 
@@ -192,8 +198,9 @@ def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None)
         _check_start(start, configs, experiments)
     rows = _training_rows(configs[0], dataset)
     if (largest := max(config.batch_size for config in configs)) > max(rows, RunConfig.batch_size):
+        of = "images" if dataset.of_images else "rows"
         raise ConfigError(
-            f"batch_size is {largest}, and {dataset.name} has {rows:,} images to train on; allowed is no more."
+            f"batch_size is {largest}, and {dataset.name} has {rows:,} {of} to train on; allowed is no more."
         )
     configs = list(dict.fromkeys(configs))  # an axis of normalize makes the same runs for each --normalize
     threads = args.threads or (1 if len(configs) > 1 or args.scheduler else usable_cores())

@@ -15,7 +15,8 @@ from fastmlp.cli.options import build_parser, parse
 from fastmlp.cli.output import Output
 from fastmlp.cli.own import own_of
 from fastmlp.cli.plan import make_plan
-from fastmlp.cli.sweep import check_sweep, more_baselines, resolved_plan, write_sweep_file
+from fastmlp.cli.sweep import check_report, check_sweep, more_baselines, resolved_plan, write_sweep_file
+from fastmlp.data.library import listed
 from fastmlp.data.own import Loaded, load_understood
 from fastmlp.errors import ConfigError, DataError, suggestion
 from fastmlp.models.file import load_model
@@ -46,7 +47,6 @@ _NOT_HERE = (
     "mirror",
     "preset",
     "quiet",
-    "report",
 )
 _IN_MEMORY = "data"
 
@@ -74,7 +74,7 @@ def train(data: Any, target: Any = None, *, on_epoch: OnEpoch | None = None, **s
         of rows, (M, D) features or images of bytes
     target : names of columns; with an array (M,) classes, texts or numbers, or (M, L) labels or numbers
     settings : options of the command, without dashes: seeds=3, hidden=[64], lr=0.01, columns={"zip": "category"},
-        grid={"lr": [0.001, 0.01]}, out="runs/mine", and so on; `python -m fastmlp.train --help` lists them
+        grid={"lr": [0.001, 0.01]}, out="runs/mine", report=True, and so on; `python -m fastmlp.train --help` lists them
     on_epoch(config, epoch, history) : called for each epoch of each run, as by `fastmlp.sweep.run_sweep`
 
     What is trained is a network of each seed and fold, or of each candidate of a search, of which the best is tested;
@@ -84,12 +84,13 @@ def train(data: Any, target: Any = None, *, on_epoch: OnEpoch | None = None, **s
     watcher = calling(on_epoch, Quiet())
     in_memory = not isinstance(data, str | Path)
     arrays = in_memory and not (isinstance(data, Mapping) or hasattr(data, "columns"))
-    if arrays and target is None:
-        raise ConfigError("The rows are an array, and there is no target; give a value for each row, (M,) or (M, L).")
+    _check_given(data, target, in_memory=in_memory, arrays=arrays)
     given = {**settings, "data": _IN_MEMORY if in_memory else str(data)}
     if target is not None and not arrays:
         given["target"] = [target] if isinstance(target, str) else list(target)
     args = _options(given)
+    if args.report:
+        check_report(args)
     rows, targets = (data if in_memory else None), (np.asarray(target) if arrays else None)
     found = load_understood(own_of(args), data=rows, targets=targets)
     dataset = found.dataset
@@ -116,7 +117,26 @@ def train(data: Any, target: Any = None, *, on_epoch: OnEpoch | None = None, **s
         output.write(tables)
         best = min(tested, key=lambda run: run.history["val_loss"][run.best_epoch - 1])
         model = load_model(out / "models" / f"{best.run_id}.npz")
+        if args.report:
+            from fastmlp.report.make import make_report  # here: matplotlib, which only this needs
+
+            make_report(out, data=found, others=output.baselines or None)
     return Trained(results, best, model, tables[-1], found)
+
+
+def _check_given(data: Any, target: Any, *, in_memory: bool, arrays: bool) -> None:
+    """Raise ConfigError for data that are none, and for a target that does not go with them."""
+    if data is None:
+        raise ConfigError("data is None; give a path, a DataFrame, columns by name, or an array of rows.")
+    if arrays and target is None:
+        raise ConfigError("The rows are an array, and there is no target; give a value for each row, (M,) or (M, L).")
+    if in_memory and not arrays and not isinstance(target, str | list | tuple):
+        given = "missing" if target is None else f"a {type(target).__name__}"
+        names = listed([str(name) for name in (data.columns if hasattr(data, "columns") else data)])
+        raise ConfigError(
+            f"target is {given}, and data are a table: give the name of the column that is to be predicted, after "
+            f"adding it where it is none yet. There are {names}."
+        )
 
 
 def _options(given: Mapping[str, Any]) -> Any:

@@ -48,7 +48,7 @@ def train(call: Call, note: str | None, args: Namespace, console: Console) -> in
     if args.clean:
         return _clean(args, console)
     if args.report:
-        _check_report(args)
+        check_report(args)
     looking = args.dry_run or args.check_precision
     loggers = opened_loggers([] if looking else getattr(args, "loggers", []), args.out)
     if args.out and not looking:
@@ -225,7 +225,7 @@ def _check_fingerprint(args: Namespace, dataset: Dataset) -> None:
         )
 
 
-def _check_report(args: Namespace) -> None:
+def check_report(args: Namespace) -> None:
     """Raise an error for --report before training takes its time, where the page could not be written."""
     if args.out is None:
         raise ConfigError("--report writes its page into the folder of --out, which is missing; give --out DIR too.")

@@ -22,6 +22,7 @@ KINDS = {
     "numbers": ("float64", (1, 2), "(M,) or (M, T) float64"),
 }
 PARTS = ("train", "validation", "test")
+OF_ROWS = ("weights", "groups", "validation_weights", "test_weights")  # a number a row of a part
 CIFAR_SHAPE = (3, 32, 32)
 
 
@@ -49,6 +50,7 @@ class Dataset:
         labels that each hold or do not; (M,) or (M, T) float64 numbers. CIFAR: "fine" always, "coarse" where it is
     validation_images, validation_labels : the same of a validation part; None where each run splits one off
     weights : (M,) float64 from 0 on, how much each row of the training part counts; None: all the same
+    validation_weights, test_weights : the same of the other parts, in their losses and in the metrics of the test
     groups : (M,) int64, for the training part: rows of one group are never split; None: each is one of its own
     """
 
@@ -73,6 +75,8 @@ class Dataset:
     validation_images: np.ndarray | None = None
     validation_labels: Mapping[str, np.ndarray] | None = None
     weights: np.ndarray | None = None
+    validation_weights: np.ndarray | None = None
+    test_weights: np.ndarray | None = None
     groups: np.ndarray | None = None
     reading: "Reading | None" = None
     """How others of the same source become rows, for a model's predictions; None where the rows are all there is."""
@@ -150,7 +154,7 @@ class Dataset:
             for name in sorted(targets):
                 digest.update(name.encode())
                 _update(digest, targets[name], "<i8" if self.kinds[name] == "classes" else None)
-        for name in ("weights", "groups"):
+        for name in OF_ROWS:
             if (array := getattr(self, name)) is not None:
                 digest.update(name.encode())
                 _update(digest, array)
@@ -181,12 +185,22 @@ class Dataset:
             for name, one in targets.items():
                 _check_target(f"{part}_labels[{name!r}]", one, self.kinds[name], len(rows), self.label_names[name])
         self._check_meaning()
-        for name, array, kind in (("weights", self.weights, "f"), ("groups", self.groups, "iu")):
-            if array is not None and (array.shape != (len(first),) or array.dtype.kind not in kind):
-                raise DataError(f"{name} are {array.dtype} of shape {array.shape}, expected one a training row.")
-        if self.weights is not None and not (self.weights.min() >= 0 and 0 < self.weights.max() < np.inf):
-            raise DataError(f"weights hold {self.weights.min()} to {self.weights.max()}; allowed are finite numbers "
-                            "from 0 on, not all 0.")  # fmt: skip
+        self._check_of_rows("groups", self.groups, first, "training", "iu")
+        self._check_of_rows("weights", self.weights, first, "training")
+        self._check_of_rows("validation_weights", self.validation_weights, self.validation_images, "validation")
+        self._check_of_rows("test_weights", self.test_weights, self.test_images, "test")
+
+    def _check_of_rows(
+        self, name: str, array: np.ndarray | None, rows: np.ndarray | None, part: str, kind: str = "f"
+    ) -> None:
+        """Raise DataError unless an array, where there is one, has a number of its kind for each row of the part."""
+        if array is None:
+            return
+        if rows is None or array.shape != (len(rows),) or array.dtype.kind not in kind:
+            raise DataError(f"{name} are {array.dtype} of shape {array.shape}, expected one a {part} row.")
+        if kind == "f" and not (array.min() >= 0 and 0 < array.max() < np.inf):
+            raise DataError(f"{name} hold {array.min()} to {array.max()}; allowed are finite numbers from 0 on, not "
+                            f"all 0: of the {part} rows one must count.")  # fmt: skip
 
     def _check_meaning(self) -> None:
         shape = self.shape

@@ -202,8 +202,8 @@ def read_blocks(
     with reading(source, _ADVICE):
         table = one_below_the_other(files, tables)
         names = [name for name in table.collect_schema() if name != _BLANK]
-        if lacks := [name for name in known if name not in names]:
-            raise DataError(lacking(source, lacks, names))
+        if not set(known) <= set(names):
+            raise DataError(lacking(source, known, names))
         if wrong := next((name for name in keep if name not in names), None):
             raise ConfigError(unknown_column(wrong, names))
         wanted = [name for name in table.collect_schema() if name in {*known, *keep, _BLANK}]
@@ -279,9 +279,10 @@ def _near(name: str, names: Sequence[str]) -> list[str]:
     return [folded[one] for one in get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.5)]
 
 
-def lacking(source: str, lacks: Sequence[str], names: Sequence[str]) -> str:
-    """Return the message for columns that a model was trained on and a table with these names lacks."""
-    near = {name: _near(name, names)[:1] for name in lacks}
+def lacking(source: str, known: Iterable[str], names: Sequence[str]) -> str:
+    """Return the message for columns that a model was trained on, and of which a table with these names lacks some."""
+    lacks, others = [name for name in known if name not in names], [name for name in names if name not in known]
+    near = {name: _near(name, others)[:1] for name in lacks}
     meant = ", ".join(f"{one[0]!r} for {name!r}" for name, one in near.items() if one)
     return (
         f"{source} lacks the column{'s' * (len(lacks) > 1)} {listed(lacks)} that the model was trained on; it has "
@@ -409,8 +410,8 @@ def _framed(
         check_overrides(overrides, names)
         if wrong := next((name for name in roles if name in overrides), None):
             raise ConfigError(f"Column {wrong!r} is target, weights or group, and has no kind {overrides[wrong]!r}.")
-    elif lacks := [name for name in asked.known if name not in names]:
-        raise DataError(lacking(source, lacks, names))
+    elif not set(asked.known) <= set(names):
+        raise DataError(lacking(source, asked.known, names))
     kept = {*roles, _BLANK, *(asked.known or (name for name in names if overrides.get(name) != "drop"))}
     keep = [name for name in table.collect_schema() if name in kept]
     texts = {name for name, kind in overrides.items() if kind in _AS_TEXTS}

@@ -146,10 +146,25 @@ def _check_parsed(frame: Frame, name: str, values: "pl.Series", what: str) -> No
         row = int(wrong.arg_max() or 0)
         more = int(wrong.sum()) - 1
         others = f" (and {more:,} more)" if more else ""
+        instead = f"train with --columns {name}=category"
+        if name in frame.target:
+            instead = "leave --task out, so that it is classes" if values.dtype.is_numeric() else "name another column"
         raise DataError(
             f"Column {name!r} has {_short(texts[row])} in {frame.place(row)}{others}, which is {what}. Mend it, or "
-            f"train with --columns {name}=category."
+            f"{instead}."
         )
+
+
+def _nearly_numbers(texts: "pl.Series") -> str:
+    """Return words on texts of which more than half are numbers, which others then keep from being a number."""
+    import polars as pl
+
+    others = texts.filter(texts.to_frame("text").select(number_of(pl.col("text"))).to_series().is_null())
+    if not 0 < len(others) < len(texts) / 2:
+        return ""
+    return (
+        f", though {len(texts) - len(others):,} of {len(texts):,} are numbers; the first other is {_short(others[0])}"
+    )
 
 
 def _short(text: str) -> str:
@@ -256,6 +271,9 @@ def _of_texts(frame: Frame, name: str) -> Kind:
         codes = texts.str.contains(LEADING_ZERO).any()  # else it has none that is no number
         if not codes and numbers.count() >= _MOSTLY * len(texts):
             _check_parsed(frame, name, numbers, "no number, as nearly all others are")
+            return Kind(
+                "number"
+            )  # what keeps the column from being one is in another part, and is told when it is read
     if levels > _FEW:
         few = texts.head(10_000)
         words = float((few.str.count_matches(r"\s+") + 1).mean() or 0)  # pyright: ignore[reportArgumentType]
@@ -263,5 +281,5 @@ def _of_texts(frame: Frame, name: str) -> Kind:
         if (words >= _TEXT_WORDS or letters >= _TEXT_LETTERS) and levels > len(texts) / 2:
             return Kind("drop", "free text")
         if levels == len(texts):
-            return Kind("drop", "an id: texts that all differ")
+            return Kind("drop", f"an id: texts that all differ{_nearly_numbers(texts)}")
     return Kind("category")

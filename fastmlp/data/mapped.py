@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.data.dataset import PARTS, Dataset
+from fastmlp.data.dataset import OF_ROWS, PARTS, Dataset
 from fastmlp.data.folds import joined
 from fastmlp.data.reading import Reading
 from fastmlp.errors import DataError, OutputError, remedy
@@ -21,7 +21,6 @@ from fastmlp.npy import mapped, read_header, read_zip
 
 _WORDS = ("name", "source", "notice", "words")
 _MEANING = ("kinds", "shape", "features")
-_OF_ROWS = ("weights", "groups")  # a number a training row
 _BLOCK = 16 << 20  # bytes under one digest; SHA-256 takes 0.2 s for all of CIFAR's 184 MB
 _FACTS, _MOST_FACTS = "facts.json", 1 << 26  # bytes: a million names of classes or features
 
@@ -50,7 +49,7 @@ def write_mapped(dataset: Dataset, folder: Path, prefix: str = "") -> Dataset:
                 np.save(file.file, images)
             labels = _write_all(folder / f"{prefix}{part}_labels.npz", targets)
             facts["digests"][part] = {"images": _digests(_blocks(images)), "labels": labels}
-        of_rows = {name: array for name in _OF_ROWS if (array := getattr(dataset, name)) is not None}
+        of_rows = {name: array for name in OF_ROWS if (array := getattr(dataset, name)) is not None}
         if of_rows and not folds:
             facts["digests"]["rows"] = _write_all(folder / f"{prefix}rows.npz", of_rows)
         write_whole(folder / f"{prefix}{_FACTS}", json.dumps({"facts": facts, "sha256": _of_facts(facts)}))

@@ -220,14 +220,21 @@ def _of_frame(own: Own, frame: "Frame", targets: "Targets", split: "Split") -> L
     key = own.target[0] if len(own.target) == 1 else "targets"
     test, test_values, words = features_of(columns, frame, split.test), targets.values[split.test], split.words
     test_numbers = numbers_of(frame)[split.test]
+    parts = {"": split.train, "validation_": split.validation, "test_": split.test}
+    counts: dict[str, Any] = (
+        {} if weights is None else {f"{part}weights": weights[rows] for part, rows in parts.items()}
+    )
     if own.test_data is not None:
         texts = dict.fromkeys(own.target, "category") if targets.kind == "classes" else {}
         known = {**columns.reading, **texts}
-        other = read_frame(_home(own.test_data), target=own.target, known=known)
+        other = read_frame(_home(own.test_data), target=own.target, weights=own.weights, known=known)
         test, test_values = columns.apply(other), targets_as(other, own.target, targets.kind, targets.names).values
         test_numbers = numbers_of(other)
+        counts |= {} if weights is None else {"test_weights": other.weight_values()}
         words = f"{words} {other.rows:,} rows of {other.source} for the test."
         notices += [f"{other.source}: {notice}" for notice in other.notices]
+    if weights is not None:
+        words += f" Rows count by their {own.weights!r}, in every loss and in the metrics of the test."
     dataset = Dataset(
         name=own.name,
         train_images=features_of(columns, frame, split.train),
@@ -240,7 +247,7 @@ def _of_frame(own: Own, frame: "Frame", targets: "Targets", split: "Split") -> L
         kinds={key: targets.kind},
         source=frame.source,
         features=columns.feature_names,
-        weights=None if weights is None else weights[split.train],
+        **counts,
         reading=Reading(form="table", columns=columns),
         words=words,
     )

@@ -356,9 +356,9 @@ def _size(name: str, share: float, of: int, n: int) -> int:
 def _wanted(n: int, test: int, validation: int) -> tuple[int, int, int]:
     """Return the sizes of the three parts of `n` rows; ConfigError where none is left for training."""
     if test + validation >= n:
+        also = f" and {validation:,} for validation" if validation > 0 else ""
         raise ConfigError(
-            f"{test:,} rows for test and {validation:,} for validation leave none of {n:,} for training; ask for less, "
-            "such as a share of 0.2 each."
+            f"{test:,} rows for test{also} leave none of {n:,} for training; ask for less, such as a share of 0.2 each."
         )
     return n - test - validation, validation, test
 

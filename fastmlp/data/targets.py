@@ -90,7 +90,8 @@ def class_words(targets: Targets) -> list[str]:
     single = [targets.names[i] for i in np.flatnonzero(counts == 1)]
     if not single:
         return []
-    words = f"{len(single):,} of {len(counts):,} classes have a single row, which can be in one part alone"
+    has = "has" if len(single) == 1 else "have"
+    words = f"{len(single):,} of {len(counts):,} classes {has} a single row, which can be in one part alone"
     return [f"{words}: {listed(single, 5)}."]
 
 

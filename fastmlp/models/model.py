@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastmlp.config import RunConfig
 from fastmlp.data import NORMALIZATIONS
 from fastmlp.data.dataset import CIFAR_SHAPE, channels_of
+from fastmlp.data.library import listed
 from fastmlp.data.normalize import AS_THEY_ARE, STANDARD
 from fastmlp.data.reading import Reading
 from fastmlp.errors import ConfigError, DataError
@@ -190,8 +191,17 @@ class Model:
         _check.unmasked(x=x)
         x = np.asarray(self.rows(x))
         if x.ndim != 2 or x.shape[1] != self.layers[0]:
-            raise DataError(f"inputs have shape {x.shape}, this model takes (M, {self.layers[0]})")
+            raise DataError(f"inputs have shape {x.shape}, this model takes (M, {self.layers[0]}){self._raw_words()}")
         return self.preparation.inputs(x, dtype)
+
+    def _raw_words(self) -> str:
+        """Return what a model of a table takes beside prepared rows, after what is said of these; empty for others."""
+        if self.reading is None or self.reading.columns is None:
+            return ""
+        return (
+            " of prepared rows, as its `rows` makes them. Give what it was trained on: a DataFrame, columns by name, "
+            f"or the path of a table, with the columns {listed(list(self.reading.columns.reading))}."
+        )
 
     def predict_proba(
         self, x: Any, *, precision: str | None = None, threads: int | None = None

@@ -129,6 +129,7 @@ def baselines_of(
             one.test_images,
             one.test_labels[target],
             train_weights=one.weights,
+            test_weights=one.test_weights,
             threads=threads,
             seed=seed,
             tell=(lambda words, of=of: tell(words + of)) if fold <= 1 else lambda _: None,

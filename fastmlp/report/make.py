@@ -6,6 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fastmlp.data import Dataset
+from fastmlp.data.own import Loaded
 from fastmlp.errors import ConfigError
 from fastmlp.files import check_no_links, write_whole
 from fastmlp.report.baselines import Baseline
@@ -27,20 +29,23 @@ def make_report(
     data_dir: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
     *,
+    data: Dataset | Loaded | None = None,
     baselines: bool = False,
     others: Sequence[Baseline] | None = None,
 ) -> Path:
     """Write `report.html`, `figures/` and `tables/` into a sweep's folder; return the page's path.
 
     data_dir : folder of the sweep's data; None: where they lay when it ran, or the cache
+    data : the data set itself, for one that is in memory alone: what `run_sweep` was given, or `Trained.loaded`
     tell(sentence) : called for each part of the page that is left out
     baselines : whether to train usual models of scikit-learn's on own data, and show what they reach
     others : what simple models reach, where they were trained before
 
-    Raises DataError, OutputError or MissingExtraError; MissingDataError where `data_dir` does not hold the data, and
+    Raises DataError, also where `data` are not the sweep's, OutputError or MissingExtraError; MissingDataError where
+    `data_dir` does not hold the data, and
     ConfigError where a page made without the data would replace one made with them.
     """
-    paper = Paper(read(folder, data_dir, tell), tell, baselines)
+    paper = Paper(read(folder, data_dir, tell, data), tell, baselines)
     if others is not None:
         paper.others = list(others)
     sweep = paper.sweep

@@ -9,7 +9,7 @@ from fastmlp.config import RunConfig, dashed
 from fastmlp.report.baselines import Baseline
 from fastmlp.report.tables import about_runs, deviation, training_words
 from fastmlp.report.words import repeats
-from fastmlp.runs.metrics import METRICS, Metric
+from fastmlp.runs.metrics import LARGE, METRICS, Metric
 from fastmlp.runs.results import ENDED, RunResult
 from fastmlp.sweep.space import apart
 from fastmlp.table import Table
@@ -106,4 +106,12 @@ def _spread(values: Sequence[float | None], metric: Metric) -> str:
     known = [value for value in values if value is not None and isfinite(value)]
     if not known or len(known) < len(values):
         return _NOTHING
-    return metric.text(fmean(known)) + (f" ± {metric.text(deviation(known))}" if len(known) > 1 else "")
+    mean, middle = metric.text(fmean(known)), fmean(known)
+    if len(known) < 2:
+        return mean
+    if metric.form == ".5g" and abs(middle) < LARGE:
+        mean = format(middle, "z#.5g").rstrip(".")  # with the noughts at its end
+    digits = len(mean.partition(".")[2])  # of the deviation no more than of the mean, as in 292.44 ± 8.94
+    spread = deviation(known) * (100 if metric.unit == "%" else 1)
+    plain = "e" not in mean and spread < LARGE
+    return f"{mean} ± {spread:.{digits}f}" if plain else f"{mean} ± {metric.text(deviation(known))}"

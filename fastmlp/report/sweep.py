@@ -85,10 +85,17 @@ def _shown(dataset: Dataset) -> Dataset:
     return dataset if shown == texts else replace(dataset, **shown)
 
 
-def read(folder: Path, data_dir: Path | None = None, tell: Callable[[str], None] = lambda _: None) -> Sweep:
+def read(
+    folder: Path,
+    data_dir: Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+    data: Dataset | Loaded | None = None,
+) -> Sweep:
     """Read a sweep's folder, changing nothing; tell(sentence) : told what takes long.
 
-    DataError where it holds no run, or `data_dir` not its data.
+    data : its data set, where it is in memory: then nothing is looked for
+
+    DataError where it holds no run, or `data_dir` or `data` are not its data.
     """
     results = newest(Store(folder / "runs.jsonl").load(mend=False)[0])
     if not any(run.epochs for run in results.values()):
@@ -97,15 +104,22 @@ def read(folder: Path, data_dir: Path | None = None, tell: Callable[[str], None]
     order = {run.run_id: i for i, run in enumerate(written)}  # the plan's, where runs.jsonl has that of their ends
     every = sorted(results.values(), key=lambda run: order.get(run.run_id, len(order)))
     runs = [run for run in every if run.epochs]
-    fingerprint, understood = about["dataset"]["fingerprint"], None
+    fingerprint, understood = about["dataset"]["fingerprint"], data if isinstance(data, Loaded) else None
     try:
-        if (own := kept_own(folder)) is not None:
+        if data is not None:
+            dataset = data.dataset if isinstance(data, Loaded) else data
+            if dataset.fingerprint != fingerprint:
+                raise DataError(
+                    f"The data set given has fingerprint {dataset.fingerprint}, and that of the sweep in {folder} "
+                    f"{fingerprint}; give the one that it ran on."
+                )
+        elif (own := kept_own(folder)) is not None:
             understood = own_of(folder, own, fingerprint, data_dir, tell)
             dataset = understood.dataset
         else:
             dataset = dataset_of(folder, runs[0].dataset, fingerprint, data_dir)
     except FastMLPError as error:
-        if data_dir is not None:
+        if data_dir is not None or data is not None:
             raise
         return Sweep(folder, runs, about, None, every, str(error))
     about |= {"dataset": described(dataset)["dataset"]}

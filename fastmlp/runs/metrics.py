@@ -34,6 +34,7 @@ class Answers:
     targets : (M,) int64 of classes; (M, K) bool of labels; (M, K) float64 of numbers
     outputs : (M, K) float64: probabilities of classes or labels, or numbers
     weights : (M,) float64 above 0, the largest 1
+    rows : (M,) int64, which of the rows that were given they are
     bad : number of rows whose outputs are not all finite
     """
 
@@ -41,6 +42,7 @@ class Answers:
     targets: NDArray[Any]
     outputs: Floats
     weights: Floats
+    rows: NDArray[np.int64]
     bad: int
 
     @property
@@ -98,10 +100,11 @@ def answers_of(kind: str, targets: ArrayLike, outputs: ArrayLike, weights: Array
         told = np.clip(told, 0, 1)
     form = {"classes": np.int64, "labels": np.bool_, "numbers": np.float64}[kind]
     is_of, w = is_of.astype(form), relative_weights(weights, len(told))
-    if not (w > 0).all():
-        is_of, told, w = is_of[w > 0], told[w > 0], w[w > 0]
+    rows = np.flatnonzero(w > 0)
+    if len(rows) < len(w):
+        is_of, told, w = is_of[rows], told[rows], w[rows]
         bad = int(np.sum(~np.isfinite(told).all(axis=1)))
-    return Answers(kind, is_of, told, w, bad)
+    return Answers(kind, is_of, told, w, rows, bad)
 
 
 def check_targets(kind: str, targets: NDArray[Any], k: int) -> None:

@@ -133,12 +133,18 @@ def run_one(
     result = _result(config, name, fitted, hashlib.sha256(model.parameters.data).hexdigest())
     if fitted.status in ENDED:
         if test:
-            loss, score = model.evaluate(test_part.inputs, test_part.targets)
-            rmse = _rmse(model, test_part.inputs, preparation, dataset.test_labels[config.labels])
-            result = replace(result, test_loss=loss, test_accuracy=finite_score(score), test_rmse=rmse)
+            loss, score = model.evaluate(test_part.inputs, test_part.targets, sample_weight=test_part.weights)
+            rmse = _rmse(model, test_part, preparation, dataset.test_labels[config.labels])
             made = _model(config, dataset, whole.fingerprint, model.parameters, preparation)
+            metrics = (
+                _metrics(made, dataset, config.labels) if dataset.reading or dataset.test_weights is not None else {}
+            )
+            if test_part.weights is not None:  # by which `evaluate` counts losses, and not what is right
+                said = metrics.get("accuracy"), metrics.get("subset accuracy")
+                score = next((one for one in said if one is not None), score)
+            result = replace(result, test_loss=loss, test_accuracy=finite_score(score), test_rmse=rmse)
             if dataset.reading is not None:
-                result = replace(result, test_metrics=_metrics(made, dataset, config.labels))
+                result = replace(result, test_metrics=metrics)
             if model_file is not None:
                 save_model(model_file, made)
         else:
@@ -146,17 +152,18 @@ def run_one(
     return result
 
 
-def _rmse(network: MLP, inputs: Input, preparation: Preparation, targets: np.ndarray) -> list[float]:
+def _rmse(network: MLP, part: _Part, preparation: Preparation, targets: np.ndarray) -> list[float]:
     """Return the root mean square error of each number, in its own unit; [] for other targets, and beyond numbers."""
     if preparation.target_moments is None:
         return []
     try:
-        told = network.outputs(inputs)
+        told = network.outputs(part.inputs)
     except DataError:  # beyond the network's numbers, as the loss tells too
         return []
     deviations = preparation.target_moments[1]  # of which the squares are those that no number is too large for
     errors = told.astype(np.float64) - preparation.targets(targets)
-    return np.minimum(np.sqrt(np.square(errors).mean(axis=0)) * deviations, np.finfo(np.float64).max).tolist()
+    means = np.average(np.square(errors), axis=0, weights=part.weights)
+    return np.minimum(np.sqrt(means) * deviations, np.finfo(np.float64).max).tolist()
 
 
 def _metrics(model: Model, dataset: Dataset, target: str) -> dict[str, float | None]:
@@ -166,7 +173,7 @@ def _metrics(model: Model, dataset: Dataset, target: str) -> dict[str, float | N
         told = model.predict(rows) if kind == "numbers" else model.predict_proba(rows)
     except DataError:  # beyond the network's numbers, as the loss tells too
         return {}
-    return measure(answers_of(kind, dataset.test_labels[target], told)).values
+    return measure(answers_of(kind, dataset.test_labels[target], told, dataset.test_weights)).values
 
 
 def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
@@ -229,8 +236,8 @@ def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tup
         weights = None if dataset.weights is None else dataset.weights[index]
         return _Part(preparation.inputs(rows, dtype, index), targets[index], weights)
 
-    def of_own(images: np.ndarray, labels: Mapping[str, np.ndarray]) -> _Part:
-        return _Part(preparation.inputs(images, dtype), preparation.targets(labels[config.labels]))
+    def of_own(images: np.ndarray, labels: Mapping[str, np.ndarray], weights: np.ndarray | None) -> _Part:
+        return _Part(preparation.inputs(images, dtype), preparation.targets(labels[config.labels]), weights)
 
     trained = part(train)
     if config.augment != "none" and dataset.shape is not None:
@@ -242,8 +249,8 @@ def _parts(config: RunConfig, dataset: Dataset, rng: np.random.Generator) -> tup
             dataset.shape[1:],
         )
         trained = trained._replace(inputs=augmented)
-    held = of_own(*own["validation"]) if "validation" in own else part(validation)
-    return preparation, trained, held, of_own(*own["test"])
+    held = of_own(*own["validation"], dataset.validation_weights) if "validation" in own else part(validation)
+    return preparation, trained, held, of_own(*own["test"], dataset.test_weights)
 
 
 def _begin_with(model: MLP, start: np.ndarray | None, sha256: str) -> None:

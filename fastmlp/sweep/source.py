@@ -89,7 +89,10 @@ def about_own(name: str) -> str:
     """Return why no command can load a data set of a user's own; empty for those of this package."""
     if name in DATASET_NAMES:
         return ""
-    return f"{name} is no data set of this package, and so only the program that gave it to run_sweep has it."
+    return (
+        f"{name} is no data set of this package, and so only the program that gave it to run_sweep has it. It can draw "
+        "the page with it by fastmlp.report.make.make_report(folder, data=dataset)."
+    )
 
 
 def dataset_of(folder: Path, name: str, fingerprint: str, given: Path | None = None) -> Dataset:

@@ -102,9 +102,10 @@ def parse_axis(text: str) -> Axis:
     """
     field, _, values = text.partition("=")
     if field not in FIELDS:
-        meant = suggestion(field.strip("-").replace("-", "_"), FIELDS)
+        meant = suggestion(field.strip("-").replace("-", "_"), (*FIELDS, "hidden"))
         raise ConfigError(
-            f"{text!r} names no field that a search can vary; these are {', '.join(FIELDS)}.{meant} {_FORM}"
+            f"{text!r} names no field that a search can vary; these are {', '.join(FIELDS)}, and of own data hidden."
+            f"{meant} {_FORM}"
         )
     low, is_range, high = values.partition("..")
     parts = [low, high] if is_range else values.split(",")

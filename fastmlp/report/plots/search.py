@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.config import RunConfig, dashed
-from fastmlp.report.plots.style import BLUE, INK, MAP, NARROW, SMALL, WIDE, blank, colour_bar, new_figure, short
+from fastmlp.report.plots.style import (
+    BLUE,
+    INK,
+    MAP,
+    MOST_PERCENT,
+    NARROW,
+    SMALL,
+    WIDE,
+    blank,
+    colour_bar,
+    new_figure,
+    short,
+)
 from fastmlp.report.score import score_of
 from fastmlp.runs.results import RunResult
 from fastmlp.sweep.space import differing, setting
@@ -108,6 +120,9 @@ def heat_map(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow: bo
     grid = np.array(means)
     finite = grid[np.isfinite(grid)]
     low, high = (finite.min(), finite.max()) if finite.size else (0, 1)
+    if low == high:  # of which matplotlib would make a scale that goes beyond 100 %
+        room = 0.01 * score.factor
+        low, high = low - room, min(high + room, 100.0) if score.factor == 100 else high + room
     written = len(axes[across]) * columns <= 2.6 * width  # a score takes 0.35 inches
     image = None
     for i, (place, panel, cells) in enumerate(zip(places, panels, grid, strict=False)):
@@ -173,6 +188,8 @@ def axis_effects(runs: Sequence[RunResult], configs: Sequence[RunConfig], narrow
         place.set_xlim(-0.1 - half, 1.1 + half)
         if i % columns == 0:
             place.set_ylabel(f"validation {score.heading}")
+    if score.factor == 100 and places[0].get_ylim()[1] > MOST_PERCENT:
+        places[0].set_ylim(top=MOST_PERCENT)  # which all share
     figure.legend(marks.values(), marks.keys(), loc="outside upper center", ncols=1 if narrow else len(marks))
     return figure
 

@@ -27,6 +27,7 @@ MAP = "cividis"  # even in lightness, and the same to all eyes
 # a phone's width: letters of SMALL pt and more are then 9 pixels high or more.
 WIDE, NARROW, SMALL = 8.0, 3.5, 8
 MOST_NAMES = 30  # classes whose names find room along an axis
+MOST_PERCENT = 100.5  # of an axis, so that a dot at the highest accuracy is whole
 
 FONTS = ["DejaVu Sans", "Arial", "Helvetica", "sans-serif"]
 

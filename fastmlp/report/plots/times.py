@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastmlp.data.normalize import AS_THEY_ARE
-from fastmlp.report.plots.style import COLOURS, INK, NARROW, WIDE, colour_of, new_figure, short
+from fastmlp.report.plots.style import COLOURS, INK, MOST_PERCENT, NARROW, WIDE, colour_of, new_figure, short
 from fastmlp.report.score import ACCURACY, score_of
 from fastmlp.runs.experiments import published
 from fastmlp.runs.results import RunResult
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MARKS = "osD^vP*X"
-MOST_PERCENT = 100.5  # of an axis, so that a dot at the highest accuracy is whole
 
 
 def accuracy_and_time(runs: Sequence[RunResult], part: str, narrow: bool = False) -> "Figure":

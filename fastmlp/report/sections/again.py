@@ -15,6 +15,8 @@ def section(paper: Paper) -> Section:
     unknown = about_own(run.dataset)
     if unknown and kept_own(sweep.folder) is None:
         words = f"In this folder: {words}. {unknown}"
+        if sweep.dataset is not None:  # the command would be refused: its page has not the data
+            words, lines = unknown, ["from fastmlp.report.make import make_report", 'make_report(".", data=dataset)']
     else:
         lines.insert(0, f"python -m fastmlp.reproduce . {run.run_id}")
         words = f"one run with its hash compared, {words}. "

@@ -64,11 +64,11 @@ class Best:
 
     @property
     def numbers(self) -> NDArray[np.int64]:
-        """Which rows of their source the test rows are, (M,) int64, counted from 0."""
+        """Which rows of their source those of the answers are, (M,) int64, counted from 0."""
         understood, fold = self.paper.sweep.understood, self.run.config.fold
         if understood is None:
-            return np.arange(len(self.dataset.test_images))
-        return understood.of_folds[fold - 1] if fold else understood.numbers
+            return self.answers.rows
+        return (understood.of_folds[fold - 1] if fold else understood.numbers)[self.answers.rows]
 
 
 def section(paper: Paper) -> Section:
@@ -104,7 +104,8 @@ def _answers(run: RunResult, model: Model, dataset: Dataset) -> Answers:
     kind = dataset.kinds.get(run.config.labels, "")
     if kind != model.kind or model.layers != run.config.layers or dataset.width != model.layers[0]:
         raise DataError(f"the model of run {run.run_id} is of another network, or has other rows than {dataset.name}")
-    return answers_of(kind, dataset.test_labels[run.config.labels], _says(model)(dataset.test_images))
+    targets, told = dataset.test_labels[run.config.labels], _says(model)(dataset.test_images)
+    return answers_of(kind, targets, told, dataset.test_weights)
 
 
 def _says(model: Model) -> Callable[[NDArray[Any]], NDArray[np.floating]]:
@@ -172,6 +173,7 @@ def _of_probabilities(best: Best) -> Iterator[str]:
         )
         words += f" in % of the class's {best.rows}"
         words += ", and their number." if len(best.names) <= FEW else "; shares below 0.5 % are not written."
+        words += " Each counts as one here, whatever its weight." if best.dataset.test_weights is not None else ""
         make = partial(confusion, answers.targets, answers.outputs.argmax(axis=1), best.names, rows=best.rows)
         yield paper.draw("confusion", "Confusion matrix", words, make, run)
     curves = curves_of(answers, best.names)
@@ -208,6 +210,7 @@ def _importance(best: Best) -> Iterator[str]:
             dataset.test_labels[best.run.config.labels],
             best.kind,
             columns,
+            weights=dataset.test_weights,
             repeats=REPEATS,
             most_rows=min(MOST_ROWS, max(LEAST_ROWS, most)),
         )
@@ -238,7 +241,8 @@ def _worst(best: Best) -> Iterator[str]:
     numbers = best.numbers[order]
     if best.dataset.of_images and best.dataset.shape is not None:
         texts = [told.picture(i) for i in order]
-        shown = [images.as_picture(best.dataset.test_images[i], best.dataset.shape) for i in order]
+        pixels = best.dataset.test_images[best.answers.rows[order]]
+        shown = [images.as_picture(one, best.dataset.shape) for one in pixels]
         yield best.paper.show("mistakes", heading[best.kind], words, images.Tiles(shown, texts, 5), [best.run])
     is_table = best.dataset.reading is not None and best.dataset.reading.form == "table"
     counted = "from 1, under the line of names" if is_table else "from 0"

@@ -33,18 +33,10 @@ def section(paper: Paper) -> Section:
             blocks += _TARGETS[dataset.kinds[target]](paper, dataset, target)
     if understood is not None and understood.table is not None:
         blocks.append("<h3>Columns, as they were understood</h3>")
-        blocks.append(paper.table("columns", _without_empty(understood.table)))
+        blocks.append(paper.table("columns", replace(understood.table.without_empty(), facts=())))
     elif dataset.shape is None:
         blocks.append(text(f"{dataset.width:,} features a row, {dataset.train_images.dtype}."))
     return Section("Data", blocks)
-
-
-def _without_empty(table: Table) -> Table:
-    """Return a table of words and numbers without its facts, which are told elsewhere, and its empty columns."""
-    used = [i for i in range(len(table.columns)) if any(row[i] for row in table.rows)]
-    rows = [[row[i] for i in used] for row in table.rows]
-    words = sum(i < table.words for i in used)
-    return replace(table, facts=(), columns=[table.columns[i] for i in used], rows=rows, words=words)
 
 
 def _of_classes(paper: Paper, dataset: Dataset, target: str) -> Iterator[str]:
