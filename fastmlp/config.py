@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from fastmlp.data.normalize import AS_THEY_ARE, NORMALIZATIONS, STANDARD
 from fastmlp.errors import ConfigError
+from fastmlp.files import fields_of
 from fastmlp.nn.activations import ACTIVATIONS, own_name, shortest
 from fastmlp.nn.augmentations import AUGMENTATIONS
 from fastmlp.nn.checks import FROM_0, FROM_0_BELOW_1, Range, Whole, is_real, is_whole, shown
@@ -378,16 +379,6 @@ class RunConfig:
 
         ConfigError for a key that is unknown, or one that each version wrote and that is missing.
         """
-        if not isinstance(data, Mapping):
-            raise ConfigError(f"A run's config is a {type(data).__name__}, expected an object.")
-        known = [field.name for field in fields(cls)]
-        unknown = [key for key in data if key not in known]
-        lacks = "momentum" if data.get("optimizer", "sgd") != "sgd" else ""  # as then it may be none of its settings
-        missing = [name for name in _WRITTEN_ALWAYS if name not in data and name != lacks]
-        if unknown or missing:
-            raise ConfigError(
-                f"A run's config has the keys {', '.join(known)}; "
-                f"unknown: {', '.join(map(repr, unknown)) or 'none'}; missing: {', '.join(missing) or 'none'}."
-            )
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
-        return cls(**values)
+        # A momentum may be none of another optimiser's settings.
+        lacks = "momentum" if isinstance(data, Mapping) and data.get("optimizer", "sgd") != "sgd" else ""
+        return cls(**fields_of(cls, data, "A run's config", (name for name in _WRITTEN_ALWAYS if name != lacks)))

@@ -13,12 +13,13 @@ import re
 import stat
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fastmlp.errors import DataError, OutputError, remedy
+from fastmlp.errors import ConfigError, DataError, OutputError, remedy, suggestion
 
 try:
     import fcntl
@@ -228,6 +229,24 @@ def json_of(content: bytes | str) -> Any:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"it is not JSON: {error}") from error
+
+
+def fields_of(record: type, data: Any, what: str, needed: Iterable[str]) -> dict[str, Any]:
+    """Return the fields of a record, a dataclass, from values that JSON knows, its lists as tuples.
+
+    what : the record is called; needed : keys that must be there. ConfigError for other keys, or what is no object
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{what} is a {type(data).__name__}, expected an object.")
+    known = [field.name for field in fields(record)]
+    unknown, missing = [key for key in data if key not in known], [name for name in needed if name not in data]
+    if unknown or missing:
+        meant = suggestion(str(unknown[0]), known) if unknown else ""
+        raise ConfigError(
+            f"{what} has the keys {', '.join(known)}; unknown: {', '.join(map(repr, unknown)) or 'none'}; missing: "
+            f"{', '.join(missing) or 'none'}.{meant}"
+        )
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
 
 
 def toml_of(content: bytes) -> dict[str, Any]:

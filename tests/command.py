@@ -1,6 +1,8 @@
-"""The command of `fastmlp.train` in this process, on the embedded data set, and what it said."""
+"""The command of `fastmlp.train` in this process, on the embedded data set or on own data, and what it said."""
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,9 @@ from fastmlp.cli import sweep as cli
 QUICK = [
     "--dataset", "embedded", "--epochs", "2", "--threads", "1", "--matmul", "packed", "--workers", "threads",
     "--jobs", "1",
+]  # fmt: skip
+QUICK_OWN = [
+    "--epochs", "2", "--hidden", "4", "--threads", "1", "--matmul", "packed", "--workers", "threads", "--jobs", "1",
 ]  # fmt: skip
 
 
@@ -27,7 +32,11 @@ def run(*argv: str) -> int:
     return train.main([*QUICK, *argv])
 
 
-def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+def run_own(*argv: str | Path) -> int:
+    return train.main([*QUICK_OWN, *map(str, argv)])
+
+
+def fails(capsys: pytest.CaptureFixture[str], *argv: str, run: Callable[..., int] = run) -> str:
     """Run to a refusal and return what it said on stderr, having printed nothing else."""
     with pytest.raises(SystemExit) as stop:
         sys.exit(run(*argv))
@@ -36,6 +45,11 @@ def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     assert out == ""
     assert "Traceback" not in err
     return err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
+    """Run on own data to a refusal and return what it said, in one paragraph."""
+    return " ".join(fails(capsys, *map(str, argv), run=run_own).split())
 
 
 def table_rows(markdown: str) -> list[dict[str, str]]:

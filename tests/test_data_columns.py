@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from fastmlp.data.columns import Columns, dropped
 from fastmlp.data.describe import describe
-from fastmlp.data.encoders import HASHED, LIMIT, ONE_HOT, SCALES
+from fastmlp.data.encoders import HASHED, LIMIT, ONE_HOT, SCALES, median
 from fastmlp.data.frame import frame_of, read_frame
 from fastmlp.data.kinds import Kind, find_kinds
 from fastmlp.errors import ConfigError, DataError
@@ -352,3 +352,19 @@ def test_what_was_understood_is_a_table(tmp_path):
     ]
     assert describe(frame, kinds, rows=np.array([0])).rows[0][3:] == ["1 to 1", "0 %", ""]
     assert "| n " in made.markdown()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 1001])
+def test_the_median_is_numpys_and_overflows_for_no_numbers(count):
+    values = np.random.default_rng(count).standard_normal(count)
+    assert median(values) == np.median(values)
+    assert median(np.full(count, 1.7e308)) == 1.7e308
+
+
+def test_features_are_written_where_they_are_wanted():
+    frame = frame_of({"a": [1.0, 2, 3, 4], "b": ["x", "y", "x", "y"]})
+    columns = Columns.learn(frame, np.arange(4), find_kinds(frame, np.arange(4)))
+    out = np.full((6, 3), 7, np.float32)
+    assert columns.apply(frame, out[1:5]) is not None
+    np.testing.assert_array_equal(out[1:5], columns.apply(frame))
+    assert (out[[0, 5]] == 7).all()

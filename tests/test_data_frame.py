@@ -370,6 +370,21 @@ def test_any_cells_of_a_csv_are_read(tmp_path_factory, cells):
     assert frame.rows + sum(int(word.split()[0]) for word in frame.notices if "blank" in word) == len(cells) + 1
 
 
+@pytest.mark.parametrize("rows", [[0, 2, 5], [5], [0, 1, 2, 3, 4, 5], [5, 0, 2], [1, 1, 3], [], [-1, 2]])
+def test_rows_are_taken_in_their_order_with_their_numbers(rows):
+    frame = frame_of({"a": [0, 1, 2, 3, 4, 5, 6], "b": list("tuvwxyz"), "y": [0.0, 1, 2, None, 4, 5, 6]}, target="y")
+    assert frame.rows == 6
+    whole, index = frame.table.rows(), np.array(rows, np.int64)
+    taken = frame.taken(index)
+    assert taken.table.rows() == [whole[i] for i in rows]
+    parts = dict(frame.each(["b", "a"], index))
+    assert list(parts) == ["b", "a"]
+    assert parts["a"].table.rows() == [whole[i][:1] for i in rows]
+    assert [taken.place(i) for i in range(len(rows))] == [frame.place(i) for i in rows]
+    with pytest.raises(IndexError):
+        frame.taken(np.array([0, 6]))
+
+
 def test_without_polars_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'fastmlp\[tables\]'"):

@@ -1,6 +1,7 @@
 """The command on anyone's own data, end to end in this process: each kind of source, what is said, and what is kept."""
 
 import json
+import re
 import struct
 import sys
 from collections.abc import Callable
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 import fastmlp
-from command import table_rows
+from command import refused, table_rows
+from command import run_own as run
 from fastmlp import train
 from fastmlp.cli.parser import Parser
 from fastmlp.data.own import Own, load_own
@@ -21,36 +23,6 @@ from fastmlp.runs.results import load_results
 from fastmlp.runs.usual import OWN_OPTIMIZER, usual_settings
 
 pytest.importorskip("polars")
-# Threads of this process: that workers load own data is what `test_own_data` shows.
-QUICK = [
-    "--epochs",
-    "2",
-    "--hidden",
-    "4",
-    "--threads",
-    "1",
-    "--matmul",
-    "packed",
-    "--workers",
-    "threads",
-    "--jobs",
-    "1",
-]
-
-
-def run(*argv: str | Path) -> int:
-    return train.main([*QUICK, *map(str, argv)])
-
-
-def refused(capsys, *argv: str | Path) -> str:
-    """Run to a refusal and return what it said, in one paragraph without a traceback."""
-    with pytest.raises(SystemExit) as stop:
-        sys.exit(run(*argv))
-    assert stop.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "Traceback" not in err
-    return " ".join(err.split())
 
 
 def csv(folder: Path, rows: int = 120, name: str = "people.csv") -> Path:
@@ -178,6 +150,17 @@ def test_the_screen_says_what_was_understood(tmp_path: Path, capsys) -> None:
     assert "Target income: classification, 2 classes: <=50 " in err
     assert "120 rows, split at random with the same shares of each of 2 classes, seed 0: 77 for training" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_screen_states_the_memory(tmp_path: Path, capsys, monkeypatch) -> None:
+    data = csv(tmp_path)
+    for free, words in ((None, "for a run."), (9e9, "for a run; 9.0 GB are free."), (1e3, "fewer --jobs need less.")):
+        monkeypatch.setattr("fastmlp.cli.own.free_memory", lambda free=free: free)
+        assert run("--data", data, "--target", "income", "--dry-run") == 0
+        _, line = capsys.readouterr().err.split("Memory: ")
+        said = " ".join(line.split())
+        assert re.match(r"\d+ kB for the rows, which all runs share, and about \d+ [kM]B for a run", said)
+        assert words in said
 
 
 def test_a_search_with_halving_and_seeds_tests_the_best_alone(tmp_path: Path, capsys) -> None:

@@ -29,7 +29,7 @@ RULES = [
     ("python3 -m venv", "=true"),  # the two commands of the quick start: .ci/run runs the one, a person the other
     ("pip install -e ", "=extras"),  # looked up, not installed
     ("dask ", "=true"),  # a cluster: tests/test_sweep_cluster.py starts a real one
-    ("MLFLOW_TRACKING_URI=", "=true"),  # a server: tests/test_loggers.py has what stands for one
+    ("MLFLOW_TRACKING_URI=", "=true"),  # a server: tests/test_log_mlflow.py has what stands for one
     ("python -m fastmlp.train --preset report-grid --out runs/cluster --scheduler", "=parse"),
     ("pytest --benchmark-only", "=parse"),  # minutes: .ci/run runs each benchmark once
     ("python -m bench.", "=parse"),

@@ -12,7 +12,10 @@ from fastmlp.cli.plan import OWN
 from fastmlp.config import RunConfig, dashed
 from fastmlp.data import Dataset
 from fastmlp.data.own import Loaded, Own, load_understood
+from fastmlp.data.room import amount, free_memory
 from fastmlp.nn.optimizer import OPTIMIZERS
+from fastmlp.sweep.plan import Plan
+from fastmlp.sweep.size import size_of
 from fastmlp.terminal import say
 
 TASKS = {"classes": "classification", "labels": "several labels", "numbers": "regression"}
@@ -89,3 +92,16 @@ def network_words(configs: Sequence[RunConfig]) -> str:
         f"Network: {_listed(nets, ', ')}, {dashed(first.activation)}, loss {first.loss}; {', '.join(usual)}, "
         f"batch {first.batch_size}, up to {first.epochs} epochs, patience {first.patience}{more}."
     )
+
+
+def memory_words(plan: Plan, dataset: Dataset) -> str:
+    """Return in a sentence the memory that the rows and the runs take, and what is free."""
+    rows = sum(part.nbytes for _, part, _ in dataset.parts())
+    each = max(sum(size_of(config, dataset)) for config in plan.configs)
+    jobs, free = min(plan.jobs, len(plan.configs)), free_memory()
+    runs = "a run" if jobs == 1 else f"each of {jobs} runs at once"
+    words = f"Memory: {amount(rows)} for the rows, which all runs share, and about {amount(each)} for {runs}"
+    if free is None:
+        return f"{words}."
+    more = " That may be too much: fewer --jobs need less." if each * jobs > free else ""
+    return f"{words}; {amount(free)} are free.{more}"

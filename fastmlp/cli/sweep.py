@@ -59,6 +59,7 @@ def train(call: Call, note: str | None, args: Namespace, console: Console) -> in
     check_fits(plan.configs, dataset)
     if args.data is not None:
         say(console, own.network_words(plan.configs))
+        say(console, own.memory_words(plan, dataset))
     if not looking:
         _begin_log(args, call.log)
     with opened(args.out, looking=looking) as folder:

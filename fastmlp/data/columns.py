@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastmlp.data.encoders import ENCODERS, LIMIT, SCALES, TINY, Date, Encoder, Hashed, Number, learn_category
 from fastmlp.data.frame import Frame, lacking
 from fastmlp.data.kinds import DATE_FORMATS, Kind
+from fastmlp.data.room import check_room
 from fastmlp.errors import ConfigError, DataError, suggestion
 
 _BLOCK_BYTES = 1 << 22  # of features that are written at a time, so that they stay in cache from column to column
@@ -47,10 +48,8 @@ class Columns:
         if not len(rows):
             raise DataError("There is no training row to learn columns from. Give some.")
         encoders: list[Encoder] = []
-        for name, kind in kinds.items():
-            if kind.name == "drop":
-                continue
-            part = frame.only(name, rows)
+        for name, part in frame.each([name for name, kind in kinds.items() if kind.name != "drop"], rows):
+            kind = kinds[name]
             if kind.name == "number":
                 encoders.append(Number.learn(part, name, scale))
             elif kind.name == "date":
@@ -81,8 +80,10 @@ class Columns:
         """By column, the kind to read it as: what `read_frame` and `frame_of` take as `known`."""
         return {one.name: "category" if isinstance(one, Hashed) else one.kind for one in self.encoders}
 
-    def apply(self, frame: Frame) -> NDArray[np.float32]:
+    def apply(self, frame: Frame, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Return the features (M, D) float32 of a frame's rows, all finite.
+
+        out : (M, D) float32, where they are written to; None for a new array
 
         Columns may stand in any order, and others are passed over. DataError names the columns that are missing, or row
         and value of a cell that is not of its column's kind. What is missing or was not seen in training is as
@@ -90,15 +91,31 @@ class Columns:
         """
         if lacks := [one.name for one in self.encoders if one.name not in frame.table.columns]:
             raise DataError(lacking(frame.source, lacks, frame.table.columns))
-        out = np.zeros((frame.rows, len(self.feature_names)), dtype=np.float32)
+        width = len(self.feature_names)
+        if out is None:
+            out = np.empty((frame.rows, width), np.float32)
         hashes = {one.name: one.prepare(frame) for one in self.encoders if isinstance(one, Hashed)}
-        block = max(256, _BLOCK_BYTES // (4 * max(1, out.shape[1])))
+        block = min(frame.rows, max(256, _BLOCK_BYTES // (4 * max(1, width))))
+        columns = np.empty((width, block), np.float32)  # which are written much faster than those of rows
         for start in range(0, frame.rows, block):
             rows = slice(start, min(start + block, frame.rows))
+            count = rows.stop - start
+            columns[:] = 0
             for one in self.encoders:
-                part = hashes[one.name].slice(start, rows.stop - start) if isinstance(one, Hashed) else None
-                one.write(frame.only(one.name, rows), out[rows, self.slices[one.name]], part)  # pyright: ignore[reportArgumentType]
+                part = hashes[one.name].slice(start, count) if isinstance(one, Hashed) else None
+                one.write(frame.only(one.name, rows), columns[self.slices[one.name], :count].T, part)  # pyright: ignore[reportArgumentType]
+            out[rows] = columns[:, :count].T
         return out
+
+    def check_room(self, rows: int, source: str) -> None:
+        """Raise DataError where the features of so many rows do not fit into the memory that is free."""
+        width = len(self.feature_names)
+        widest = sorted(self.encoders, key=lambda one: -len(one.features))[:3]
+        most = ", ".join(f"{one.name!r} with {len(one.features):,}" for one in widest)
+        what = f"{source}, made into {rows:,} rows of {width:,} features,"
+        check_room(
+            4 * rows * width, what, f"Leave columns out by --columns NAME=drop, such as {most}, or give fewer rows."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as values that JSON knows, from which `from_json` gives an equal one."""

@@ -13,10 +13,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from fastmlp.data.cells import MISSING
 from fastmlp.data.library import listed, reading
+from fastmlp.data.table_files import is_packed, suffix_of, unpacked_text
 from fastmlp.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Delimited:
     """A table of text.
 
     names : of its columns, from its first line; quoted : whether fields stand in quotes, or these are letters as
-    others; notices : what a user should know of it
+    others; notices : what a user should know of it; lines : how many there are, those of blank rows too
     """
 
     source: Path | bytes
@@ -44,6 +45,7 @@ class Delimited:
     separator: str
     quoted: bool
     notices: tuple[str, ...]
+    lines: int
 
     def cells(self, floats: Collection[str] = ()) -> "pl.LazyFrame":
         """Return all cells as texts, but those of the columns `floats`, where any other text is an error of polars."""
@@ -76,23 +78,33 @@ def scan_delimited(path: Path) -> Delimited:
     if _look_like_a_row(names):
         shown = listed(names, 5)
         notices = (*notices, f"The first line of {path.name} was read as names of columns ({shown}): is it a row?")
-    quoted = _Lines(path, source, separator, len(names), lines).check()  # as polars fills lines that are too short
-    return Delimited(source, names, separator, quoted, notices)
+    # Checked here, as polars fills lines that are too short.
+    quoted, count = _Lines(path, source, separator, len(names), lines).check()
+    return Delimited(source, names, separator, quoted, notices, count)
 
 
 def _source(path: Path) -> tuple[Path | bytes, tuple[str, ...]]:
     """Return the file where it is UTF-8, else all of its text as UTF-8, and what is to be said of that."""
-    encoding = _encoding(path)
+    source = unpacked_text(path) if is_packed(path) else path
+    encoding = _encoding(source)
     if encoding != "utf-8":
         try:
-            text = path.read_bytes().decode(encoding)
+            text = _all_of(source).decode(encoding)
         except UnicodeDecodeError as error:
             raise DataError(f"{path.name} is marked as {encoding}, and is none ({error}). {_ADVICE}") from error
         notice = f"{path.name} is no UTF-8: it was read as {encoding}. Write it as UTF-8 if letters look wrong."
         return _ends_of_lines(text.encode()), (notice,)
-    with path.open("rb") as file:
+    with _opened(source) as file:
         start = file.read(_SAMPLE)
-    return (_ends_of_lines(path.read_bytes()) if b"\r" in start and b"\n" not in start else path), ()
+    return (_ends_of_lines(_all_of(source)) if b"\r" in start and b"\n" not in start else source), ()
+
+
+def _opened(source: Path | bytes) -> IO[bytes]:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def _all_of(source: Path | bytes) -> bytes:
+    return source if isinstance(source, bytes) else source.read_bytes()
 
 
 def _ends_of_lines(text: bytes) -> bytes:
@@ -100,18 +112,18 @@ def _ends_of_lines(text: bytes) -> bytes:
     return text if b"\n" in text else text.replace(b"\r", b"\n")
 
 
-def _encoding(path: Path) -> str:
-    """Return the encoding of a text file: UTF-16 by its mark, UTF-8 where all of it is, else a Western one."""
-    with path.open("rb") as file:
+def _encoding(source: Path | bytes) -> str:
+    """Return the encoding of a text: UTF-16 by its mark, UTF-8 where all of it is, else a Western one."""
+    with _opened(source) as file:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
-    return next((name for name in ("utf-8", "cp1252") if _is_written_in(path, name)), "latin-1")
+    return next((name for name in ("utf-8", "cp1252") if _is_written_in(source, name)), "latin-1")
 
 
-def _is_written_in(path: Path, encoding: str) -> bool:
+def _is_written_in(source: Path | bytes, encoding: str) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        with path.open("rb") as file:
+        with _opened(source) as file:
             while block := file.read(_BLOCK):
                 decoder.decode(block)
         decoder.decode(b"", final=True)
@@ -122,12 +134,8 @@ def _is_written_in(path: Path, encoding: str) -> bool:
 
 def _head(source: Path | bytes) -> str:
     """Return the beginning of the text, without a mark of its encoding."""
-    if isinstance(source, bytes):
-        start = source[:_SAMPLE]
-    else:
-        with source.open("rb") as file:
-            start = file.read(_SAMPLE)
-    return start.decode("utf-8", errors="ignore").removeprefix("\ufeff")
+    with _opened(source) as file:
+        return file.read(_SAMPLE).decode("utf-8", errors="ignore").removeprefix("\ufeff")
 
 
 def _records(head: str, separator: str) -> Iterator[list[str]]:
@@ -147,7 +155,7 @@ def _separator(head: str, path: Path) -> str:
             return 0, False, 0
         return sum(count == counts[0] for count in counts), separator == preferred, counts[0]
 
-    preferred = "\t" if path.suffix.lower() == ".tsv" else ","
+    preferred = "\t" if suffix_of(path) == ".tsv" else ","
     best = max(SEPARATORS, key=merit)
     return best if merit(best)[0] else preferred
 
@@ -197,8 +205,8 @@ class _Lines:
     fields: int
     header: int
 
-    def check(self) -> bool:
-        """Return whether fields stand in quotes.
+    def check(self) -> tuple[bool, int]:
+        """Return whether fields stand in quotes, and how many lines there are.
 
         DataError for the first line with too few or too many fields, or a quote that is never closed.
         """
@@ -212,15 +220,14 @@ class _Lines:
         odd = number.filter(quotes % 2 == 1).first().alias("odd")
         wrong = number.filter(self._is_wrong(line)).first().alias("wrong")
         with reading(self.path.name, _ADVICE):
-            total, odd, wrong = lines.select(quotes.sum(), odd, wrong).collect(engine="streaming").row(0)
+            looks = quotes.sum(), odd, wrong, pl.len().alias("lines")
+            total, odd, wrong, count = lines.select(*looks).collect(engine="streaming").row(0)
         quoted = total > 0 and self._begins_quoted(lines)
         if quoted and total % 2 == 1:
             where = f"perhaps in line {odd:,}"
             raise DataError(f'{self.path.name} has a quote (") that is never closed, {where}. {_ADVICE}')
-        if not quoted and wrong is None:
-            return False
-        if quoted and odd is not None:  # a field may go over several lines
-            return True
+        if (not quoted and wrong is None) or (quoted and odd is not None):  # a field in quotes may go over lines
+            return quoted, count
         outside = line.str.replace_all('"[^"]*"', "") if quoted else line
         with reading(self.path.name, _ADVICE):
             found = (
@@ -230,12 +237,12 @@ class _Lines:
                 .collect(engine="streaming")
             )
         if len(found):
-            number, count = found.row(0)
+            number, fields = found.row(0)
             raise DataError(
-                f"Line {number:,} of {self.path.name} has {count:,} field{'s' * (count != 1)}, and its line of names "
+                f"Line {number:,} of {self.path.name} has {fields:,} field{'s' * (fields != 1)}, and its line of names "
                 f"{self.fields:,} (separated by {SEPARATORS[self.separator]}). {_ADVICE}"
             )
-        return quoted
+        return quoted, count
 
     def _begins_quoted(self, lines: "pl.LazyFrame") -> bool:
         """Whether any field begins with a quote, so that not all are inches, say."""

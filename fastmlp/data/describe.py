@@ -24,8 +24,8 @@ def describe(
     """
     shown = np.arange(frame.rows) if rows is None else np.asarray(rows)
     cells = []
-    for name, kind in kinds.items():
-        part = frame.only(name, shown)
+    for name, part in frame.each(kinds, shown):
+        kind = kinds[name]
         missing = part.column(name).null_count() / len(shown)
         features = columns.slices.get(name) if columns is not None else None
         count = "" if columns is None else f"{features.stop - features.start:,}" if features else "0"

@@ -4,7 +4,7 @@ polars reads them (extra `tables`). A frame knows its columns' types, not yet wh
 `fastmlp.data.kinds` and learnt, on training rows alone, by `fastmlp.data.columns`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.library import listed, need_polars, reading
+from fastmlp.data.room import check_table
 from fastmlp.data.table_files import files_of, one_below_the_other, one_form, source_of
+from fastmlp.data.taken import Taken
 from fastmlp.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -61,16 +63,25 @@ class Frame:
             raise DataError(unknown_column(name, self.table.columns))
         return self.table.get_column(name)
 
-    def only(self, name: str, rows: NDArray[np.integer] | slice) -> "Frame":
-        """Return the frame of one column's rows; rows : (N,) int64 or other integers, or from where to where."""
-        column = self.column(name)
-        if isinstance(rows, slice):
-            numbers = np.arange(rows.start, rows.stop) if self.numbers is None else self.numbers[rows]
-            column = column.slice(rows.start, rows.stop - rows.start)
-        else:
-            numbers = np.asarray(rows) if self.numbers is None else self.numbers[rows]
-            column = column.gather(rows)
+    def only(self, name: str, rows: slice) -> "Frame":
+        """Return the frame of one column's rows, from where to where."""
+        numbers = np.arange(rows.start, rows.stop) if self.numbers is None else self.numbers[rows]
+        column = self.column(name).slice(rows.start, rows.stop - rows.start)
         return replace(self, table=column.to_frame(), numbers=numbers)
+
+    def each(self, names: Iterable[str], rows: NDArray[np.integer]) -> "Iterator[tuple[str, Frame]]":
+        """Yield the name of each of these columns, and the frame of its rows (N,) int64 or other integers alone."""
+        taken = Taken(rows, self.rows)
+        for name in names:
+            yield name, self._with(taken, self.column(name).to_frame())
+
+    def taken(self, rows: NDArray[np.integer]) -> "Frame":
+        """Return the frame of rows (N,) int64 or other integers, of all columns."""
+        return self._with(Taken(rows, self.rows), self.table)
+
+    def _with(self, taken: Taken, table: "pl.DataFrame") -> "Frame":
+        numbers = taken.rows if self.numbers is None else self.numbers[taken.rows]
+        return replace(self, table=taken.of(table), numbers=numbers)
 
     def place(self, row: int) -> str:
         """Return "row 17" for a row of this frame, as it is counted in the source: from 1, under the line of names."""
@@ -138,6 +149,7 @@ def read_frame(
     weights: str | None = None,
     group: str | None = None,
     known: Mapping[str, str] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Frame:
     """Read a table from a file, from several, or from those that a pattern such as "part-*.csv" finds, in their order.
 
@@ -145,14 +157,16 @@ def read_frame(
     of a text, which is said; `Frame.numbers` has those that remain.
     columns : kinds by column, which override what is found; a dropped one is not read. known : the columns that were
     learnt, with their kinds (`Columns.reading`): only those, the target, weights and group are read.
-    Files are told apart by their names: .csv, .tsv, .txt, .parquet, .arrow, .feather. Memory: what the columns that are
-    read take, 8 bytes for a number of a CSV and 16 and more for a text; Parquet and Arrow keep their types.
+    Files are told apart by their names: .csv, .tsv, .txt, which may be packed as .csv.gz, .parquet, .arrow, .feather.
+    Memory: what the columns that are read take, 8 bytes for a number of a CSV and 16 and more for a text; Parquet and
+    Arrow keep their types. A packed text is unpacked in memory.
+    tell(line) : told before a large table is read what memory it takes; one that would not fit is a DataError
     Raises DataError, MissingDataError, or MissingExtraError without polars.
     """
     pl = need_polars()
     files = files_of(paths)
     source, form = source_of(files), one_form(files)
-    asked = _Asked(_names_of(target), columns or {}, weights, group, known)
+    asked = _Asked(_names_of(target), columns or {}, weights, group, known, tell)
     if form == "text":
         return _read_texts(files, source, asked)
     scan = pl.scan_parquet if form == "Parquet" else pl.scan_ipc
@@ -162,7 +176,8 @@ def read_frame(
             tables.append(scan(path, glob=False))
             tables[-1].collect_schema()
     with reading(source, _ADVICE):
-        return _framed(one_below_the_other(files, tables), source, asked)
+        table = one_below_the_other(files, tables)
+        return _framed(table, source, asked, rows=table.select(pl.len()).collect().item())
 
 
 class Block(NamedTuple):
@@ -309,6 +324,7 @@ class _Asked:
     weights: str | None
     group: str | None
     known: Mapping[str, str] | None
+    tell: Callable[[str], None] = lambda _: None
 
 
 def _names_of(target: str | Sequence[str]) -> tuple[str, ...]:
@@ -361,7 +377,8 @@ def _read_texts(files: list[Path], source: str, asked: _Asked) -> Frame:
     def framed(floats: Collection[str]) -> Frame:
         with reading(source, _ADVICE):
             tables = [_marked_blank(one.cells(floats)) for one in found]
-            return _framed(one_below_the_other(files, tables), source, asked, notices, decimal_comma=comma)
+            more = {"decimal_comma": comma, "rows": sum(one.lines - 1 for one in found)}
+            return _framed(one_below_the_other(files, tables), source, asked, notices, **more)
 
     with reading(source, _ADVICE):
         texts = [name for name, kind in {**asked.overrides, **(asked.known or {})}.items() if kind in _AS_TEXTS]
@@ -392,9 +409,18 @@ def _is_missing(name: str) -> "pl.Expr":
 
 
 def _framed(
-    table: "pl.LazyFrame", source: str, asked: _Asked, notices: Sequence[str] = (), *, decimal_comma: bool = False
+    table: "pl.LazyFrame",
+    source: str,
+    asked: _Asked,
+    notices: Sequence[str] = (),
+    *,
+    decimal_comma: bool = False,
+    rows: int = 0,
 ) -> Frame:
-    """Return what was asked for of a table, its columns with settled types, without rows that have no target."""
+    """Return what was asked for of a table, its columns with settled types, without rows that have no target.
+
+    rows : about how many there are, where they lie in files
+    """
     from fastmlp.data.cells import settle
     from fastmlp.data.kinds import check_overrides
 
@@ -416,8 +442,11 @@ def _framed(
     keep = [name for name in table.collect_schema() if name in kept]
     texts = {name for name, kind in overrides.items() if kind in _AS_TEXTS}
     settled = settle(table.select(keep), texts, decimal_comma=decimal_comma)
+    schema = settled.table.collect_schema()
+    if said := check_table({name: schema[name] for name in schema if name != _BLANK}, rows, source):
+        asked.tell(said)
     for name in roles:
-        if name not in settled.table.collect_schema():
+        if name not in schema:
             raise DataError(next(one for one in settled.notices if one.startswith(f"Column {name!r}")))
     frame = settled.table.collect(engine="streaming")
     if not frame.height:

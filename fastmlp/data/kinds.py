@@ -95,11 +95,10 @@ def find_kinds(frame: Frame, rows: NDArray[np.integer]) -> dict[str, Kind]:
     if not len(rows):
         raise DataError("There is no training row to find kinds of columns from. Give some.")
     given = frame.overrides or {}
-    kinds = {}
-    for name in frame.inputs:
-        part = frame.only(name, rows)
-        kinds[name] = _given(part, name, given[name]) if name in given else _found(part, name)
-    return kinds
+    return {
+        name: _given(part, name, given[name]) if name in given else _found(part, name)
+        for name, part in frame.each(frame.inputs, rows)
+    }
 
 
 def as_numbers(frame: Frame, name: str) -> "pl.Series":

@@ -16,7 +16,9 @@ from fastmlp.data.dataset import Dataset
 from fastmlp.data.folds import Folds, joined
 from fastmlp.data.places import DATASET_NAMES
 from fastmlp.data.reading import Reading
+from fastmlp.data.room import check_room
 from fastmlp.errors import ConfigError, DataError, suggestion
+from fastmlp.files import fields_of
 
 if TYPE_CHECKING:
     from fastmlp.data.frame import Frame
@@ -67,25 +69,21 @@ class Own:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return what `to_json` gave; ConfigError for a key that is unknown, or no data."""
-        known = [field.name for field in fields(cls)]
-        if unknown := [name for name in data if name not in known]:
-            raise ConfigError(
-                f"Own data have no setting {unknown[0]!r}.{suggestion(str(unknown[0]), known)} They have "
-                f"{', '.join(known)}."
-            )
-        if not isinstance(data.get("data"), str):
-            raise ConfigError(f"data is {data.get('data')!r}; expected is a path.")
-        values: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in data.items()}
+        values = fields_of(cls, data, "What is said of own data", ["data"])
+        if not isinstance(values["data"], str):
+            raise ConfigError(f"data is {values['data']!r}; expected is a path.")
         return cls(**values)
 
     @property
     def name(self) -> str:
         """What the data set is called: the path's last part, without its end."""
+        from fastmlp.data.table_files import is_packed
+
         scheme, colon, rest = self.data.partition(":")
         if colon and scheme in ("sklearn", "openml"):
             return rest or scheme
         path = Path(self.data)
-        stem = path.stem or path.resolve().stem or "data"
+        stem = (Path(path.stem) if is_packed(path) else path).stem or path.resolve().stem or "data"
         return f"own {stem}" if stem in DATASET_NAMES else stem  # which are others' names, with figures of their own
 
 
@@ -128,7 +126,7 @@ def load_understood(own: Own, tell: Tell = lambda _: None, data: Any = None, tar
         from fastmlp.data.sources.read import is_table
 
         if not _is_named(own.data) and is_table(own.data):
-            return _of_table(own)
+            return _of_table(own, tell=tell)
         return _of_raw(own, _read_raw(own, own.data, tell), tell)
     if targets is None:
         return _of_table(own, data)
@@ -177,7 +175,7 @@ def _is_named(data: str) -> bool:
 # Tables
 
 
-def _of_table(own: Own, data: Any = None) -> Loaded:
+def _of_table(own: Own, data: Any = None, tell: Tell = lambda _: None) -> Loaded:
     from fastmlp.data.frame import frame_of, read_frame
     from fastmlp.data.kinds import parse_columns
     from fastmlp.data.library import listed
@@ -188,7 +186,7 @@ def _of_table(own: Own, data: Any = None) -> Loaded:
     # What rows are ordered by must be read, also where it is to be no input.
     read = {name: kind for name, kind in given.items() if name != own.order}
     asked: dict[str, Any] = {"columns": read, "weights": own.weights, "group": own.group, "target": own.target}
-    frame = read_frame(_home(own.data), **asked) if data is None else frame_of(data, **asked)
+    frame = read_frame(_home(own.data), **asked, tell=tell) if data is None else frame_of(data, **asked)
     if not own.target:
         raise ConfigError(
             f"Which column is to be predicted? Name it by --target. {frame.source} has {listed(frame.table.columns)}."
@@ -215,6 +213,7 @@ def _of_frame(own: Own, frame: "Frame", targets: "Targets", split: "Split") -> L
 
     kinds = find_kinds(frame, split.train)
     columns = Columns.learn(frame, split.train, kinds, scale=own.scale)
+    columns.check_room(frame.rows, frame.source)
     weights = frame.weight_values()
     notices = [*dropped(kinds)]
     key = own.target[0] if len(own.target) == 1 else "targets"
@@ -259,13 +258,10 @@ def features_of(columns: Any, frame: "Frame", rows: NDArray[np.int64]) -> NDArra
 
     It takes what it returns, and not a copy of the rows beside it.
     """
-    from fastmlp.data.reading import numbers_of
-
     out = np.empty((len(rows), len(columns.feature_names)), np.float32)
-    numbers = numbers_of(frame)
     for start in range(0, len(rows), _BLOCK):
-        some = rows[start : start + _BLOCK]
-        out[start : start + len(some)] = columns.apply(replace(frame, table=frame.table[some], numbers=numbers[some]))
+        part = slice(start, start + _BLOCK)
+        columns.apply(frame.taken(rows[part]), out[part])
     return out
 
 
@@ -399,6 +395,8 @@ def _of_raw(own: Own, raw: "Raw", tell: Tell) -> Loaded:
     if any(wanted.values()) and not (own.test_data is not None and len(validation)):
         split = _split(own, len(train), _ways(kind, values[train]), **wanted)
         words.append(split.words)
+        parts = f"The {len(raw.rows):,} rows of {own.name}, copied into parts,"
+        check_room(raw.rows.nbytes, parts, "Give fewer rows, or float32 in place of float64.")
         numbers = split.test
         test = train[split.test] if len(split.test) else test
         validation = train[split.validation] if len(split.validation) else validation

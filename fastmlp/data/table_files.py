@@ -5,15 +5,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastmlp.data.library import listed
+from fastmlp.data.room import free_memory
+from fastmlp.data.sources.packed import DAMAGED, MOST_UNPACKED, PACKED, unpacked
 from fastmlp.errors import ConfigError, DataError, MissingDataError, suggestion
 
 if TYPE_CHECKING:
     import polars as pl
 
-_FORMS = {
+FORMS = {
     ".csv": "text", ".tsv": "text", ".txt": "text", ".parquet": "Parquet", ".pq": "Parquet", ".arrow": "Arrow",
     ".feather": "Arrow", ".ipc": "Arrow",
 }  # fmt: skip
+"""By the end of a file's name, the form of a table; after that of a text, .gz or another of `PACKED` may follow."""
+
+
+def suffix_of(path: Path) -> str:
+    """Return the end of a table's name, such as ".csv", of a packed text that before ".gz"."""
+    suffix = path.suffix.lower()
+    if suffix in PACKED and FORMS.get(inner := Path(path.stem).suffix.lower()) == "text":
+        return inner
+    return suffix
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is a packed text by its name."""
+    return suffix_of(path) != path.suffix.lower()
+
+
+def unpacked_text(path: Path) -> bytes:
+    """Return all of a packed text; DataError where it is damaged, or larger than `MOST_UNPACKED` or half the memory."""
+    free = free_memory()
+    most = MOST_UNPACKED if free is None else min(MOST_UNPACKED, free // 2)
+    try:
+        with unpacked(path, most) as file:
+            return file.read()
+    except DataError as error:
+        raise DataError(f"{path.name} cannot be read: {error} in memory. Unpack it, and give the file.") from error
+    except DAMAGED as error:
+        raise DataError(
+            f"{path.name} cannot be unpacked ({error}). It may be cut or damaged: write or fetch it again."
+        ) from error
 
 
 def files_of(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -50,10 +81,11 @@ def one_form(files: list[Path]) -> str:
 
 
 def _form(path: Path) -> str:
-    form = _FORMS.get(path.suffix.lower())
+    form = FORMS.get(suffix_of(path))
     if form is None:
         raise DataError(
-            f"{path.name} ends in {path.suffix!r}; tables end in {', '.join(_FORMS)}. Rename or convert it."
+            f"{path.name} ends in {path.suffix!r}; tables end in {', '.join(FORMS)}, and those of text also in .csv.gz "
+            "and the like. Rename or convert it."
         )
     if not path.stat().st_size:
         raise DataError(f"{path.name} is empty. Give a file with names of columns and rows.")

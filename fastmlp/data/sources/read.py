@@ -10,6 +10,7 @@ import numpy as np
 from fastmlp.data.raw import TRAIN, Raw
 from fastmlp.data.sources import arrays, idx, named, pictures, svmlight
 from fastmlp.data.sources.ask import Ask
+from fastmlp.data.table_files import suffix_of
 from fastmlp.errors import ConfigError, DataError, FastMLPError, MissingDataError, suggestion
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
@@ -34,20 +35,20 @@ READERS = (
     Reader(f"an svmlight file ({', '.join(svmlight.SUFFIXES)})", svmlight.is_svmlight, svmlight.read_svmlight),
 )
 ALLOWED = (
-    f"{', '.join(one.words for one in READERS)}, sklearn:NAME, openml:NAME, and a table ({', '.join(TABLES)}, or a "
-    "pattern of such files)"
+    f"{', '.join(one.words for one in READERS)}, sklearn:NAME, openml:NAME, and a table ({', '.join(TABLES)}, a text "
+    "also packed as .csv.gz; or a pattern of such files)"
 )
 
 
 def is_table(path: str | Path) -> bool:
     """Whether a path is a table by its name, or a pattern that only tables match; a CSV of picture files is none."""
     given = Path(path).expanduser() if str(path).startswith("~") else Path(path)
-    if given.suffix.lower() in TABLES:
+    if suffix_of(given) in TABLES:
         return not pictures.is_list_of_pictures(given)
     if given.exists() or not glob.has_magic(str(given)):
         return False
     found = glob.glob(str(given))  # noqa: PTH207 - of a path that may be absolute, which Path.glob refuses
-    return bool(found) and all(Path(one).suffix.lower() in TABLES for one in found)
+    return bool(found) and all(suffix_of(Path(one)) in TABLES for one in found)
 
 
 def read_raw(
