@@ -11,32 +11,28 @@ from typing import Any
 import numpy as np
 
 from fastmlp_kernels import _check
-from fastmlp_kernels._exponentials import PIECE
+from fastmlp_kernels._exponentials import BLOCK, PIECE, exponentials
 from fastmlp_kernels._jit import kernel, part, reduction
-from fastmlp_kernels._scratch import work_array
-from fastmlp_kernels._views import vector_at
-from fastmlp_kernels.elementary import exp1, key_of, value_of_key
+from fastmlp_kernels._scratch import SIZE, work_array
+from fastmlp_kernels._views import matrix_at, vector_at
+from fastmlp_kernels.elementary import key_of, log1p1, value_of_key
 from fastmlp_kernels.loss import softmax_of_rows
 
 
 @part
-def _shift_of(row: np.ndarray) -> Any:
-    """Return what is subtracted from a row (K,) before its exponentials are taken: its largest element.
-
-    It is 0 where that is infinite or NaN, so that x - shift still is, and the result becomes what it must be.
-    """
+def _largest(row: np.ndarray) -> Any:
+    """Return the largest element of a row (K,), which is subtracted before exponentials are taken; NaN if one is."""
     top = key_of(row[0])
     for k in range(row.size):
         key = key_of(row[k])
         top = key if key > top else top
-    largest = value_of_key(top)
-    return largest if np.isfinite(largest) else row.dtype.type(0)
+    return value_of_key(top)
 
 
 @part
-def _exponentials(row: np.ndarray, shift: float, e: np.ndarray) -> None:
+def _shifted(row: np.ndarray, shift: float, out: np.ndarray) -> None:
     for k in range(row.size):
-        e[k] = exp1(row[k] - shift)
+        out[k] = row[k] - shift
 
 
 @reduction
@@ -52,37 +48,88 @@ def _others(e: np.ndarray) -> tuple[float, float]:
 
 
 @part
-def _log_sum(row: np.ndarray, shift: float, e: np.ndarray) -> float:
-    """Return log(sum(exp(row - shift))) of a row (K,) in float64, for the shift of `_shift_of`; e (PIECE,) is work."""
+def _less_one(row: np.ndarray, shift: float, e: np.ndarray) -> float:
+    """Return sum(exp(row - shift)) - 1 of a long row (K,), whose largest element is `shift`; e (PIECE,) is work."""
     ones, others = np.float64(0), np.float64(0)
     for start in range(0, row.size, PIECE):
         piece = vector_at(row, start, min(PIECE, row.size - start))
-        exponentials = vector_at(e, 0, piece.size)
-        _exponentials(piece, shift, exponentials)
-        count, more = _others(exponentials)
+        own = vector_at(e, 0, piece.size)
+        _shifted(piece, shift, own)
+        exponentials(own)
+        count, more = _others(own)
         ones += np.float64(piece.size) - np.float64(count)
         others += np.float64(more)
-    return np.log1p(others + (ones - 1.0))  # all -inf: there is no one, and the logarithm of 0 is -inf
+    return others + (ones - 1.0)
+
+
+@part
+def _sum_less_one(row: np.ndarray, largest: float) -> Any:
+    """Return sum(exp(row)) - 1 of a row (K,) whose largest element is not finite, which a negative NaN lies below."""
+    t = row.dtype.type
+    total = t(-1) if largest == -np.inf else t(largest)
+    for k in range(row.size):
+        total += row[k] * t(0) if row[k] != row[k] else t(0)
+    return total
+
+
+@part
+def _block_of(x: np.ndarray) -> int:
+    """Return how many rows of x (N, K) share a block of exponentials, with two numbers of each; 1 for long ones."""
+    return max(1, BLOCK // (x.shape[1] + 2)) if x.shape[1] <= PIECE else 1
+
+
+@part
+def _shifts_and_sums(x: np.ndarray, memory: np.ndarray, shifts: np.ndarray, sums: np.ndarray) -> None:
+    """shifts (N,) <- the largest elements of rows x (N, K), a block of them; sums (N,) <- sum(exp(row - shift)) - 1.
+
+    Where a row's largest element is infinite or NaN, the shift is 0, and 1 + sum is 0, infinite or NaN.
+    """
+    t, (n, width) = x.dtype.type, x.shape
+    for r in range(n):
+        shifts[r] = _largest(vector_at(x, r * width, width))
+    if width > PIECE:
+        sums[0] = t(_less_one(vector_at(x, 0, width), shifts[0], memory))
+    else:
+        for r in range(n):
+            _shifted(vector_at(x, r * width, width), shifts[r], vector_at(memory, r * width, width))
+        exponentials(vector_at(memory, 0, n * width))  # of all rows as one, so that vectors are full whatever K is
+        for r in range(n):
+            count, others = _others(vector_at(memory, r * width, width))
+            sums[r] = others + ((t(width) - count) - t(1))
+    for r in range(n):
+        if not np.isfinite(shifts[r]):
+            sums[r] = _sum_less_one(vector_at(x, r * width, width), shifts[r])
+            shifts[r] = t(0)
 
 
 @kernel
 def _logsumexp(x: np.ndarray, out: np.ndarray) -> None:
-    e = work_array(x, PIECE)
-    for i in range(x.shape[0]):
-        row = vector_at(x, i * x.shape[1], x.shape[1])
-        shift = _shift_of(row)
-        out[i] = x.dtype.type(np.float64(shift) + _log_sum(row, shift, e))
+    t, rows, width = x.dtype.type, _block_of(x), x.shape[1]
+    memory = work_array(x, SIZE)
+    for start in range(0, x.shape[0], rows):
+        count = min(rows, x.shape[0] - start)
+        shifts, sums = vector_at(memory, BLOCK, count), vector_at(memory, BLOCK + rows, count)
+        _shifts_and_sums(matrix_at(x, start * width, count, width), memory, shifts, sums)
+        result = vector_at(out, start, count)
+        for r in range(count):
+            result[r] = t(np.float64(shifts[r]) + log1p1(np.float64(sums[r])))
 
 
 @kernel
 def _log_softmax(x: np.ndarray, out: np.ndarray) -> None:
-    e = work_array(x, PIECE)
-    for i in range(x.shape[0]):
-        row, result = vector_at(x, i * x.shape[1], x.shape[1]), vector_at(out, i * x.shape[1], x.shape[1])
-        shift = _shift_of(row)
-        log = x.dtype.type(_log_sum(row, shift, e))
-        for k in range(row.size):
-            result[k] = (row[k] - shift) - log
+    t, rows, width = x.dtype.type, _block_of(x), x.shape[1]
+    memory = work_array(x, SIZE)
+    for start in range(0, x.shape[0], rows):
+        count = min(rows, x.shape[0] - start)
+        shifts, sums = vector_at(memory, BLOCK, count), vector_at(memory, BLOCK + rows, count)
+        _shifts_and_sums(matrix_at(x, start * width, count, width), memory, shifts, sums)
+        for r in range(count):
+            sums[r] = t(log1p1(np.float64(sums[r])))
+        for r in range(count):
+            at = (start + r) * width
+            row, result, shift, log = vector_at(x, at, width), vector_at(out, at, width), shifts[r], sums[r]
+            for k in range(width):
+                result[k] = (row[k] - shift) - log
 
 
 @kernel
@@ -101,7 +148,7 @@ def softmax(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """
     rows = _check.of_rows("x", x)
     out = _check.result(out, x.shape, x, in_place=True)
-    _softmax(rows, out.reshape(rows.shape))
+    _softmax(rows, _check.in_rows(out))
     return out
 
 
@@ -117,7 +164,7 @@ def log_softmax(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """
     rows = _check.of_rows("x", x)
     out = _check.result(out, x.shape, x, in_place=True)
-    _log_softmax(rows, out.reshape(rows.shape))
+    _log_softmax(rows, _check.in_rows(out))
     return out
 
 
