@@ -27,7 +27,8 @@ def _multiply(x, index, weight, b, work, out):
     picks = index if index.size > 0 else no_index()
     for first in range(0, out.shape[0], MC):
         rows = Rows(read_only(x), picks, None, None)
-        multiply_rows(rows, (first, min(first + MC, out.shape[0])), b, work, out)
+        block = (first, min(first + MC, out.shape[0]))
+        multiply_rows(rows, block, (block[1], min(block[1] + MC, out.shape[0])), b, work, out)
 
 
 def multiply(x, index, weight):

@@ -151,6 +151,26 @@ def test_products_without_bfloat16_instructions(cpu, features, lanes, widest):
     assert any(name.startswith("v") for name in instructions) == ("avx" in features)
 
 
+BFLOAT16 = (*AVX512, "avx512bf16")
+# name, numba's CPU and features, and the instructions that then multiply bfloat16
+BFLOAT16_PATHS = [
+    ("cooperlake", BFLOAT16, {"vdpbf16ps"}),
+    ("sapphirerapids", (*BFLOAT16, "amx-tile", "amx-bf16"), {"tdpbf16ps", "vdpbf16ps"}),
+]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("cpu", "features", "wanted"), BFLOAT16_PATHS, ids=[path[0] for path in BFLOAT16_PATHS])
+def test_products_of_bfloat16_with_each_kind_of_instructions(cpu, features, wanted):
+    if not set(features) <= HOST:
+        pytest.skip(f"this CPU has not all that {cpu} has")
+    if "amx-tile" in features and not _target.amx_bfloat16():
+        pytest.skip("the system does not let this process use tile registers")
+    report = products(NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=",".join(f"+{name}" for name in features))
+    assert max(report["worst"].values()) <= 1
+    assert {name for name in report["instructions"] if "bf16" in name} == wanted
+
+
 @pytest.mark.process
 def test_products_with_what_this_machine_has():
     report = products()

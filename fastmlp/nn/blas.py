@@ -181,6 +181,10 @@ class Blas:
             correct += right
         return Totals(loss, correct, len(order))
 
+    def few_logits(self, x: np.ndarray) -> np.ndarray | None:  # noqa: ARG002
+        """Return None: a batch packs nothing; see `Engine`."""
+        return None
+
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield logits batch by batch; see `Engine`."""
         return self._logits(inputs, np.arange(len(inputs)), batch_size)

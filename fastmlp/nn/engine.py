@@ -54,6 +54,10 @@ class Engine(Protocol):
         """Return the totals of the rows `order`, their losses added to `loss`; no parameter changes."""
         ...
 
+    def few_logits(self, x: np.ndarray) -> np.ndarray | None:
+        """Return the logits (N, K) of an array, with their bias; None where `logits` is as fast, or must look at x."""
+        ...
+
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (first row, logits (N, K) without their bias) batch by batch, in memory that the next one reuses."""
         ...

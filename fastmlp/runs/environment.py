@@ -9,8 +9,7 @@ from typing import Any
 from fastmlp import __version__
 from fastmlp.data import Dataset
 from fastmlp.nn.threads import blas_info, usable_cores
-from fastmlp_kernels import int8
-from fastmlp_kernels.bfloat16 import BFLOAT16_IN_HARDWARE
+from fastmlp_kernels import bfloat16, int8
 
 
 def environment(dataset: Dataset) -> dict[str, Any]:
@@ -27,8 +26,8 @@ def environment(dataset: Dataset) -> dict[str, Any]:
         "python": platform.python_version(),
         "fastmlp": __version__,
         **{name: version(name) for name in ("numpy", "numba", "llvmlite")},
-        "bfloat16": "in hardware" if BFLOAT16_IN_HARDWARE else "in float32 arithmetic",
-        "int8": f"in hardware ({int8.INSTRUCTIONS})" if int8.INSTRUCTIONS else "in 32-bit integer arithmetic",
+        "bfloat16": _told(bfloat16.INSTRUCTIONS, "float32 arithmetic"),
+        "int8": _told(int8.INSTRUCTIONS, "32-bit integer arithmetic"),
         "blas": _blas(),
         "dataset": {
             "name": dataset.name,
@@ -41,6 +40,10 @@ def environment(dataset: Dataset) -> dict[str, Any]:
             **({"folds": len(dataset.folds)} if dataset.folds else {}),
         },
     }
+
+
+def _told(instructions: str | None, otherwise: str) -> str:
+    return f"in hardware ({instructions})" if instructions else f"in {otherwise}"
 
 
 def _blas() -> dict[str, Any] | None:

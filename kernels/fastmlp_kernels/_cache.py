@@ -32,7 +32,7 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 from fastmlp_kernels._store import ENTRY, folder, read, remove, tidy, wanted, write
-from fastmlp_kernels._target import TILE, amx_int8, cache_bytes
+from fastmlp_kernels._target import TILE, amx_bfloat16, amx_int8, cache_bytes
 
 __all__ = ["KernelCache", "package_version", "wanted"]
 
@@ -157,8 +157,8 @@ class KernelCache(_Base):
         # means nothing in another process.
         if where is None or None in self._code or self._of.__closure__ or " at 0x" in types:
             return None
-        # What multiplies bytes, which are packed as uint32, depends on whether the system grants tile registers.
-        amx = amx_int8() if "uint32" in types else None
+        # What multiplies bytes or bfloat16, packed as uint32 or int32, depends on whether the system grants tiles.
+        amx = (amx_int8(), amx_bfloat16()) if "int32" in types else None
         compiled_in = TILE, cache_bytes(1), cache_bytes(2), amx, sys.flags.optimize
         options = [(name, str(getattr(config, name, None))) for name in _CODE_OPTIONS]
         cpu = target_context.codegen().magic_tuple()

@@ -1,4 +1,4 @@
-"""What the CPU offers: the vector width, the micro-kernel's tile, bfloat16 in hardware, and the cache sizes.
+"""What the CPU offers: the vector width, the micro-kernel's tile, bfloat16 and bytes in hardware, and cache sizes.
 
 numba compiles for the CPU it runs on unless `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` say otherwise; then only the
 features that they list count, so that no instruction is emitted that numba was told not to use.
@@ -63,7 +63,9 @@ BFLOAT16_IN_HARDWARE = {"avx512f", "avx512bf16"} <= features()
 INT8_IN_HARDWARE = ("avx512vnni" if TILE.lanes == 16 else "avxvnni") in features()
 
 
+# Products in tile registers, of bytes and of bfloat16; what tiles leave over is done in vectors.
 AMX_INT8_IN_HARDWARE = INT8_IN_HARDWARE and {"avx512f", "amx-tile", "amx-int8"} <= features()
+AMX_BFLOAT16_IN_HARDWARE = BFLOAT16_IN_HARDWARE and {"amx-tile", "amx-bf16"} <= features()
 
 
 def _tiles_granted() -> bool:
@@ -78,19 +80,26 @@ def _tiles_offered() -> bool:
 
 
 @cache
+def _tiles() -> bool:
+    return _tiles_granted()
+
+
 def amx_int8() -> bool:
     """Return whether this process may multiply 8-bit integers in AMX's tile registers.
 
     The first call requests them from the system, for the whole process: only what is about to use them calls this.
     """
-    return AMX_INT8_IN_HARDWARE and _tiles_granted()
+    return AMX_INT8_IN_HARDWARE and _tiles()
 
 
-def amx_int8_offered() -> bool:
-    """Return the answer of `amx_int8` without a request: before its first call, whether the system offers the tiles."""
-    if amx_int8.cache_info().currsize:
-        return amx_int8()
-    return AMX_INT8_IN_HARDWARE and _tiles_offered()
+def amx_bfloat16() -> bool:
+    """Return whether this process may multiply bfloat16 in AMX's tile registers, which it asks for as `amx_int8`."""
+    return AMX_BFLOAT16_IN_HARDWARE and _tiles()
+
+
+def tiles_offered() -> bool:
+    """Return whether the system gives tile registers, without a request: before the first one, whether it would."""
+    return _tiles() if _tiles.cache_info().currsize else _tiles_offered()
 
 
 @cache

@@ -129,6 +129,19 @@ def read_only(typingctx: Any, array: Any) -> Any:
 
 
 @intrinsic
+def as_writable(typingctx: Any, array: Any) -> Any:
+    """Return a view of an array, flat, with the type of one that can be written to, for what only reads it."""
+    _check_order(array)
+    kind = types.Array(array.dtype, 1, "C")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        size = make_array(signature.args[0])(context, builder, args[0]).nitems
+        return _view(context, builder, signature, [args[0], I64(0), size])
+
+    return kind(array), codegen
+
+
+@intrinsic
 def address_of(typingctx: Any, array: Any, at: Any) -> Any:
     """Return the address of array.flat[at], which need not be there, as a number."""
     _check_order(array)

@@ -1,4 +1,4 @@
-"""Rounding to bfloat16, and whether the CPU has instructions for products of it.
+"""Rounding to bfloat16, and the instructions of this CPU for products of it: AMX in tiles, AVX512-BF16 in vectors.
 
 A bfloat16 is the upper half of a float32: the same exponents, 8 significant bits, a relative rounding error below 2^-8.
 Matrix products round their operands to it while they pack them (see `gemm`), by the rounding of `round_to_bfloat16`.
@@ -16,11 +16,22 @@ from fastmlp_kernels._convert import round_to_bfloat16 as _rounded_half
 from fastmlp_kernels._convert import runs as _runs
 from fastmlp_kernels._jit import kernel
 from fastmlp_kernels._llvm import F32, I32, I64, Value, constant, element_pointer, intrinsic, load, store, vector
-from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE
+from fastmlp_kernels._target import AMX_BFLOAT16_IN_HARDWARE, BFLOAT16_IN_HARDWARE, tiles_offered
 
-__all__ = ["BFLOAT16_IN_HARDWARE", "round_to_bfloat16", "warn_where_slow"]
+__all__ = ["BFLOAT16_IN_HARDWARE", "INSTRUCTIONS", "round_to_bfloat16", "warn_where_slow"]
 
 FLOAT32 = (np.dtype(np.float32),)
+
+INSTRUCTIONS: str | None  # None: float32 arithmetic on rounded values
+
+
+def __getattr__(name: str) -> str | None:
+    """Look INSTRUCTIONS up anew each time: whether the system grants tile registers is certain once they are used."""
+    if name != "INSTRUCTIONS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if AMX_BFLOAT16_IN_HARDWARE and tiles_offered():
+        return "AMX-BF16"
+    return "AVX512-BF16" if BFLOAT16_IN_HARDWARE else None
 
 
 @intrinsic
@@ -66,8 +77,8 @@ def warn_where_slow() -> None:
     """Give a RuntimeWarning, once in a process, where the CPU has no bfloat16 instructions."""
     if not BFLOAT16_IN_HARDWARE:
         warnings.warn(
-            "this CPU has no bfloat16 instructions (AVX512-BF16), or numba may not use them: products in bfloat16 run"
-            " in float32 arithmetic on the rounded values, which is correct but slower than float32 itself",
+            "this CPU has no bfloat16 instructions (AMX-BF16, AVX512-BF16), or numba may not use them: products in"
+            " bfloat16 run in float32 arithmetic on the rounded values, which is correct but slower than float32",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -3,7 +3,7 @@
 import warnings
 from functools import cache
 
-from fastmlp_kernels._target import INT8_IN_HARDWARE, TILE, amx_int8_offered
+from fastmlp_kernels._target import AMX_INT8_IN_HARDWARE, INT8_IN_HARDWARE, TILE, tiles_offered
 
 __all__ = ["INSTRUCTIONS", "INT8_IN_HARDWARE", "warn_where_slow"]
 
@@ -15,7 +15,7 @@ def __getattr__(name: str) -> str | None:
     """Look INSTRUCTIONS up anew each time: whether the system grants tile registers is certain once they are used."""
     if name != "INSTRUCTIONS":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if amx_int8_offered():
+    if AMX_INT8_IN_HARDWARE and tiles_offered():
         return "AMX-INT8"
     if INT8_IN_HARDWARE:
         return "AVX512-VNNI" if TILE.lanes == 16 else "AVX-VNNI"

@@ -13,19 +13,21 @@ from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input
 from fastmlp.nn.loss import Loss
 from fastmlp.nn.optimizer import Optimizer
+from fastmlp.nn.packed.few import MOST, few_logits
 from fastmlp.nn.packed.quantized_arrays import BYTES, quantized_errors, quantized_inputs, quantized_weights
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
-from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Drops, Network, Rates, Space
+from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Drops, Network, Rates, Space, Table
 from fastmlp.nn.precision import byte_layers
-from fastmlp_kernels._activation_passes import family_of
-from fastmlp_kernels._align import aligned_zeros
+from fastmlp_kernels._activation_passes import Family, family_of
+from fastmlp_kernels._align import aligned_zeros, read_only
 from fastmlp_kernels._optimizers import Momentum
 from fastmlp_kernels._random import dropout_of
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
-from fastmlp_kernels.gemm.blocks import MC, a_elements, c_elements
+from fastmlp_kernels.gemm.blocks import MC, a_elements, blocking_of, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS
-from fastmlp_kernels.gemm.panels import NR, Work, padded
+from fastmlp_kernels.gemm.panels import NR, Work, padded, panels
+from fastmlp_kernels.gemm.rows import LONG
 
 # Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
 TEAM_FLOP = 2e7
@@ -71,6 +73,11 @@ class Packed:
             Momentum(0.0, 0.0, 0.0), False, self._gradient.reshape(1, -1), NONE, steps=0, clip_norm=0.0,
             gradient_squares=NONE,
         )  # fmt: skip
+        # Sums over more inputs are put together otherwise, and rounded operands elsewhere.
+        self._reads_few = (
+            precision in ("float32", "float64") and max(self._sizes[:-1]) <= LONG * blocking_of(self._element).kc
+        )
+        self._few: tuple[Table, Family, np.ndarray] | None = None
         self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
 
     def _floats(self, *shape: int) -> np.ndarray:
@@ -131,21 +138,21 @@ class Packed:
     def _space(self, layers: np.ndarray, n: int, channels: int, raw: bool) -> Space:
         units, element = self._sizes[1:], self._element
         first, widest, members = padded(units[0], int(NR)), padded(max(units), int(NR)), self._team.members
-        panel = self._units(padded(n, 2)) * int(NR)
-        deltas = 0
+        columns = 0
         for layer in layers:
             if layer["quantized"]:
                 continue
-            layer["delta"] = deltas
-            parts = int(layer["channels"]) if raw else 1
-            deltas += padded(int(layer["units"]), int(NR)) // int(NR) * panel * parts
+            layer["delta"] = columns * self._units(n)
+            columns += padded(int(layer["units"]), int(NR)) * (int(layer["channels"]) if raw else 1)
+        packed = panels(element, n, columns, transposed_left=True)
         blocks, corrected = max(-(-n // MC), BLOCKS), raw and not self._quantized
         outputs = self._floats(n * sum(units))
         return Space(
             outputs=outputs,
             kept=self._floats(outputs.size) if (layers["keeps_input"] | layers["drops"]).any() else outputs,
-            deltas=aligned_zeros(deltas, element.unit),
-            panel=panel,
+            deltas=packed.array,
+            panel=packed.panel,
+            by_column=packed.by_column,
             dbias=self._floats(blocks, sum(units)),
             correction=self._floats(blocks, channels, first) if corrected else None,
             loss=np.zeros(blocks),
@@ -293,6 +300,20 @@ class Packed:
     def evaluate(self, examples: Examples, order: np.ndarray, batch_size: int, loss: float = 0.0) -> Totals:
         """Go through the rows; see `fastmlp.nn.engine.Engine`."""
         return self._sum(EVALUATE, self._parts(examples, order, batch_size), loss=loss)
+
+    def few_logits(self, x: np.ndarray) -> np.ndarray | None:
+        """Return the logits of a few rows; see `fastmlp.nn.engine.Engine`."""
+        kind = self._parameters.dtype
+        if x.dtype != kind or x.ndim != 2 or x.shape[1] != self._sizes[0] or not x.flags.c_contiguous:
+            return None
+        if not 0 < len(x) * self._parameters.size <= MOST or not self._reads_few:
+            return None
+        if self._few is None:
+            network = self._network(1, raw=False)
+            self._few = network.layers, network.family, np.empty((2, max(self._sizes)), kind)
+        layers, family, space = self._few
+        out = np.empty((len(x), self._sizes[-1]), kind)
+        return out if few_logits(read_only(x), layers, family, self._parameters, space, out) else None
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield logits batch by batch; see `fastmlp.nn.engine.Engine`."""

@@ -46,6 +46,7 @@ from fastmlp_kernels._views import (
     rows_at,
     vector_at,
 )
+from fastmlp_kernels.gemm.ahead import nothing
 from fastmlp_kernels.gemm.blocks import MC
 from fastmlp_kernels.gemm.columns import begin_columns, end_gradient, update_columns
 from fastmlp_kernels.gemm.pack import as_rows, units_of
@@ -145,10 +146,10 @@ def multiply_quantized(
         work = _byte_work(space, member)
         if layer.number == 0:
             b = _weight_panels(quantized, layer, member, row_at(space.sums, member))
-            multiply_rows(images, block, b, work, out)
+            multiply_rows(images, block, (ZERO, ZERO), b, work, out)
         else:
             b = _weight_panels(quantized, layer, member, space.inputs.sums)
-            multiply_rows(_input_rows(space.inputs, layer, out.shape[0]), block, b, work, out)
+            multiply_rows(_input_rows(space.inputs, layer, out.shape[0]), block, (ZERO, ZERO), b, work, out)
 
 
 @part
@@ -258,6 +259,6 @@ def quantized_task(
             fill(less, 0)
             product = begin_columns(_input_rows(space.inputs, layer, n), rows, (ZERO, n), b, layer.units, work)
         if train:
-            update_columns(product, rows, weights_update(network, rates, layer, batch.total), work)
+            update_columns(product, rows, weights_update(network, rates, layer, batch.total), work, nothing())
         else:
             end_gradient(product, rows, weight_of(layer, network.gradient), work)

@@ -16,6 +16,7 @@ from fastmlp.nn.packed.state import (
     Record,
     Space,
     bias_of,
+    blocks_of,
     forward_weights,
     is_quantized,
     kept_of,
@@ -36,6 +37,7 @@ from fastmlp_kernels.gemm.pack import as_rows, item, pack_panels, units_of
 from fastmlp_kernels.gemm.panels import ZERO, Maybe
 from fastmlp_kernels.gemm.raw import pack_scaled_panels
 from fastmlp_kernels.gemm.rows import multiply_rows
+from fastmlp_kernels.gemm.tiles import keep_by_column
 from fastmlp_kernels.loss import cross_entropy_of_rows
 
 
@@ -60,8 +62,9 @@ def _overload_loss_of_block(z, bias, targets, weights, dbias, criterion, total):
 def pack_delta(delta: np.ndarray, first: int, layer: Record, space: Space) -> None:
     """Pack delta (n, H), the gradient by a layer's sums for the batch's rows from `first` on, as right operand."""
     b = packed_delta(space, layer, ZERO, None)
-    inner = (ZERO, delta.shape[0])
-    pack_panels(as_rows(delta, None), (ZERO, delta.shape[1]), inner, b, units_of(first, b.array))
+    inner, columns, unit = (ZERO, delta.shape[0]), (ZERO, delta.shape[1]), units_of(first, b.array)
+    pack_panels(as_rows(delta, None), columns, inner, b, unit)
+    keep_by_column(b, columns, unit, units_of(delta.shape[0], b.array))
 
 
 @part
@@ -76,7 +79,9 @@ def pack_first_delta(
             sums = row_at(correction, channel)
             fill(sums, 0)
             b = packed_delta(space, layer, channel, None)
-            pack_scaled_panels(delta, (ZERO, delta.shape[1]), rows, block, channel, b, sums)
+            columns = (ZERO, delta.shape[1])
+            pack_scaled_panels(delta, columns, rows, block, channel, b, sums)
+            keep_by_column(b, columns, units_of(block[0], b.array), units_of(block[1] - block[0], b.array))
 
 
 @part
@@ -96,7 +101,8 @@ def forward_rows(network: Network, batch: Batch, space: Space, member: int, bloc
     out = output_of(first, space.outputs, n)
     if network.quantized is None:
         b = forward_weights(network, first, batch.size, item(space.sums, member))
-        multiply_rows(batch.rows, rows, b, work, out)
+        after = rows_of(block + 1, n) if block + 1 < blocks_of(n) else (ZERO, ZERO)
+        multiply_rows(batch.rows, rows, after, b, work, out)
     else:
         multiply_quantized(network.quantized, first, batch.rows, space, member, rows, out)
     for i in range(1, network.layers.shape[0]):
@@ -110,7 +116,8 @@ def forward_rows(network: Network, batch: Batch, space: Space, member: int, bloc
             quantize_inputs(space.inputs, layer, out, rows)
             multiply_quantized(network.quantized, layer, batch.rows, space, member, rows, following)
         else:
-            multiply_rows(as_rows(out, None), rows, forward_weights(network, layer, batch.size, None), work, following)
+            b = forward_weights(network, layer, batch.size, None)
+            multiply_rows(as_rows(out, None), rows, (ZERO, ZERO), b, work, following)
         out = following
 
 
@@ -142,7 +149,9 @@ def backward_rows(network: Network, batch: Batch, space: Space, member: int, blo
         else:
             pack_delta(delta, rows[0], layer, space)
         lower = matrix_at(space.delta, (2 * member + i % 2) * space.delta.shape[2], count, layer.inputs)
-        multiply_rows(as_rows(delta, None), (ZERO, count), transposed_weights(network, layer), work, lower)
+        multiply_rows(
+            as_rows(delta, None), (ZERO, count), (ZERO, ZERO), transposed_weights(network, layer), work, lower
+        )
         drop_gradients(network.drops, below, batch, lower, rows[0])
         dbias = of_layer(below, row_at(space.dbias, block))
         activation_backward(lower, rows_at(kept_of(below, space, n), rows), dbias, below.activation, network.family)

@@ -45,8 +45,10 @@ def _batch(data: Data, start: int, step: int) -> Batch:
     (x, index, center, scale), n = data.rows, min(data.batch, data.rows.index.size - start)
     weights = vector_at(data.weights, min(start, data.weights.size), min(n, data.weights.size))
     weight = sum_of(weights) if data.by_weight else np.float64(0)
+    after = min(data.batch, data.rows.index.size - start - n)
     return Batch(
         Rows(x, vector_at(index, start, n), center, scale),
+        Rows(x, vector_at(index, start + n, after), center, scale),
         rows_at(data.targets, (start, start + n)),
         weights,
         data.batch,

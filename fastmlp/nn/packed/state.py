@@ -163,11 +163,13 @@ class Data(NamedTuple):
 class Batch(NamedTuple):
     """One batch of `Data`: its rows, their targets and weights.
 
+    after : the rows of the next batch, maybe none
     size : rows of all batches but the last; total : what its loss is divided by, float64
     step : number of the optimiser's step that it is for, which decides what is dropped; negative where nothing is
     """
 
     rows: Rows
+    after: Rows
     targets: np.ndarray
     weights: np.ndarray
     size: int
@@ -183,7 +185,8 @@ class Space(NamedTuple):
     outputs : flat, (N, H) of each layer; the last are the logits, overwritten with their gradient
     kept : flat like outputs: what the activation keeps for the way back, in layers where that is not the output that
         goes up; outputs itself where there are no such layers
-    deltas : flat, packed gradients by the sums of each layer, `panel` units a panel
+    deltas : flat, packed gradients by the sums of each layer, `panel` units a panel; by_column : the same once more, as
+        of `Panels`, or None
     dbias : (blocks of rows, all units); correction : (blocks of rows, C, H of the first layer), or None
     loss, correct : (blocks of rows,) float64 and int64
     work : of each member, for blocks of the products; delta : (members, 2, ...) gradients of a block of rows
@@ -196,6 +199,7 @@ class Space(NamedTuple):
     kept: np.ndarray
     deltas: np.ndarray
     panel: int
+    by_column: Maybe
     dbias: np.ndarray
     correction: Maybe
     loss: np.ndarray
@@ -386,4 +390,4 @@ def _of_channel(correction: Maybe, channel: int) -> int:
 def packed_delta(space: Space, layer: Record, channel: int, less: Maybe) -> Panels:
     """Return the packed gradient by a layer's sums (N, H), in the first layer for a channel of its images."""
     at = layer.delta + _of_channel(space.correction, channel) * ((layer.units + NR - 1) // NR) * space.panel
-    return Panels(space.deltas, at, space.panel, NR, None, less, None)
+    return Panels(space.deltas, at, space.panel, NR, None, less, space.by_column)

@@ -18,6 +18,7 @@ from fastmlp.nn.packed.state import (
     packed_delta,
     packed_weights,
     read_in_place,
+    rows_of,
     transposed_weights,
     weight_of,
     weights_update,
@@ -26,6 +27,7 @@ from fastmlp_kernels._jit import part
 from fastmlp_kernels._optimizers import with_decay
 from fastmlp_kernels._sums import add_up_rows, sum_apart, sum_of_squares
 from fastmlp_kernels._views import copy, fill, row_at, rows_at, vector_at
+from fastmlp_kernels.gemm.ahead import LARGE, Following, following, nothing
 from fastmlp_kernels.gemm.columns import begin_columns, end_gradient, update_columns
 from fastmlp_kernels.gemm.pack import as_rows, item, pack_panels, pack_panels_transposed, units_of
 from fastmlp_kernels.gemm.panels import ZERO, Maybe, Panels
@@ -95,6 +97,15 @@ def weights_task(
 
 
 @part
+def _rows_after(batch: Batch, columns: tuple[int, int]) -> Following:
+    """Return these columns of the next batch's first rows as what follows, where the L2 cache has room for them."""
+    x, rows = batch.after.x, rows_of(ZERO, batch.after.index.size)
+    if rows[1] * x.shape[1] * x.itemsize > LARGE:
+        rows = ZERO, ZERO
+    return following(batch.after, rows, columns)
+
+
+@part
 def _float_task(
     network: Network, batch: Batch, space: Space, rates: Rates, member: int, number: int, train: bool
 ) -> None:
@@ -109,7 +120,8 @@ def _float_task(
         product = begin_columns(batch.rows, rows, (ZERO, n), b, layer.units, work)
     _sum_corrections(space.correction, blocks_of(n), task, less)
     if train:
-        update_columns(product, rows, weights_update(network, rates, layer, batch.total), work)
+        parts = _rows_after(batch, rows) if task.layer == 0 else nothing()
+        update_columns(product, rows, weights_update(network, rates, layer, batch.total), work, parts)
     else:
         end_gradient(product, rows, weight_of(layer, network.gradient), work)
 

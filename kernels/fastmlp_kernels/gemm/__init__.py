@@ -18,22 +18,23 @@ exact in bfloat16, and the product is normalised instead. For row i of mean m_i 
     sum_k s_i (x_ik - m_i) w_kj = s_i (sum_k x_ik w_kj - m_i sum_k w_kj)               w rounded
     sum_i s_i (x_ik - m_i) d_ij = sum_i x_ik (s_i d_ij) - sum_i m_i (s_i d_ij)         s_i d_ij rounded
 
-A CPU without bfloat16 instructions (`bfloat16.BFLOAT16_IN_HARDWARE`) does the same in float32 arithmetic, slower than
+`bfloat16.INSTRUCTIONS` says what does it here; a CPU without any does the same in float32 arithmetic, slower than
 float32 itself; a RuntimeWarning says so once.
 
-Each call packs its right operand anew (for a few rows of A that costs more than the product) and allocates its work
-arrays: as much as the right operand, and for each thread a block of A and of the result. The first call of each kind
-compiles for one to three seconds; `warmup` leaves these functions out.
+Each call packs its right operand anew, but for a few rows of A. Its work arrays, as much as the right operand and for
+each thread a block of A and of the result, are kept for the next call of the same thread, up to 8 MiB each. The first
+call of each kind compiles for one to three seconds; `warmup` leaves these functions out.
 """
 
 from contextlib import closing
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._activation_passes import family_of
-from fastmlp_kernels._align import aligned_zeros, read_only
+from fastmlp_kernels._align import aligned_zeros, give_back, read_only, taken
 from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
@@ -73,10 +74,12 @@ def _check_settings(precision: str, threads: int) -> tuple[Element, int]:
 
 def _check_written(written: dict[str, np.ndarray], read: dict[str, np.ndarray]) -> None:
     """Check that no written array shares memory with another; read ones may with each other."""
-    _check.apart(**written)
+    if len(written) > 1:
+        _check.apart(**written)
     for name, array in read.items():
         for output, values in written.items():
-            _check.apart(**{output: values, name: array})
+            if np.may_share_memory(values, array):
+                _check.apart(**{output: values, name: array})
 
 
 def _share(rows: int, threads: int) -> tuple[int, int]:
@@ -89,18 +92,29 @@ def _plan(element: Element, share: tuple[int, int], right: Panels, columns: int,
     """Return the plan of a product shared like this, of so many columns; raw : channels of raw images, or 0."""
     step, members = share
     work = Work(
-        a=aligned_zeros((members, a_elements(element)), element.unit),
-        c=aligned_zeros((members, c_elements(columns)), element.accumulator),
+        a=taken("a", (members, a_elements(element)), element.unit),
+        c=taken("c", (members, c_elements(columns)), element.accumulator),
     )
+    if right.array.size == 0:
+        work.c.fill(0)  # the result for an inner dimension of 0
     sums = aligned_zeros((raw, padded(columns, int(NR))), np.float32) if raw else None
     return Plan(step, right._replace(sums=sums), work)
+
+
+@cache
+def _alone() -> Team:
+    return Team(1)  # which has no threads, and serves any number of callers at once
 
 
 def _run(plan: Plan, function: Any, *arguments: Any) -> None:
     # The threads live as long as the call: one that slept on would be missing in a forked process, and to start it
     # costs less than it saves in any product that is worth sharing.
-    with closing(Team(len(plan.work.a))) as team:
-        team.run(function, *arguments, plan)
+    if len(plan.work.a) == 1:
+        _alone().run(function, *arguments, plan)
+    else:
+        with closing(Team(len(plan.work.a))) as team:
+            team.run(function, *arguments, plan)
+    give_back("a", "c", "b", "by_column")
 
 
 def _channels(rows: Rows) -> int:
@@ -161,7 +175,8 @@ def matmul(
     _check.array("out", out, dtypes, (rows, columns), writes=True)
     _check_written({"out": out}, {"a": a, "b": b})
     if out.size:
-        plan = _plan(element, _share(rows, threads), panels(element, depth, columns), columns)
+        right = panels(element, depth, columns, transposed_left=bool(transpose_a), memory=taken)
+        plan = _plan(element, _share(rows, threads), right, columns)
         _run(plan, _matmul, read_only(a), read_only(b), (bool(transpose_a), bool(transpose_b)), out)
 
 
@@ -194,7 +209,7 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
         raise ValueError(f"K is {depth:,}, allowed for an int32 result is at most {most:,}: give a float32 out")
     _check_written({"out": out}, {"a": a, "b": b})
     if out.size and depth:
-        right = panels(element, depth, b.shape[1], transposed_left=bool(transpose_a))
+        right = panels(element, depth, b.shape[1], transposed_left=bool(transpose_a), memory=taken)
         plan = _plan(element, _share(rows, threads), right, b.shape[1])
         _run(plan, _matmul, read_only(a), read_only(b), (bool(transpose_a), False), out)
     else:
@@ -232,7 +247,8 @@ def dense_forward(
     _check_written({"out": out}, {**arrays, "weight": weight, "bias": bias})
     if out.size:
         channels = _channels(rows)
-        right = panels(element, channels * padded(d // channels, element.per_unit), h)  # each is packed by itself
+        depth = channels * padded(d // channels, element.per_unit)  # each is packed by itself
+        right = panels(element, depth, h, memory=taken)
         plan = _plan(element, _share(n, threads), right, h, channels if _is_raw(rows, element) else 0)
         chosen = Chosen(CODES[activation], family_of([activation]))
         _run(plan, _dense_forward, rows, read_only(weight), read_only(bias), chosen, out)
@@ -271,7 +287,8 @@ def dense_update(
     settings = checked_momentum(lr, momentum, weight_decay, weight.dtype)
     if weight.size:
         raw = _channels(rows) if _is_raw(rows, element) else 0  # each channel has a delta scaled for itself
-        right = panels(element, n, max(raw, 1) * padded(h, int(NR)))
+        columns = max(raw, 1) * padded(h, int(NR))
+        right = panels(element, n, columns, transposed_left=True, memory=taken)
         plan = _plan(element, _share(d, threads), right, h, raw)
         update = Update(weight.reshape(-1), velocity.reshape(1, -1), 0, h, settings)
         _run(plan, _dense_update, rows, read_only(delta), update)

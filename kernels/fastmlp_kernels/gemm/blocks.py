@@ -14,6 +14,7 @@ threads. They are counted in units. Of float64, which takes twice the room, a bl
 the width of a tile.
 """
 
+from functools import cache
 from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -54,6 +55,7 @@ class Blocking(NamedTuple):
     column_stride: int
 
 
+@cache
 def blocking_of(element: Element) -> Blocking:
     """Return an element's sizes, which are no literals (see `panels`)."""
     kc, line = int(KC) * 4 // element.unit.itemsize, LINE // element.unit.itemsize
@@ -73,6 +75,7 @@ def _overload_blocking(packed):
     return lambda packed: sizes  # noqa: ARG005
 
 
+@cache
 def a_elements(element: Element) -> int:
     """Units of the work array for a packed block of A, in either order; the micro-kernel reads whole tiles."""
     _, kc, row_stride, column_stride = map(int, blocking_of(element))

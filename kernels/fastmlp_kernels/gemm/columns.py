@@ -15,7 +15,7 @@ from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._optimizers import Update, step1
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import vector_at
-from fastmlp_kernels.gemm.ahead import nothing
+from fastmlp_kernels.gemm.ahead import Following, following, nothing
 from fastmlp_kernels.gemm.blocks import MR, blocking, macro_kernel, width_of
 from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.micro import ADD, REPLACE, Packed, micro_update
@@ -24,7 +24,7 @@ from fastmlp_kernels.gemm.panels import NR, ONE, SIDE, ZERO, Maybe, Panels, Work
 from fastmlp_kernels.gemm.tiles import multiply_turned_tiles
 
 # Columns of a left operand are packed in strips, each as wide as a tile is high: a tile's fill half as many cache lines
-# there as they do side by side, which is how the tile registers want quads. A strip has room for two rows more, or
+# there as they do side by side, which is how the tile registers want them. A strip has room for two rows more, or
 # all strips would fall into the same L1 sets.
 ROOM = 2
 
@@ -49,13 +49,18 @@ def _side_by_side(a: np.ndarray) -> Packed:
     return Packed(a, ZERO, ONE, ONE, blocking(a).column_stride)
 
 
+def _lie_side_by_side(a: Any) -> bool:
+    element = element_of(a)
+    return element.per_unit == 4 or element.in_tiles()
+
+
 def _pack_left(rows: Rows, columns: Any, inner: Any, a: np.ndarray) -> None:
     raise TypeError("columns can only be packed in compiled code")
 
 
 @overload(_pack_left, jit_options=PART)
 def _overload_pack_left(rows, columns, inner, a):
-    return body_of(_pack_side_by_side if element_of(a).per_unit == 4 else _pack_strips)
+    return body_of(_pack_side_by_side if _lie_side_by_side(a) else _pack_strips)
 
 
 def _left(a: np.ndarray) -> Packed:
@@ -65,16 +70,20 @@ def _left(a: np.ndarray) -> Packed:
 
 @overload(_left, jit_options=PART)
 def _overload_left(a):
-    return body_of(_side_by_side if element_of(a).per_unit == 4 else _strips)
+    return body_of(_side_by_side if _lie_side_by_side(a) else _strips)
 
 
 @part
-def _in_vectors(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
-    macro_kernel(_left(a), b, first, c, size, add, nothing())
+def _in_vectors(
+    a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int, parts: Following
+) -> None:
+    macro_kernel(_left(a), b, first, c, size, add, parts)
 
 
 @part
-def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
+def _in_tiles(
+    a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int, parts: Following
+) -> None:
     """Multiply whole tiles in tile registers, the rest in vectors."""
     (rows, columns, depth, width), stride = size, blocking(a).column_stride
     whole = depth // SIDE * SIDE
@@ -85,7 +94,9 @@ def _in_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[i
         macro_kernel(rest, b, first + whole, c, rest_size, ADD if whole > 0 else add, nothing())
 
 
-def multiply_packed_columns(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: Any, add: int) -> None:
+def multiply_packed_columns(
+    a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: Any, add: int, parts: Following
+) -> None:
     """c <- A B, or c + A B, for packed columns A, in the best instructions.
 
     a : flat, of units, packed columns; the other arguments as in `macro_kernel`
@@ -94,7 +105,7 @@ def multiply_packed_columns(a: np.ndarray, b: Panels, first: int, c: np.ndarray,
 
 
 @overload(multiply_packed_columns, jit_options=PART)
-def _overload_packed_columns(a, b, first, c, size, add):
+def _overload_packed_columns(a, b, first, c, size, add, parts):
     return body_of(_in_vectors if isinstance(field_type(b, "by_column"), types.NoneType) else _in_tiles)
 
 
@@ -122,8 +133,8 @@ def begin_columns(
     step = blocking(b.array).kc * per
     product = Columns(b, ZERO, ZERO, ZERO)
     for k in range(inner[0], inner[1], step):
-        end_columns(product, columns[1] - columns[0], width, width_of(width), work)
         block = (k, min(k + step, inner[1]))
+        _multiply(product, columns[1] - columns[0], width, width_of(width), work, following(rows, block, columns))
         _pack_left(rows, columns, block, work.a)
         product = Columns(b, k // per, units_of(block[1] - k, b.array), ADD if k > inner[0] else REPLACE)
     return product
@@ -132,10 +143,15 @@ def begin_columns(
 @part
 def end_columns(product: Columns, rows: int, width: int, stride: int, work: Work) -> None:
     """Finish a product in c (rows, width); stride : as of `macro_kernel`, from row to row of c."""
+    _multiply(product, rows, width, stride, work, nothing())
+
+
+@part
+def _multiply(product: Columns, rows: int, width: int, stride: int, work: Work, parts: Following) -> None:
     b, first, depth, add = product
     if depth > 0:
         alone = Panels(b.array, b.at, b.panel, b.stride, None, None, b.by_column)  # whatever corrects the product
-        multiply_packed_columns(work.a, alone, first, work.c, (rows, width, depth, stride), add)
+        multiply_packed_columns(work.a, alone, first, work.c, (rows, width, depth, stride), add, parts)
 
 
 @part
@@ -180,15 +196,15 @@ def keep_gradient(c: np.ndarray, rows: tuple[int, int], less: Maybe, factor: May
 
 
 @part
-def _update_at_the_end(product: Columns, rows: tuple[int, int], update: Update, work: Work) -> None:
+def _update_at_the_end(product: Columns, rows: tuple[int, int], update: Update, work: Work, parts: Following) -> None:
     b, columns = product.b, update.columns
     stride = columns if product.add == REPLACE and b.by_column is None else width_of(columns)
-    end_columns(product, rows[1] - rows[0], columns, stride, work)
+    _multiply(product, rows[1] - rows[0], columns, stride, work, parts)
     update_weights(work.c, stride, rows, b.sums, b.steps, update)
 
 
 @part
-def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update, work: Work) -> None:
+def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update, work: Work, parts: Following) -> None:
     b, first, depth, add = product
     w, state, settings = update.parameters, update.state, update.settings
     count, columns = rows[1] - rows[0], update.columns
@@ -210,21 +226,22 @@ def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update
                     w, state, row + j, columns, b.sums, j, settings,
                 )  # fmt: skip
     else:
-        _update_at_the_end(product, rows, update, work)
+        _update_at_the_end(product, rows, update, work, parts)
 
 
-def update_columns(product: Columns, rows: Any, update: Update, work: Work) -> None:
+def update_columns(product: Columns, rows: Any, update: Update, work: Work, parts: Following) -> None:
     """Finish a product, corrected for raw images, and take a step of the weights (D, H) with it as gradient.
 
-    rows : of the weights
+    rows : of the weights; parts : what follows, as of `macro_kernel`
     """
     raise TypeError("packed operands can only be multiplied in compiled code")
 
 
 @overload(update_columns, jit_options=PART)
-def _overload_update_columns(product, rows, update, work):
+def _overload_update_columns(product, rows, update, work, parts):
     element = element_of(field_type(field_type(product, "b"), "array"))
-    return body_of(_update_in_registers if element.accumulator == element.storage else _update_at_the_end)
+    in_registers = element.accumulator == element.storage and not element.in_tiles()
+    return body_of(_update_in_registers if in_registers else _update_at_the_end)
 
 
 @part

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastmlp_kernels import bfloat16, int8
 from fastmlp_kernels._llvm import BF16, I32, Builder, Value, call, constant, multiply_add, vector
-from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, INT8_IN_HARDWARE, amx_int8
+from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, INT8_IN_HARDWARE, amx_bfloat16, amx_int8
 
 # The largest magnitude of any signed byte, and the largest unsigned byte.
 LARGEST, BRIGHTEST = 128, 255
@@ -27,6 +27,7 @@ class Element(NamedTuple):
     accumulator : dtype of a sum of products
     multiply_add : emits acc + a * b of vectors of units, in the instruction chosen for this CPU
     in_tiles : whether tile registers do it instead; where there are some, the first call asks the system for them
+    tile_products : their instructions, with the right operand's kind of element in B's tiles, and in A's
     exact_depth : the largest inner dimension of which no sum of products can leave the accumulator's range
     raw_images : whether images are multiplied as they are, and the product is normalised
     warn_where_slow : says once where the CPU has no such instruction
@@ -38,6 +39,7 @@ class Element(NamedTuple):
     accumulator: np.dtype
     multiply_add: Callable[[Builder, Value, Value, Value], Value]
     in_tiles: Callable[[], bool] = lambda: False
+    tile_products: tuple[str, str] = ("", "")
     exact_depth: int = sys.maxsize
     raw_images: bool = True
     warn_where_slow: Callable[[], None] = lambda: None
@@ -87,6 +89,8 @@ ELEMENTS = {
         per_unit=2,
         accumulator=_FLOAT32,
         multiply_add=_bfloat16_pairs_in_hardware if BFLOAT16_IN_HARDWARE else _bfloat16_pairs_in_float32,
+        in_tiles=amx_bfloat16,
+        tile_products=("tdpbf16ps", "tdpbf16ps"),
         warn_where_slow=bfloat16.warn_where_slow,
     ),
     # unsigned in the left operand, signed in the right one: 255 * 128 * 65,793 < 2^31
@@ -97,6 +101,7 @@ ELEMENTS = {
         accumulator=_INT32,
         multiply_add=_byte_quads_in_hardware if INT8_IN_HARDWARE else _byte_quads_in_int32,
         in_tiles=amx_int8,
+        tile_products=("tdpbusd", "tdpbsud"),
         exact_depth=(2**31 - 1) // (BRIGHTEST * LARGEST),
         warn_where_slow=int8.warn_where_slow,
     ),

@@ -8,15 +8,17 @@ multiplied, a task a block of rows of the result, at most mc. A task's arithmeti
 from typing import NamedTuple
 
 import numpy as np
+from numba.extending import overload
 
 from fastmlp_kernels._activation_passes import Family, bias_activation
-from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._jit import PART, body_of, kernel, part
 from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Member, meet, tasks
-from fastmlp_kernels._views import row_at, rows_at
-from fastmlp_kernels.gemm.blocks import MC, store_rows, width_of
+from fastmlp_kernels._views import as_writable, row_at, rows_at
+from fastmlp_kernels.gemm.ahead import nothing
+from fastmlp_kernels.gemm.blocks import MC, MR, store_rows, width_of
 from fastmlp_kernels.gemm.columns import begin_columns, end_columns, update_columns
 from fastmlp_kernels.gemm.pack import (
     as_rows,
@@ -26,7 +28,7 @@ from fastmlp_kernels.gemm.pack import (
     pack_panels_transposed,
     units_of,
 )
-from fastmlp_kernels.gemm.panels import NR, ONE, ZERO, Maybe, Panels, Work
+from fastmlp_kernels.gemm.panels import NR, ONE, ZERO, Maybe, Panels, Work, field_type
 from fastmlp_kernels.gemm.raw import add_column_sums, pack_scaled_panels
 from fastmlp_kernels.gemm.rows import multiply_rows, span_of
 from fastmlp_kernels.gemm.tiles import keep_by_column
@@ -49,7 +51,7 @@ class Plan(NamedTuple):
 
     step : rows of the result in a task, at most mc
     right : allocated for the right operand; its sums are (C, columns padded to nr) zeros for raw images, else None
-    work : each member's work arrays; c is zeros, the result for an inner dimension of 0
+    work : each member's work arrays, of any values; for an inner dimension of 0 c is zeros, the result
     """
 
     step: int
@@ -74,7 +76,7 @@ def _panel(j: int, columns: int) -> tuple[int, int]:
 
 @part
 def _block(i: int, step: int, rows: int) -> tuple[int, int]:
-    return i * step, min((i + 1) * step, rows)
+    return min(i * step, rows), min((i + 1) * step, rows)
 
 
 @part
@@ -93,7 +95,7 @@ def _pack_weights(weight: np.ndarray, channels: int, j: int, b: Panels, sums: Ma
 def _of_channel(b: Panels, channel: int, columns: int, sums: Maybe) -> Panels:
     """Return the packed delta for a channel: one for each channel of raw images, otherwise one for all."""
     at = ZERO if sums is None else channel * _panels(columns) * b.panel
-    return Panels(b.array, at, b.panel, NR, None, item(sums, channel), None)
+    return Panels(b.array, at, b.panel, NR, None, item(sums, channel), b.by_column)
 
 
 @part
@@ -102,6 +104,7 @@ def _pack_delta(delta: np.ndarray, rows: Rows, j: int, b: Panels, sums: Maybe) -
     n, h = delta.shape
     if sums is None:
         pack_panels(as_rows(delta, None), _panel(j, h), (ZERO, n), b, ZERO)
+        keep_by_column(b, _panel(j, h), ZERO, b.panel // NR)
     else:
         for channel in range(sums.shape[0]):
             own = _of_channel(b, channel, h, sums)
@@ -110,6 +113,34 @@ def _pack_delta(delta: np.ndarray, rows: Rows, j: int, b: Panels, sums: Maybe) -
                 pack_scaled_panels(
                     rows_at(delta, block), _panel(j, h), rows, block, channel, own, row_at(sums, channel)
                 )
+            keep_by_column(own, _panel(j, h), ZERO, own.panel // NR)
+
+
+# Rows of the result up to which the right operand is multiplied as it lies: see `_lying`.
+FEW_ROWS = 4 * MR
+
+
+def _lying(b: np.ndarray, packed: Panels, few: bool) -> Panels:
+    """Return b (K, N), a right operand, as it lies where `few` rows are multiplied and it can be, else `packed`.
+
+    To pack it takes longer than few rows do. It can be where its rows are whole panels of an element's own dtype, more
+    than one: the stride tells how it lies.
+    """
+    raise TypeError("products can only be formed in compiled code")
+
+
+@overload(_lying, jit_options=PART)
+def _overload_lying(b, packed, few):
+    if field_type(packed, "array").dtype != b.dtype:
+        return lambda b, packed, few: packed  # noqa: ARG005
+    return body_of(_lying_floats)
+
+
+@part
+def _lying_floats(b: np.ndarray, packed: Panels, few: bool) -> Panels:
+    if not few or b.shape[1] % NR != 0 or b.shape[1] == NR:
+        return packed
+    return Panels(as_writable(b), ZERO, NR, b.shape[1], packed.steps, packed.sums, packed.by_column)
 
 
 @kernel
@@ -118,14 +149,15 @@ def matmul(
 ) -> None:
     """out (M, N) <- A B, where A (M, K) and B (K, N) are a and b, or their transposes where `transposed` says so."""
     rows, columns = out.shape
-    step, right, work = plan.step, plan.right, _own(plan.work, member)
+    step, work = plan.step, _own(plan.work, member)
     left, depth = as_rows(a, None), a.shape[0] if transposed[0] else a.shape[1]
-    for task in tasks(member, _panels(columns)):
+    right = _lying(b, plan.right, rows <= FEW_ROWS and not (transposed[0] or transposed[1]))
+    for task in tasks(member, _panels(columns) if right.stride == NR else 0):
         if transposed[1]:
             pack_panels_transposed(b, _panel(task, columns), work.a, right)
         else:
             _pack_weights(b, ONE, task, right, None)
-            keep_by_column(right, _panel(task, columns), ZERO, right.panel // NR)
+        keep_by_column(right, _panel(task, columns), ZERO, right.panel // NR)
     if not meet(member, PACK):
         return
     for task in tasks(member, (rows + step - 1) // step):
@@ -137,7 +169,7 @@ def matmul(
                 end_columns(product, block[1] - block[0], columns, width_of(columns), work)
                 store_rows(work.c, block, k > 0, out)
         else:
-            multiply_rows(left, block, right, work, out)
+            multiply_rows(left, block, _block(task + 1, step, rows), right, work, out)
 
 
 @kernel
@@ -152,7 +184,7 @@ def dense_forward(
         return
     for task in tasks(member, (out.shape[0] + step - 1) // step):
         block = _block(task, step, out.shape[0])
-        multiply_rows(rows, block, right, work, out)
+        multiply_rows(rows, block, _block(task + 1, step, out.shape[0]), right, work, out)
         z = rows_at(out, block)
         bias_activation(z, bias, z, activation.code, activation.family)
 
@@ -173,4 +205,4 @@ def dense_update(member: Member, rows: Rows, delta: np.ndarray, update: Update, 
         columns = (channel * depth + first, channel * depth + last)
         own = _of_channel(right, channel, h, right.sums)
         product = begin_columns(rows, columns, (ZERO, n), own, h, work)
-        update_columns(product, columns, update, work)
+        update_columns(product, columns, update, work, nothing())

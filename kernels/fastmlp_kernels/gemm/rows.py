@@ -124,32 +124,32 @@ def _overload_left_product(a, b, first, c, size, add, parts):
 
 
 @part
-def _whole_tiles(a: Left, b: Panels, block: tuple[int, int], units: int, out: np.ndarray) -> int:
+def _whole_tiles(a: Left, b: Panels, block: tuple[int, int], units: int, out: np.ndarray, parts: Following) -> int:
     columns = out.shape[1]
     if columns < NR:
         return 0
     # What tiles have too many columns goes to the row behind them, which is stored later, and must be of this block.
     count = (block[1] - block[0] - 1) // MR * MR
     target = vector_at(out, block[0] * columns, count * columns)
-    multiply_left(a, b, ZERO, target, (count, columns, units, columns), REPLACE, nothing())
+    multiply_left(a, b, ZERO, target, (count, columns, units, columns), REPLACE, parts)
     return count
 
 
 @part
-def _no_tiles(a: Left, b: Panels, block: tuple[int, int], units: int, out: np.ndarray) -> int:
+def _no_tiles(a: Left, b: Panels, block: tuple[int, int], units: int, out: np.ndarray, parts: Following) -> int:
     return 0
 
 
-def _store_tiles(a: Left, b: Panels, block: Any, units: int, out: np.ndarray) -> int:
+def _store_tiles(a: Left, b: Panels, block: Any, units: int, out: np.ndarray, parts: Following) -> int:
     """Store a product's first rows in out (N, H) as they leave the registers, where they can; return how many."""
     raise TypeError("products can only be formed in compiled code")
 
 
 @overload(_store_tiles, jit_options=PART)
-def _overload_store_tiles(a, b, block, units, out):
+def _overload_store_tiles(a, b, block, units, out, parts):
     element = element_of(field_type(b, "array"))
     floats = element.accumulator == element.storage and element.accumulator.name == out.dtype.name
-    return body_of(_whole_tiles if floats else _no_tiles)
+    return body_of(_whole_tiles if floats and not element.in_tiles() else _no_tiles)
 
 
 @part
@@ -235,9 +235,12 @@ def _overload_is_raw(b):
 
 
 @part
-def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out: np.ndarray) -> None:
+def multiply_rows(
+    rows: Rows, block: tuple[int, int], after: tuple[int, int], b: Panels, work: Work, out: np.ndarray
+) -> None:
     """Rows `block` (at most mc) of out (N, H) <- X B, for X of these rows, normalised by channel.
 
+    after : the block that is probably next, maybe empty, whose rows are asked for
     b : packed panels, each channel by itself, or an unpacked matrix; for raw images with the sums of `Panels`:
         sum_k s (x_k - m) B_kj = s (sum_k x_k B_kj - m sum_k B_kj)
     """
@@ -247,10 +250,10 @@ def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out
     units, count, columns = units_of(depth, b.array), block[1] - block[0], out.shape[1]
     alone = Panels(b.array, b.at, b.panel, b.stride, None, None, None)  # of one type, whatever corrects the product
     if channels == 1 and 0 < depth <= step and not raw:
-        left = _left(rows, block, (ZERO, depth), a, stride)
-        done = _store_tiles(left, alone, block, units, out)
+        left, parts = _left(rows, block, (ZERO, depth), a, stride), following(rows, after, (ZERO, depth))
+        done = _store_tiles(left, alone, block, units, out, parts)
         size = (count - done, columns, units, width_of(columns))
-        multiply_left(_below(left, done), alone, ZERO, c, size, REPLACE, nothing())
+        multiply_left(_below(left, done), alone, ZERO, c, size, REPLACE, nothing() if done > 0 else parts)
         _store_product(c, rows, ZERO, (block[0] + done, block[1]), b, (False, True), out)
         return
     for channel in range(channels):
@@ -262,7 +265,9 @@ def multiply_rows(rows: Rows, block: tuple[int, int], b: Panels, work: Work, out
             size = (count, columns, units_of(end - k, b.array), width_of(columns))
             next_first = begin + end if end < depth or channel + 1 < channels else ZERO
             next_end = min(next_first + step, begin + depth if end < depth else begin + 2 * depth)
-            parts = following(rows, block if next_first > 0 else (ZERO, ZERO), (next_first, next_end))
+            if next_first == 0:
+                next_end = min(step, depth)
+            parts = following(rows, block if next_first > 0 else after, (next_first, next_end))
             multiply_left(left, alone, channel * units + k // per, c, size, add, parts)
             if end % span == 0 or (end == depth and (raw or channel == channels - 1)):
                 how = (k >= span or (raw and channel > 0), end == depth)

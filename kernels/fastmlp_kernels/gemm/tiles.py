@@ -1,12 +1,15 @@
-"""Products of 8-bit integers in Intel's tile registers (AMX), of 16 rows of 64 bytes, eight times as fast as VNNI.
+"""Products of bytes and bfloat16 in Intel's tile registers (AMX), of 16 rows of 64 bytes, far faster than in vectors.
 
-One instruction multiplies a tile of A, 16 rows by 16 quads, by a tile of B, 16 quads by 16 columns, and adds to a tile
-of C, 16 by 16 sums of 32 bits; the quads are those of `pack`. Four tiles of C are under way at once, and each tile of
-A and of B that is loaded serves two products.
+One instruction multiplies a tile of A, 16 rows by 16 units, by a tile of B, 16 units by 16 columns, and adds to a tile
+of C, 16 by 16 sums of 32 bits; the units are those of `pack`, quads of bytes or pairs of bfloat16. Four tiles of C are
+under way at once, and each tile of A and of B that is loaded serves two products.
 
-B has to lie quad by quad with columns side by side, and A row by row: packed panels and packed images do. Columns of
-images that are woven into quads (`pack.pack_columns`) lie as a B, not as an A: so the product X^T E is formed as
-(E^T X)^T, from E column by column, and turned back as it leaves the tiles.
+B has to lie unit by unit with columns side by side, and A row by row: packed panels and packed rows do. Columns that
+are woven into units (`pack.pack_columns`) lie as a B, not as an A: so the product X^T E is formed as (E^T X)^T, from E
+column by column, and turned back as it leaves the tiles.
+
+Sums of bfloat16 are float32. An instruction adds up the products of the even elements of its 16 pairs, those of the odd
+ones, both, and only then adds to C; what is subnormal counts as zero.
 
 A thread sets up the tiles' shapes before it uses them and clears them afterwards, or else the system would have to
 save 8 KiB of them whenever another thread gets the core.
@@ -33,12 +36,14 @@ from fastmlp_kernels._llvm import (
     store,
     vector,
 )
+from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.gemm.blocks import blocking
+from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.panels import NR, SIDE, Maybe, Panels
 
 BLOCK = 2 * SIDE  # of C under way at once
 SUMS, ROWS, COLUMNS = (0, 1, 2, 3), (4, 5), (6, 7)  # the eight registers
-# Quads that a pass goes through, so that a block of A and one of B stay together in the L1 cache.
+# Units that a pass goes through, so that a block of A and one of B stay together in the L1 cache.
 DEEP = 192
 
 # palette 1; at byte 16 each tile's bytes in a row, two bytes a tile; at byte 48 its rows
@@ -78,7 +83,7 @@ def end_tiles(typingctx: Any) -> Any:
 
 
 def _multiply(builder: Builder, product: str, a: Value, ars: Value, b: Value, bks: Value, steps: Value) -> None:
-    """Add A B to the tiles of C, for `steps` times 16 quads; ars, bks : quads from row to row."""
+    """Add A B to the tiles of C, for `steps` times 16 units; ars, bks : units from row to row."""
     row, column = builder.mul(ars, I64(4)), builder.mul(bks, I64(4))
     with cgutils.for_range(builder, steps) as loop:
         k = builder.mul(loop.index, I64(SIDE))
@@ -139,8 +144,10 @@ def _move_sums(builder: Builder, move: str, c: Value, cs: Value) -> None:
 
 def _store_turned(builder: Builder, c: Value, cs: Value, add: Value) -> None:
     """Store the transposes of the tiles of C, or add them to C."""
-    kind = vector(I32, SIDE)
-    square = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(I32, SIDE * SIDE)), I32.as_pointer())
+    accumulator = c.type.pointee
+    kind, plus = vector(accumulator, SIDE), builder.add if accumulator == I32 else builder.fadd
+    square = cgutils.alloca_once(builder, ir.ArrayType(accumulator, SIDE * SIDE))
+    square = builder.bitcast(square, accumulator.as_pointer())
     for tile in SUMS:
         tiles(builder, "tilestored64", I8(tile), _bytes_at(builder, square, I64(0)), I64(4 * SIDE))
         turned = _turn(builder, [load(builder, builder.gep(square, [I64(SIDE * n)]), kind, 4) for n in range(SIDE)])
@@ -149,13 +156,13 @@ def _store_turned(builder: Builder, c: Value, cs: Value, add: Value) -> None:
         with builder.if_else(add) as (resume, begin):
             with resume:
                 for row, target in zip(turned, targets, strict=True):
-                    store(builder, builder.add(row, load(builder, target, kind, 4)), target, 4)
+                    store(builder, plus(row, load(builder, target, kind, 4)), target, 4)
             with begin:
                 for row, target in zip(turned, targets, strict=True):
                     store(builder, row, target, 4)
 
 
-def _block_kernel(product: str, *, turned: bool) -> Any:
+def _block_kernel(*, turned: bool) -> Any:
     @intrinsic
     def kernel(
         typingctx: Any,
@@ -176,6 +183,7 @@ def _block_kernel(product: str, *, turned: bool) -> Any:
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             kinds = signature.args
+            product = element_of(kinds[0]).tile_products[turned]
             a, b, c = (element_pointer(context, builder, kinds[n], args[n], args[n + 1]) for n in (0, 3, 6))
             cs, steps, add = args[8:]
             for tile in SUMS:
@@ -195,17 +203,17 @@ def _block_kernel(product: str, *, turned: bool) -> Any:
     return kernel
 
 
-# C <- A B of one block, or C + A B where `add`: unsigned bytes in A, signed ones in B. The arguments are, for each
-# operand, an array, the offset where its part begins, and its stride from row to row, B's from quad to quad; then how
-# many times 16 quads the inner dimension has, and `add`.
-_kernel = _block_kernel("tdpbusd", turned=False)
-# C <- (A B)^T, or C + (A B)^T: signed bytes in A, unsigned ones in B.
-_turned_kernel = _block_kernel("tdpbsud", turned=True)
+# C <- A B of one block, or C + A B where `add`. The arguments are, for each operand, an array, the offset where its
+# part begins, and its stride from row to row, B's from unit to unit; then how many times 16 units the inner dimension
+# has, and `add`.
+_kernel = _block_kernel(turned=False)
+# C <- (A B)^T, or C + (A B)^T: of bytes, A's are the signed ones here.
+_turned_kernel = _block_kernel(turned=True)
 
 
 @part
 def multiply_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: bool) -> None:
-    """`macro_kernel` for packed rows a and panels of bytes, c of int32; size[2] : a multiple of 16 quads.
+    """`macro_kernel` for packed rows a and panels of such units; size[2] : a multiple of 16 units.
 
     c is written in whole blocks.
     """
@@ -227,9 +235,9 @@ def multiply_tiles(a: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tu
 def multiply_turned_tiles(
     x: np.ndarray, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: bool
 ) -> None:
-    """c (rows, columns padded to nr) <- X^T E, or c + X^T E, in whole blocks; size[2] : a multiple of 16 quads.
+    """c (rows, columns padded to nr) <- X^T E, or c + X^T E, in whole blocks; size[2] : a multiple of 16 units.
 
-    x : flat uint32, packed columns of X, in the stride of `blocks`; b : E, of which `by_column` is read; c : flat int32
+    x : flat, packed columns of X, in the stride of `blocks`; b : E, of which `by_column` is read; c : flat sums
     """
     rows, columns, depth = size
     width = (columns + NR - 1) // NR * NR
@@ -246,13 +254,17 @@ def multiply_turned_tiles(
 
 @part
 def turn_panel(packed: np.ndarray, at: int, units: int, out: np.ndarray, to: int, stride: int) -> None:
-    """Transpose a panel: each of its columns, from packed[at] on, becomes a row, from out[to] on; 16 quads at a time.
+    """Transpose a panel: each of its columns, from packed[at] on, becomes a row, from out[to] on.
 
-    packed, out : flat uint32; units : of the panel; stride : from row to row of out
+    packed, out : flat, of units of 4 bytes; units : of the panel; stride : from row to row of out
     """
-    for k in range(0, units // SIDE * SIDE, SIDE):
+    whole = units // SIDE * SIDE
+    for k in range(0, whole, SIDE):
         for j in range(0, NR, SIDE):
             turn_square(packed, at + k * NR + j, NR, out, to + j * stride + k, stride)
+    for k in range(whole, units):
+        for j in range(NR):
+            out[to + j * stride + k] = packed[at + k * NR + j]
 
 
 @part
@@ -261,7 +273,7 @@ def _turn_panels(b: Panels, by_column: Maybe, columns: tuple[int, int], first: i
         stride = by_column.shape[1]
         for j in range(columns[0], columns[1], NR):
             at, row = b.at + j // NR * b.panel + first * NR, b.at // b.panel * NR + j
-            turn_panel(b.array, at, units, by_column, row * stride + first, stride)
+            turn_panel(b.array, at, units, vector_at(by_column, 0, by_column.size), row * stride + first, stride)
 
 
 @part
