@@ -18,9 +18,7 @@ from fastmlp.cli.parser import Parser
 from fastmlp.data.own import Own, load_own
 from fastmlp.errors import ConfigError, DataError, FastMLPError
 from fastmlp.models.file import load_model
-from fastmlp.nn.optimizer import OPTIMIZERS
 from fastmlp.runs.results import load_results
-from fastmlp.runs.usual import OWN_OPTIMIZER, usual_settings
 
 pytest.importorskip("polars")
 
@@ -260,14 +258,6 @@ def test_what_is_no_data_and_options_without_data(tmp_path: Path, capsys) -> Non
     with pytest.raises(SystemExit):
         train.main(["--test-size", "x", "--data", "a"])
     assert "is no size of a part" in capsys.readouterr().err
-
-
-def test_the_usual_settings_fit_any_number_of_rows(tmp_path: Path) -> None:
-    for rows in (12, 120, 700):
-        dataset = load_own(Own(data=str(csv(tmp_path, rows)), target=("income",)))
-        settings = usual_settings(dataset)
-        assert 1 <= settings["batch_size"] <= min(1024, len(dataset.train_images))
-    assert OWN_OPTIMIZER in OPTIMIZERS
 
 
 def test_own_data_never_have_the_name_of_a_published_set(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from fastmlp.nn.loss import LOSSES_OF, outputs_of
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import check_threads, usable_cores
 from fastmlp.runs.experiments import CUSTOM, Experiment, make_config, select
-from fastmlp.runs.usual import HIDDEN, OWN_OPTIMIZER, usual_normalization, usual_settings
+from fastmlp.runs.usual import HIDDEN, OF_OPTIMIZER, OWN_OPTIMIZER, usual_normalization, usual_settings
 from fastmlp.sweep.halving import rungs
 from fastmlp.sweep.plan import WORKERS, Plan
 from fastmlp.sweep.space import MOST_RUNS, PRESETS, Axis, grid, label, parse_axis, sample
@@ -185,7 +185,7 @@ def make_plan(args: Namespace, dataset: "Dataset", start: "Model | None" = None)
             dataset,
             normalize=normalize,
             seed=seed,
-            settings=_joined(settings, candidate, args.lr, ends) | {"fold": fold},
+            settings=_joined(settings, candidate, args, ends) | {"fold": fold},
             inputs=None if ends is None else ends[0],
         )
         for seed in range(args.seed, args.seed + args.seeds)
@@ -243,16 +243,17 @@ def _own_settings(
         settings = settings | {"layers": (ends[0], *args.hidden, ends[1])}
     usual = usual_settings(dataset)
     if settings.get("optimizer", OWN_OPTIMIZER) != OWN_OPTIMIZER:
-        del usual["lr"]  # each optimiser has its own
+        usual = {name: value for name, value in usual.items() if name not in OF_OPTIMIZER}
     return layers | usual | settings | {"labels": target}, ends
 
 
 def _joined(
-    settings: dict[str, Any], candidate: dict[str, Any], lr: float | None, ends: tuple[int, int] | None
+    settings: dict[str, Any], candidate: dict[str, Any], args: Namespace, ends: tuple[int, int] | None
 ) -> dict[str, Any]:
-    """Return settings with those of a candidate; on own data, one with an optimiser of its own has its usual rate."""
-    if ends is not None and lr is None and candidate.get("optimizer", settings["optimizer"]) != settings["optimizer"]:
-        settings = {name: value for name, value in settings.items() if name != "lr"}
+    """Return settings with those of a candidate; one with an optimiser of its own has that one's, on own data."""
+    if ends is not None and candidate.get("optimizer", settings["optimizer"]) != settings["optimizer"]:
+        left = [name for name in OF_OPTIMIZER if getattr(args, name) is None]
+        settings = {name: value for name, value in settings.items() if name not in left}
     return settings | candidate
 
 
