@@ -127,6 +127,12 @@ def test_a_model_holds_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     before = threadpool_info()
     made("classes", threads=1)
     assert seen == [{1}, {1}]
+    if usable_cores() > 1:
+        made("classes", threads=2)  # few rows, of which threads would have no use
+        assert seen[2:] == [{1}, {1}]
+        monkeypatch.setattr(module, "FEW_VALUES", 0)
+        made("classes", threads=2)
+        assert all(2 in counts for counts in seen[4:])
     assert [pool["num_threads"] for pool in threadpool_info()] == [pool["num_threads"] for pool in before]
     with pytest.raises(ConfigError, match="threads is"):
         made("classes", threads=usable_cores() + 1)

@@ -1,5 +1,6 @@
 """Tables from real files: what they are read as, and what is said of those that are none."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -49,10 +50,20 @@ def types(frame: Frame) -> list[str]:
         ("\ufeffa,b\n1,x\n2,y\n", "t.csv"),
         ("\ufeffa,b\n1,x\n2,y\n".encode("utf-16-le"), "t.csv"),
         ("a,b\n1,x\n2,y\n", "Ünïcode name [1].csv"),
+        ("a b\n1 x\n2 y\n", "t.csv"),
+        (gzip.compress(b"a,b\n1,x\n2,y\n"), "t.csv.gz"),
+        (gzip.compress(b"a\tb\n1\tx\n2\ty\n"), "t.TSV.GZ"),
+        (gzip.compress("\ufeffa;b\r1;x\r2;y\r".encode("utf-16-le")), "t.csv.gz"),
     ],
 )
 def test_separators_encodings_and_ends_of_lines(read, content, name):
     assert read(content, name).table.rows() == [(1, "x"), (2, "y")]
+
+
+def test_blanks_separate_nothing_where_another_does_or_a_line_has_others(read):
+    assert read("my age;b\nthe first;x\nthe second;y\n").table.columns == ["my age", "b"]
+    assert read("my age\n31\n32\n").table.columns == ["my age"]
+    assert read("a text of words\none more\nand the last\n").table.columns == ["a text of words"]
 
 
 def test_what_is_no_utf_8_is_read_as_western_and_said(read):
@@ -122,6 +133,12 @@ def test_a_text_far_down_in_a_column_of_floats(read):
     assert types(frame) == ["Float64", "Int64"]
     assert frame.table["a"].to_list()[-3:] == [None, None, 1.5]
     assert types(read(f"a,b\n{rows}x,1\n")) == ["String", "Int64"]
+
+
+def test_columns_may_be_called_as_arguments_are(read):
+    frame = read("self,name,exprs,a=b\n1,x,. ,2\n2,y,1,3\n3,z,.,4\n")
+    assert frame.table.columns == ["self", "name", "exprs", "a=b"]
+    assert frame.table["exprs"].to_list() == [None, 1, None]  # a point is what other programs write for it
 
 
 def test_decimal_commas_where_the_separator_is_none(read):

@@ -60,7 +60,9 @@ def test_what_is_no_pair(text, words):
         (np.arange(100) * 5, "number", ""),
         (np.arange(100) + 0.0, "number", ""),
         (np.arange(10), "number", ""),
-        ([f"k{i}" for i in range(100)], "drop", "an id: texts"),
+        ([f"k{i}" for i in range(100)], "drop", "an id: texts that all differ"),
+        ([f"k{i % 96}" for i in range(100)], "drop", "an id: texts that nearly all differ"),
+        ([f"k{i % 94}" for i in range(100)], "category", ""),
         ([f"k{i}" for i in range(10)], "category", ""),
         ([f"k{i // 2}" for i in range(100)], "category", ""),
         ([f"this is a text of {i} words or so" for i in range(100)], "drop", "free text"),
@@ -74,7 +76,16 @@ def test_kinds_are_found(values, expected, why):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("id", "drop"), ("PassengerId", "drop"), ("user_id", "drop"), ("paid", "number")]
+    ("name", "expected"),
+    [
+        ("id", "drop"),
+        ("PassengerId", "drop"),
+        ("user_id", "drop"),
+        ("uid", "drop"),
+        ("rownames", "drop"),
+        ("paid", "number"),
+        ("fluid", "number"),
+    ],
 )
 def test_keys_by_their_names(name, expected):
     assert kind(np.arange(100) * 7 + 5000, name).name == expected

@@ -32,7 +32,7 @@ def test_classes(values, names, codes):
     assert found.values.tolist() == codes
 
 
-@pytest.mark.parametrize("values", [[1.5, 2.5, 2.5], [0.0, 2.0, 2.0], np.arange(50), [1.5, 2, None, 1]])
+@pytest.mark.parametrize("values", [[1.5, 2.5, 2.5], [0.0, 2.0, 2.0], np.arange(50), [1.5, 2, None, 1], [3, 5, 7, 5]])
 def test_numbers(values):
     found = targets(values)
     assert found.kind == "numbers"

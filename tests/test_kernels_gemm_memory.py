@@ -53,8 +53,8 @@ def test_a_layer_of_no_inputs_and_a_batch_of_no_rows_after_others(rng):
     gemm.dense_forward(np.ones((30, 0), np.float32), weight[:0], np.ones(50, np.float32), "identity", out)
     assert (out == 1).all()
     delta, velocity = np.empty((0, 50), np.float32), np.zeros((40, 50), np.float32)
-    before, settings = weight.copy(), {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0}
-    gemm.dense_update(np.empty((0, 40), np.float32), delta, weight, velocity, **settings)
+    before, nothing = weight.copy(), np.empty((0, 40), np.float32)
+    gemm.dense_update(nothing, delta, weight, velocity, lr=0.1, momentum=0.9, weight_decay=0.0)
     np.testing.assert_array_equal(weight, before)
 
 

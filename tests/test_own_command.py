@@ -265,6 +265,20 @@ def test_own_data_never_have_the_name_of_a_published_set(tmp_path: Path) -> None
     assert load_own(Own(data=str(path), target=("income",))).name == "own cifar100"
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("flights/2013.csv", "2013"),
+        ("flights/2013-*.parquet", "2013-*"),
+        ("flights/*.parquet", "flights"),
+        ("flights/**/*.csv", "flights"),
+        ("/", "data"),
+    ],
+)
+def test_data_are_called_after_their_file_or_their_folder(data: str, name: str) -> None:
+    assert Own(data=data).name == name
+
+
 # In Python
 
 

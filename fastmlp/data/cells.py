@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 # Cells that mean "nothing is known", beside empty ones.
-MISSING = ("", "?", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NAN", "NULL", "null", "None")
+MISSING = ("", "?", ".", "NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NAN", "NULL", "null", "None")
 TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
 _FIRST = 1000
 LEADING_ZERO = r"^[+-]?0\d"  # of codes, as of postal areas, which lose it as numbers
@@ -57,7 +57,7 @@ def settle(table: "pl.LazyFrame", texts: Collection[str], *, decimal_comma: bool
         else:
             unread.append(name)
             notices.append(f"Column {name!r} holds {dtype}, which no feature is made of: it is left out.")
-    table = table.select(**kept) if kept else table.select([])
+    table = table.select([made.alias(name) for name, made in kept.items()])
     looked_at = [name for name in kept if schema[name] in (pl.String, pl.Categorical, pl.Enum) and name not in texts]
     if looked_at:
         table = table.with_columns(_types(table, looked_at, decimal_comma))

@@ -58,9 +58,11 @@ class Columns:
                 encoders.append(learn_category(part, name))
         if not encoders:
             dropped = "; ".join(f"{name!r}: {kind.why}" for name, kind in kinds.items()) or "it has no other columns"
+            name = [*kinds, "name"][max(0, len(kinds) - 1)]  # the last, as numbers of rows stand first
+            kind = "number" if kinds and frame.column(name).dtype.is_numeric() else "category"
             raise DataError(
                 f"No column of {frame.source} is left to predict from ({dropped}). Give a kind to one that you want, "
-                "such as --columns name=category."
+                f"such as --columns {name}={kind}."
             )
         return cls(scale, tuple(encoders))
 

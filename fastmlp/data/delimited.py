@@ -23,7 +23,7 @@ from fastmlp.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:[.,]\d*)?")
 _SAMPLE = 1 << 18  # bytes that the separator is found in
 _BLOCK = 1 << 22
@@ -147,7 +147,10 @@ def _records(head: str, separator: str) -> Iterator[list[str]]:
 
 
 def _separator(head: str, path: Path) -> str:
-    """Return the separator by which most lines of the beginning have as many fields as the first; a tab for .tsv."""
+    """Return the separator by which most lines of the beginning have as many fields as the first; a tab for .tsv.
+
+    A blank, which stands in texts too, is one where there is no other, and all lines have as many.
+    """
 
     def merit(separator: str) -> tuple[int, bool, int]:
         counts = [len(record) for _, record in zip(range(_LINES), _records(head, separator), strict=False) if record]
@@ -156,8 +159,11 @@ def _separator(head: str, path: Path) -> str:
         return sum(count == counts[0] for count in counts), separator == preferred, counts[0]
 
     preferred = "\t" if suffix_of(path) == ".tsv" else ","
-    best = max(SEPARATORS, key=merit)
-    return best if merit(best)[0] else preferred
+    best = max((one for one in SEPARATORS if one != " "), key=merit)
+    if merit(best)[0]:
+        return best
+    lines = sum(bool(record) for _, record in zip(range(_LINES), _records(head, " "), strict=False))
+    return " " if lines > 1 and merit(" ")[0] == lines else preferred
 
 
 def _names(head: str, separator: str, path: Path) -> tuple[list[str], int]:

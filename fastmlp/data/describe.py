@@ -36,7 +36,7 @@ def describe(
 
 
 def _share(part: float) -> str:
-    return "0 %" if not part else "< 0.1 %" if part < 0.001 else f"{part:.1%}".replace("%", " %")
+    return "0 %" if not part else "under 0.1 %" if part < 0.001 else f"{part:.1%}".replace("%", " %")
 
 
 def _values(frame: Frame, name: str, kind: Kind) -> str:

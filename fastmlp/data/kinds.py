@@ -28,12 +28,12 @@ DATE_FORMATS = (
     "%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z",
     "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d.%m.%Y", "%d.%m.%Y %H:%M",
     "%d.%m.%Y %H:%M:%S", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M:%S", "%Y%m%d", "%d %b %Y", "%b %d, %Y", "%d-%b-%Y", "%d-%m-%Y", "%m-%d-%Y",
+    "%d/%m/%Y %H:%M:%S", "%Y%m%d", "%d %b %Y", "%b %d, %Y", "%b %d %Y", "%d-%b-%Y", "%d-%m-%Y", "%m-%d-%Y",
 )  # fmt: skip
 _FEW = 20  # values that may all differ by chance
 _LEVELS_OF_MIXED = 32
 _MOSTLY = 0.95
-_ID_NAME = re.compile(r"(?:^|[^a-z])(?:id|key|index|uuid|guid|unnamed \d+)$", re.IGNORECASE)
+_ID_NAME = re.compile(r"(?:^|[^a-z])(?:u?id|key|index|uuid|guid|row_?names?|unnamed \d+)$", re.IGNORECASE)
 _CAMEL_ID = re.compile(r"[a-z](?:Id|ID)$")
 _TEXT_WORDS, _TEXT_LETTERS = 5, 60  # on average, of free text
 
@@ -88,9 +88,9 @@ def find_kinds(frame: Frame, rows: NDArray[np.integer]) -> dict[str, Kind]:
     """Return the kind of each input of a frame, as its `overrides` give it, or as its training rows have it.
 
     rows : (N,) int64 or other integers, the training rows. Dropped with a word are columns that are missing or the
-    same throughout, ids (texts that all differ, whole numbers that count rows) and free text. Texts in at most 32 forms
-    are categories, also where most are numbers; DataError where there are more and nearly all are numbers, as some then
-    are probably errors.
+    same throughout, ids (texts that nearly all differ, whole numbers that count rows) and free text. Texts in at most
+    32 forms are categories, also where most are numbers; DataError where there are more and nearly all are numbers, as
+    some then are probably errors.
     """
     if not len(rows):
         raise DataError("There is no training row to find kinds of columns from. Give some.")
@@ -279,6 +279,7 @@ def _of_texts(frame: Frame, name: str) -> Kind:
         letters = float(few.str.len_chars().mean() or 0)  # pyright: ignore[reportArgumentType]
         if (words >= _TEXT_WORDS or letters >= _TEXT_LETTERS) and levels > len(texts) / 2:
             return Kind("drop", "free text")
-        if levels == len(texts):
-            return Kind("drop", f"an id: texts that all differ{_nearly_numbers(texts)}")
+        if levels >= _MOSTLY * len(texts):  # names and titles: few of them are there twice, and none need come again
+            nearly = "nearly " * (levels < len(texts))
+            return Kind("drop", f"an id: texts that {nearly}all differ{_nearly_numbers(texts)}")
     return Kind("category")

@@ -83,6 +83,8 @@ class Own:
         if colon and scheme in ("sklearn", "openml"):
             return rest or scheme
         path = Path(self.data)
+        while path.name and not path.stem.strip("*?[]"):  # a pattern of all files is called after their folder
+            path = path.parent
         stem = (Path(path.stem) if is_packed(path) else path).stem or path.resolve().stem or "data"
         return f"own {stem}" if stem in DATASET_NAMES else stem  # which are others' names, with figures of their own
 

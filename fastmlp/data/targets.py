@@ -37,9 +37,10 @@ class Targets(NamedTuple):
 def targets_of(frame: Frame, names: str | Sequence[str], task: str | None = None) -> Targets:
     """Return the targets that these columns of a frame are, by their values or by a task.
 
-    task : a key of TASKS, None to find it: texts, truth values, and whole numbers of at most 20 values are classes,
-    other numbers are numbers; several columns of 0 and 1 are labels, of other numbers numbers. DataError for a column
-    that is not there, has a cell that is missing or infinite, one value alone, or is none of a task's.
+    task : a key of TASKS, None to find it: texts, truth values, and whole numbers of at most 20 values, with two rows
+    each on average, are classes, other numbers are numbers; several columns of 0 and 1 are labels, of other numbers
+    numbers. DataError for a column that is not there, has a cell that is missing or infinite, one value alone, or is
+    none of a task's.
     """
     names = (names,) if isinstance(names, str) else tuple(names)
     if not names:
@@ -136,7 +137,8 @@ def _kind(columns: "list[pl.Series]") -> str:
         return "classes"
     if column.dtype.is_float():
         return "classes" if _is_truth(column) else "numbers"
-    return "classes" if column.n_unique() <= FEW_LEVELS else "numbers"
+    levels = column.n_unique()
+    return "classes" if levels <= 2 or (levels <= FEW_LEVELS and levels * _EACH <= len(column)) else "numbers"
 
 
 def _is_truth(column: "pl.Series") -> bool:

@@ -25,6 +25,7 @@ from fastmlp.runs.metrics import METRICS, Scores, answers_of, check_targets, mea
 # Values of the rows that a model learns from, 400 MB as float64; of more rows it takes a sample.
 MOST_VALUES = 50_000_000
 BLOCK = 4_000_000  # values that are predicted at once
+FEW_VALUES = 1_000_000  # of rows that one thread learns from: others wait for each other longer than they work
 ITERATIONS = 200  # of the logistic regression
 MOST_CLASSES = 1_000_000
 
@@ -190,7 +191,9 @@ def _outputs(
             continue
         model = make()
         last = f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
-        with threadpool_limits(threads):  # here, as `make` has loaded its libraries
+        with threadpool_limits(
+            threads if train.rows.size > FEW_VALUES else 1
+        ):  # here, as `make` has loaded its libraries
             model.fit(train.rows, column, **{f"{last}sample_weight": train.weights})
             for start in range(0, len(test_rows), block):
                 part, rows = slice(start, start + block), np.asarray(test_rows[start : start + block], np.float64)
