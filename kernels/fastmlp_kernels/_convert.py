@@ -2,8 +2,8 @@
 
 Sources are floats or uint8, targets float32, float64 or bfloat16: alone, or in pairs of two rows, the first in the low
 half. Bytes for products of bytes are copied.
-Rounding to bfloat16 is to nearest even, and NaN stays NaN. It is done with integers: packing waits for memory, not for
-this, and the same bits come out on every CPU.
+Rounding to bfloat16 is to nearest even, and NaN stays NaN. Whole vectors are rounded by the CPU's own instruction where
+it has one, to which subnormal numbers are zero, as they are to its products; all else with integers, by the same rule.
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from numba import types
 from numba.core import cgutils
 
 from fastmlp_kernels._llvm import (
+    BF16,
     F32,
     I8,
     I16,
@@ -29,7 +30,7 @@ from fastmlp_kernels._llvm import (
     store,
     vector,
 )
-from fastmlp_kernels._target import TILE
+from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, TILE
 
 # Whole runs first, then what is left: a panel of 20 columns is five runs of four.
 RUNS = (2 * TILE.lanes, 4, 1)
@@ -47,6 +48,15 @@ def round_to_bfloat16(builder: Builder, x: Value) -> Value:
     return builder.select(builder.fcmp_unordered("uno", x, x), quiet, rounded)
 
 
+def _nearest_half(builder: Builder, x: Value) -> Value:
+    """Return `round_to_bfloat16`, in the CPU's instruction where there is one."""
+    lanes = x.type.count
+    if not BFLOAT16_IN_HARDWARE or lanes % TILE.lanes:
+        return round_to_bfloat16(builder, x)
+    half = builder.bitcast(builder.fptrunc(x, vector(BF16, lanes)), vector(I16, lanes))
+    return builder.zext(half, vector(I32, lanes))
+
+
 def _convert(builder: Builder, source: Value, *, pairs: bool, center: Value, scale: Value) -> Value:
     """Return lanes of the type of center and scale, or with `pairs` int32 lanes with a bfloat16 in the low half."""
     lanes = source.type.count
@@ -55,7 +65,7 @@ def _convert(builder: Builder, source: Value, *, pairs: bool, center: Value, sca
     if image and pairs:  # exact: the lower half is zero
         return builder.lshr(builder.bitcast(x, vector(I32, lanes)), constant(I32, 16, lanes))
     x = builder.fmul(builder.fsub(x, splat(builder, center, lanes)), splat(builder, scale, lanes))
-    return round_to_bfloat16(builder, x) if pairs else x
+    return _nearest_half(builder, x) if pairs else x
 
 
 def runs(builder: Builder, count: Value, body: Any, lengths: tuple[int, ...] = RUNS) -> None:
