@@ -44,7 +44,7 @@ from fastmlp_kernels.gemm.panels import NR, SIDE, Maybe, Panels
 BLOCK = 2 * SIDE  # of C under way at once
 SUMS, ROWS, COLUMNS = (0, 1, 2, 3), (4, 5), (6, 7)  # the eight registers
 # Units that a pass goes through, so that a block of A and one of B stay together in the L1 cache.
-DEEP = 192
+DEEP = 256
 
 # palette 1; at byte 16 each tile's bytes in a row, two bytes a tile; at byte 48 its rows
 _SHAPES = bytes([1] + [0] * 15 + [4 * SIDE, 0] * 8 + [0] * 16 + [SIDE] * 8 + [0] * 8)
