@@ -1,50 +1,15 @@
 """How far each kernel's float32 results lie from the right ones, in ULP: the most and the median."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numba import njit
 
 from bench.cases import make_case
+from bench.kernels_scalars import ulps
 from bench.readme import markdown
-from fastmlp_kernels import jit
 from fastmlp_kernels.activations import CODES
 
 SHAPE = (1024, 128)
-STRIDE = 997  # a prime: low and high mantissa bits both vary
-ELEMENTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "exp1": np.exp,
-    "expm1_1": np.expm1,
-    "log1": np.log,
-    "log1p1": np.log1p,
-    "tanh1": np.tanh,
-    "sigmoid1": lambda x: 1 / (1 + np.exp(-x)),
-}
-
-
-def ulps(got: np.ndarray, want: np.ndarray) -> np.ndarray:
-    """Return |got - want| in steps of float32 at `want`, for finite values."""
-    return np.abs(got - want) / np.spacing(np.abs(want).astype(np.float32)).astype(np.float64)
-
-
-def over_all_floats(name: str, stride: int = STRIDE) -> np.ndarray:
-    """Return the ULP of an element's function at every so many of all float32, where its right value is finite."""
-    function = getattr(jit, name)
-
-    @njit(error_model="numpy", fastmath={"contract"})  # as the kernels are compiled
-    def loop(x: np.ndarray, out: np.ndarray) -> None:
-        for i in range(x.size):
-            out[i] = function(x[i])
-
-    x = np.arange(0, 2**32, stride, dtype=np.uint32).view(np.float32)
-    x = x[np.isfinite(x)]
-    out = np.empty_like(x)
-    loop(x, out)
-    with np.errstate(all="ignore"):
-        want = ELEMENTS[name](x.astype(np.float64))
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(want.astype(np.float32))
-    return ulps(out[finite].astype(np.float64), want[finite])
 
 
 def of_case(name: str) -> Iterator[np.ndarray]:
@@ -75,12 +40,9 @@ RESULTS = {
 }
 
 
-def accuracy_table(names: Sequence[str], stride: int = STRIDE) -> str:
-    """Return the table: elements over the range of float32, then each result of each kernel."""
-    lines = [
-        [f"`jit.{name}`", "", f"every {stride}th of all float32", *_most_and_median(over_all_floats(name, stride))]
-        for name in ELEMENTS
-    ]
+def accuracy_table(names: Sequence[str]) -> str:
+    """Return the table of each result of each kernel."""
+    lines = []
     sample = " x ".join(map(str, SHAPE)) + ", normal"
     for name in names:
         for result, apart in zip(RESULTS.get(name, ("",)), of_case(name), strict=True):

@@ -1,10 +1,11 @@
 """Write the tables of kernels/README.md: accuracy, speed and cold start of each kernel of `fastmlp_kernels`.
 
-    python -m bench.kernels_page            measure, and write the tables (about two minutes)
-    python -m bench.kernels_page --print    measure, and print them
+    python -m bench.kernels_page                    measure, and write the tables (about four minutes)
+    python -m bench.kernels_page --only elements    those of the functions of one element alone; or kernels
+    python -m bench.kernels_page --print            measure, and print them
 
 Kernels, rivals and arrays are those of `bench.cases`, in float32 on one thread. Each first call runs in a process of
-its own, without the cache of kernels on disk.
+its own, without the cache of kernels on disk. The functions of one element are in `bench.kernels_scalars`.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench import kernels_scalars
 from bench.cases import CASES, Case, make_case
 from bench.kernels_accuracy import accuracy_table
 from bench.measured import in_units
@@ -27,7 +29,6 @@ from fastmlp.nn.threads import blas_threads
 from fastmlp.runs.environment import cpu_model
 
 PAGE = Path(__file__).parents[1] / "kernels" / "README.md"
-BLOCK = "kernels"
 SHAPES = ((1024, 128), (1024, 20))
 TURNS = 5
 SECONDS = 0.02  # of work in one turn
@@ -122,14 +123,38 @@ def sum_table(count: int = SUM_OF) -> str:
     return markdown(["sum", "time", "GB/s", "relative error"], lines)
 
 
-def render(names: Sequence[str] = tuple(CASES)) -> Iterator[str]:
-    """Yield the paragraphs and tables of the page's block."""
-    cold = {name: first_call(name) for name in names}
+def machine(dtypes: str) -> str:
+    """Return the line on what the figures were measured with."""
     scipy = f"scipy {version('scipy')}" if find_spec("scipy") else "scipy not installed"
-    yield f"{cpu_model()}; numpy {version('numpy')}, numba {version('numba')}, {scipy}; one thread, float32."
+    return f"{cpu_model()}; numpy {version('numpy')}, numba {version('numba')}, {scipy}; one thread, {dtypes}."
+
+
+def render_elements() -> Iterator[str]:
+    """Yield the paragraphs and tables of the block on functions of one element."""
+    speed = kernels_scalars.speed_table()  # before others compile what it takes the first calls of
+    yield machine("float32 and float64")
     yield (
-        "Accuracy in ULP (float32 steps at the right value) against the same float32 inputs worked on in float64. "
-        "The rounding of z + bias counts, and where sums cancel the largest stands at a result near zero:"
+        f"The largest distance in ULP from the exact value, over every "
+        f"{kernels_scalars.STRIDE}th of all float32 and over a sample of float64 of all exponents, and where it is. "
+        "Over all float32 the tests prove the bounds:"
+    )
+    yield kernels_scalars.accuracy_table()
+    yield (
+        f"Their speed: nanoseconds an element over {kernels_scalars.ELEMENTS:,} in cache, the least of many turns; "
+        "beside them numpy's own function of an array, and a loop that numba compiles over `math.exp` and kin, the C "
+        "library's, in brackets their time over ours, so under 1 we lose. First call: what compiling such a loop "
+        "takes, float32 and float64, in a process that has compiled those above it:"
+    )
+    yield speed
+
+
+def render(names: Sequence[str] = tuple(CASES)) -> Iterator[str]:
+    """Yield the paragraphs and tables of the block on kernels."""
+    cold = {name: first_call(name) for name in names}
+    yield machine("float32")
+    yield (
+        "Accuracy in ULP (float32 steps at the right value) against the same float32 inputs worked on in "
+        "float64. The rounding of z + bias counts, and where sums cancel the largest stands at a result near zero:"
     )
     yield accuracy_table(names)
     yield (
@@ -142,23 +167,28 @@ def render(names: Sequence[str] = tuple(CASES)) -> Iterator[str]:
     yield sum_table()
 
 
+BLOCKS: dict[str, Callable[[], Iterator[str]]] = {"elements": render_elements, "kernels": render}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, then write or print the tables."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.kernels_page", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--print", action="store_true", dest="only_print", help="write no file")
+    parser.add_argument("--only", choices=BLOCKS, help="measure those of one block")
     parser.add_argument("--first-call", choices=CASES, metavar="KERNEL", help="print what its first call takes")
     args = parser.parse_args(argv)
     if args.first_call:
         print(_time_first_call(args.first_call))
         return 0
-    with blas_threads(1):
-        block = "\n\n".join(render())
-    if args.only_print:
-        print(block)
-    else:
-        write_block(PAGE, BLOCK, block)
+    for name in [args.only] if args.only else BLOCKS:
+        with blas_threads(1):
+            block = "\n\n".join(BLOCKS[name]())
+        if args.only_print:
+            print(block)
+        else:
+            write_block(PAGE, name, block)
     return 0
 
 

@@ -5,8 +5,9 @@ import re
 import pytest
 
 import fastmlp_kernels
-from bench import kernels_accuracy, kernels_page
+from bench import kernels_accuracy, kernels_page, kernels_scalars
 from bench.cases import CASES
+from fastmlp_kernels import jit
 
 TEXT = kernels_page.PAGE.read_text(encoding="utf-8")
 
@@ -32,11 +33,32 @@ def test_the_page_has_the_tables_between_its_markers():
         assert block[1].count(f"| `{name}` |") >= 3  # accuracy, and speed at two shapes
 
 
-def test_the_accuracy_table_is_within_the_stated_bounds():
+def test_the_page_has_every_function_of_one_element():
+    named = set(re.findall(r"`jit\.(\w+1)`", TEXT))
+    assert named == {name for name in jit.__all__ if name.endswith("1")} == set(kernels_scalars.ALL)
+
+
+def test_the_functions_of_one_element_are_within_the_stated_bounds():
     """One ULP more than `elementary` states: it counts floats from the rounded value, this steps from the exact one."""
-    for name, bound in (("exp1", 1), ("expm1_1", 2), ("log1", 1), ("log1p1", 1), ("tanh1", 3), ("sigmoid1", 3)):
-        assert 0 < kernels_accuracy.over_all_floats(name, stride=99_991).max() <= bound + 1
-    table = kernels_accuracy.accuracy_table(["softmax", "softmax_cross_entropy"], stride=99_991)
+    bounds = {"exp1": 1, "expm1_1": 2, "log1": 1, "log1p1": 1, "tanh1": 3, "sigmoid1": 3}
+    for name in kernels_scalars.ALL:
+        apart, (at, *_) = kernels_scalars.over_all_floats(name, stride=99_991)
+        assert 0 < apart.max() <= bounds.get(name, 1) + 1
+        assert at.shape == apart.shape
+    apart, _ = kernels_scalars.exact_ulps("gelu1", count=50)
+    assert 0.25 < apart.max() <= 2
+
+
+def test_the_tables_of_functions_of_one_element_have_a_line_each():
+    names = ["pow1", "gelu1", "logit1"]
+    for table in (kernels_scalars.accuracy_table(names, 99_991, 20), kernels_scalars.speed_table(names, seconds=0)):
+        assert [f"| `jit.{name}` |" in line for name, line in zip(names, table.splitlines()[2:], strict=True)] == [
+            True
+        ] * 3
+
+
+def test_the_accuracy_table_has_each_result():
+    table = kernels_accuracy.accuracy_table(["softmax", "softmax_cross_entropy"])
     assert re.search(r"\| `softmax_cross_entropy` \| correct \| .* \| 0 \| 0 \|", table)
     assert "| `softmax` |" in table
 

@@ -13,6 +13,7 @@ from numba.core.errors import TypingError
 
 import fastmlp_kernels
 from arrays import assert_within, images, normal
+from bench.scalars import ELEMENTARY, SCALARS
 from fastmlp_kernels import jit
 from test_kernels_check import GOOD, LOSSES
 
@@ -23,9 +24,14 @@ def test_names():
     public = {name for name in vars(fastmlp_kernels) if not name.startswith("_")}
     modules = {path.stem for path in Path(jit.__file__).parent.glob("[a-z]*")}  # the imported ones are there too
     assert public - modules == set(fastmlp_kernels.__all__)
-    assert {name for name in vars(jit) if not name.startswith("_")} == set(jit.__all__)
+    for name in jit.__all__:  # some are imported at their first use
+        assert getattr(jit, name).__doc__ or name in KERNELS
+    assert {name for name in vars(jit) if not name.startswith("_")} - {"Any", "TYPE_CHECKING"} == set(jit.__all__)
+    assert set(jit.__all__) <= set(dir(jit))
+    with pytest.raises(AttributeError, match=r"'fastmlp_kernels\.jit' has no attribute 'exp3'"):
+        _ = jit.exp3  # pyright: ignore[reportAttributeAccessIssue]
     assert {*KERNELS, "warmup"} == set(fastmlp_kernels.__all__)  # each checked function has its unchecked body
-    assert set(jit.__all__) - set(KERNELS) == {"exp1", "expm1_1", "log1", "log1p1", "tanh1", "sigmoid1"}
+    assert set(jit.__all__) - set(KERNELS) == {*ELEMENTARY, *SCALARS}
 
 
 @pytest.mark.parametrize("name", jit.__all__)

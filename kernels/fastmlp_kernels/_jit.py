@@ -182,6 +182,11 @@ def scalar(function: Callable[P, R]) -> Callable[P, R]:
     return _compile(function)
 
 
+def long_scalar(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function of one element that is inlined however long it is, as LLVM leaves long ones as calls."""
+    return njit(**_OPTIONS, fastmath=FASTMATH, forceinline=True)(function)
+
+
 def part(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function that only other compiled functions call: it is linked into these, never compiled alone.
 

@@ -5,8 +5,10 @@ outside the loop. Arguments are those of the public functions of the same name i
 C-contiguous and share one dtype, float32 or float64. Those that work along the last axis (`softmax`, `log_softmax`,
 `logsumexp`, `accurate_sum`, `accurate_mean`) take (x, out), x with two dimensions; `sigmoid`, `log_sigmoid` and `exp`
 take (x, out) of any. `adam_step` and `adamw_step` take (w, state, g, step, settings), settings the tuple (lr, beta1,
-beta2, eps, weight_decay). `exp1`, `expm1_1`, `log1`, `log1p1`, `tanh1` and `sigmoid1` take one element.
+beta2, eps, weight_decay). Names that end in 1 take one element, `pow1` two.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from fastmlp_kernels.activations import _bias_elu as bias_elu
 from fastmlp_kernels.activations import _bias_gelu as bias_gelu
@@ -53,6 +55,58 @@ from fastmlp_kernels.update import _adamw_step as adamw_step
 from fastmlp_kernels.update import _momentum_step as momentum_step
 from fastmlp_kernels.update import _nesterov_step as nesterov_step
 
+if TYPE_CHECKING:
+    from fastmlp_kernels.scalars import (
+        cos1,
+        erf1,
+        erf_slope1,
+        erfc1,
+        exp2_1,
+        gelu1,
+        gelu_slope1,
+        log2_1,
+        log10_1,
+        log_sigmoid1,
+        log_sigmoid_slope1,
+        logit1,
+        logit_slope1,
+        pow1,
+        rsqrt1,
+        sigmoid_slope1,
+        silu1,
+        silu_slope1,
+        sin1,
+        softplus1,
+        softplus_slope1,
+        tanh_slope1,
+    )
+
+# These are imported at their first use: that takes 30 ms.
+_SCALARS = {
+    "cos1",
+    "erf1",
+    "erf_slope1",
+    "erfc1",
+    "exp2_1",
+    "gelu1",
+    "gelu_slope1",
+    "log10_1",
+    "log2_1",
+    "log_sigmoid1",
+    "log_sigmoid_slope1",
+    "logit1",
+    "logit_slope1",
+    "pow1",
+    "rsqrt1",
+    "sigmoid_slope1",
+    "silu1",
+    "silu_slope1",
+    "sin1",
+    "softplus1",
+    "softplus_slope1",
+    "tanh_slope1",
+}
+
 __all__ = [
     "accurate_mean",
     "accurate_sum",
@@ -68,12 +122,19 @@ __all__ = [
     "bias_softmax",
     "bias_softplus",
     "bias_tanh",
+    "cos1",
     "elu_backward",
+    "erf1",
+    "erf_slope1",
+    "erfc1",
     "exp",
     "exp1",
+    "exp2_1",
     "expm1_1",
     "gather_normalize",
+    "gelu1",
     "gelu_backward",
+    "gelu_slope1",
     "huber_loss",
     "huber_loss_eval",
     "identity_backward",
@@ -81,26 +142,54 @@ __all__ = [
     "leaky_relu_backward",
     "log1",
     "log1p1",
+    "log2_1",
+    "log10_1",
     "log_sigmoid",
+    "log_sigmoid1",
+    "log_sigmoid_slope1",
     "log_softmax",
     "logistic_loss",
     "logistic_loss_eval",
+    "logit1",
+    "logit_slope1",
     "logsumexp",
     "momentum_step",
     "nesterov_step",
     "poisson_loss",
     "poisson_loss_eval",
+    "pow1",
     "relu_backward",
+    "rsqrt1",
     "sigmoid",
     "sigmoid1",
     "sigmoid_backward",
+    "sigmoid_slope1",
+    "silu1",
     "silu_backward",
+    "silu_slope1",
+    "sin1",
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_eval",
+    "softplus1",
     "softplus_backward",
+    "softplus_slope1",
     "squared_error",
     "squared_error_eval",
     "tanh1",
     "tanh_backward",
+    "tanh_slope1",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _SCALARS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fastmlp_kernels import scalars
+
+    found = globals()[name] = getattr(scalars, name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SCALARS})

@@ -1,0 +1,158 @@
+"""exp2, log2, log10, pow and the inverse square root of one element.
+
+All but pow are written once for both dtypes. A logarithm of another base is formed as in FreeBSD's libm: log(1 + f) is
+held as a short upper part, whose product with the upper part of 1 / log(base) is exact, and a lower one. pow of float32
+is worked in float64; that of float64 has the logarithm, and its product with the exponent, in two float64 each.
+"""
+
+import math
+
+import numpy as np
+
+from fastmlp_kernels import _coefficients as of
+from fastmlp_kernels._jit import element
+from fastmlp_kernels._pieces import ROUND, constant, fields, head, polynomial, power_of_two, product
+from fastmlp_kernels._two_parts import lost_by
+
+EXP2, EXP2_LITE = polynomial(of.EXP2_32, of.EXP2_64), polynomial(of.EXP2_LITE)
+LOG, LOG_LITE, LOG_REST = polynomial(of.LOG32, of.LOG64), polynomial(of.LOG_LITE), polynomial(of.LOG_REST64)
+# Beyond these exp2 is 0 or infinite.
+LOW, HIGH = constant(-151.0, -1076.0), constant(129.0, 1025.0)
+TINY = constant(2.0**-126, 2.0**-1022)
+# What makes subnormal numbers normal, and its exponent.
+UP, UP_BY = constant(2.0**24, 2.0**54), constant(24.0, 54.0)
+LOG2_E_HIGH, LOG2_E_LOW = map(constant, of.LOG2_E_32, of.LOG2_E_64)
+LOG10_E_HIGH, LOG10_E_LOW = map(constant, of.LOG10_E_32, of.LOG10_E_64)
+LOG10_2_HIGH, LOG10_2_LOW = map(constant, of.LOG10_2_32, of.LOG10_2_64)
+THIRDS, THIRDS_LOW = of.TWO_THIRDS_64
+LOG2_E, LOG2_E_REST = of.LOG2_E_FULL_64
+# As exponents of pow: beyond the first every base but 1 has 0 or infinity, beyond the second 2 has.
+MOST_Y, MOST_LOG = 2.0**66, 1100.0
+
+
+@element
+def exp2(x):
+    """2**x."""
+    x = LOW(x) if x < LOW(x) else x  # written so that a NaN fails both comparisons and passes through
+    x = HIGH(x) if x > HIGH(x) else x
+    shifted = x + ROUND(x)
+    return _scaled(EXP2(x - (shifted - ROUND(x))), x - (shifted - ROUND(x)), shifted)
+
+
+@element
+def _scaled(p, r, shifted):
+    """Return (1 + p r) 2**n, shifted = ROUND + n."""
+    half = (shifted - ROUND(r)) * type(r)(0.5) + ROUND(r)  # two factors, as 2**n itself need be no normal number
+    return (p * r + type(r)(1)) * power_of_two(half) * power_of_two((shifted - half) + ROUND(r))
+
+
+@element
+def _at_limits(result, x):
+    """Return the result for x, or what a logarithm is at and below zero, at infinity and for NaN."""
+    result = result if x < type(x)(np.inf) else x
+    return result if x > type(x)(0) else type(x)(-np.inf if x == type(x)(0) else np.nan)
+
+
+@element
+def _logarithm(x):
+    """Return (k, high, low): x = 2**k m, and log m = high + low, the first of half as many bits as a float."""
+    subnormal = x < TINY(x)
+    k, m = fields(x * UP(x) if subnormal else x)
+    k = k - (UP_BY(x) if subnormal else type(x)(0))
+    f = m - type(x)(1)
+    s = f / (f + type(x)(2))
+    z = s * s
+    half = type(x)(0.5) * f * f
+    high = head(f - half)
+    return k, high, ((f - high) - half) + s * (half + z * LOG(z))
+
+
+@element
+def log2(x):
+    """Logarithm to base 2."""
+    k, high, low = _logarithm(x)
+    upper = high * LOG2_E_HIGH(x)  # exact
+    result = k + upper
+    lost = (k - result) + upper
+    return _at_limits(result + (lost + ((low + high) * LOG2_E_LOW(x) + low * LOG2_E_HIGH(x))), x)
+
+
+@element
+def log10(x):
+    """Logarithm to base 10."""
+    k, high, low = _logarithm(x)
+    whole, upper = k * LOG10_2_HIGH(x), high * LOG10_E_HIGH(x)  # both exact
+    result = whole + upper
+    lost = (whole - result) + upper
+    rest = k * LOG10_2_LOW(x) + ((low + high) * LOG10_E_LOW(x) + low * LOG10_E_HIGH(x))
+    return _at_limits(result + (lost + rest), x)
+
+
+@element
+def pow32(x, y):
+    """x**y, of x >= 0."""
+    w, one = np.float64(x), np.float64(1)
+    k, m = fields(w)
+    s = (m - one) / (m + one)
+    z = s * s
+    t = k + LOG2_E * (2.0 * s + s * z * LOG_LITE(z))
+    q = np.float64(y) * _at_limits(t, w)
+    q = -200.0 if q < -200.0 else q
+    q = 200.0 if q > 200.0 else q
+    shifted = q + ROUND(q)
+    r = q - (shifted - ROUND(q))
+    result = np.float32((EXP2_LITE(r) * r + one) * power_of_two(shifted))
+    return np.float32(1) if (x == np.float32(1)) | (y == np.float32(0)) else result
+
+
+@element
+def _log2_in_two(x):
+    """Return log2 of a positive x as high + low, to 2**-65 of it."""
+    subnormal = x < 2.0**-1022
+    k, m = fields(x * 2.0**54 if subnormal else x)
+    k = k - (54.0 if subnormal else 0.0)
+    f, d = m - 1.0, m + 1.0
+    d_low = (1.0 - d) + m
+    s = f / d
+    s_low = (-lost_by(f, s, d) - s * d_low) / d
+    # 2 atanh s = 2 s + 2/3 s^3 + s^5 (...), the first two in two parts
+    z = product(s, s)
+    z_low = lost_by(z, s, s) + 2.0 * s * s_low
+    t = product(s, z)
+    t_low = lost_by(t, s, z) + (s * z_low + s_low * z)
+    u = product(t, THIRDS)
+    u_low = lost_by(u, t, THIRDS) + (t * THIRDS_LOW + t_low * THIRDS)
+    first = 2.0 * s + u
+    rest = ((2.0 * s - first) + u) + (t * z * LOG_REST(z) + (u_low + 2.0 * s_low))
+    high = first + rest
+    low = (first - high) + rest
+    p = product(high, LOG2_E)
+    p_low = lost_by(p, high, LOG2_E) + (high * LOG2_E_REST + low * LOG2_E)
+    result = k + p
+    return result, ((k - result) + p) + p_low
+
+
+@element
+def pow64(x, y):
+    """x**y, of x >= 0."""
+    high, low = _log2_in_two(x)
+    bounded = MOST_Y if y > MOST_Y else y
+    bounded = -MOST_Y if y < -MOST_Y else bounded
+    q = product(bounded, high)
+    q_low = lost_by(q, bounded, high) + bounded * low
+    q_low = q_low if abs(q) < MOST_LOG else 0.0
+    q = -MOST_LOG if q < -MOST_LOG else q
+    q = MOST_LOG if q > MOST_LOG else q
+    shifted = q + ROUND(q)
+    r = (q - (shifted - ROUND(q))) + q_low
+    result = _scaled(EXP2(r), r, shifted)
+    end = np.inf if (x == 0.0) == (y < 0.0) else 0.0
+    result = end if ((x == 0.0) | (x == np.inf)) & (y == y) else result  # y is NaN where it is not y
+    result = result if x >= 0.0 else np.nan
+    return 1.0 if (x == 1.0) | (y == 0.0) else result
+
+
+@element
+def rsqrt(x):
+    """1 / sqrt(x)."""
+    return type(x)(1) / math.sqrt(x)
