@@ -39,7 +39,7 @@ PHASES = (
     ("fastmlp.data.own", "_read_raw", "read the files"),
     ("fastmlp.data.kinds", "find_kinds", "find the kinds of columns"),
     ("fastmlp.data.columns", "Columns.learn", "learn the columns"),
-    ("fastmlp.data.own", "_split_by", "split the rows"),
+    ("fastmlp.data.own", "_split", "split the rows"),
     ("fastmlp.data.own", "features_of", "write the features"),
     ("fastmlp.data.own", "_taken", "write the features"),
     ("fastmlp.data.describe", "describe", "describe the columns"),

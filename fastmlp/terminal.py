@@ -139,7 +139,8 @@ def print_table(table: "Table") -> None:
 def in_words(error: Exception) -> str:
     """Return an error as a sentence for the user."""
     if isinstance(error, MemoryError):
-        return f"the memory does not suffice ({error}). Give smaller layers, or a smaller batch."
+        what = f" ({error})" if str(error) else ""
+        return f"the memory does not suffice{what}. Give smaller layers, a smaller batch, or fewer rows."
     if isinstance(error, OSError) and not isinstance(error, FastMLPError):
         return _of_system(error)
     return str(error)

@@ -59,14 +59,15 @@ def test_a_layer_of_no_inputs_and_a_batch_of_no_rows_after_others(rng):
 
 
 def test_memory_is_kept_for_the_next_call_of_this_thread_alone():
-    give_back("here")
     first = taken("here", (3, 5), FLOAT32)
     assert first.ctypes.data % LINE_BYTES == 0
     nested = taken("here", (3, 5), FLOAT32)  # as by a signal's handler
     assert not np.may_share_memory(first, nested)
-    give_back("here")
-    assert np.may_share_memory(taken("here", (15,), FLOAT32), nested)
-    give_back("here")
+    give_back(here=nested)
+    give_back(here=first)  # which is not the last one any more
+    again = taken("here", (15,), FLOAT32)
+    assert np.may_share_memory(again, nested)
+    give_back(here=again)
     elsewhere = []
     thread = threading.Thread(target=lambda: elsewhere.append(taken("here", (15,), FLOAT32)))
     thread.start()
@@ -74,7 +75,17 @@ def test_memory_is_kept_for_the_next_call_of_this_thread_alone():
     assert not np.may_share_memory(elsewhere[0], nested)
 
 
+def test_what_another_call_has_taken_is_not_given_back_by_products():
+    mine = {name: taken(name, (4,), np.dtype(np.uint32)) for name in ("a", "b", "c", "by_column")}
+    ones = np.ones((8, 8), np.float32)
+    for precision in ("float32", "bfloat16"):
+        gemm.matmul(ones, ones, ones.copy(), precision=precision, transpose_a=True)
+        gemm.matmul(ones, ones, ones.copy(), precision=precision)
+    for name, array in mine.items():
+        assert not np.may_share_memory(array, taken(name, (4,), array.dtype)), name
+
+
 def test_large_memory_is_not_kept():
     large = taken("large", (MOST_KEPT + 1,), np.dtype(np.uint8))
-    give_back("large")
+    give_back(large=large)
     assert not np.may_share_memory(large, taken("large", (MOST_KEPT + 1,), np.dtype(np.uint8)))

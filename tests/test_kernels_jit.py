@@ -48,7 +48,8 @@ on_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reaso
 WIDENED = {"softmax_cross_entropy": {"cvtss2sd"}, "softmax_cross_entropy_eval": {"cvtss2sd"}}
 WIDENED |= {f"{name}{form}": {"cvtss2sd", "cvtps2pd"} for name in LOSSES for form in ("", "_eval")}
 # So are sums of exponentials, a piece of a row at a time, and the accurate sums, in whole vectors.
-WIDENED |= {name: {"cvtss2sd"} for name in ("bias_softmax", "softmax", "log_softmax", "logsumexp")}
+WIDENED |= {name: {"cvtss2sd"} for name in ("bias_softmax", "softmax")}
+WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("log_softmax", "logsumexp")}  # the logarithm, of each row
 WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("accurate_sum", "accurate_mean")}
 # What each loop does with whole vectors; pslld makes a power of two, in exp and tanh.
 PACKED = {

@@ -58,6 +58,11 @@ def test_what_was_meant_is_said(capsys, argv, words) -> None:
     assert words in said(capsys, argv)
 
 
+def test_a_table_without_a_line_of_names(capsys) -> None:
+    Path("rows.csv").write_text("59,2,32.1,151\n48,1,21.6,75\n72,2,30.5,141\n")
+    assert "put a line of names above it" in said(capsys, "train --data rows.csv --target price")
+
+
 def test_a_column_of_numbers_with_one_other_cell_is_not_left_out_in_silence(capsys) -> None:
     for row in range(len(ROWS)):  # whichever part it is in
         write("mixed.csv", [*ROWS[:row], "oops,a,yes", *ROWS[row:]])

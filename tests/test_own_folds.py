@@ -86,6 +86,13 @@ def test_dry_run_lists_the_folds(tmp_path: Path, capsys) -> None:
     assert "fold" not in table_rows(capsys.readouterr().out)[0]
 
 
+def test_that_rows_count_by_their_weights_is_said_of_folds_too(tmp_path: Path, capsys) -> None:
+    asked = ["--target", "rich", "--weights", "age", "--dry-run"]
+    for folds in ([], ["--folds", "3"]):
+        assert run("--data", rare(tmp_path), *asked, *folds) == 0
+        assert "Rows count by their 'age'" in " ".join(capsys.readouterr().err.split())
+
+
 def test_precision_is_checked_in_the_first_fold(tmp_path: Path, capsys) -> None:
     asked = ["--folds", "3", "--check-precision", "--precision", "bfloat16"]
     assert run("--data", rare(tmp_path), "--target", "rich", *asked) == 0

@@ -199,8 +199,10 @@ class Dataset:
         if rows is None or array.shape != (len(rows),) or array.dtype.kind not in kind:
             raise DataError(f"{name} are {array.dtype} of shape {array.shape}, expected one a {part} row.")
         if kind == "f" and not (array.min() >= 0 and 0 < array.max() < np.inf):
-            raise DataError(f"{name} hold {array.min()} to {array.max()}; allowed are finite numbers from 0 on, not "
-                            f"all 0: of the {part} rows one must count.")  # fmt: skip
+            raise DataError(
+                f"{name} hold {array.min()} to {array.max()}; allowed are finite numbers from 0 on, not all 0: of the "
+                f"{part} rows one must count. Split the rows otherwise, or give other weights."
+            )
 
     def _check_meaning(self) -> None:
         shape = self.shape

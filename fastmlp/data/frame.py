@@ -284,7 +284,17 @@ def unknown_column(name: str, names: Iterable[str]) -> str:
     names = list(names)
     near = _near(name, names)
     meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    if not near and any(_is_number(one) for one in names):
+        meant = " A number is no name: where the first line is a row already, put a line of names above it."
     return f"There is no column {name!r}.{meant} There are {listed(names)}."
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _near(name: str, names: Sequence[str]) -> list[str]:

@@ -221,10 +221,12 @@ def _of_frame(own: Own, frame: "Frame", targets: "Targets", split: "Split") -> L
     key = own.target[0] if len(own.target) == 1 else "targets"
     test, test_values, words = features_of(columns, frame, split.test), targets.values[split.test], split.words
     test_numbers = numbers_of(frame)[split.test]
-    parts = {"": split.train, "validation_": split.validation, "test_": split.test}
-    counts: dict[str, Any] = (
-        {} if weights is None else {f"{part}weights": weights[rows] for part, rows in parts.items()}
-    )
+    counts: dict[str, Any] = {
+        "weights": split.train,
+        "validation_weights": split.validation,
+        "test_weights": split.test,
+    }
+    counts = {} if weights is None else {name: weights[rows] for name, rows in counts.items()}
     if own.test_data is not None:
         texts = dict.fromkeys(own.target, "category") if targets.kind == "classes" else {}
         known = {**columns.reading, **texts}
@@ -234,8 +236,7 @@ def _of_frame(own: Own, frame: "Frame", targets: "Targets", split: "Split") -> L
         counts |= {} if weights is None else {"test_weights": other.weight_values()}
         words = f"{words} {other.rows:,} rows of {other.source} for the test."
         notices += [f"{other.source}: {notice}" for notice in other.notices]
-    if weights is not None:
-        words += f" Rows count by their {own.weights!r}, in every loss and in the metrics of the test."
+    words += _counting(own)
     dataset = Dataset(
         name=own.name,
         train_images=features_of(columns, frame, split.train),
@@ -318,9 +319,15 @@ def _over_folds(
             table = found.table if i == 0 else table
         return found.dataset
 
-    dataset = joined(Folds([partial(made, i) for i in range(len(splits))]), about_folds(splits, rows))
+    words = about_folds(splits, rows) + _counting(own)
+    dataset = joined(Folds([partial(made, i) for i in range(len(splits))]), words)
     some = [notice if len(of) == len(splits) else f"In {_numbered(of)}: {notice}" for notice, of in told.items()]
     return Loaded(dataset, table, (*notices, *some), numbers[0], tuple(numbers))
+
+
+def _counting(own: Own) -> str:
+    counts = f" Rows count by their {own.weights!r}, in every loss and in the metrics of the test."
+    return "" if own.weights is None else counts
 
 
 def _numbered(folds: Sequence[int]) -> str:

@@ -41,6 +41,10 @@ def unpacked_text(path: Path) -> bytes:
             return file.read()
     except DataError as error:
         raise DataError(f"{path.name} cannot be read: {error} in memory. Unpack it, and give the file.") from error
+    except MemoryError as error:
+        raise DataError(
+            f"{path.name} cannot be unpacked: memory is out. Unpack it on the disk, and give that."
+        ) from error
     except DAMAGED as error:
         raise DataError(
             f"{path.name} cannot be unpacked ({error}). It may be cut or damaged: write or fetch it again."

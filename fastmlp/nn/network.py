@@ -348,7 +348,7 @@ class MLP:
     ) -> np.ndarray:
         """Return kernel(logits, out)'s result for each row of x, (M, K); DataError unless it is finite."""
         check_count("batch_size", batch_size)
-        few = self._engine.few_logits(x) if isinstance(x, np.ndarray) else None
+        few = self._engine.few_logits(x) if type(x) is np.ndarray else None
         if few is not None:
             kernel(few, few)
             if np.isfinite(np.vdot(few, few)):  # else there is something to tell, maybe

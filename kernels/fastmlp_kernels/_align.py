@@ -11,11 +11,14 @@ MOST_KEPT = 8 << 20
 
 
 class _Kept(threading.local):
-    """Each thread's work arrays, by the name of what they are for: those that no call is using, and those lent last."""
+    """Each thread's work arrays, by the name of what they are for: those that no call is using, and those lent last.
+
+    The latter beside the memory that they lie in, whose beginning with a cache line they alone do not tell.
+    """
 
     def __init__(self) -> None:
         self.free: dict[str, np.ndarray] = {}
-        self.lent: dict[str, np.ndarray] = {}
+        self.lent: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
 
 _KEPT = _Kept()
@@ -31,16 +34,19 @@ def taken(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     memory = _KEPT.free.pop(name, None)
     if memory is None or memory.size < size:
         memory = aligned_zeros(size, np.uint8)
-    _KEPT.lent[name] = memory
-    return memory[:size].view(dtype).reshape(shape)
+    array = memory[:size].view(dtype).reshape(shape)
+    _KEPT.lent[name] = array, memory
+    return array
 
 
-def give_back(*names: str) -> None:
-    """Keep for this thread's next call what was `taken` last under these names, unless it is large."""
-    for name in names:
-        memory = _KEPT.lent.pop(name, None)
-        if memory is not None and memory.size <= MOST_KEPT:
-            _KEPT.free[name] = memory
+def give_back(**arrays: np.ndarray | None) -> None:
+    """Keep for this thread's next call what was `taken` last under these names, unless it is large or another array."""
+    for name, array in arrays.items():
+        lent, memory = _KEPT.lent.get(name, (None, None))
+        if array is not None and array is lent and memory is not None:
+            del _KEPT.lent[name]
+            if memory.size <= MOST_KEPT:
+                _KEPT.free[name] = memory
 
 
 def aligned_zeros(shape: int | tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:

@@ -114,7 +114,8 @@ def _run(plan: Plan, function: Any, *arguments: Any) -> None:
     else:
         with closing(Team(len(plan.work.a))) as team:
             team.run(function, *arguments, plan)
-    give_back("a", "c", "b", "by_column")
+    right, work = plan.right, plan.work
+    give_back(a=work.a, c=work.c, b=right.array, by_column=right.by_column)
 
 
 def _channels(rows: Rows) -> int:
