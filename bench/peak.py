@@ -23,7 +23,7 @@ from numba.np.numpy_support import from_dtype
 
 from fastmlp.nn.threads import usable_cores
 from fastmlp_kernels._llvm import I8, splat, vector
-from fastmlp_kernels._target import TILE, amx_int8
+from fastmlp_kernels._target import TILE
 from fastmlp_kernels.bfloat16 import BFLOAT16_IN_HARDWARE
 from fastmlp_kernels.gemm.elements import BY_UNIT, ELEMENTS
 from fastmlp_kernels.gemm.micro import tile_of
@@ -74,32 +74,33 @@ def _spin(n, x, y):
 
 
 @intrinsic
-def _multiply_tiles(typingctx: Any, n: Any) -> Any:  # noqa: ARG001
-    """Repeat `n` times for each of the four tiles of sums: C <- C + A B, whatever A and B hold."""
+def _multiply_tiles(typingctx: Any, n: Any, x: Any) -> Any:  # noqa: ARG001
+    """Repeat `n` times for each of the four tiles of sums: C <- C + A B, of units like x, whatever A and B hold."""
+    product, _ = BY_UNIT[x.name].tile_products
 
     def codegen(context: Any, builder: ir.IRBuilder, signature: Any, args: Any) -> ir.Value:  # noqa: ARG001
         for tile in (*SUMS, *ROWS, *COLUMNS):
             tiles(builder, "tilezero", I8(tile))
         with cgutils.for_range(builder, args[0]):
             for tile in SUMS:
-                tiles(builder, "tdpbusd", I8(tile), I8(ROWS[tile // 2]), I8(COLUMNS[tile % 2]))
+                tiles(builder, product, I8(tile), I8(ROWS[tile // 2]), I8(COLUMNS[tile % 2]))
         return context.get_dummy_value()
 
-    return numba.void(numba.int64), codegen
+    return numba.void(numba.int64, x), codegen
 
 
 @numba.njit(nogil=True)
-def _spin_tiles(n):
+def _spin_tiles(n, x):
     begin_tiles()
-    _multiply_tiles(n)  # pyright: ignore[reportCallIssue]
+    _multiply_tiles(n, x)  # pyright: ignore[reportCallIssue]
     end_tiles()
 
 
 def _loop(precision: str) -> tuple[Callable[[int], object], int]:
     """Return a loop that is given its length, and how many multiply-adds a turn of it makes."""
-    if precision == "int8" and amx_int8():
-        return _spin_tiles, len(SUMS) * SIDE * SIDE * 4 * SIDE
     unit, products = UNITS[precision]
+    if ELEMENTS[precision].in_tiles():
+        return lambda n: _spin_tiles(n, unit), len(SUMS) * SIDE * SIDE * products * SIDE
     return lambda n: _spin(n, unit, unit), ACCUMULATORS * tile_of(ELEMENTS[precision]).lanes * products
 
 
