@@ -281,6 +281,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif args.steps is not None:
         print(json.dumps(steps(args.steps)))
     else:
+        if args.folder is not None:
+            Path(args.folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             give_block(args.readme, BLOCK, render(args.rows, Path(folder)))
 
