@@ -168,7 +168,7 @@ def test_products_of_bfloat16_with_each_kind_of_instructions(cpu, features, want
         pytest.skip("the system does not let this process use tile registers")
     report = products(NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=",".join(f"+{name}" for name in features))
     assert max(report["worst"].values()) <= 1
-    assert {name for name in report["instructions"] if "bf16" in name} == wanted
+    assert {name for name in report["instructions"] if "dpbf16" in name} == wanted
 
 
 @pytest.mark.process
