@@ -36,12 +36,13 @@ ROUNDS, STEPS = 12, 100  # of training the usual network
 # Module, what it calls, and the phase that the row of the table is called by.
 PHASES = (
     ("fastmlp.data.frame", "read_frame", "read the files"),
-    ("fastmlp.data.own", "_read_raw", "read the files"),
+    ("fastmlp.data.own", "read_own_raw", "read the files"),
     ("fastmlp.data.kinds", "find_kinds", "find the kinds of columns"),
     ("fastmlp.data.columns", "Columns.learn", "learn the columns"),
-    ("fastmlp.data.own", "_split", "split the rows"),
-    ("fastmlp.data.own", "features_of", "write the features"),
-    ("fastmlp.data.own", "_taken", "write the features"),
+    ("fastmlp.data.own_table", "split_of", "split the rows"),
+    ("fastmlp.data.own_raw", "split_of", "split the rows"),
+    ("fastmlp.data.own_table", "features_of", "write the features"),
+    ("fastmlp.data.own_raw", "_taken", "write the features"),
     ("fastmlp.data.describe", "describe", "describe the columns"),
     ("fastmlp.sweep.conduct", "write_mapped", "write the rows for the workers"),
     ("fastmlp.runs.run", "_parts", "prepare the run"),
@@ -51,7 +52,7 @@ PHASES = (
     ("fastmlp.runs.run", "save_model", "save the model"),
 )
 _BUSY = 1.5  # times the CPU time that the clock says
-PREPARED = 8  # of the names above, those before training is planned
+PREPARED = 9  # of the names above, those before training is planned
 SOURCES = {"one Parquet file": "big.parquet", "ten, by a pattern": "part-*.parquet", "arrays, .npy": "arrays"}
 
 
