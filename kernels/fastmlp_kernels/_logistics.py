@@ -8,7 +8,7 @@ import numpy as np
 from fastmlp_kernels import _coefficients as of
 from fastmlp_kernels._elementary64 import exp64
 from fastmlp_kernels._jit import element
-from fastmlp_kernels._pieces import ROUND, fields, polynomial, power_of_two, product
+from fastmlp_kernels._pieces import ROUND, fields, magnitude, polynomial, power_of_two, product
 from fastmlp_kernels._two_parts import LN2_HIGH, LN2_LOW, exp_in_two, exp_lite, lost_by, sum_in_two, times_power
 
 LOG, LOG_LITE = polynomial(of.LOG64), polynomial(of.LOG_LITE)
@@ -18,12 +18,6 @@ ZERO_TIMES = of.SILU_AT_ZERO_64  # what ZERO lacks, times the slope of 1 + exp(-
 MOST32, MOST64 = 120.0, 760.0
 # Beyond it log(1 + exp(-a)) is exp(-a), in float64.
 TAIL = 42.0
-
-
-@element
-def _magnitude(x, most):
-    a = abs(x)  # a NaN fails the comparison and passes through
-    return most if a > most else a
 
 
 @element
@@ -40,13 +34,13 @@ def _log1p_lite(e):
 def softplus32(x):
     """log(1 + exp(x))."""
     w = np.float64(x)
-    return np.float32((w if w > 0.0 else 0.0) + _log1p_lite(exp_lite(-_magnitude(w, MOST32))))
+    return np.float32((w if w > 0.0 else 0.0) + _log1p_lite(exp_lite(-magnitude(w, MOST32))))
 
 
 @element
 def softplus64(x):
     """log(1 + exp(x))."""
-    shifted, high, low = exp_in_two(-_magnitude(x, MOST64), False)
+    shifted, high, low = exp_in_two(-magnitude(x, MOST64), False)
     far = times_power(high, shifted)
     s = power_of_two(ROUND(x) - 64.0 if shifted < ROUND(x) - 64.0 else shifted)
     e, e_low = high * s, low * s
@@ -100,7 +94,7 @@ def logit64(x):
 def silu32(x):
     """x / (1 + exp(-x))."""
     w = np.float64(x)
-    e = exp_lite(-_magnitude(w, MOST32))
+    e = exp_lite(-magnitude(w, MOST32))
     below = w if w > -MOST32 else -MOST32
     return np.float32((w if w > 0.0 else below * e) / (1.0 + e))
 
@@ -108,7 +102,7 @@ def silu32(x):
 @element
 def _one_and(x):
     """Return (shifted, total): the sigmoid is 1 / total above zero, and 2**n / total, shifted = ROUND + n, below."""
-    shifted, high, low = exp_in_two(-_magnitude(x, MOST64), x < 0.0)
+    shifted, high, low = exp_in_two(-magnitude(x, MOST64), x < 0.0)
     s = _at_least(shifted)
     e = high if x < 0.0 else high * s
     total, lost = sum_in_two(s if x < 0.0 else 1.0, e)
@@ -135,7 +129,7 @@ def silu64(x):
 def logistic32(x):
     """Logistic sigmoid."""
     w = np.float64(x)
-    e = exp_lite(-_magnitude(w, MOST32))
+    e = exp_lite(-magnitude(w, MOST32))
     return np.float32((e if w < 0.0 else 1.0) / (1.0 + e))
 
 
@@ -149,7 +143,7 @@ def logistic64(x):
 @element
 def sigmoid_slope32(x):
     """Slope of the logistic sigmoid."""
-    e = exp_lite(-_magnitude(np.float64(x), MOST32))
+    e = exp_lite(-magnitude(np.float64(x), MOST32))
     return np.float32(e / ((1.0 + e) * (1.0 + e)))
 
 
@@ -173,21 +167,21 @@ def _sigmoid_slope_parts(a):
 @element
 def sigmoid_slope64(x):
     """Slope of the logistic sigmoid."""
-    shifted, slope, lost, _, _ = _sigmoid_slope_parts(_magnitude(x, MOST64))
+    shifted, slope, lost, _, _ = _sigmoid_slope_parts(magnitude(x, MOST64))
     return times_power(slope + slope * lost, shifted)
 
 
 @element
 def tanh_slope32(x):
     """Slope of the hyperbolic tangent."""
-    e = exp_lite(-_magnitude(2.0 * np.float64(x), MOST32))
+    e = exp_lite(-magnitude(2.0 * np.float64(x), MOST32))
     return np.float32(4.0 * e / ((1.0 + e) * (1.0 + e)))
 
 
 @element
 def tanh_slope64(x):
     """Slope of the hyperbolic tangent."""
-    shifted, slope, lost, _, _ = _sigmoid_slope_parts(_magnitude(2.0 * x, MOST64))
+    shifted, slope, lost, _, _ = _sigmoid_slope_parts(magnitude(2.0 * x, MOST64))
     return times_power(4.0 * (slope + slope * lost), shifted)
 
 
@@ -196,7 +190,7 @@ def silu_slope32(x):
     """Slope of SiLU."""
     # near its zero the exponential must be that of float64
     w = np.float64(x)
-    a = _magnitude(w, 4.0 * MOST32)
+    a = magnitude(w, 4.0 * MOST32)
     e = exp64(-a)
     below = e * ((1.0 - a) + e) / ((1.0 + e) * (1.0 + e))
     return np.float32(below if w < 0.0 else 1.0 - below)
@@ -205,7 +199,7 @@ def silu_slope32(x):
 @element
 def silu_slope64(x):
     """Slope of SiLU."""
-    a = _magnitude(x, MOST64)
+    a = magnitude(x, MOST64)
     shifted, slope, lost, total, rest = _sigmoid_slope_parts(a)
     d = ZERO - a
     near, near_low = sum_in_two(d, d * NEAR_ZERO(d))

@@ -13,7 +13,7 @@ import numpy as np
 from fastmlp_kernels import _coefficients as of
 from fastmlp_kernels._elementary32 import exp_below32
 from fastmlp_kernels._jit import element
-from fastmlp_kernels._pieces import polynomial, product
+from fastmlp_kernels._pieces import magnitude, polynomial, product
 from fastmlp_kernels._two_parts import exp_lite, gaussian_in_two, lost_by, rational_in_two, sum_in_two, times_power
 
 F = np.float32
@@ -36,15 +36,9 @@ ERF_CHANGE, ERF_MOST = F(0.921875), F(4.0)
 
 
 @element
-def _magnitude(x, most):
-    a = abs(x)  # a NaN fails the comparison and passes through
-    return most if a > most else a
-
-
-@element
 def erf32(x):
     """Error function."""
-    a = _magnitude(x, ERF_MOST)
+    a = magnitude(x, ERF_MOST)
     z = a * a
     small = x + x * ERF32(z)
     large = F(math.copysign(F(1.0) - exp_below32(-ERF_REST32(a)), x))
@@ -63,7 +57,7 @@ def _erfc_tail64(a):
 @element
 def erf64(x):
     """Error function."""
-    a = _magnitude(x, ERFC_MOST64)
+    a = magnitude(x, ERFC_MOST64)
     small = x + x * ERF64(a * a)
     large = math.copysign(1.0 - _erfc_tail64(a), x)
     return small if a < SMALL else large
@@ -73,7 +67,7 @@ def erf64(x):
 def erfc32(x):
     """1 - erf(x)."""
     w = np.float64(x)
-    a = _magnitude(w, ERFC_MOST32)
+    a = magnitude(w, ERFC_MOST32)
     u = ERFC_K / (ERFC_K + a)
     tail = exp_lite(-a * a) * u * ERFC32(u - 0.5)
     return F(2.0 - tail if w < 0.0 else tail)
@@ -82,7 +76,7 @@ def erfc32(x):
 @element
 def erfc64(x):
     """1 - erf(x)."""
-    a = _magnitude(x, ERFC_MOST64)
+    a = magnitude(x, ERFC_MOST64)
     tail = _erfc_tail64(a)
     small = (1.0 - x) - x * ERF64(a * a)
     large = 2.0 - tail if x < 0.0 else tail
@@ -93,7 +87,7 @@ def erfc64(x):
 def gelu32(x):
     """x times the chance that a normal number is below x."""
     w = np.float64(x)
-    a = _magnitude(w, GELU_MOST32)
+    a = magnitude(w, GELU_MOST32)
     u = GELU_K / (GELU_K + a)
     return F((w if w >= 0.0 else -0.0) - a * (exp_lite(-0.5 * a * a) * u * GELU32(u - 0.5)))
 
@@ -101,7 +95,7 @@ def gelu32(x):
 @element
 def gelu64(x):
     """x times the chance that a normal number is below x."""
-    a = _magnitude(x, GELU_MOST64)
+    a = magnitude(x, GELU_MOST64)
     small = x * (0.5 + x * PHI64(a * a))
     u, lost = rational_in_two(a, GELU_K)
     t = u - 0.5
@@ -116,14 +110,14 @@ def gelu64(x):
 @element
 def erf_slope32(x):
     """Slope of the error function."""
-    a = _magnitude(np.float64(x), ERFC_MOST32)
+    a = magnitude(np.float64(x), ERFC_MOST32)
     return F(exp_lite(LOG_ERF_SLOPE - a * a))
 
 
 @element
 def erf_slope64(x):
     """Slope of the error function."""
-    shifted, high, low = gaussian_in_two(_magnitude(x, ERFC_MOST64), -1.0, LOG_ERF_SLOPE)
+    shifted, high, low = gaussian_in_two(magnitude(x, ERFC_MOST64), -1.0, LOG_ERF_SLOPE)
     return times_power(high + (low + high * LOG_ERF_SLOPE_LOW), shifted)
 
 
@@ -131,7 +125,7 @@ def erf_slope64(x):
 def gelu_slope32(x):
     """Slope of GELU."""
     w = np.float64(x)
-    a = _magnitude(w, GELU_MOST32)
+    a = magnitude(w, GELU_MOST32)
     u = SLOPE_K / (SLOPE_K + a)
     below = exp_lite(-0.5 * a * a) * (ZERO - a) * GELU_SLOPE32(u - 0.5)
     return F(below if w < 0.0 else 1.0 - below)
@@ -140,7 +134,7 @@ def gelu_slope32(x):
 @element
 def gelu_slope64(x):
     """Slope of GELU."""
-    a = _magnitude(x, GELU_MOST64)
+    a = magnitude(x, GELU_MOST64)
     u, lost = rational_in_two(a, SLOPE_K)
     t = u - 0.5
     shifted, high, low = gaussian_in_two(a, -0.5, GELU_SLOPE64(t))

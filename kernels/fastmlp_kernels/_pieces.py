@@ -11,6 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fastmlp_kernels._jit import element
 from fastmlp_kernels._llvm import F32, F64, I32, I64, intrinsic, multiply_add
 
 # Bits of the mantissa, and the integer of as many bits as the float.
@@ -156,6 +157,13 @@ def by_exponent(lowest: int, rows: Sequence[Sequence[float]]) -> Any:
         return types.UniTuple(x, width + 1)(x), codegen
 
     return evaluate
+
+
+@element
+def magnitude(x, most):
+    """Return |x|, but no more than `most`; a NaN fails the comparison and passes through."""
+    a = abs(x)
+    return most if a > most else a
 
 
 @intrinsic

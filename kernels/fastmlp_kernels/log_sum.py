@@ -102,30 +102,33 @@ def _shifts_and_sums(x: np.ndarray, memory: np.ndarray, shifts: np.ndarray, sums
             shifts[r] = t(0)
 
 
+@part
+def _of_block(x: np.ndarray, start: int, rows: int, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `_shifts_and_sums` of at most `rows` rows of x from `start` on; memory (SIZE,) is work, and holds them."""
+    count, width = min(rows, x.shape[0] - start), x.shape[1]
+    shifts, sums = vector_at(memory, BLOCK, count), vector_at(memory, BLOCK + rows, count)
+    _shifts_and_sums(matrix_at(x, start * width, count, width), memory, shifts, sums)
+    return shifts, sums
+
+
 @kernel
 def _logsumexp(x: np.ndarray, out: np.ndarray) -> None:
-    t, rows, width = x.dtype.type, _block_of(x), x.shape[1]
-    memory = work_array(x, SIZE)
+    rows, memory = _block_of(x), work_array(x, SIZE)
     for start in range(0, x.shape[0], rows):
-        count = min(rows, x.shape[0] - start)
-        shifts, sums = vector_at(memory, BLOCK, count), vector_at(memory, BLOCK + rows, count)
-        _shifts_and_sums(matrix_at(x, start * width, count, width), memory, shifts, sums)
-        result = vector_at(out, start, count)
-        for r in range(count):
-            result[r] = t(np.float64(shifts[r]) + log1p1(np.float64(sums[r])))
+        shifts, sums = _of_block(x, start, rows, memory)
+        result = vector_at(out, start, sums.size)
+        for r in range(result.size):
+            result[r] = x.dtype.type(np.float64(shifts[r]) + log1p1(np.float64(sums[r])))
 
 
 @kernel
 def _log_softmax(x: np.ndarray, out: np.ndarray) -> None:
-    t, rows, width = x.dtype.type, _block_of(x), x.shape[1]
-    memory = work_array(x, SIZE)
+    rows, memory, width = _block_of(x), work_array(x, SIZE), x.shape[1]
     for start in range(0, x.shape[0], rows):
-        count = min(rows, x.shape[0] - start)
-        shifts, sums = vector_at(memory, BLOCK, count), vector_at(memory, BLOCK + rows, count)
-        _shifts_and_sums(matrix_at(x, start * width, count, width), memory, shifts, sums)
-        for r in range(count):
-            sums[r] = t(log1p1(np.float64(sums[r])))
-        for r in range(count):
+        shifts, sums = _of_block(x, start, rows, memory)
+        for r in range(sums.size):
+            sums[r] = x.dtype.type(log1p1(np.float64(sums[r])))
+        for r in range(sums.size):
             at = (start + r) * width
             row, result, shift, log = vector_at(x, at, width), vector_at(out, at, width), shifts[r], sums[r]
             for k in range(width):
