@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.encoders import ENCODERS, LIMIT, SCALES, TINY, Date, Encoder, Hashed, Number, learn_category
-from fastmlp.data.frame import Frame, lacking
+from fastmlp.data.frame import Frame
 from fastmlp.data.kinds import DATE_FORMATS, Kind
+from fastmlp.data.lacking import lacking
 from fastmlp.data.room import check_room
 from fastmlp.errors import ConfigError, DataError, suggestion
 

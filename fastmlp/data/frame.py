@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.data.library import listed, need_polars, reading
+from fastmlp.data.in_memory import lazy_table
+from fastmlp.data.lacking import lacking, unknown_column
+from fastmlp.data.library import need_polars, reading
 from fastmlp.data.room import check_table
 from fastmlp.data.table_files import files_of, one_below_the_other, one_form, source_of
 from fastmlp.data.taken import Taken
@@ -260,59 +262,7 @@ def frame_of(
     need_polars()
     asked = _Asked(_names_of(target), columns or {}, weights, group, known)
     with reading("The table", "Give a DataFrame, or columns by name, of numbers, texts, truth values or times."):
-        return _framed(_lazy(data), "a table in memory", asked)
-
-
-def _lazy(data: Any) -> "pl.LazyFrame":
-    import polars as pl
-
-    from fastmlp.data.delimited import check_names
-
-    if isinstance(data, pl.LazyFrame | pl.DataFrame):
-        return data.lazy()
-    names = list(data.columns if hasattr(data, "columns") else data)
-    check_names([str(name) for name in names], "The table")
-    series = [_series(str(name), data[name]) for name in names]
-    if len({len(one) for one in series}) > 1:
-        lengths = ", ".join(f"{one.name!r} {len(one):,}" for one in series)
-        raise DataError(f"The columns have different lengths: {lengths}. Give each a value for each row.")
-    return pl.DataFrame(series).lazy()
-
-
-def unknown_column(name: str, names: Iterable[str]) -> str:
-    """Return the message for a column that is not there, with the names most like it."""
-    names = list(names)
-    near = _near(name, names)
-    meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    if not near and any(_is_number(one) for one in names):
-        meant = " A number is no name: where the first line is a row already, put a line of names above it."
-    return f"There is no column {name!r}.{meant} There are {listed(names)}."
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _near(name: str, names: Sequence[str]) -> list[str]:
-    from difflib import get_close_matches
-
-    folded = {one.casefold(): one for one in names}
-    return [folded[one] for one in get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.5)]
-
-
-def lacking(source: str, known: Iterable[str], names: Sequence[str]) -> str:
-    """Return the message for columns that a model was trained on, and of which a table with these names lacks some."""
-    lacks, others = [name for name in known if name not in names], [name for name in names if name not in known]
-    near = {name: _near(name, others)[:1] for name in lacks}
-    meant = ", ".join(f"{one[0]!r} for {name!r}" for name, one in near.items() if one)
-    return (
-        f"{source} lacks the column{'s' * (len(lacks) > 1)} {listed(lacks)} that the model was trained on; it has "
-        f"{listed(names)}. {f'Is it {meant}? ' if meant else ''}Give them under these names."
-    )
+        return _framed(lazy_table(data), "a table in memory", asked)
 
 
 def floats(column: "pl.Series") -> NDArray[np.float64]:
@@ -339,35 +289,6 @@ class _Asked:
 
 def _names_of(target: str | Sequence[str]) -> tuple[str, ...]:
     return (target,) if isinstance(target, str) else tuple(target)
-
-
-def _series(name: str, values: Any) -> "pl.Series":
-    """Return a column of an array, a list or pandas' own as polars holds it; objects become texts."""
-    import polars as pl
-
-    if isinstance(values, pl.Series):
-        return values.alias(name)
-    array = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
-    if array.ndim != 1:
-        raise DataError(f"Column {name!r} has {array.ndim} dimensions, expected one value for each row.")
-    if array.dtype.kind not in "OUS":
-        if array.dtype.kind in "Mm":
-            array = array.astype(f"{array.dtype.kind}8[us]")
-        elif array.dtype.char in "eg":  # polars has neither shorter nor longer floats
-            array = array.astype(np.float64)
-        return pl.Series(name, np.ascontiguousarray(array))
-    known = [one if isinstance(one, str) or one == one else None for one in map(_known, array.tolist())]
-    types = {type(one) for one in known if one is not None}
-    if types <= {bool} or types <= {int, float}:
-        return pl.Series(name, known, dtype=pl.Boolean if types <= {bool} and types else pl.Float64)
-    if not types <= {str, bool, int, float}:
-        return pl.Series(name, known, strict=False)
-    return pl.Series(name, [None if one is None else str(one) for one in known], dtype=pl.String)
-
-
-def _known(value: Any) -> Any:
-    """Return a value, None for pandas' NA, which is neither equal to itself nor unequal."""
-    return None if type(value).__name__ in ("NAType", "NaTType") else value
 
 
 def _read_texts(files: list[Path], source: str, asked: _Asked) -> Frame:

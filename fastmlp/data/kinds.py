@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmlp.data.cells import LEADING_ZERO, number_of
-from fastmlp.data.frame import Frame, floats, unknown_column
+from fastmlp.data.frame import Frame, floats
+from fastmlp.data.lacking import unknown_column
 from fastmlp.errors import ConfigError, DataError, suggestion
 
 if TYPE_CHECKING:
