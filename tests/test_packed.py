@@ -295,6 +295,14 @@ def test_gradients_of_few_rows_equal_the_reference(hidden, precision, tolerance,
     assert_gradients(make((D, *hidden, K), precision), inputs, x, tolerance, rows)
 
 
+# Weights larger than a cache are multiplied as they lie, forwards panel by panel, and on the way back from the left.
+@pytest.mark.parametrize("rows", [40, 150])
+@pytest.mark.parametrize(("precision", "tolerance"), TOLERANCES.items())
+def test_gradients_of_wide_layers_equal_the_reference(precision, tolerance, rows):
+    inputs, x = array_of(dtype=PRECISIONS[precision].dtype)
+    assert_gradients(make((D, 416, 384, K), precision), inputs, x, tolerance, rows)
+
+
 @pytest.mark.parametrize("rows", [1, 16, 300])
 @pytest.mark.parametrize(("precision", "tolerance"), TOLERANCES.items())
 def test_steps_with_decay_and_momentum_equal_the_reference(precision, tolerance, rows):

@@ -21,6 +21,8 @@ from fastmlp.nn.history import FitResult
 from fastmlp.nn.inputs import ArrayInput, Input
 from fastmlp.nn.packed import engine as engine_module
 from fastmlp.nn.packed.engine import Packed
+from fastmlp.nn.packed.run import EVALUATE
+from fastmlp.nn.packed.sharing import AGAIN, TURNS, Sharing
 from fastmlp_kernels._team import Member
 
 ROOT = Path(__file__).parents[1]
@@ -96,6 +98,29 @@ def test_small_batches_stay_on_one_thread(monkeypatch):
     assert asked == []
     model.train_epoch(array(), LABELS, SGD(), ORDER, 50)
     assert asked == [1]
+
+
+def test_the_way_that_was_faster_is_kept_and_the_other_one_tried_again():
+    for faster in (False, True):
+        sharing, ways = Sharing(), []
+        for call in range(2 * AGAIN):
+            ways.append(sharing.of_next_call())
+            steps = 2 ** min(call, 5)
+            sharing.took(ways[-1], steps, steps * (1.0 if ways[-1] == faster else 2.0))
+            sharing.took(ways[-1], 1, 1e9)  # of so few steps it says nothing
+        assert ways[:TURNS] == [False, True] * (TURNS // 2)
+        assert [call for call in range(TURNS, 2 * AGAIN) if ways[call] != faster] == [AGAIN]
+
+
+def test_steps_in_between_are_tried_both_ways_with_the_same_bits(monkeypatch):
+    monkeypatch.setattr(engine_module, "ALONE_FLOP", 0)
+    alone = worked(*make(), array())
+    monkeypatch.setattr(engine_module, "TEAM_FLOP", 1e30)
+    model, engine = make(threads=2)
+    assert worked(model, engine, array()) == alone
+    for _ in range(TURNS):
+        model.evaluate(array(), LABELS, 50)
+    assert {sample.steps > 0 for sample in engine._sharing[EVALUATE, 50]._found} == {True}
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -13,8 +13,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 
 # settings whose products are rounded
 SETTINGS: dict[str, Any] = {"lr": 0.0123, "momentum": 0.9, "weight_decay": 0.0037}
-# sizes, and the rows of a batch: inputs, units and rows with and without some beside whole tiles, and whole blocks
+# sizes, and the rows of a batch: inputs, units and rows with and without some beside whole tiles, and whole blocks; the
+# last has weights that are larger than a cache, and are multiplied as they lie
 ODD = [((9, 32, 5), 10), ((99, 32, 32, 3), 100), ((300, 64, 7), 64), ((300, 33, 17, 2), 1), ((129, 96, 64, 4), 131)]
+ODD += [((9, 384, 416, 5), 72)]
 
 
 @pytest.fixture(autouse=True)

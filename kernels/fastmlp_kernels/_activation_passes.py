@@ -47,6 +47,18 @@ def family_of(names: Iterable[str]) -> Family:
 
 
 @part
+def _rows_of_run(width: int, size: int) -> int:
+    """Return how many rows of this width are treated as one run, of an array of `size` elements.
+
+    Of few rows half as many, or a quarter, as long as these are all: the sums of pairs of rows stay the same.
+    """
+    rows = ROWS if ROWS * width <= SIZE else 1
+    while rows > 1 and rows // 2 * width >= size:
+        rows //= 2
+    return rows
+
+
+@part
 def _no_forward(run: np.ndarray, tile: np.ndarray, kept: np.ndarray, code: int) -> None:
     pass
 
@@ -104,7 +116,7 @@ def passes_for(*names: str) -> tuple[Any, Any]:
     def bias_activation(z: np.ndarray, bias: np.ndarray, kept: np.ndarray, code: int) -> None:
         for first in range(0, bias.size, SIZE):  # once, but for rows that exceed the work array
             width = min(bias.size - first, SIZE)
-            rows = ROWS if ROWS * bias.size <= SIZE else 1
+            rows = _rows_of_run(bias.size, z.size)
             tile = vector_at(work_array(bias, SIZE), 0, rows * width)
             for r in range(rows):
                 for j in range(width):
@@ -117,7 +129,7 @@ def passes_for(*names: str) -> tuple[Any, Any]:
     def activation_backward(delta: np.ndarray, kept: np.ndarray, dbias: np.ndarray, code: int) -> None:
         for first in range(0, dbias.size, SIZE):
             width = min(dbias.size - first, SIZE)
-            rows = ROWS if ROWS * dbias.size <= SIZE else 1
+            rows = _rows_of_run(dbias.size, delta.size)
             sums = vector_at(work_array(dbias, SIZE), 0, rows * width)
             total, excess = vector_at(dbias, first, width), vector_at(work_array(dbias, SIZE), 0, width)
             begin_total(total, excess)

@@ -1,13 +1,13 @@
 """One more phase of a step whose gradient is clipped: all of it is formed before the first weight is updated."""
 
 from fastmlp.nn.packed.state import GRADIENTS, Batch, Network, Rates, Space, bias_of, decay_of
-from fastmlp.nn.packed.weights import pack_weights
+from fastmlp.nn.packed.weights import pack_for_next
 from fastmlp_kernels._clipping import clipping_factor, scale
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._optimizers import with_decay
 from fastmlp_kernels._sums import sum_of_squares
 from fastmlp_kernels._team import Member, meet, tasks
-from fastmlp_kernels._views import row_at, vector_at
+from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.update import step_parameters
 
 
@@ -56,7 +56,7 @@ def update_clipped(network: Network, batch: Batch, space: Space, rates: Rates, m
         if number < weight_tasks:
             decay = decay_of(rates, batch.total)
             _step(network, rates, _place(network, number), factor, decay)
-            pack_weights(network, rates, batch.size, row_at(space.work.a, member.number), number)
+            pack_for_next(network, batch, space, rates, member.number, number)
         else:
             for i in range(network.layers.shape[0]):
                 layer = network.layers[i]

@@ -1,5 +1,6 @@
 """The engine of packed products: it owns a network's packed copies and work arrays, and calls the compiled run."""
 
+import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from fastmlp.nn.optimizer import Optimizer
 from fastmlp.nn.packed.few import MOST, few_logits
 from fastmlp.nn.packed.quantized_arrays import BYTES, quantized_errors, quantized_inputs, quantized_weights
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
+from fastmlp.nn.packed.sharing import Sharing
 from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Drops, Network, Rates, Space, Table
 from fastmlp.nn.precision import byte_layers
 from fastmlp_kernels._activation_passes import Family, family_of
@@ -28,9 +30,11 @@ from fastmlp_kernels.gemm.blocks import MC, a_elements, blocking_of, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS
 from fastmlp_kernels.gemm.panels import NR, Work, padded, panels
 from fastmlp_kernels.gemm.rows import LONG
+from fastmlp_kernels.gemm.turned import turned_elements
 
-# Operations of a step below which one thread is as fast: waking the others and meeting them takes some 0.1 ms.
-TEAM_FLOP = 2e7
+# Operations of a step below which one thread takes it, and from which on the team does; between them the faster way is
+# found by trying (`sharing`).
+ALONE_FLOP, TEAM_FLOP = 5e6, 1e9
 NOTHING = dropout_of(0.0, 0)
 # Sums by task that no one asks for.
 NONE = np.empty(0)
@@ -58,6 +62,7 @@ class Packed:
         self._sizes = tuple(int(size) for size in sizes)
         self._team, self._alone = Team(threads), Team(1)
         self._ran = self._alone  # the one that made the last run
+        self._sharing: dict[tuple[int, int], Sharing] = {}  # by what is done with a batch, and its rows
         self._activations = [ACTIVATIONS[name] for name in activations]
         self._loss, self._dropout = goal
         self._equal = np.empty(0, flat[0].dtype)  # weights of rows that all count the same
@@ -162,6 +167,7 @@ class Packed:
                 c=aligned_zeros((members, c_elements(widest)), element.accumulator),
             ),
             delta=self._floats(members, 2, MC * widest),
+            turned=self._floats(members, 2, turned_elements(max(units), int(MC))),
             sums=self._floats(members, channels, first) if raw else None,
             less=self._floats(members, widest) if corrected else None,
             errors=quantized_errors(layers, members, n, blocks) if self._quantized else None,
@@ -189,11 +195,19 @@ class Packed:
     def _run(self, work: int, data: Data, optimizer: Optimizer | None = None) -> Totals:
         network, space = self._arrays(data)
         rates = self._unread if optimizer is None else self._rates(optimizer, len(network.tasks))
-        flop = 6 * self._parameters.size * min(data.batch, len(data.targets))
-        self._ran = self._team if flop >= TEAM_FLOP else self._alone
+        batch, tried = min(data.batch, len(data.targets)), None
+        flop = 6 * self._parameters.size * batch
+        shared = flop >= TEAM_FLOP
+        if self._team.members > 1 and ALONE_FLOP <= flop < TEAM_FLOP:
+            tried = self._sharing.setdefault((work, batch), Sharing())
+            shared = tried.of_next_call()
+        self._ran, began = self._team if shared else self._alone, time.perf_counter()
         totals = Totals(*self._ran.run(run, work, network, data.read_only(), space, rates))
+        steps = -(-totals.rows // data.batch)
+        if tried is not None:
+            tried.took(shared, steps, time.perf_counter() - began)
         if optimizer is not None:
-            optimizer.memory_of(self._parameters).steps += -(-totals.rows // data.batch)
+            optimizer.memory_of(self._parameters).steps += steps
         return totals
 
     def phase_seconds(self) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The first phase of a step: a block of rows goes through all layers, to the loss, and back.
+"""The first phase of a step: some blocks of rows go through all layers, to the loss, and back.
 
 Arrays are of the network's dtype, float32 or float64.
 """
@@ -16,9 +16,9 @@ from fastmlp.nn.packed.state import (
     Record,
     Space,
     bias_of,
-    blocks_of,
     forward_weights,
     is_quantized,
+    is_turned,
     kept_of,
     of_layer,
     output_of,
@@ -26,6 +26,7 @@ from fastmlp.nn.packed.state import (
     packed_delta,
     rows_of,
     transposed_weights,
+    weight_of,
 )
 from fastmlp_kernels._activation_passes import activation_backward, bias_activation
 from fastmlp_kernels._elementwise_rows import elementwise_of_rows
@@ -38,6 +39,7 @@ from fastmlp_kernels.gemm.panels import ZERO, Maybe
 from fastmlp_kernels.gemm.raw import pack_scaled_panels
 from fastmlp_kernels.gemm.rows import multiply_rows
 from fastmlp_kernels.gemm.tiles import keep_by_column
+from fastmlp_kernels.gemm.turned import multiply_turned
 from fastmlp_kernels.loss import cross_entropy_of_rows
 
 
@@ -94,14 +96,20 @@ def sum_blocks(block_sums: Maybe, sums: Maybe) -> None:
 
 
 @part
-def forward_rows(network: Network, batch: Batch, space: Space, member: int, block: int) -> None:
-    """Compute the forward pass of a block of the batch's rows, up to the logits without their bias."""
+def rows_of_blocks(blocks: tuple[int, int], n: int) -> tuple[int, int]:
+    """Return first and last row, exclusive, of a range of blocks of a batch of n rows, maybe beyond its end."""
+    return min(rows_of(blocks[0], n)[0], n), rows_of(blocks[1] - 1, n)[1]
+
+
+@part
+def forward_rows(network: Network, batch: Batch, space: Space, member: int, blocks: tuple[int, int]) -> None:
+    """Compute the forward pass of blocks of the batch's rows, up to the logits without their bias."""
     n = batch.rows.index.size
-    rows, work, first = rows_of(block, n), own_work(space, member), network.layers[0]
+    rows, work, first = rows_of_blocks(blocks, n), own_work(space, member), network.layers[0]
     out = output_of(first, space.outputs, n)
     if network.quantized is None:
         b = forward_weights(network, first, batch.size, item(space.sums, member))
-        after = rows_of(block + 1, n) if block + 1 < blocks_of(n) else (ZERO, ZERO)
+        after = rows_of_blocks((blocks[1], 2 * blocks[1] - blocks[0]), n)
         multiply_rows(batch.rows, rows, after, b, work, out)
     else:
         multiply_quantized(network.quantized, first, batch.rows, space, member, rows, out)
@@ -136,27 +144,42 @@ def loss_of_rows(network: Network, batch: Batch, space: Space, block: int) -> No
 
 
 @part
-def backward_rows(network: Network, batch: Batch, space: Space, member: int, block: int) -> None:
-    """Compute the backward pass of a block of rows; pack each layer's gradient for the product with its inputs."""
+def _own(block: int, rows: tuple[int, int], n: int) -> tuple[int, int]:
+    """Return the rows of a block of a batch of n rows, counted from the first of `rows`."""
+    own = rows_of(block, n)
+    return own[0] - rows[0], own[1] - rows[0]
+
+
+@part
+def backward_rows(network: Network, batch: Batch, space: Space, member: int, blocks: tuple[int, int]) -> None:
+    """Compute the backward pass of blocks of rows; pack each layer's gradient for the product with its inputs."""
     layers, n, work = network.layers, batch.rows.index.size, own_work(space, member)
-    rows = rows_of(block, n)
+    rows = rows_of_blocks(blocks, n)
     count = rows[1] - rows[0]
     delta = rows_at(output_of(layers[layers.shape[0] - 1], space.outputs, n), rows)
     for i in range(layers.shape[0] - 1, 0, -1):
         layer, below = layers[i], layers[i - 1]
         if is_quantized(network.quantized, layer):
-            keep_hidden_errors(space.errors, space.inputs, layer, delta, block, n)
+            for block in range(blocks[0], blocks[1]):
+                keep_hidden_errors(space.errors, space.inputs, layer, rows_at(delta, _own(block, rows, n)), block, n)
         else:
             pack_delta(delta, rows[0], layer, space)
         lower = matrix_at(space.delta, (2 * member + i % 2) * space.delta.shape[2], count, layer.inputs)
-        multiply_rows(
-            as_rows(delta, None), (ZERO, count), (ZERO, ZERO), transposed_weights(network, layer), work, lower
-        )
+        if is_turned(layer, batch.size, network.transposed):
+            weight, turned = weight_of(layer, network.parameters), row_at(space.turned, member)
+            multiply_turned(delta, weight, turned, work, lower)
+        else:
+            b = transposed_weights(network, layer)
+            multiply_rows(as_rows(delta, None), (ZERO, count), (ZERO, ZERO), b, work, lower)
         drop_gradients(network.drops, below, batch, lower, rows[0])
-        dbias = of_layer(below, row_at(space.dbias, block))
-        activation_backward(lower, rows_at(kept_of(below, space, n), rows), dbias, below.activation, network.family)
+        kept = rows_at(kept_of(below, space, n), rows)
+        for block in range(blocks[0], blocks[1]):
+            own, dbias = _own(block, rows, n), of_layer(below, row_at(space.dbias, block))
+            activation_backward(rows_at(lower, own), rows_at(kept, own), dbias, below.activation, network.family)
         delta = lower
-    if space.errors is not None:
-        keep_errors(space.errors, layers[0], batch.rows, delta, block, n)
-    else:
-        pack_first_delta(delta, batch.rows, rows, layers[0], space, item(space.correction, block))
+    for block in range(blocks[0], blocks[1]):
+        own = rows_at(delta, _own(block, rows, n))
+        if space.errors is not None:
+            keep_errors(space.errors, layers[0], batch.rows, own, block, n)
+        else:
+            pack_first_delta(own, batch.rows, rows_of(block, n), layers[0], space, item(space.correction, block))

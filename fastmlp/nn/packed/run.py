@@ -22,6 +22,7 @@ from fastmlp.nn.packed.state import (
     Network,
     Rates,
     Space,
+    blocks_at_once,
     blocks_of,
     decay_of,
     rates_of_step,
@@ -81,12 +82,15 @@ def run(
         n = batch.rows.index.size
         penalty += 0.5 * decay_of(now, batch.total) * sum_of(now.squares) * n  # before any member may change them
         sum_blocks(network.block_sums, item(space.sums, number))
-        for block in tasks(member, blocks_of(n)):
-            forward_rows(network, batch, space, number, block)
+        count, at_once = blocks_of(n), blocks_at_once(n, member.count)
+        for task in tasks(member, (count + at_once - 1) // at_once):
+            blocks = task * at_once, min((task + 1) * at_once, count)
+            forward_rows(network, batch, space, number, blocks)
             if work > FORWARD:
-                loss_of_rows(network, batch, space, block)
+                for block in range(blocks[0], blocks[1]):
+                    loss_of_rows(network, batch, space, block)
             if work > EVALUATE:
-                backward_rows(network, batch, space, number, block)
+                backward_rows(network, batch, space, number, blocks)
         if not meet(member, ROWS):
             return math.nan, 0, 0, 0.0
 
@@ -113,6 +117,6 @@ def run(
         if work == TRAIN:
             if not math.isfinite(loss):
                 return loss, correct, start + n, penalty
-            if not quantize_weights(network.quantized, network, member):
+            if start + n < rows and not quantize_weights(network.quantized, network, member):
                 return math.nan, 0, 0, 0.0
     return total, correct, rows, penalty

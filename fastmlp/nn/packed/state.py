@@ -18,7 +18,8 @@ from fastmlp_kernels._optimizers import Settings, Update, settings_of_step, with
 from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._views import matrix_at, row_at, vector_at
-from fastmlp_kernels.gemm.blocks import MC, MR
+from fastmlp_kernels.gemm.ahead import LARGE
+from fastmlp_kernels.gemm.blocks import FEW_ROWS, MC, MR
 from fastmlp_kernels.gemm.pack import per_unit, units_of
 from fastmlp_kernels.gemm.panels import NR, Maybe, Panels, Work
 
@@ -189,7 +190,8 @@ class Space(NamedTuple):
         of `Panels`, or None
     dbias : (blocks of rows, all units); correction : (blocks of rows, C, H of the first layer), or None
     loss, correct : (blocks of rows,) float64 and int64
-    work : of each member, for blocks of the products; delta : (members, 2, ...) gradients of a block of rows
+    work : of each member, for blocks of the products; delta : (members, 2, ...) gradients of a block of rows; turned :
+        (members, 2, ...) the same transposed, packed and as a product leaves them
     sums : (members, C, H) column sums of the first layer's packed weights, or None
     less : (members, H of the widest layer) correction of a gradient, or None
     errors, inputs : quantized gradients and outputs, or None; `deltas` then has those of the other layers
@@ -206,6 +208,7 @@ class Space(NamedTuple):
     correct: np.ndarray
     work: Work
     delta: np.ndarray
+    turned: np.ndarray
     sums: Maybe
     less: Maybe
     errors: Maybe
@@ -309,11 +312,6 @@ def is_quantized(quantized: Maybe, layer: Record) -> bool:
     return False if quantized is None else layer.quantized == 1
 
 
-# Rows of a batch up to which weights are multiplied as they lie: a copy in the order of the micro-kernel pays once many
-# tiles read it.
-FEW_ROWS = 4 * MR
-
-
 # Blocks that the rows of a batch are cut into at the least, so that a team has something to share: not by the team's
 # size, as sums over the blocks would then depend on it.
 BLOCKS = 4
@@ -338,12 +336,39 @@ def rows_of(block: int, n: int) -> tuple[int, int]:
 
 
 @part
+def blocks_at_once(n: int, members: int) -> int:
+    """Return how many blocks of a batch of n rows a member of a team takes through the layers at once.
+
+    Each way through reads all weights: a member's share of the blocks, so, while these are at most mc rows. Sums are
+    taken by block all the same, and each row's products do not depend on the rows beside it.
+    """
+    share = (blocks_of(n) + members - 1) // members
+    return max(min(share, MC // block_rows(n)), 1)
+
+
+MANY_ROWS = 4 * MC
+
+
+@part
 def read_in_place(layer: Record, batch: int, packed: np.ndarray) -> bool:
     """Whether a layer's forward product reads weights (D, H), floats, in place, without a packed copy.
 
-    packed : flat, any array of the packed weights, for its dtype
+    That is where few rows read them; or, if they are larger than a core's caches, where blocks of rows are few, as each
+    packs them panel by panel for itself. packed : flat, any array of the packed weights, for its dtype
     """
-    return per_unit(packed) == 1 and batch <= FEW_ROWS and layer.units % NR == 0
+    large = layer.inputs * layer.units * packed.itemsize > LARGE
+    most = MANY_ROWS if large else FEW_ROWS
+    return per_unit(packed) == 1 and batch <= most and layer.units % NR == 0
+
+
+@part
+def is_turned(layer: Record, batch: int, packed: np.ndarray) -> bool:
+    """Whether the way back multiplies weights (D, H), floats, as they lie, with the transposed gradient on their right.
+
+    That takes no transposed copy of the weights, but of the gradient (N, H) and of the product (N, D): where these are
+    smaller by far. batch, packed : as of `read_in_place`
+    """
+    return per_unit(packed) == 1 and 2 * batch * (layer.inputs + layer.units) <= layer.inputs * layer.units
 
 
 def _same_type(parameters: np.ndarray, packed: np.ndarray) -> np.ndarray:

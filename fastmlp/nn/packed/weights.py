@@ -13,6 +13,7 @@ from fastmlp.nn.packed.state import (
     blocks_of,
     input_of,
     is_quantized,
+    is_turned,
     of_layer,
     own_work,
     packed_delta,
@@ -66,8 +67,15 @@ def pack_weights(network: Network, rates: Rates, batch: int, strip: np.ndarray, 
             pack_panels(as_rows(weight, None), (ZERO, layer.units), rows, b, first)
         if task.layer == 0:
             _keep_sums(network.block_sums, number, b, first, units_of(rows[1] - rows[0], b.array))
-    if task.layer > 0:
+    if task.layer > 0 and not is_turned(layer, batch, network.transposed):
         pack_panels_transposed(weight, rows, strip, transposed_weights(network, layer))
+
+
+@part
+def pack_for_next(network: Network, batch: Batch, space: Space, rates: Rates, member: int, number: int) -> None:
+    """`pack_weights` where a batch follows: the next call packs anew."""
+    if batch.after.index.size > 0:
+        pack_weights(network, rates, batch.size, row_at(space.work.a, member), number)
 
 
 @part
@@ -93,7 +101,7 @@ def weights_task(
     else:
         _float_task(network, batch, space, rates, member, number, train)
     if train:
-        pack_weights(network, rates, batch.size, row_at(space.work.a, member), number)
+        pack_for_next(network, batch, space, rates, member, number)
 
 
 @part

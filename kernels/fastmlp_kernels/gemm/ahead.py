@@ -13,7 +13,8 @@ from fastmlp_kernels._jit import part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._target import TILE, cache_bytes
 from fastmlp_kernels._views import address_of, no_index
-from fastmlp_kernels.gemm.panels import NR, ZERO, Panels
+from fastmlp_kernels.gemm.micro import LINE
+from fastmlp_kernels.gemm.panels import ZERO, Panels
 
 # A right operand of more bytes is no longer in the L2 cache when the next block of rows comes.
 LARGE = cast("int", np.int64(cache_bytes(2) // 4))
@@ -39,13 +40,12 @@ class Asking(NamedTuple):
     """What each call of the micro-kernel asks for, in a product of many calls.
 
     share : rows, of which it asks for four at most; step : bytes of each for a unit of the inner dimension
-    run, panel : bytes of a column of B's block, and of a panel of it; 0 where B is not asked for
+    depth : rows of B's block, of which it asks for a few in the next panel; 0 where B is not asked for
     """
 
     share: int
     step: int
-    run: int
-    panel: int
+    depth: int
 
 
 @part
@@ -64,19 +64,20 @@ def nothing() -> Following:
 
 
 @part
-def asking_of(parts: Following, b: Panels, depth: int, calls: int) -> Asking:
-    """Return what a product of `calls` calls, `depth` units deep, asks for in each."""
-    unit = b.array.itemsize
-    large = b.stride == NR and b.array.size * unit > LARGE
-    run = depth * unit
+def asking_of(parts: Following, b: Panels, depth: int, calls: int, by_panel: bool) -> Asking:
+    """Return what a product of `calls` calls, `depth` units deep, asks for in each.
+
+    by_panel : whether it goes through b panel by panel
+    """
+    large = by_panel and b.array.size * b.array.itemsize > LARGE
     share = (parts.end - parts.first + calls - 1) // calls
-    return Asking(share, max(parts.size // depth, 1), run, run * NR if large else 0)
+    return Asking(share, max(parts.size // depth, 1), depth if large else 0)
 
 
 @part
 def asks(asking: Asking) -> bool:
     """Return whether there is anything to ask for."""
-    return asking.share > 0 or asking.panel > 0
+    return asking.share > 0 or asking.depth > 0
 
 
 @part
@@ -88,20 +89,25 @@ def _row_place(parts: Following, row: int, end: int, step: int, hot: int) -> tup
 
 
 @part
-def _panel_places(asking: Asking, i: int, unit: int, hot: int) -> Any:
-    begin = 2 * asking.run * (i // MR)  # of what this call asks for, two columns' length
-    if begin >= asking.panel:
+def _panel_places(asking: Asking, i: int, b: Panels, following: int, hot: int) -> Any:
+    """Return the places for the part of the next panel that tile i asks for: a line each of as many rows as it can."""
+    unit = b.array.itemsize
+    line = LINE // unit
+    row = i // MR * (asking.depth // line)
+    if row >= asking.depth:
         return (hot, 0), (hot, 0)
-    return (hot + asking.panel + begin, unit), (hot + asking.panel + begin + asking.run, unit)
+    first, step = address_of(b.array, following + row * b.stride), b.stride * unit // line
+    return (first, step), (first + LINE, step)
 
 
 @part
-def places_ahead(parts: Following, asking: Asking, call: int, i: int, b: Panels, at: int) -> Any:
+def places_ahead(parts: Following, asking: Asking, call: int, i: int, b: Panels, at: tuple[int, int]) -> Any:
     """Return the places that the micro-kernel asks from, each an address and the bytes further that a step of k is.
 
-    call, i : number of the call and the first row of its tile; at : where b's tile begins, which is in the L1 cache
+    call, i : number of the call and the first row of its tile
+    at : where b's tile begins, which is in the L1 cache, and the panel that comes after it
     """
-    hot = address_of(b.array, at)
+    hot = address_of(b.array, at[0])
     first = parts.first + call * asking.share
     end = min(first + asking.share, parts.end)
     rows = (
@@ -110,4 +116,4 @@ def places_ahead(parts: Following, asking: Asking, call: int, i: int, b: Panels,
         _row_place(parts, first + 2, end, asking.step, hot),
         _row_place(parts, first + 3, end, asking.step, hot),
     )
-    return rows + _panel_places(asking, i, b.array.itemsize, hot)
+    return rows + _panel_places(asking, i, b, at[1], hot)

@@ -21,16 +21,22 @@ import numpy as np
 from numba.extending import overload
 
 from fastmlp_kernels._jit import PART, part
+from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels._target import TILE, cache_bytes
 from fastmlp_kernels._views import vector_at
-from fastmlp_kernels.gemm.ahead import Following, asking_of, asks, places_ahead
+from fastmlp_kernels.gemm.ahead import LARGE, Following, asking_of, asks, places_ahead
 from fastmlp_kernels.gemm.elements import Element, element_of
 from fastmlp_kernels.gemm.micro import FLAT, LINE, Packed, Picked, micro_kernel, narrow_kernel, tile_of
-from fastmlp_kernels.gemm.panels import NR, Panels, padded
+from fastmlp_kernels.gemm.panels import NR, ZERO, Panels, padded
 
 Left: TypeAlias = Packed | Picked
 MR = TILE.mr
 FLAT_MR, FLAT_NR = cast("int", np.int64(FLAT.mr)), cast("int", np.int64(FLAT.nr))
+
+
+# Rows of A up to which an unpacked B is read as it lies: a copy in the order of the micro-kernel pays once many tiles
+# read it.
+FEW_ROWS = 4 * MR
 
 
 def _down_to(size: int, multiple: int) -> int:
@@ -100,6 +106,22 @@ def width_of(columns: int) -> int:
 
 
 @part
+def _packs(b: Panels, rows: int, depth: int) -> bool:
+    """Whether a product of so many rows with an unpacked B packs each panel of it by itself, just before it is read."""
+    return b.stride != NR and rows > FEW_ROWS and depth * NR <= SIZE
+
+
+@part
+def _pack_panel(b: Panels, at: int, size: tuple[int, int], panel: np.ndarray) -> None:
+    """Pack a block of an unpacked B, of this size, which begins at b.array[at]."""
+    depth, columns = size
+    for k in range(depth):
+        row, target = vector_at(b.array, at + k * b.stride, columns), vector_at(panel, k * NR, columns)
+        for j in range(columns):
+            target[j] = row[j]
+
+
+@part
 def macro_kernel(
     a: Left,
     b: Panels,
@@ -118,24 +140,32 @@ def macro_kernel(
     parts : what A is read from in the block that follows
     """
     rows, columns, depth, width = size
-    begin, nr = b.at + first * b.stride, blocking(b.array).nr
+    begin, nr, packs = b.at + first * b.stride, blocking(b.array).nr, _packs(b, rows, depth)
     call, calls = 0, max((rows + MR - 1) // MR * (columns // nr), 1)
-    asking = asking_of(parts, b, depth, calls)
+    asking = asking_of(parts, b, depth, calls, packs or b.stride == NR)
+    own = work_array(b.array, ZERO)
     # The last tile first: where rows lie close together, what it writes of them too much is where others begin, which
     # are written later.
     for j in range((columns - 1) // nr * nr, -1, -nr):
-        at = begin + j // NR * b.panel + j % NR
+        place = begin + j // NR * b.panel + j % NR
+        array, at, stride = b.array, place, b.stride
+        if packs:
+            _pack_panel(b, place, (depth, min(nr, columns - j)), own)
+            array, at, stride = own, ZERO, NR
         if 2 * (columns - j) <= nr:
             for i in range(0, rows, MR):
-                narrow_kernel(a, i, b.array, at, b.stride, c, i * width + j, width, depth, add, ())
+                narrow_kernel(a, i, array, at, stride, c, i * width + j, width, depth, add, ())
         elif asks(asking):
+            # The same panel in the next block, where those of this block fit the L2 cache; else the next one of this.
+            same = depth * columns * b.array.itemsize <= LARGE
+            following = place + depth * b.stride if same else place - b.panel
             for i in range(0, rows, MR):
-                ahead = places_ahead(parts, asking, call, i, b, at)
-                micro_kernel(a, i, b.array, at, b.stride, c, i * width + j, width, depth, add, ahead)
+                ahead = places_ahead(parts, asking, call, i, b, (place, following))
+                micro_kernel(a, i, array, at, stride, c, i * width + j, width, depth, add, ahead)
                 call += 1
         else:
             for i in range(0, rows, MR):
-                micro_kernel(a, i, b.array, at, b.stride, c, i * width + j, width, depth, add, ())
+                micro_kernel(a, i, array, at, stride, c, i * width + j, width, depth, add, ())
 
 
 @part

@@ -18,9 +18,10 @@ from fastmlp_kernels._convert import pack_run, pack_two_runs, prefetch
 from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._target import TILE
-from fastmlp_kernels._views import matrix_at, no_index, read_only, row_at
+from fastmlp_kernels._transpose import transpose
+from fastmlp_kernels._views import no_index, read_only, row_at
 from fastmlp_kernels.gemm.elements import element_of
-from fastmlp_kernels.gemm.panels import NR, ONE, Maybe, Panels
+from fastmlp_kernels.gemm.panels import NR, ONE, ZERO, Maybe, Panels, field_type
 from fastmlp_kernels.gemm.quad_runs import weave_run
 
 # No hardware prefetcher guesses where picked rows lie, nor follows short pieces of long rows; 8 and 24 rows ahead
@@ -212,23 +213,39 @@ def pack_panels(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], b:
         to += b.panel
 
 
+def _transpose_rows(x: np.ndarray, rows: tuple[int, int], strip: np.ndarray, b: Panels, to: int) -> None:
+    """Pack rows of x (N, K), at most nr, as columns of a panel, which begins at b.array[to]."""
+    raise TypeError("operands can only be packed in compiled code")
+
+
+@overload(_transpose_rows, jit_options=PART)
+def _overload_transpose_rows(x, rows, strip, b, to):
+    return body_of(_transpose_units if field_type(b, "array").dtype == x.dtype else _transpose_packed)
+
+
+@part
+def _transpose_units(x: np.ndarray, rows: tuple[int, int], strip: np.ndarray, b: Panels, to: int) -> None:
+    width = x.shape[1]
+    transpose(x, rows[0] * width, width, (rows[1] - rows[0], width), b.array, to, NR)
+
+
+@part
+def _transpose_packed(x: np.ndarray, rows: tuple[int, int], strip: np.ndarray, b: Panels, to: int) -> None:
+    per = per_unit(b.array)
+    step = strip.size // NR * per
+    for k in range(0, x.shape[1], step):
+        count = min(step, x.shape[1] - k)
+        width = (count + per - 1) // per
+        pack_rows(as_rows(x, None), rows, (k, k + count), strip, width)
+        transpose(strip, ZERO, width, (rows[1] - rows[0], width), b.array, to + k // per * NR, NR)
+
+
 @part
 def pack_panels_transposed(x: np.ndarray, columns: tuple[int, int], strip: np.ndarray, b: Panels) -> None:
     """Pack rows `columns` of x (N, K), floats, from a multiple of nr on, as columns of the right operand x^T (K, N).
 
     strip : work array of the dtype of the panels, at least nr elements
     """
-    per = per_unit(b.array)
-    k_end = x.shape[1]
-    step = strip.size // NR * per
     for first in range(columns[0], columns[1], NR):
-        last = min(first + NR, columns[1])
-        for k in range(0, k_end, step):
-            count = min(step, k_end - k)
-            width = (count + per - 1) // per
-            pack_rows(as_rows(x, None), (first, last), (k, k + count), strip, width)
-            rows = matrix_at(strip, 0, last - first, width)
-            panel = matrix_at(b.array, b.at + first // NR * b.panel + k // per * NR, width, NR)
-            for unit in range(width):
-                for c in range(last - first):
-                    panel[unit, c] = rows[c, unit]
+        rows = first, min(first + NR, columns[1])
+        _transpose_rows(x, rows, strip, b, b.at + first // NR * b.panel)
