@@ -105,6 +105,14 @@ def test_whole_numbers_are_multiplied_exactly(rng):
         np.testing.assert_array_equal(product(a, b, precision), a @ b)
 
 
+@pytest.fixture
+def all_work(monkeypatch):
+    """Products of any size are shared, among as many threads as they ask for."""
+    monkeypatch.setattr(gemm, "SHARED_FLOP", 0)
+    monkeypatch.setattr(gemm, "LOOK_FLOP", 1e-6)
+
+
+@pytest.mark.usefixtures("all_work")
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_products_have_the_same_bits_for_any_number_of_threads(precision, rng):
     for m, n, k in ((3 * MC + 7, 2 * NR + 5, KC + 9), (4, 5, 6), (1, 200, 33)):
@@ -115,6 +123,7 @@ def test_products_have_the_same_bits_for_any_number_of_threads(precision, rng):
                 np.testing.assert_array_equal(run(threads=threads), run())
 
 
+@pytest.mark.usefixtures("all_work")
 def test_products_from_several_python_threads_at_once(rng):
     a, b = normal(rng, (2 * MC + 1, 300), np.float32), normal(rng, (300, 70), np.float32)
     want = product(a, b)

@@ -41,12 +41,12 @@ _ARRIVED, _TAKEN, _ABORTED = 0, 16, 32
 _BEHIND, _MET, _LEFT, _SPENT = range(4)
 # How many phases of one function are told apart.
 PHASES = 8
-_SIZE = 48  # of both arrays
+SIZE = 48  # of both arrays
 # The clock that no one sets; Windows has no such function.
 _CLOCK = {"linux": 1, "darwin": 6}.get(sys.platform)
 # Waiting is for microseconds as a rule. After so many looks the core is given away: the member that is waited for may
 # be waiting for this very core.
-_LOOKS = 4000
+LOOKS = 4000
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 
@@ -60,7 +60,7 @@ def _fetch_add(typingctx: Any, array: Any, at: Any) -> Any:
 
 
 @intrinsic
-def _load(typingctx: Any, array: Any, at: Any) -> Any:
+def load(typingctx: Any, array: Any, at: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.load_atomic(element_pointer(context, builder, signature.args[0], *args), "seq_cst", 8)
 
@@ -68,7 +68,7 @@ def _load(typingctx: Any, array: Any, at: Any) -> Any:
 
 
 @intrinsic
-def _pause(typingctx: Any) -> Any:
+def pause(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if _X86:
             call(builder, "llvm.x86.sse2.pause", ir.VoidType())
@@ -78,7 +78,7 @@ def _pause(typingctx: Any) -> Any:
 
 
 @intrinsic
-def _give_way(typingctx: Any) -> Any:
+def give_way(typingctx: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if os.name == "posix":
             call(builder, "sched_yield", I32)
@@ -88,7 +88,7 @@ def _give_way(typingctx: Any) -> Any:
 
 
 @intrinsic
-def _now(typingctx: Any) -> Any:
+def now(typingctx: Any) -> Any:
     """Return nanoseconds from some moment on, 0 where there is no clock."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -137,11 +137,11 @@ def meet(member: Member, phase: int) -> bool:
 
     phase : below PHASES, for `Team.seconds`
     """
-    own, came = member.own, _now()
+    own, came = member.own, now()
     own[_SPENT + 2 * phase] += came - own[_LEFT]
     own[_MET] += 1
     all_came = member.count == 1 or _all_came(member.shared, own[_MET] * member.count)
-    own[_LEFT] = came if member.count == 1 else _now()
+    own[_LEFT] = came if member.count == 1 else now()
     own[_SPENT + 2 * phase + 1] += own[_LEFT] - came
     return all_came
 
@@ -150,13 +150,13 @@ def meet(member: Member, phase: int) -> bool:
 def _all_came(shared: np.ndarray, arrivals: int) -> bool:
     _fetch_add(shared, _ARRIVED)
     looks = 0
-    while _load(shared, _ARRIVED) < arrivals:
-        if _load(shared, _ABORTED):
+    while load(shared, _ARRIVED) < arrivals:
+        if load(shared, _ABORTED):
             return False
-        _pause()
+        pause()
         looks += 1
-        if looks == _LOOKS:
-            _give_way()
+        if looks == LOOKS:
+            give_way()
             looks = 0
     return True
 
@@ -173,7 +173,7 @@ class Team:
                 "NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS"
             )
         self.members = members
-        self._counters = np.zeros((1 + members, _SIZE), np.int64)  # of the last run
+        self._counters = np.zeros((1 + members, SIZE), np.int64)  # of the last run
         self._start()
 
     def _start(self) -> None:
@@ -185,7 +185,7 @@ class Team:
 
         An exception in any member lets the others leave at their next barrier and is raised here.
         """
-        counters = self._counters = np.zeros((1 + self.members, _SIZE), np.int64)
+        counters = self._counters = np.zeros((1 + self.members, SIZE), np.int64)
         shared = counters[0]
         counters[1:, _LEFT] = 0 if _CLOCK is None else time.clock_gettime_ns(_CLOCK)
         if self._process != os.getpid():  # a fork copies the pool without its threads, and would wait for them for ever

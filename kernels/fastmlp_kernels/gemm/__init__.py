@@ -26,8 +26,6 @@ each thread a block of A and of the result, are kept for the next call of the sa
 call of each kind compiles for one to three seconds; `warmup` leaves these functions out.
 """
 
-from contextlib import closing
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,9 +33,9 @@ import numpy as np
 from fastmlp_kernels import _check
 from fastmlp_kernels._activation_passes import family_of
 from fastmlp_kernels._align import aligned_zeros, give_back, read_only, taken
+from fastmlp_kernels._crew import helpers
 from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._rows import Rows
-from fastmlp_kernels._team import Team
 from fastmlp_kernels.activations import CODES
 from fastmlp_kernels.gemm.blocks import MC, MR, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS, Element
@@ -53,6 +51,11 @@ _Dtypes = tuple[np.dtype, ...]
 
 # Where a slip of the pen would otherwise start ten thousand threads; more than the cores only cost time.
 MOST_THREADS = 256
+# Operations below which one thread is as fast as several.
+SHARED_FLOP = 3e6
+# Operations for each look for a helper that is being woken: a quarter of what one thread could do meanwhile, so that
+# waiting in vain costs no more.
+LOOK_FLOP = 16_000
 # Of these functions' operands, floats; bytes have a product of their own.
 PRECISIONS = ("float32", "float64", "bfloat16")
 
@@ -82,8 +85,10 @@ def _check_written(written: dict[str, np.ndarray], read: dict[str, np.ndarray]) 
                 _check.apart(**{output: values, name: array})
 
 
-def _share(rows: int, threads: int) -> tuple[int, int]:
+def _share(rows: int, threads: int, flop: int) -> tuple[int, int]:
     """Return (rows a task, threads): mc rows, or fewer where not every thread would get a task."""
+    if flop < SHARED_FLOP:
+        threads = 1
     step = min(MC, padded(-(-rows // threads), MR))
     return step, min(threads, -(-rows // step))
 
@@ -101,19 +106,9 @@ def _plan(element: Element, share: tuple[int, int], right: Panels, columns: int,
     return Plan(step, right._replace(sums=sums), work)
 
 
-@cache
-def _alone() -> Team:
-    return Team(1)  # which has no threads, and serves any number of callers at once
-
-
-def _run(plan: Plan, function: Any, *arguments: Any) -> None:
-    # The threads live as long as the call: one that slept on would be missing in a forked process, and to start it
-    # costs less than it saves in any product that is worth sharing.
-    if len(plan.work.a) == 1:
-        _alone().run(function, *arguments, plan)
-    else:
-        with closing(Team(len(plan.work.a))) as team:
-            team.run(function, *arguments, plan)
+def _run(plan: Plan, flop: int, function: Any, *arguments: Any) -> None:
+    members = len(plan.work.a)
+    helpers.run(members, int(flop // LOOK_FLOP), function, *arguments, plan)
     right, work = plan.right, plan.work
     give_back(a=work.a, c=work.c, b=right.array, by_column=right.by_column)
 
@@ -177,8 +172,9 @@ def matmul(
     _check_written({"out": out}, {"a": a, "b": b})
     if out.size:
         right = panels(element, depth, columns, transposed_left=bool(transpose_a), memory=taken)
-        plan = _plan(element, _share(rows, threads), right, columns)
-        _run(plan, _matmul, read_only(a), read_only(b), (bool(transpose_a), bool(transpose_b)), out)
+        flop = 2 * rows * depth * columns
+        plan = _plan(element, _share(rows, threads, flop), right, columns)
+        _run(plan, flop, _matmul, read_only(a), read_only(b), (bool(transpose_a), bool(transpose_b)), out)
 
 
 def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: bool = False, threads: int = 1) -> None:
@@ -211,8 +207,9 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
     _check_written({"out": out}, {"a": a, "b": b})
     if out.size and depth:
         right = panels(element, depth, b.shape[1], transposed_left=bool(transpose_a), memory=taken)
-        plan = _plan(element, _share(rows, threads), right, b.shape[1])
-        _run(plan, _matmul, read_only(a), read_only(b), (bool(transpose_a), False), out)
+        flop = 2 * rows * depth * b.shape[1]
+        plan = _plan(element, _share(rows, threads, flop), right, b.shape[1])
+        _run(plan, flop, _matmul, read_only(a), read_only(b), (bool(transpose_a), False), out)
     else:
         out[...] = 0
 
@@ -250,9 +247,10 @@ def dense_forward(
         channels = _channels(rows)
         depth = channels * padded(d // channels, element.per_unit)  # each is packed by itself
         right = panels(element, depth, h, memory=taken)
-        plan = _plan(element, _share(n, threads), right, h, channels if _is_raw(rows, element) else 0)
+        flop = 2 * n * d * h
+        plan = _plan(element, _share(n, threads, flop), right, h, channels if _is_raw(rows, element) else 0)
         chosen = Chosen(CODES[activation], family_of([activation]))
-        _run(plan, _dense_forward, rows, read_only(weight), read_only(bias), chosen, out)
+        _run(plan, flop, _dense_forward, rows, read_only(weight), read_only(bias), chosen, out)
 
 
 def dense_update(
@@ -290,6 +288,7 @@ def dense_update(
         raw = _channels(rows) if _is_raw(rows, element) else 0  # each channel has a delta scaled for itself
         columns = max(raw, 1) * padded(h, int(NR))
         right = panels(element, n, columns, transposed_left=True, memory=taken)
-        plan = _plan(element, _share(d, threads), right, h, raw)
+        flop = 2 * n * d * h
+        plan = _plan(element, _share(d, threads, flop), right, h, raw)
         update = Update(weight.reshape(-1), velocity.reshape(1, -1), 0, h, settings)
-        _run(plan, _dense_update, rows, read_only(delta), update)
+        _run(plan, flop, _dense_update, rows, read_only(delta), update)

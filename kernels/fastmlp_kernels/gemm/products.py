@@ -1,4 +1,4 @@
-"""The compiled bodies of `gemm`: whole matrix products, which a team of threads shares.
+"""The compiled bodies of `gemm`: whole matrix products, which a crew of threads shares.
 
 Matrices are float32, or all of them float64, save those of int8 products and images, which are uint8. Each product has
 two phases: the right operand is packed, a task a panel; then, behind a barrier, the left operand is packed and
@@ -11,6 +11,7 @@ import numpy as np
 from numba.extending import overload
 
 from fastmlp_kernels._activation_passes import Family, bias_activation
+from fastmlp_kernels._crew import Crew, share
 from fastmlp_kernels._jit import PART, body_of, kernel, part
 from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._records import record
@@ -143,11 +144,10 @@ def _lying_floats(b: np.ndarray, packed: Panels, few: bool) -> Panels:
     return Panels(as_writable(b), ZERO, NR, b.shape[1], packed.steps, packed.sums, packed.by_column)
 
 
-@kernel
-def matmul(
+@part
+def _matmul(
     member: Member, a: np.ndarray, b: np.ndarray, transposed: tuple[bool, bool], out: np.ndarray, plan: Plan
 ) -> None:
-    """out (M, N) <- A B, where A (M, K) and B (K, N) are a and b, or their transposes where `transposed` says so."""
     rows, columns = out.shape
     step, work = plan.step, _own(plan.work, member)
     left, depth = as_rows(a, None), a.shape[0] if transposed[0] else a.shape[1]
@@ -173,10 +173,17 @@ def matmul(
 
 
 @kernel
-def dense_forward(
+def matmul(
+    crew: Crew, a: np.ndarray, b: np.ndarray, transposed: tuple[bool, bool], out: np.ndarray, plan: Plan
+) -> None:
+    """out (M, N) <- A B, where A (M, K) and B (K, N) are a and b, or their transposes where `transposed` says so."""
+    share(crew, _matmul, (a, b, transposed, out, plan))
+
+
+@part
+def _dense_forward(
     member: Member, rows: Rows, weight: np.ndarray, bias: np.ndarray, activation: Chosen, out: np.ndarray, plan: Plan
 ) -> None:
-    """out (N, H) <- act(X W + bias) for rows X (N, D), weight (D, H), bias (H,)."""
     step, right, work = plan.step, plan.right, _own(plan.work, member)
     for task in tasks(member, _panels(out.shape[1])):
         _pack_weights(weight, channels_of(rows.center), task, right, right.sums)
@@ -190,8 +197,15 @@ def dense_forward(
 
 
 @kernel
-def dense_update(member: Member, rows: Rows, delta: np.ndarray, update: Update, plan: Plan) -> None:
-    """In place: the weights (D, H) of `update` take a step with the gradient X^T delta, for delta (N, H)."""
+def dense_forward(
+    crew: Crew, rows: Rows, weight: np.ndarray, bias: np.ndarray, activation: Chosen, out: np.ndarray, plan: Plan
+) -> None:
+    """out (N, H) <- act(X W + bias) for rows X (N, D), weight (D, H), bias (H,)."""
+    share(crew, _dense_forward, (rows, weight, bias, activation, out, plan))
+
+
+@part
+def _dense_update(member: Member, rows: Rows, delta: np.ndarray, update: Update, plan: Plan) -> None:
     (n, h), channels = delta.shape, channels_of(rows.center)
     step, right, work = plan.step, plan.right, _own(plan.work, member)
     for task in tasks(member, _panels(h)):
@@ -206,3 +220,9 @@ def dense_update(member: Member, rows: Rows, delta: np.ndarray, update: Update, 
         own = _of_channel(right, channel, h, right.sums)
         product = begin_columns(rows, columns, (ZERO, n), own, h, work)
         update_columns(product, columns, update, work, nothing())
+
+
+@kernel
+def dense_update(crew: Crew, rows: Rows, delta: np.ndarray, update: Update, plan: Plan) -> None:
+    """In place: the weights (D, H) of `update` take a step with the gradient X^T delta, for delta (N, H)."""
+    share(crew, _dense_update, (rows, delta, update, plan))

@@ -1,0 +1,277 @@
+"""A crew: threads that stand by between short compiled calls, so that even one of some ten microseconds is shared.
+
+A `Team` wakes Python threads for each run, which takes longer than a small product. A helper of a crew stays in
+compiled code for a while after its last call and watches its slot, in which the next caller puts down what is to be
+called; that takes about a microsecond, and no Python. A helper that nobody calls goes to sleep, so that no core is kept
+busy. A caller waits no longer for sleepers, whom it wakes, than pays: it takes those who stand by and works with them,
+or alone. What a call computes must not depend on how many work, as in a team.
+
+    @kernel
+    def product(crew, a, b, out):
+        share(crew, _product, (a, b, out))  # calls _product(member, a, b, out) in each member, and waits for all
+
+There is one crew in a process, which grows as it is asked. A thread, or a signal's handler, that calls while another
+call is under way works alone; so does a forked process at first, whose helpers are started anew.
+"""
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.core.cgutils import alloca_once, pack_struct
+from numba.np.arrayobj import make_array
+
+from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._llvm import I32, I64, call, element_pointer, intrinsic
+from fastmlp_kernels._records import record
+from fastmlp_kernels._team import LOOKS, SIZE, Member, give_way, load, now, pause
+from fastmlp_kernels._views import row_at
+
+# Places in a helper's slot, which is two cache lines, as some CPUs fetch them in pairs; the last one is Python's own:
+# whether a call wants helpers, so that none falls asleep whom it saw awake.
+_STATE, _CODE, _FRAME, _NUMBER, _CORE, _WANTED, _SLOT = 0, 1, 2, 3, 4, 5, 16
+# States: asleep; being woken; standing by; taken by a caller; called; at its end.
+_AWAY, _WOKEN, _READY, _TAKEN, _CALLED, _ENDED = range(6)
+# Nanoseconds without a call after which a helper goes to sleep; looks at its slot after which it makes way for others
+# on its core, maybe the caller, and reads the clock; and how many such times are enough where there is none.
+_PATIENCE, _LOOKS, _TIMES = 500_000, 64, 1000
+# Threads beside the caller.
+MOST_HELPERS = 255
+
+
+@intrinsic
+def _store(typingctx: Any, array: Any, at: Any, value: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store_atomic(args[2], element_pointer(context, builder, signature.args[0], *args[:2]), "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.int64), codegen
+
+
+@intrinsic
+def _replace(typingctx: Any, array: Any, at: Any, expected: Any, value: Any) -> Any:
+    """Write the value to array[at] if that is as expected; return whether it was."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = element_pointer(context, builder, signature.args[0], *args[:2])
+        return builder.extract_value(builder.cmpxchg(place, *args[2:], "seq_cst", "seq_cst"), 1)
+
+    return types.boolean(array, types.intp, types.int64, types.int64), codegen
+
+
+# What the functions that helpers call are passed: a caller's frame, and the member's number.
+_PASSED = (types.voidptr, types.int64)
+
+
+@intrinsic
+def _put_down(typingctx: Any, member: Any, body: Any, arguments: Any) -> Any:
+    """Return addresses of code and of its frame: called with these and a number it is body(member, *arguments).
+
+    member : number 0, as which the others are but for number and `own`. The frame lives until the calling function
+        returns
+    """
+    kinds = (member, *arguments)
+    called = body.get_call_type(typingctx, kinds, {})
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values = [args[0], *(builder.extract_value(args[2], i) for i in range(len(arguments)))]
+        frame = alloca_once(builder, ir.LiteralStructType([value.type for value in values]))
+        builder.store(pack_struct(builder, values), frame)
+        convention, module = context.call_conv, builder.module
+        code = ir.Function(
+            module, convention.get_function_type(types.none, _PASSED), module.get_unique_name("called_by_helpers")
+        )
+        code.linkage = "internal"
+        inside = ir.IRBuilder(code.append_basic_block())
+        given, number = convention.get_arguments(code)
+        first, *others = (
+            inside.extract_value(inside.load(inside.bitcast(given, frame.type)), i) for i in range(len(values))
+        )
+        own = make_array(member.types[member.fields.index("own")])(context, inside, inside.extract_value(first, 3))
+        own.data = inside.gep(own.data, [inside.mul(number, I64(SIZE))])
+        first = inside.insert_value(inside.insert_value(first, number, 0), own._getvalue(), 3)
+        function = context.get_function(body, called)
+        for library in function.libs:
+            context.active_code_library.add_linking_library(library)
+        function(inside, [first, *others])
+        convention.return_value(inside, context.get_dummy_value())
+        return context.make_tuple(
+            builder, signature.return_type, [builder.ptrtoint(pointer, I64) for pointer in (code, frame)]
+        )
+
+    return types.UniTuple(types.int64, 2)(member, body, arguments), codegen
+
+
+@intrinsic
+def _call(typingctx: Any, code: Any, frame: Any, number: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        convention = context.call_conv
+        function = builder.inttoptr(args[0], convention.get_function_type(types.none, _PASSED).as_pointer())
+        frame = builder.inttoptr(args[1], ir.IntType(8).as_pointer())
+        convention.call_function(builder, function, types.none, _PASSED, [frame, args[2]])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _core(typingctx: Any) -> Any:
+    """Return the number of the core that this runs on, negative where the system does not tell."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.sext(call(builder, "sched_getcpu", I32), I64) if sys.platform == "linux" else I64(-1)
+
+    return types.int64(), codegen
+
+
+@record
+class Crew(NamedTuple):
+    """Who may share a call.
+
+    slots : (helpers, 16) int64, a row each
+    counters : (2 + helpers, SIZE) int64 zeros: `Member.shared`, then each one's `own`
+    looks : how often to look for helpers who do not stand by yet
+    """
+
+    slots: np.ndarray
+    counters: np.ndarray
+    looks: int
+
+
+@part
+def _taken(crew: Crew) -> int:
+    """Take all helpers who stand by, and give them the numbers from 1 on; return how many they are.
+
+    One who stands by on the caller's own core, where the others are busy, would only take turns with it.
+    """
+    taken, looks, own = 0, crew.looks, _core()
+    for i in range(crew.slots.shape[0]):
+        if own >= 0 and load(crew.slots, i * _SLOT + _STATE) == _READY and load(crew.slots, i * _SLOT + _CORE) == own:
+            continue
+        while not _replace(crew.slots, i * _SLOT + _STATE, _READY, _TAKEN):
+            if looks <= 0:
+                break
+            looks -= 1
+            pause()
+        if load(crew.slots, i * _SLOT + _STATE) == _TAKEN:
+            taken += 1
+            crew.slots[i, _NUMBER] = taken
+    return taken
+
+
+@part
+def share(crew: Crew, body: Any, arguments: Any) -> None:
+    """Call body(member, *arguments), a part or kernel that returns nothing, in the caller and in who stands by."""
+    others, states = _taken(crew), crew.slots
+    member = Member(0, 1 + others, row_at(crew.counters, 0), row_at(crew.counters, 1))
+    code, frame = _put_down(member, body, arguments)
+    for i in range(states.shape[0]):
+        if load(states, i * _SLOT + _STATE) == _TAKEN:
+            states[i, _CODE], states[i, _FRAME] = code, frame
+            _store(states, i * _SLOT + _STATE, _CALLED)
+    _call(code, frame, 0)
+    for i in range(states.shape[0] if others > 0 else 0):  # no helper may still write when the caller goes on
+        looks = 0
+        while load(states, i * _SLOT + _STATE) == _CALLED:
+            pause()
+            looks += 1
+            if looks == LOOKS:
+                give_way()
+                looks = 0
+
+
+@kernel
+def _stand_by(slot: np.ndarray) -> None:
+    """Do what the slot (16,) int64 is called for, until no call has come for a while."""
+    looks, since = 0, now()
+    _store(slot, _CORE, _core())
+    _store(slot, _STATE, _READY)
+    while True:
+        if load(slot, _STATE) == _CALLED:
+            _call(slot[_CODE], slot[_FRAME], slot[_NUMBER])
+            _store(slot, _STATE, _READY)
+            looks, since = 0, now()
+        looks += 1
+        pause()
+        if looks % _LOOKS == 0:
+            give_way()
+            _store(slot, _CORE, _core())
+            waited = now() - since
+            if (waited > _PATIENCE or (waited == 0 and looks > _TIMES * _LOOKS)) and _replace(
+                slot, _STATE, _READY, _AWAY
+            ):
+                return
+
+
+def _help(slot: np.ndarray, asleep: threading.Semaphore) -> None:
+    while True:
+        if not slot[_WANTED]:
+            asleep.acquire()
+        if slot[_STATE] == _ENDED:
+            return
+        _stand_by(slot)
+
+
+class _Helpers:
+    """The process's crew as Python sees it: its threads, and what wakes each."""
+
+    def __init__(self) -> None:
+        self._busy = threading.Lock()
+        self._slots = np.zeros((MOST_HELPERS, _SLOT), np.int64)
+        self._threads: list[tuple[threading.Thread, threading.Semaphore]] = []
+
+    def _wake(self, count: int) -> None:
+        for i in range(len(self._threads), count):
+            asleep = threading.Semaphore(0)
+            thread = threading.Thread(target=_help, args=(self._slots[i], asleep), name="fastmlp crew", daemon=True)
+            thread.start()
+            self._threads.append((thread, asleep))
+        self._slots[:count, _WANTED] = 1
+        for slot, (_, asleep) in zip(self._slots[:count], self._threads, strict=False):
+            if slot[_STATE] == _AWAY:
+                slot[_STATE] = _WOKEN
+                asleep.release()
+
+    def run(self, members: int, looks: int, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call function(crew, *arguments), which shares its work among at most so many members; return its answer.
+
+        looks : see `Crew`. Where the system refuses a thread, fewer share it.
+        """
+        if config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name
+            raise RuntimeError("NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it")
+        if members == 1 or not self._busy.acquire(blocking=False):
+            return function(Crew(self._slots[:0], np.zeros((2, SIZE), np.int64), 0), *arguments)
+        try:
+            try:
+                self._wake(members - 1)
+            except RuntimeError:  # can't start new thread
+                members = 1 + len(self._threads)
+            crew = Crew(self._slots[: members - 1], np.zeros((1 + members, SIZE), np.int64), looks)
+            return function(crew, *arguments)
+        finally:
+            self._slots[:, _WANTED] = 0
+            self._busy.release()
+
+    def close(self) -> None:
+        """End the threads, those who stand by once they have waited long enough."""
+        with self._busy:
+            for slot, (thread, asleep) in zip(self._slots, self._threads, strict=False):
+                while slot[_STATE] not in (_AWAY, _ENDED):
+                    thread.join(0.001)
+                slot[_STATE] = _ENDED
+                asleep.release()
+                thread.join()
+                slot[_STATE] = _AWAY
+            self._threads.clear()
+
+
+helpers = _Helpers()
+atexit.register(helpers.close)  # else the interpreter would end while compiled code runs
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=helpers.__init__)

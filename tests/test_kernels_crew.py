@@ -1,0 +1,119 @@
+"""A crew: its members and tasks, helpers who fall asleep, are refused or were left behind by a fork."""
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from fastmlp_kernels import _crew
+from fastmlp_kernels._crew import helpers, share
+from fastmlp_kernels._jit import kernel, part
+from fastmlp_kernels._team import meet, tasks
+from test_kernels_process import run_python
+
+PHASES, COUNT = 3, 20_000
+PATIENCE = 10**12  # looks: until all have come
+
+
+@part
+def _take_tasks(member, times, taker):
+    for phase in range(PHASES):
+        for task in tasks(member, COUNT):
+            times[member.number, task] += 1
+            taker[phase, task] = member.number
+        if not meet(member, phase):
+            return
+
+
+@kernel
+def take_tasks(crew, times, taker):
+    """Count how often each member took each task, and note by whom it was taken in each phase."""
+    share(crew, _take_tasks, (times, taker))
+
+
+def run(members, looks=PATIENCE):
+    """Return how often each task was taken, and the numbers of those who took any."""
+    times, taker = np.zeros((members, COUNT), np.int64), np.full((PHASES, COUNT), -1)
+    helpers.run(members, looks, take_tasks, times, taker)
+    return times.sum(axis=0), set(np.unique(taker))
+
+
+def wait_until(states):
+    end = time.monotonic() + 20
+    while not set(helpers._slots[: len(helpers._threads), _crew._STATE]) <= states:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 5])
+def test_each_task_of_each_phase_is_taken_once(members):
+    for _ in range(3):
+        times, takers = run(members)
+        np.testing.assert_array_equal(times, PHASES)
+        assert takers <= set(range(members))
+
+
+def test_helpers_whom_nobody_calls_fall_asleep_and_wake_again():
+    run(3)
+    wait_until({_crew._AWAY})
+    assert run(3)[0].tolist() == [PHASES] * COUNT
+
+
+def test_a_caller_goes_on_alone_who_may_not_wait(monkeypatch):
+    wait_until({_crew._AWAY})
+    monkeypatch.setattr(helpers, "_wake", lambda _: None)
+    assert run(3, looks=0)[1] == {0}
+
+
+def test_of_callers_at_once_one_has_the_helpers():
+    with ThreadPoolExecutor(4) as pool:
+        for times, _ in pool.map(run, [2, 3] * 6):
+            np.testing.assert_array_equal(times, PHASES)
+
+
+def test_fewer_share_where_the_system_refuses_a_thread(monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    helpers.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert run(3)[1] == {0}
+    assert run(3)[0].tolist() == [PHASES] * COUNT
+
+
+def test_closed_helpers_leave_no_thread_and_are_started_anew():
+    run(3)
+    helpers.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "fastmlp crew"]
+    assert run(2)[0].tolist() == [PHASES] * COUNT
+
+
+# The parent's helpers stand by while it forks, and while it ends.
+FORKING = """
+import os, signal, warnings
+import numpy as np
+from fastmlp_kernels import gemm
+
+gemm.LOOK_FLOP = 1e-6
+a = np.random.default_rng(0).standard_normal((512, 128), np.float32)
+alone, own = np.empty((2, 512, 512), np.float32)
+gemm.matmul(a, a, alone, transpose_b=True)
+gemm.matmul(a, a, own, transpose_b=True, threads=2)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of threads in a process that forks
+    child = os.fork()
+signal.alarm(60)  # ends it where it waits for ever
+own[...] = 0
+gemm.matmul(a, a, own, transpose_b=True, threads=2)
+print("child" if child == 0 else os.waitpid(child, 0)[1], (own == alone).all(), flush=True)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_has_helpers_of_its_own():
+    assert run_python(FORKING).splitlines() == ["child True", "0 True"]
