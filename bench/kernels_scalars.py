@@ -1,20 +1,41 @@
 """Accuracy, speed and cold start of the functions of one element in `fastmlp_kernels.jit`, in loops over arrays."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from mpmath import mp, mpf
 from numba import njit
 
 from bench.readme import markdown
-from bench.scalars import BETWEEN, ELEMENTARY, POSITIVE, SCALARS, Scalar
+from bench.scalars import BETWEEN, ELEMENTARY, NEAR_ZERO, POSITIVE, SCALARS, ZEROS, Scalar
+from bench.vector_libraries import LIBRARIES, loop_of_library
+from bench.wide import HAS_EXTENDED, ulps_of
 from fastmlp_kernels import jit
 
 ALL = ELEMENTARY | SCALARS
 STRIDE = 997  # a prime: low and high mantissa bits both vary
-EXACT = 4000  # arguments of float64 that mpmath works out, of each kind
+SAMPLE = 1_000_000  # arguments of float64
+# Where formulas of float64 change: of size, of exponent, of integer in a reduction.
+BREAKS = [
+    2.0**-54,
+    2.0**-28,
+    0.5,
+    0.625,
+    0.6931,
+    0.7072,
+    1.0,
+    1.2160,
+    1.3410,
+    1.4142,
+    20.0,
+    27.3,
+    36.75,
+    38.7,
+    42.0,
+    708.4,
+]
 ELEMENTS = 4096  # of a loop that is timed: 16 or 32 KiB, in cache
 SECONDS = 0.05  # of calls whose least counts
 DTYPES = (np.float32, np.float64)
@@ -23,24 +44,18 @@ RANGES = dict.fromkeys(ALL, (-6.0, 6.0)) | dict.fromkeys(POSITIVE, (1e-3, 1e3)) 
 RANGES |= {"exp2_1": (-20.0, 20.0), "exp1": (-20.0, 20.0), "sin1": (-100.0, 100.0), "cos1": (-100.0, 100.0)}
 
 
-def loop_of(function1: Any, *, two: bool = False) -> Callable[..., None]:
+def loop_of(function1: Any, *, two: bool = False, widest: bool = False) -> Callable[..., None]:
     """Return a compiled loop over one function of an element, or of two: loop(out, x) or loop(out, x, y)."""
+
     # as the kernels are compiled
-    if two:
-
-        @njit(error_model="numpy", fastmath={"contract"})
-        def loop_over_two(out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-            for i in range(x.size):
-                out[i] = function1(x[i], y[i])
-
-        return loop_over_two
-
     @njit(error_model="numpy", fastmath={"contract"})
-    def loop(out: np.ndarray, x: np.ndarray) -> None:
+    def loop(out: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+        if widest:
+            jit.widest_vectors()
         for i in range(x.size):
-            out[i] = function1(x[i])
+            out[i] = function1(x[i], y[i]) if two else function1(x[i])
 
-    return loop
+    return loop if two else lambda out, x: loop(out, x, x)
 
 
 def ulps(got: np.ndarray, want: np.ndarray) -> np.ndarray:
@@ -49,67 +64,145 @@ def ulps(got: np.ndarray, want: np.ndarray) -> np.ndarray:
         return np.abs(got - want) / np.spacing(np.abs(want).astype(np.float32)).astype(np.float64)
 
 
-def over_all_floats(name: str, stride: int = STRIDE) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Return the ULP of a function at every so many of all float32, where its right value is finite, and the places.
+def walk_of(function1: Any, *, two: bool = False) -> Callable[..., tuple[int, float]]:
+    """Return a compiled walk (x, y, least): where float32 is furthest from float64's result, and how many steps.
 
-    The exponents of `pow1` are random, so that most of its values are finite.
+    What the function gives for float64 is off by 2**-28 of a step, as walks over float64 prove. Only distances that are
+    larger than the least count.
     """
-    x: Any = (np.arange(0, 2**32, stride, dtype=np.uint32).view(np.float32),)
-    if name == "pow1":
-        base = np.abs(x[0])
-        with np.errstate(all="ignore"):
-            y = np.random.default_rng(1).uniform(-149, 128, base.size) / np.log2(base.astype(np.float64))
-            x = (base, y.astype(np.float32))
-    out = np.empty_like(x[0])
-    loop_of(getattr(jit, name), two=name == "pow1")(out, *x)
+
+    @njit(error_model="numpy", fastmath={"contract"})
+    def walk(x: np.ndarray, y: np.ndarray, least: float) -> tuple[int, float]:
+        got, want = np.empty(x.size, np.float32), np.empty(x.size)
+        for i in range(x.size):
+            got[i] = function1(x[i], y[i]) if two else function1(x[i])
+        for i in range(x.size):
+            wide = np.float64(x[i])
+            want[i] = function1(wide, np.float64(y[i])) if two else function1(wide)
+        most = first = np.float64(least).view(np.int64)
+        for i in range(x.size):
+            bits = _bits_of_steps(np.float64(got[i]), want[i])
+            most = bits if bits > most else most
+        at = -1
+        if most > first:
+            for i in range(x.size):
+                at = i if _bits_of_steps(np.float64(got[i]), want[i]) == most else at
+        return at, np.int64(most).view(np.float64)
+
+    return walk
+
+
+@njit(error_model="numpy")
+def _bits_of_steps(got: float, want: float) -> Any:
+    """Return the bits of |got - want| in steps of float32 at `want`: they have the order of numbers, but are integers.
+
+    An infinity is the number after the largest; from a NaN to a number it is infinity.
+    """
+    end = 2.0**128
+    got = end if got > end else -end if got < -end else got
+    want = end if want > end else -end if want < -end else want
+    field = (np.float64(want).view(np.int64) >> np.int64(52)) & np.int64(0x7FF)
+    field = min(max(field, np.int64(1023 - 126)), np.int64(1023 + 127))
+    step = np.int64((np.int64(2046 + 23) - field) << np.int64(52)).view(np.float64)  # that many are 1
+    steps = abs(got - want) * step
+    alone = (got != got) != (want != want)
+    return np.float64(np.inf if alone else 0.0 if got != got else steps).view(np.int64)
+
+
+def walk32(name: str, stride: int = STRIDE, chunk: int = 2**14) -> tuple[float, tuple[float, ...]]:
+    """Return the largest ULP of a function over every so many of all float32, and where it is.
+
+    The exponents of `pow1` are those whose powers are numbers, or nearly, and depend on the base alone.
+    """
+    two = name == "pow1"
+    walk = walk_of(getattr(jit, name), two=two)
+    first = np.arange(0, chunk * stride, stride, dtype=np.uint64).astype(np.uint32)
+    most, place = -1.0, ()
+    for start in range(0, 2**32, chunk * stride):
+        patterns = first + np.uint32(start)
+        if start + chunk * stride > 2**32:
+            patterns = np.arange(start, 2**32, stride, dtype=np.uint64).astype(np.uint32)
+        x = patterns.view(np.float32)
+        values = (base := np.abs(x), exponents32(base)) if two else (x, x)
+        at, most = walk(*values, most)
+        place = tuple(float(one[at]) for one in values[: 1 + two]) if at >= 0 else place
+    return most, place
+
+
+def exponents32(base: np.ndarray) -> np.ndarray:
+    """Return an exponent for each base."""
+    spread = (base.view(np.uint32) * np.uint32(2654435761)) / 2**32
     with np.errstate(all="ignore"):
-        want = ALL[name].plain(*(one.astype(np.float64) for one in x))
-        finite = np.isfinite(want.astype(np.float32))
-    return ulps(out[finite].astype(np.float64), want[finite]), tuple(one[finite] for one in x)
+        return ((spread * 290 - 155) / np.log2(base.astype(np.float64))).astype(np.float32)
 
 
-def arguments64(name: str, count: int = EXACT) -> tuple[np.ndarray, ...]:
-    """Return float64 arguments of all exponents that matter, and more of those that are usual."""
-    rng = np.random.default_rng(2)
+def arguments64(name: str, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Return float64 arguments: of all exponents, near to where formulas change, and more of those that are usual."""
     small = np.ldexp(rng.uniform(-1, 1, count), rng.integers(-60, 4, count))
-    wide = np.ldexp(rng.uniform(-1, 1, count), rng.integers(-1074, 1024, count))
-    x = np.concatenate([small, 1 + small, rng.uniform(-40, 40, count), rng.uniform(-3, 3, count)])
+    near = rng.choice(BREAKS, count) * (1 + small / 16)
+    wide = rng.integers(0, 2**64, count, dtype=np.uint64).view(np.float64)
+    halves = (rng.integers(-1500, 1500, count) + 0.5) * np.log(2) / 2 + small / 64  # exponentials take another power
+    usual = [rng.uniform(-750, 750, count), rng.uniform(-40, 40, count), rng.uniform(-3, 3, count)]
+    x = np.concatenate([small, near, -near, 1 + small, wide, halves, *usual])
     if name in BETWEEN:
-        x = np.concatenate([0.5 + small / 32, rng.uniform(0, 1, 2 * count), np.abs(wide)])
-        x = x[(x > 0) & (x < 1)]
+        x = np.concatenate([np.abs(x) % 1, 0.5 + small / 32])
     elif name in POSITIVE:
-        x = np.abs(np.concatenate([x, wide, rng.uniform(0.5, 2, count)]))
+        x = np.abs(np.concatenate([x, rng.uniform(0.5, 2, count)]))
     elif name in ("sin1", "cos1"):
-        x = np.concatenate([x, wide])
-    else:
-        x = np.concatenate([x, rng.uniform(-745, 709, count), wide[np.abs(wide) < 700]])
-    x = x[(x != 0) & (x != 1)]
-    return (x, rng.uniform(-1074, 1023, x.size) / np.log2(x)) if name == "pow1" else (x,)
+        x = np.concatenate([x, np.pi / 2 * rng.integers(1, 2**40, count)])
+    return x[np.isfinite(x) & (x != 0)]
 
 
-def exact_ulps(name: str, count: int = EXACT) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Return the ULP of a function of float64 against 50 digits, where its right value is finite, and the places."""
-    x = arguments64(name, count)
-    out = np.empty_like(x[0])
-    loop_of(getattr(jit, name), two=name == "pow1")(out, *x)
-    apart = np.zeros(out.size)
-    with mp.workdps(50):
-        for i, values in enumerate(zip(out.tolist(), *(one.tolist() for one in x), strict=True)):
-            want = ALL[name].exact(*map(mpf, values[1:]))
-            step = float(np.spacing(abs(float(want))))
-            if np.isfinite(step):
-                apart[i] = float(abs(mpf(values[0]) - want) / mpf(step))
-    return apart, x
+def furthest_of(name: str) -> Callable[..., tuple[int, float]]:
+    """Return a compiled search (got, x, y, zero, near): where got is furthest from what is right, and how many steps.
+
+    What is right comes from the C library in a wider type (`bench.wide`); what is so near to a zero is left out.
+    """
+    ulps_at = ulps_of(ALL[name].wide)
+
+    @njit(error_model="numpy")
+    def furthest(got: np.ndarray, x: np.ndarray, y: np.ndarray, zero: float, near: float) -> tuple[int, float]:
+        at, most = 0, -1.0
+        for i in range(x.size):
+            apart = ulps_at(got[i], x[i], y[i])
+            if apart > most and not abs(x[i] - zero) < near:
+                at, most = i, apart
+        return at, most
+
+    return furthest
 
 
-def _most(apart: np.ndarray, places: Sequence[np.ndarray]) -> list[str]:
-    worst = int(apart.argmax())
-    return [f"{apart[worst]:.3g}", ", ".join(f"{one[worst]:.9g}" for one in places)]
+def walk64(name: str, count: int = SAMPLE, chunk: int = 2**10) -> tuple[float, tuple[float, ...]]:
+    """Return the largest ULP of a function over so many float64, or some more, and where it is.
+
+    What is right comes from a long double, where that has 80 bits; near the zeros of two slopes it is not right enough.
+    """
+    two = name == "pow1"
+    loop, furthest = loop_of(getattr(jit, name), two=two), furthest_of(name)
+    rng = np.random.default_rng(2)
+    worst: tuple[float, tuple[float, ...]] = (-1.0, ())
+    while count > 0:
+        x = arguments64(name, rng, chunk)
+        y = rng.uniform(-1074, 1023, x.size) / np.log2(x, where=x != 1, out=np.ones_like(x)) if two else x
+        values, got = (x, y)[: 1 + two], np.empty_like(x)
+        loop(got, *values)
+        at, most = furthest(got, x, y, ZEROS.get(name, np.inf), NEAR_ZERO[np.float64])
+        if most > worst[0]:
+            worst = most, tuple(float(one[at]) for one in values)
+        count -= x.size
+    return worst
 
 
-def accuracy_table(names: Sequence[str] = tuple(ALL), stride: int = STRIDE, count: int = EXACT) -> str:
+def _most(worst: tuple[float, tuple[float, ...]]) -> list[str]:
+    return [f"{worst[0]:.3g}", ", ".join(f"{one:.9g}" for one in worst[1])]
+
+
+def accuracy_table(names: Sequence[str] = tuple(ALL), stride: int = STRIDE, count: int = SAMPLE) -> str:
     """Return the table of the largest distances, and where they are."""
-    lines = [[f"`jit.{n}`", *_most(*over_all_floats(n, stride)), *_most(*exact_ulps(n, count))] for n in names]
+    lines = [
+        [f"`jit.{n}`", *_most(walk32(n, stride)), *(_most(walk64(n, count)) if HAS_EXTENDED else ["-", "-"])]
+        for n in names
+    ]
     return markdown(["function", "float32: most ULP", "at", "float64: most ULP", "at"], lines)
 
 
@@ -141,10 +234,20 @@ def times(name: str, dtype: Any, seconds: float = SECONDS) -> dict[str, float]:
     start = time.perf_counter()
     ours(out, *x)
     taken = {"first": time.perf_counter() - start, "ours": _least(lambda: ours(out, *x), seconds)}
+    widest = loop_of(getattr(jit, name), two=two, widest=True)
+    taken["widest"] = _least(lambda: widest(out, *x), seconds)
     taken["libm"] = _least(lambda: libm(out, *x), seconds)
     if (of_numpy := scalar.numpy) is not None:
         taken["numpy"] = _least(lambda: of_numpy(*x, out), seconds)
     return taken
+
+
+def _beside(times: Mapping[str, float], rival: str) -> str:
+    """Return a rival's nanoseconds an element, and in brackets its time over ours, and over ours in wide vectors."""
+    if rival not in times:
+        return "-"
+    ratios = "; ".join(f"{times[rival] / times[ours]:.2f}x" for ours in ("ours", "widest"))
+    return f"{1e9 * times[rival] / ELEMENTS:.2f} ({ratios})"
 
 
 def speed_table(names: Sequence[str] = tuple(ALL), seconds: float = SECONDS) -> str:
@@ -155,11 +258,30 @@ def speed_table(names: Sequence[str] = tuple(ALL), seconds: float = SECONDS) -> 
         cells, first = [], []
         for dtype in DTYPES:
             taken = times(name, dtype, seconds)
-            each = {way: 1e9 * taken[way] / ELEMENTS for way in taken}
-            cells.append(f"{each['ours']:.2f}")
-            cells.append(f"{each['numpy']:.2f} ({each['numpy'] / each['ours']:.2f}x)" if "numpy" in each else "-")
-            cells.append(f"{each['libm']:.2f} ({each['libm'] / each['ours']:.1f}x)")
+            cells.append("; ".join(f"{1e9 * taken[ours] / ELEMENTS:.2f}" for ours in ("ours", "widest")))
+            cells += [_beside(taken, rival) for rival in ("numpy", "libm")]
             first.append(f"{taken['first']:.2f}")
         lines.append([f"`jit.{name}`", *cells, " / ".join(first) + " s"])
     heads = [f"{np.dtype(d).name}{way}" for d in DTYPES for way in (": ns", ", numpy", ", math.*")]
     return markdown(["function", *heads, "first call"], lines)
+
+
+def library_times(name: str, dtype: Any, seconds: float = SECONDS) -> dict[str, float]:
+    """Return the seconds that a function takes over the array, and libraries that have it, or nothing."""
+    x = _inputs(name, dtype)
+    out, two = np.empty_like(x[0]), name == "pow1"
+    loops = {library: loop_of_library(library, name, dtype) for library in LIBRARIES}
+    if not any(loops.values()):
+        return {}
+    loops |= {ours: loop_of(getattr(jit, name), two=two, widest=ours == "widest") for ours in ("ours", "widest")}
+    return {way: _least(partial(loop, out, *x), seconds) for way, loop in loops.items() if loop is not None}
+
+
+def libraries_table(names: Sequence[str] = tuple(ALL), seconds: float = SECONDS) -> str:
+    """Return the table of the nanoseconds an element that libmvec and SLEEF take, of functions that one of them has."""
+    lines = []
+    for name in names:
+        taken = [library_times(name, dtype, seconds) for dtype in DTYPES]
+        if any(taken):
+            lines.append([f"`jit.{name}`", *(_beside(each, library) for each in taken for library in LIBRARIES)])
+    return markdown(["function", *(f"{np.dtype(d).name}, {library}" for d in DTYPES for library in LIBRARIES)], lines)

@@ -100,6 +100,10 @@ def _log_rest(z: Number) -> Number:
         return (_log(z) - mpf(2) / 3) / z
 
 
+def _log_over(f: Number) -> Number:
+    return mp.log1p(f) / f
+
+
 def _erf(z: Number) -> Number:
     x = mp.sqrt(z)
     return mp.erf(x) / x - 1
@@ -203,17 +207,22 @@ def fits() -> dict[str, Fit]:
     half = mp.log(2) / 2 * mpf("1.0001")
     quarter = (mp.pi / 4 * mpf("1.0001")) ** 2
     wide, usual = mpf("0.2") ** 2, (3 - mp.sqrt(8)) ** 2
+    below, above = mp.sqrt(mpf(1) / 2) * mpf("0.9999") - 1, mp.sqrt(2) * mpf("1.0001") - 1
 
     def of_power(r: Number) -> Number:
         return max(abs(r), mpf("0.02")) / 2**r
 
+    def logarithm(base: int, degree: int) -> Fit:
+        scale = mp.log(base)
+        return Fit(lambda f: _log_over(f) / scale, below, above, degree, lambda f: scale / _log_over(f))
+
     return {
         "EXP2_32": Fit(_exp2, -0.5, 0.5, 5, of_power),
-        "EXP2_LITE": Fit(_exp2, -0.5, 0.5, 6, of_power),
         "EXP2_64": Fit(_exp2, -0.5, 0.5, 10, of_power),
         "EXP_LITE": Fit(_exp, -half, half, 5, lambda r: max(r * r, mpf("1e-3"))),
         "EXP64": Fit(_exp, -half, half, 9, lambda r: max(r * r, mpf("1e-3"))),
-        "LOG32": Fit(_log, 0, usual, 2),
+        "LOG2_32": logarithm(2, 9), "LOG2_LITE": logarithm(2, 13), "LOG2_64": logarithm(2, 20),
+        "LOG10_32": logarithm(10, 9), "LOG10_64": logarithm(10, 20),
         "LOG_LITE": Fit(_log, 0, usual, 4),
         "LOG64": Fit(_log, 0, wide, 7),
         "LOG_REST64": Fit(_log_rest, 0, usual, 7),
@@ -227,7 +236,7 @@ def fits() -> dict[str, Fit]:
         "SILU_NEAR_ZERO64": Fit(_silu_near_zero, -NEAR, NEAR, 8),
         "PHI64": Fit(_phi, 0, SMALL**2, 7),
         **_tails(),
-    }
+    }  # fmt: skip
 
 
 def _cut(value: Number, bits: int) -> Number:
@@ -238,12 +247,10 @@ def _cut(value: Number, bits: int) -> Number:
 
 def parts() -> dict[str, tuple[Number, int]]:
     """Return the numbers that are held in two parts, with the bits of the upper one."""
-    ln2, ln10 = mp.log(2), mp.log(10)
-    log2_e, log10_e, log10_2 = 1 / ln2, 1 / ln10, ln2 / ln10
+    ln2 = mp.log(2)
+    log2_e, log10_2 = 1 / ln2, ln2 / mp.log(10)
     return {
         "LN2_64": (ln2, 32),
-        "LOG2_E_32": (log2_e, 12), "LOG2_E_64": (log2_e, 26),
-        "LOG10_E_32": (log10_e, 12), "LOG10_E_64": (log10_e, 26),
         "LOG10_2_32": (log10_2, 15), "LOG10_2_64": (log10_2, 42),
         "TWO_THIRDS_64": (mpf(2) / 3, 53), "LOG2_E_FULL_64": (log2_e, 53),
         "HALF_PI_64": (mp.pi / 2, 53),

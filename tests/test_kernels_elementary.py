@@ -6,7 +6,6 @@ neighbour of it. A measured distance of n is thus at most n + 1 from the correct
 extended type of x87, in which the C library is within 2 ULP, 2**-10 ULP of float64; no walk over all of these ends.
 """
 
-import platform
 import re
 from collections.abc import Callable
 
@@ -16,11 +15,12 @@ from numba import njit, typeof
 
 from arrays import edge_floats, ordered, ulps
 from fastmlp_kernels import elementary
+from listings import instructions, readable
 
 # The largest distances, with and without fused multiply-add: over all 2**32 patterns of float32, and over
 # 5 * 10**7 arguments of float64 each, most of them where the error is largest.
 BOUNDS = {
-    np.float32: {"exp1": 1, "expm1_1": 2, "log1": 1, "log1p1": 1, "tanh1": 3, "sigmoid1": 3},
+    np.float32: {"exp1": 1, "expm1_1": 2, "log1": 1, "log1p1": 1, "tanh1": 3, "sigmoid1": 2},
     np.float64: {"exp1": 1, "expm1_1": 2, "log1": 1, "log1p1": 1, "tanh1": 2, "sigmoid1": 2},
 }
 NAMES = list(BOUNDS[np.float32])
@@ -138,14 +138,14 @@ def test_exp_below_has_the_bits_of_exp(dtype, rng):
     np.testing.assert_array_equal(LOOPS["exp_below1"](x), LOOPS["exp1"](x))
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names of x86's instructions")
+@readable
 @pytest.mark.parametrize(("dtype", "packed"), [(np.float32, "mulps"), (np.float64, "mulpd")])
 @pytest.mark.parametrize("name", [*NAMES, "exp_below1"])
 def test_loops_are_vectorised(name, dtype, packed):
     one = np.ones(1, dtype)
     LOOPS[name](one)
     code = LOOPS[name].compiled.inspect_asm()[typeof(one), typeof(one)]
-    assert re.search(rf"\bv?{packed}\b", code)
+    assert packed in instructions(code)
     assert not re.search(r"\b(exp|expm1|log|log1p|tanh)f?\b", code), "it calls the C library"
 
 

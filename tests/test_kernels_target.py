@@ -3,12 +3,14 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import llvmlite.binding as llvm
 import pytest
 
 from fastmlp_kernels import _target
 from fastmlp_kernels._target import Tile
+from packing import PRECISIONS
 from test_kernels_process import run_python
 
 AVX2 = ("avx", "avx2", "fma")
@@ -83,18 +85,18 @@ def test_cache_sizes_are_guessed_where_the_system_is_silent(fresh, tmp_path):
 
 
 # Prints the errors in units of their bounds (see `packing`), the warnings, and what the machine code is made of.
-PRODUCTS = """
+FLOATS = """
 import json, re, warnings
 import numpy as np
 from fastmlp_kernels import _target, gemm
 from fastmlp_kernels.gemm import products
-from packing import DTYPES, PRECISIONS, U, exact, rounded
+from packing import DTYPES, U, exact, rounded
 
 rng = np.random.default_rng(0)
-worst = dict.fromkeys(PRECISIONS, 0.0)
+worst = dict.fromkeys(precisions, 0.0)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    for precision in PRECISIONS:
+    for precision in precisions:
         for m, n, k in ((1, 1, 1), (9, 33, 7), (37, 70, 261), (130, 17, 1027)):
             a, b = (rng.standard_normal(shape).astype(DTYPES[precision]) for shape in ((m, k), (k, n)))
             want, size = exact(rounded(a, precision), rounded(b, precision))
@@ -113,31 +115,70 @@ print(json.dumps({
 }))
 """
 
+# Prints whether all products of bytes were exact, what made them, and which instructions of this kind they consist of.
+BYTES = """
+import json, re, warnings
+import numpy as np
+from fastmlp_kernels import _target, gemm, int8
+from fastmlp_kernels.gemm import products
 
-def products(**environment):
-    """Return the report of PRODUCTS under these variables."""
+warnings.simplefilter("ignore")
+rng, exact = np.random.default_rng(0), True
+for m, n, k in ((1, 1, 1), (9, 33, 7), (37, 70, 261), (130, 17, 1027), (33, 31, 1600)):
+    for transposed in (False, True):
+        a, b = rng.integers(0, 256, (m, k), np.uint8), rng.integers(-128, 128, (k, n), np.int8)
+        out = np.full((m, n), -1, np.int32)
+        gemm.matmul_int8(np.ascontiguousarray(a.T) if transposed else a, b, out, transpose_a=transposed)
+        exact &= np.array_equal(out, a.astype(np.int64) @ b.astype(np.int64))
+for depth, dtype in ((65_793, np.int32), (65_794, np.float32), (200_000, np.float32)):  # every sum as large as can be
+    for transposed in (False, True):
+        a, b = np.full((9, depth), 255, np.uint8), np.repeat(np.array([[-128, 127]], np.int8), depth, axis=0)
+        out = np.zeros((9, 2), dtype)
+        gemm.matmul_int8(np.ascontiguousarray(a.T) if transposed else a, b, out, transpose_a=transposed)
+        off = out - 255.0 * depth * np.array([-128, 127])
+        exact &= bool((np.abs(off) <= (0 if dtype == np.int32 else 6e-8 * 8 * 32640 * depth)).all())
+code = "".join(products.matmul.inspect_asm(signature) for signature in products.matmul.signatures)
+print(json.dumps({
+    "exact": bool(exact), "instructions": int8.INSTRUCTIONS,
+    "code": sorted(set(re.findall(r"tdpbusd|tdpbsud|vpdpbusd", code))),
+}))
+"""
+
+
+def products(floats: tuple[str, ...], **environment: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the reports of FLOATS in these precisions and of BYTES under these variables."""
     tests = str(Path(__file__).parent)
-    code = f"import sys; sys.path.append({tests!r})\n{PRODUCTS}"
+    code = f"import sys; sys.path.append({tests!r})\nprecisions = {floats!r}\n{FLOATS}\n{BYTES}"
     # without the disk cache: what comes from there has no listing
-    return json.loads(run_python(code, FASTMLP_NUMBA_CACHE="0", **environment))
+    of_floats, of_bytes = map(json.loads, run_python(code, FASTMLP_NUMBA_CACHE="0", **environment).splitlines())
+    return of_floats, of_bytes
 
 
-# name, numba's CPU and features, lanes, the widest registers that may appear
+VNNI = ["vpdpbusd"]
+# name, numba's CPU and features, lanes, the widest registers that may appear, what multiplies bytes, and the names of
+# its instructions
 PATHS = [
-    ("generic", (), 4, "xmm"),
-    ("haswell", AVX2, 8, "ymm"),
-    ("skylake-avx512", AVX512, 16, "zmm"),
+    ("generic", (), 4, "xmm", None, []),
+    ("haswell", AVX2, 8, "ymm", None, []),
+    ("alderlake", (*AVX2, "avxvnni"), 8, "ymm", "AVX-VNNI", VNNI),
+    ("skylake-avx512", AVX512, 16, "zmm", None, []),
+    ("cascadelake", (*AVX512, "avx512vnni"), 16, "zmm", "AVX512-VNNI", VNNI),
 ]
 
 
 @pytest.mark.process
 @pytest.mark.skipif(not {"sse2"} <= HOST, reason="the names of x86's processors")
-@pytest.mark.parametrize(("cpu", "features", "lanes", "widest"), PATHS, ids=[path[0] for path in PATHS])
-def test_products_without_bfloat16_instructions(cpu, features, lanes, widest):
+@pytest.mark.parametrize(("cpu", "features", "lanes", "widest", "multiplies", "code"), PATHS, ids=[p[0] for p in PATHS])
+def test_products_without_bfloat16_instructions(cpu, features, lanes, widest, multiplies, code):
     if not set(features) <= HOST:
         pytest.skip(f"this CPU has not all that {cpu} has")
+    if cpu == "cascadelake" and set(COOPERLAKE) <= HOST:
+        pytest.skip("cooperlake multiplies bytes in the same instructions")
     listed = ",".join(f"+{name}" for name in features)
-    report = products(NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=listed)
+    # where bytes have instructions of their own, the code for floats is that of the path before
+    precisions = PRECISIONS if multiplies is None else ("bfloat16",)
+    report, of_bytes = products(precisions, NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=listed)
+    assert of_bytes == {"exact": True, "instructions": multiplies, "code": code}
     assert max(report["worst"].values()) <= 1
     assert report["lanes"] == lanes
     assert not report["hardware"]
@@ -151,29 +192,32 @@ def test_products_without_bfloat16_instructions(cpu, features, lanes, widest):
     assert any(name.startswith("v") for name in instructions) == ("avx" in features)
 
 
-BFLOAT16 = (*AVX512, "avx512bf16")
-# name, numba's CPU and features, and the instructions that then multiply bfloat16
-BFLOAT16_PATHS = [
-    ("cooperlake", BFLOAT16, {"vdpbf16ps"}),
-    ("sapphirerapids", (*BFLOAT16, "amx-tile", "amx-bf16"), {"tdpbf16ps", "vdpbf16ps"}),
-]
+COOPERLAKE = (*AVX512, "avx512vnni", "avx512bf16")
+
+
+def bfloat16_products(report: dict[str, Any]) -> set[str]:
+    return {name for name in report["instructions"] if "dpbf16" in name}
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(("cpu", "features", "wanted"), BFLOAT16_PATHS, ids=[path[0] for path in BFLOAT16_PATHS])
-def test_products_of_bfloat16_with_each_kind_of_instructions(cpu, features, wanted):
-    if not set(features) <= HOST:
-        pytest.skip(f"this CPU has not all that {cpu} has")
-    if "amx-tile" in features and not _target.amx_bfloat16():
-        pytest.skip("the system does not let this process use tile registers")
-    report = products(NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=",".join(f"+{name}" for name in features))
+@pytest.mark.skipif(not set(COOPERLAKE) <= HOST, reason="this CPU has not all that cooperlake has")
+def test_products_with_bfloat16_instructions_and_without_tile_registers():
+    listed = ",".join(f"+{name}" for name in COOPERLAKE)
+    report, of_bytes = products(("bfloat16",), NUMBA_CPU_NAME="cooperlake", NUMBA_CPU_FEATURES=listed)
+    assert of_bytes == {"exact": True, "instructions": "AVX512-VNNI", "code": VNNI}
     assert max(report["worst"].values()) <= 1
-    assert {name for name in report["instructions"] if "dpbf16" in name} == wanted
+    assert bfloat16_products(report) == {"vdpbf16ps"}
 
 
 @pytest.mark.process
 def test_products_with_what_this_machine_has():
-    report = products()
+    report, of_bytes = products(("bfloat16",))  # of the others see `test_kernels_gemm`
+    tiles = {"amx-tile", "amx-int8", "avx512vnni"} <= HOST and _target._tiles_granted()
+    assert (of_bytes["instructions"] == "AMX-INT8") == tiles
+    assert of_bytes["exact"]
+    if {*COOPERLAKE, "amx-tile", "amx-bf16", "amx-int8"} <= HOST and tiles:  # what there is besides the paths above
+        assert of_bytes["code"] == ["tdpbsud", "tdpbusd", "vpdpbusd"]
+        assert bfloat16_products(report) == {"tdpbf16ps", "vdpbf16ps"}
     assert max(report["worst"].values()) <= 1
     assert report["hardware"] == ({"avx512f", "avx512bf16"} <= HOST)
     assert report["hardware"] == bool([name for name in report["instructions"] if re.match("vdpbf16ps", name)])

@@ -1,25 +1,23 @@
 """Sine and cosine of one element, of any size.
 
 x in quarter turns is x 2 / pi. Of the bits of 2 / pi those are taken that matter for an x of its exponent, as products
-with the others are whole turns, in parts whose products with x, or with parts of it, are exact (the method of Payne and
-Hanek, without its branches). What is beyond whole quarter turns is an angle of at most 45 degrees. For float32 all is
-worked in float64, and the parts are chosen by comparisons; for float64 a table has them, and the angle is in two parts.
+with the others are whole turns, from a table in parts whose products with x, or with parts of it, are exact (the method
+of Payne and Hanek, without its branches). What is beyond whole quarter turns is an angle of at most 45 degrees. For
+float32 all is worked in float64; for float64 the angle is in two parts.
 """
-
-import math
 
 import numpy as np
 
 from fastmlp_kernels import _coefficients as of
 from fastmlp_kernels._jit import element
-from fastmlp_kernels._pieces import ROUND, by_exponent, by_size, head, polynomial, product, turned
+from fastmlp_kernels._pieces import ROUND, by_exponent, head, polynomial, product, turned
 from fastmlp_kernels._two_parts import lost_by, sum_in_two
 
 SIN32, COS32, SIN64, COS64 = (polynomial(c) for c in (of.SIN32, of.COS32, of.SIN64, of.COS64))
 HALF_PI, HALF_PI_LOW = of.HALF_PI_64
 # Below these the sine is x; below that of float64, whose exponent is that of the first row, the cosine is 1.
-LOWEST64 = -28
-SMALL32, SMALL64 = 2.0**-13, 2.0**LOWEST64
+LOWEST32, LOWEST64 = -13, -28
+SMALL32, SMALL64 = 2.0**LOWEST32, 2.0**LOWEST64
 
 
 def _rows(lowest: int, highest: int, top: int, cuts: list[int]) -> list[list[float]]:
@@ -36,23 +34,9 @@ def _rows(lowest: int, highest: int, top: int, cuts: list[int]) -> list[list[flo
     return rows
 
 
-# m is a multiple of 2**-52, and a turn is 4.
+# m is a multiple of 2**-23 or 2**-52, and a turn is 4.
+TURNS32 = by_exponent(LOWEST32, _rows(LOWEST32, 127, 25, [-4]))
 TURNS64 = by_exponent(LOWEST64, _rows(LOWEST64, 1023, 54, [28, 2, -24, -50, -76]))
-
-
-def _chunk(j: int, i: int) -> float:
-    """Return 2**(24 j) times the i-th 24 bits of 2 / pi from the j-th on; times all that follow for i = 4, the last."""
-    kept = of.TWO_OVER_PI % (1 << (of.TWO_OVER_PI_BITS - 24 * max(j + i - 1, 0)))
-    if i < 4:
-        below = of.TWO_OVER_PI_BITS - 24 * (j + i)
-        kept = kept >> below << below
-    return math.ldexp(kept / (1 << of.TWO_OVER_PI_BITS), 24 * j)
-
-
-# From each of these sizes on, the bits that matter stand 24 places further.
-SIZES = [2.0 ** (25 + 24 * j) for j in range(5)]
-FIRST, SECOND, THIRD, FOURTH = (by_size(SIZES, [_chunk(j, i) for j in range(-1, 5)]) for i in range(1, 5))
-SCALE = by_size(SIZES, [2.0 ** (-24 * j) for j in range(-1, 5)])
 
 
 @element
@@ -65,14 +49,10 @@ def _beyond(t):
 @element
 def _angle32(x):
     """Return (shifted, sine, cosine) of the angle beyond n quarter turns, shifted = ROUND + n."""
-    a = abs(x)
-    x = x * SCALE(a)
-    f, first = _beyond(x * FIRST(a))
-    g, second = _beyond(x * SECOND(a))
-    h, third = _beyond(x * THIRD(a))
-    f, fourth = _beyond((f + g) + h)  # exact
-    shifted = ((first + second) + (third + fourth)) + ROUND(x)
-    r = (f + x * FOURTH(a)) * HALF_PI
+    m, c1, c2 = TURNS32(x)
+    turns = m * c1  # exact
+    shifted = (turns + m * c2) + ROUND(x)
+    r = ((turns - (shifted - ROUND(x))) + m * c2) * HALF_PI
     z = r * r
     return shifted, r + r * (z * SIN32(z)), (1.0 - 0.5 * z) + z * z * COS32(z)
 

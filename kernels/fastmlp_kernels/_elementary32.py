@@ -106,19 +106,19 @@ def tanh32(x: F) -> F:
 @part
 def sigmoid32(x: F) -> F:
     """Logistic sigmoid."""
-    # With -|x| = n ln 2 + r and v = 2 tanh(r / 2), exp(-|x|) is 2**n (2 + v) / (2 - v): no division of its own.
-    a = -abs(x)
-    a = EXP_LOW if a < EXP_LOW else a
+    # With |x| = n ln 2 + r and s = 2**-n: s / (s + exp r) below zero, 1 / (1 + s exp(-r)) above.
+    a = abs(x)
+    a = -EXP_LOW if a > -EXP_LOW else a
     shifted = F(a * LOG2_E + ROUND)
-    n = np.int32(shifted.view(np.int32) - ROUND_BITS)
     whole = shifted - ROUND
     r = a - whole * LN2_HIGH
     r = r - whole * LN2_LOW
-    t = r * r
-    v = (F(0.0625) * T5 * t + F(0.25) * T3) * (t * r) + r
-    half = np.int32(n >> np.int32(1))  # two factors, for subnormal results
-    upper, lower = F(2.0) - v, (F(2.0) + v) * _power_of_two(half) * _power_of_two(np.int32(n - half))
-    return (lower if x < F(0.0) else upper) / (upper + lower)
+    below = x < F(0.0)
+    e = _expm1_near_zero(r if below else -r)
+    ahead = _power_of_two(np.int32(np.int32(64) - np.int32(shifted.view(np.int32) - ROUND_BITS)))
+    s = ahead * BEHIND  # need be no normal number, nor the result
+    total = ((e if below else e * s) + s) + F(1.0)
+    return (ahead if below else AHEAD) / total * BEHIND
 
 
 @part

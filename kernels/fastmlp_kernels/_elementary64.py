@@ -22,7 +22,7 @@ import math
 
 import numpy as np
 
-from fastmlp_kernels._jit import part
+from fastmlp_kernels._jit import element, part
 
 LOG2_E = 1.4426950408889634
 # ln 2 in two parts: the high one has 21 trailing zero bits, so that n * LN2_HIGH is exact for every exponent n
@@ -46,7 +46,9 @@ SQRT_HALF_BITS = np.int64(0x3FE6A09E00000000)
 FIELD, FIELD_BITS, FIELD_ZERO = np.int64(0x7FF), np.int64(0x4330000000000000), 2.0**52 + 1023.0
 # Beyond these exp is 0 or infinite, subnormals included; below the last exp - 1 rounds to -1.
 EXP_LOW, EXP_HIGH, EXPM1_LOW = -746.0, 710.0, -40.0
-AHEAD, BEHIND = 2.0**64, 2.0**-64
+AHEAD, BEHIND = 2.0**128, 2.0**-128
+# Beyond it x exp(-x) is 0 too.
+SIGMOID_MOST = 760.0
 # Below this tanh is taken from the rational function alone; beyond the other it rounds to one.
 TANH_SMALL, TANH_HIGH = 0.625, 20.0
 # Below this expm1 and log1p round to x.
@@ -139,21 +141,27 @@ def tanh64(x: float) -> float:
     return math.copysign(share + (r if small else 1.0), x)
 
 
-@part
-def sigmoid64(x: float) -> float:
-    """Logistic sigmoid."""
+@element
+def total64(x: float) -> tuple[float, float]:
+    """Return (AHEAD s, total): the sigmoid is 1 / total above zero, and s / total below."""
     # With |x| = n ln 2 + r and s = 2**-n: s / (s + exp r) below zero, 1 / (1 + s exp(-r)) above.
     a = abs(x)
-    a = -EXP_LOW if a > -EXP_LOW else a
+    a = SIGMOID_MOST if a > SIGMOID_MOST else a
     shifted = a * LOG2_E + ROUND
     n = shifted - ROUND
     r = a - n * LN2_HIGH
     r = r - n * LN2_LOW
     r = r if x < 0.0 else -r
     e = _beyond(r) + r
-    ahead = _power_of_two((ROUND + 64.0) - n)  # s itself need be no normal number, nor the result
+    ahead = _power_of_two((ROUND + 128.0) - n)  # s itself need be no normal number, nor the result
     s = ahead * BEHIND
-    total = ((e if x < 0.0 else e * s) + s) + 1.0
+    return ahead, ((e if x < 0.0 else e * s) + s) + 1.0
+
+
+@part
+def sigmoid64(x: float) -> float:
+    """Logistic sigmoid."""
+    ahead, total = total64(x)
     return (ahead if x < 0.0 else AHEAD) / total * BEHIND
 
 

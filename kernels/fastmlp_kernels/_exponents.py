@@ -1,8 +1,8 @@
 """exp2, log2, log10, pow and the inverse square root of one element.
 
-All but pow are written once for both dtypes. A logarithm of another base is formed as in FreeBSD's libm: log(1 + f) is
-held as a short upper part, whose product with the upper part of 1 / log(base) is exact, and a lower one. pow of float32
-is worked in float64; that of float64 has the logarithm, and its product with the exponent, in two float64 each.
+All but pow are written once for both dtypes. Logarithms are k + f P(f) of x = 2**k (1 + f), without the quotient that
+others begin with: it takes longer than the longer polynomial. pow of float32 is worked in float64; that of float64 has
+the logarithm, and its product with the exponent, in two float64 each.
 """
 
 import math
@@ -11,23 +11,24 @@ import numpy as np
 
 from fastmlp_kernels import _coefficients as of
 from fastmlp_kernels._jit import element
-from fastmlp_kernels._pieces import ROUND, constant, fields, head, polynomial, power_of_two, product
+from fastmlp_kernels._pieces import ROUND, constant, fields, polynomial, power_of_two, product, times_power_of_two
 from fastmlp_kernels._two_parts import lost_by
 
-EXP2, EXP2_LITE = polynomial(of.EXP2_32, of.EXP2_64), polynomial(of.EXP2_LITE)
-LOG, LOG_LITE, LOG_REST = polynomial(of.LOG32, of.LOG64), polynomial(of.LOG_LITE), polynomial(of.LOG_REST64)
+EXP2, LOG_REST = polynomial(of.EXP2_32, of.EXP2_64), polynomial(of.LOG_REST64)
+LOG2, LOG2_LITE = polynomial(of.LOG2_32, of.LOG2_64), polynomial(of.LOG2_LITE)
+LOG10, EXP2_LITE = polynomial(of.LOG10_32, of.LOG10_64), polynomial(of.EXP2_32)
 # Beyond these exp2 is 0 or infinite.
-LOW, HIGH = constant(-151.0, -1076.0), constant(129.0, 1025.0)
+LOW, HIGH = constant(-151.0, -1076.0), constant(128.0, 1024.0)
+# What n of 2**n is a normal number with a reserve, and what makes it one.
+NORMAL, AHEAD, BEHIND = constant(120.0, 1000.0), constant(64.0, 128.0), constant(2.0**-64, 2.0**-128)
 TINY = constant(2.0**-126, 2.0**-1022)
 # What makes subnormal numbers normal, and its exponent.
 UP, UP_BY = constant(2.0**24, 2.0**54), constant(24.0, 54.0)
-LOG2_E_HIGH, LOG2_E_LOW = map(constant, of.LOG2_E_32, of.LOG2_E_64)
-LOG10_E_HIGH, LOG10_E_LOW = map(constant, of.LOG10_E_32, of.LOG10_E_64)
 LOG10_2_HIGH, LOG10_2_LOW = map(constant, of.LOG10_2_32, of.LOG10_2_64)
 THIRDS, THIRDS_LOW = of.TWO_THIRDS_64
 LOG2_E, LOG2_E_REST = of.LOG2_E_FULL_64
-# As exponents of pow: beyond the first every base but 1 has 0 or infinity, beyond the second 2 has.
-MOST_Y, MOST_LOG = 2.0**66, 1100.0
+# As an exponent of pow, beyond it every base but 1 has 0 or infinity.
+MOST_Y = 2.0**66
 
 
 @element
@@ -42,8 +43,10 @@ def exp2(x):
 @element
 def _scaled(p, r, shifted):
     """Return (1 + p r) 2**n, shifted = ROUND + n."""
-    half = (shifted - ROUND(r)) * type(r)(0.5) + ROUND(r)  # two factors, as 2**n itself need be no normal number
-    return (p * r + type(r)(1)) * power_of_two(half) * power_of_two((shifted - half) + ROUND(r))
+    low = shifted < ROUND(r) - NORMAL(r)
+    back = BEHIND(r) if low else type(r)(1)
+    # in back a NaN stays one, whatever its bits became
+    return times_power_of_two(p * r + type(r)(1), shifted + AHEAD(r) if low else shifted) * (r * type(r)(0) + back)
 
 
 @element
@@ -54,38 +57,25 @@ def _at_limits(result, x):
 
 
 @element
-def _logarithm(x):
-    """Return (k, high, low): x = 2**k m, and log m = high + low, the first of half as many bits as a float."""
+def _fields(x):
+    """Return (k, f): x = 2**k (1 + f), which is from sqrt 1/2 to sqrt 2."""
     subnormal = x < TINY(x)
     k, m = fields(x * UP(x) if subnormal else x)
-    k = k - (UP_BY(x) if subnormal else type(x)(0))
-    f = m - type(x)(1)
-    s = f / (f + type(x)(2))
-    z = s * s
-    half = type(x)(0.5) * f * f
-    high = head(f - half)
-    return k, high, ((f - high) - half) + s * (half + z * LOG(z))
+    return k - (UP_BY(x) if subnormal else type(x)(0)), m - type(x)(1)
 
 
 @element
 def log2(x):
     """Logarithm to base 2."""
-    k, high, low = _logarithm(x)
-    upper = high * LOG2_E_HIGH(x)  # exact
-    result = k + upper
-    lost = (k - result) + upper
-    return _at_limits(result + (lost + ((low + high) * LOG2_E_LOW(x) + low * LOG2_E_HIGH(x))), x)
+    k, f = _fields(x)
+    return _at_limits(f * LOG2(f) + k, x)
 
 
 @element
 def log10(x):
     """Logarithm to base 10."""
-    k, high, low = _logarithm(x)
-    whole, upper = k * LOG10_2_HIGH(x), high * LOG10_E_HIGH(x)  # both exact
-    result = whole + upper
-    lost = (whole - result) + upper
-    rest = k * LOG10_2_LOW(x) + ((low + high) * LOG10_E_LOW(x) + low * LOG10_E_HIGH(x))
-    return _at_limits(result + (lost + rest), x)
+    k, f = _fields(x)
+    return _at_limits(k * LOG10_2_HIGH(x) + (f * LOG10(f) + k * LOG10_2_LOW(x)), x)
 
 
 @element
@@ -93,9 +83,8 @@ def pow32(x, y):
     """x**y, of x >= 0."""
     w, one = np.float64(x), np.float64(1)
     k, m = fields(w)
-    s = (m - one) / (m + one)
-    z = s * s
-    t = k + LOG2_E * (2.0 * s + s * z * LOG_LITE(z))
+    f = m - one
+    t = f * LOG2_LITE(f) + k
     q = np.float64(y) * _at_limits(t, w)
     q = -200.0 if q < -200.0 else q
     q = 200.0 if q > 200.0 else q
@@ -113,8 +102,10 @@ def _log2_in_two(x):
     k = k - (54.0 if subnormal else 0.0)
     f, d = m - 1.0, m + 1.0
     d_low = (1.0 - d) + m
-    s = f / d
-    s_low = (-lost_by(f, s, d) - s * d_low) / d
+    inverse = 1.0 / d
+    s = product(f, inverse)
+    p = product(s, d)
+    s_low = (((f - p) - lost_by(p, s, d)) - s * d_low) * inverse
     # 2 atanh s = 2 s + 2/3 s^3 + s^5 (...), the first two in two parts
     z = product(s, s)
     z_low = lost_by(z, s, s) + 2.0 * s * s_low
@@ -140,9 +131,9 @@ def pow64(x, y):
     bounded = -MOST_Y if y < -MOST_Y else bounded
     q = product(bounded, high)
     q_low = lost_by(q, bounded, high) + bounded * low
-    q_low = q_low if abs(q) < MOST_LOG else 0.0
-    q = -MOST_LOG if q < -MOST_LOG else q
-    q = MOST_LOG if q > MOST_LOG else q
+    q_low = q_low if (q > LOW(q)) & (q < HIGH(q)) else 0.0
+    q = LOW(q) if q < LOW(q) else q
+    q = HIGH(q) if q > HIGH(q) else q
     shifted = q + ROUND(q)
     r = (q - (shifted - ROUND(q))) + q_low
     result = _scaled(EXP2(r), r, shifted)

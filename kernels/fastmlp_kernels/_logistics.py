@@ -1,12 +1,13 @@
 """Softplus, the logarithm of the logistic sigmoid, logit and SiLU of one element, and slopes.
 
-Those of float32 are worked in float64, with short polynomials; those of float64 begin with an exponential in two parts.
+Those of float32 are worked in float64, with short polynomials; those of float64 begin with an exponential in two parts,
+but SiLU, whose quotient is that of the sigmoid.
 """
 
 import numpy as np
 
 from fastmlp_kernels import _coefficients as of
-from fastmlp_kernels._elementary64 import exp64
+from fastmlp_kernels._elementary64 import BEHIND, exp64, total64
 from fastmlp_kernels._jit import element
 from fastmlp_kernels._pieces import ROUND, fields, magnitude, polynomial, power_of_two, product
 from fastmlp_kernels._two_parts import LN2_HIGH, LN2_LOW, exp_in_two, exp_lite, lost_by, sum_in_two, times_power
@@ -40,7 +41,7 @@ def softplus32(x):
 @element
 def softplus64(x):
     """log(1 + exp(x))."""
-    shifted, high, low = exp_in_two(-magnitude(x, MOST64), False)
+    shifted, high, low = exp_in_two(-magnitude(x, MOST64))
     far = times_power(high, shifted)
     s = power_of_two(ROUND(x) - 64.0 if shifted < ROUND(x) - 64.0 else shifted)
     e, e_low = high * s, low * s
@@ -100,17 +101,6 @@ def silu32(x):
 
 
 @element
-def _one_and(x):
-    """Return (shifted, total): the sigmoid is 1 / total above zero, and 2**n / total, shifted = ROUND + n, below."""
-    shifted, high, low = exp_in_two(-magnitude(x, MOST64), x < 0.0)
-    s = _at_least(shifted)
-    e = high if x < 0.0 else high * s
-    total, lost = sum_in_two(s if x < 0.0 else 1.0, e)
-    total = total + (lost + (low if x < 0.0 else low * s))
-    return shifted if x < 0.0 else ROUND(x), total
-
-
-@element
 def _at_least(shifted):
     """Return 2**n, shifted = ROUND + n, or 2**-64 where it is less: beside 1 that is nothing."""
     least = ROUND(shifted) - 64.0
@@ -120,9 +110,9 @@ def _at_least(shifted):
 @element
 def silu64(x):
     """x / (1 + exp(-x))."""
-    shifted, total = _one_and(x)
+    ahead, total = total64(x)
     below = x if x > -MOST64 else -MOST64
-    return times_power((x if x > 0.0 else below) / total, shifted)
+    return (below * ahead if x < 0.0 else x) / total * (BEHIND if x < 0.0 else 1.0)
 
 
 @element
@@ -131,13 +121,6 @@ def logistic32(x):
     w = np.float64(x)
     e = exp_lite(-magnitude(w, MOST32))
     return np.float32((e if w < 0.0 else 1.0) / (1.0 + e))
-
-
-@element
-def logistic64(x):
-    """Logistic sigmoid."""
-    shifted, total = _one_and(x)
-    return times_power(1.0 / total, shifted)
 
 
 @element
@@ -153,14 +136,14 @@ def _sigmoid_slope_parts(a):
 
     The sigmoid's slope is 2**n slope (1 + lost), and 1 + exp(-a) is total + rest.
     """
-    shifted, high, low = exp_in_two(-a, False)
+    shifted, high, low = exp_in_two(-a)
     s = _at_least(shifted)
     total, rest = sum_in_two(1.0, high * s)
     rest = rest + low * s
     square = product(total, total)
     lost = lost_by(square, total, total) + 2.0 * total * rest
     slope = high / square
-    lost = ((low - lost_by(high, slope, square)) - slope * lost) / high
+    lost = ((low - lost_by(high, slope, square)) - slope * lost) * (2.07 - high)  # nearly over high
     return shifted, slope, lost, total, rest
 
 

@@ -14,13 +14,23 @@ from fastmlp_kernels import _coefficients as of
 from fastmlp_kernels._elementary32 import exp_below32
 from fastmlp_kernels._jit import element
 from fastmlp_kernels._pieces import magnitude, polynomial, product
-from fastmlp_kernels._two_parts import exp_lite, gaussian_in_two, lost_by, rational_in_two, sum_in_two, times_power
+from fastmlp_kernels._two_parts import (
+    exp_lite,
+    gaussian_in_two,
+    line_in_two,
+    lost_by,
+    rational_in_two,
+    sum_in_two,
+    times_power,
+)
 
 F = np.float32
 
 ERF32, ERF_REST32, ERF64 = polynomial(of.ERF32), polynomial(of.ERF_REST32), polynomial(of.ERF64)
 ERFC32, GELU32, GELU_SLOPE32 = polynomial(of.ERFC32), polynomial(of.GELU32), polynomial(of.GELU_SLOPE32)
-ERFC64, GELU64, GELU_SLOPE64 = polynomial(of.ERFC64), polynomial(of.GELU64), polynomial(of.GELU_SLOPE64)
+# These are of logarithms, whose rounding is felt: those of the first two begin with a constant of their own.
+(ERFC_FIRST, *_erfc64), (GELU_FIRST, *_gelu64) = of.ERFC64, of.GELU64
+ERFC64, GELU64, GELU_SLOPE64 = polynomial(_erfc64), polynomial(_gelu64), polynomial(of.GELU_SLOPE64)
 # What a relative change of u changes: the derivatives of the logarithms of these tails by log u.
 ERFC_CHANGE, GELU_CHANGE = polynomial(of.ERFC_CHANGE), polynomial(of.GELU_CHANGE)
 SLOPE_CHANGE = polynomial(of.SLOPE_CHANGE)
@@ -49,7 +59,7 @@ def erf32(x):
 def _erfc_tail64(a):
     u, lost = rational_in_two(a, ERFC_K)
     t = u - 0.5
-    shifted, high, low = gaussian_in_two(a, -1.0, ERFC64(t))
+    shifted, high, low = gaussian_in_two(a, -1.0, *line_in_two(ERFC_FIRST, t, ERFC64(t)))
     factor = 0.5 * u
     return times_power(factor * high + factor * (low + high * (lost * ERFC_CHANGE(t))), shifted)
 
@@ -99,7 +109,7 @@ def gelu64(x):
     small = x * (0.5 + x * PHI64(a * a))
     u, lost = rational_in_two(a, GELU_K)
     t = u - 0.5
-    shifted, high, low = gaussian_in_two(a, -0.5, GELU64(t))
+    shifted, high, low = gaussian_in_two(a, -0.5, *line_in_two(GELU_FIRST, t, GELU64(t)))
     factor = product(a, u)
     rest = factor * (low + high * (lost * GELU_CHANGE(t))) + lost_by(factor, a, u) * high
     tail = times_power(0.25 * (factor * high + rest), shifted)
@@ -117,8 +127,8 @@ def erf_slope32(x):
 @element
 def erf_slope64(x):
     """Slope of the error function."""
-    shifted, high, low = gaussian_in_two(magnitude(x, ERFC_MOST64), -1.0, LOG_ERF_SLOPE)
-    return times_power(high + (low + high * LOG_ERF_SLOPE_LOW), shifted)
+    shifted, high, low = gaussian_in_two(magnitude(x, ERFC_MOST64), -1.0, LOG_ERF_SLOPE, LOG_ERF_SLOPE_LOW)
+    return times_power(high + low, shifted)
 
 
 @element
@@ -137,7 +147,7 @@ def gelu_slope64(x):
     a = magnitude(x, GELU_MOST64)
     u, lost = rational_in_two(a, SLOPE_K)
     t = u - 0.5
-    shifted, high, low = gaussian_in_two(a, -0.5, GELU_SLOPE64(t))
+    shifted, high, low = gaussian_in_two(a, -0.5, GELU_SLOPE64(t), 0.0)
     low = low + high * (lost * SLOPE_CHANGE(t))
     factor, factor_low = sum_in_two(ZERO, -a)
     p = factor * high

@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 
 from fastmlp_kernels._jit import element
-from fastmlp_kernels._llvm import F32, F64, I32, I64, intrinsic, multiply_add
+from fastmlp_kernels._llvm import F32, F64, I32, I64, call, intrinsic, multiply_add
 
 # Bits of the mantissa, and the integer of as many bits as the float.
 _FORMS = {F32: (23, I32), F64: (52, I64)}
@@ -23,7 +23,7 @@ def _form(value: Any) -> tuple[int, Any]:
 
 
 def polynomial(of_float32: Sequence[float], of_float64: Sequence[float] = ()) -> Any:
-    """Return the compiled function c0 + c1 x + c2 x^2 + ... of an element, by Horner's rule.
+    """Return the compiled function c0 + c1 x + c2 x^2 + ... of an element.
 
     With one sequence of coefficients they are those of both dtypes.
     """
@@ -32,14 +32,29 @@ def polynomial(of_float32: Sequence[float], of_float64: Sequence[float] = ()) ->
     def evaluate(typingctx: Any, x: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             coefficients = of_float64 if of_float64 and x == types.float64 else of_float32
-            result, *others = (ir.Constant(args[0].type, c) for c in reversed(coefficients))
-            for c in others:
-                result = multiply_add(builder, result, args[0], c)
+            first, *others = (ir.Constant(args[0].type, c) for c in coefficients)
+            # The first steps are Horner's, whose rounding is felt least; those before need not wait for each other.
+            result = _in_pairs(builder, others[HORNER:], args[0]) if len(others) > HORNER else None
+            for c in reversed([first, *others[:HORNER]]):
+                result = c if result is None else multiply_add(builder, result, args[0], c)
             return result
 
         return x(x), codegen
 
     return evaluate
+
+
+# Steps of a polynomial that are Horner's.
+HORNER = 2
+
+
+def _in_pairs(builder: Any, coefficients: list[Any], x: Any) -> Any:
+    """Return c0 + c1 x + c2 x^2 + ..., by pairs, pairs of pairs and so on (Estrin)."""
+    while len(coefficients) > 1:
+        pairs = [coefficients[i : i + 2] for i in range(0, len(coefficients), 2)]
+        coefficients = [multiply_add(builder, pair[1], x, pair[0]) if len(pair) == 2 else pair[0] for pair in pairs]
+        x = builder.fmul(x, x)
+    return coefficients[0]
 
 
 def constant(of_float32: float, of_float64: float) -> Any:
@@ -70,6 +85,16 @@ def product(typingctx: Any, x: Any, y: Any) -> Any:
 
 
 @intrinsic
+def fused(typingctx: Any, x: Any, y: Any, z: Any) -> Any:
+    """Return x * y + z, rounded once: where the CPU has no such instruction, by a call of the C library."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return call(builder, f"llvm.fma.{'f32' if args[0].type is F32 else 'f64'}", args[0].type, *args)
+
+    return x(x, x, x), codegen
+
+
+@intrinsic
 def power_of_two(typingctx: Any, shifted: Any) -> Any:
     """Return 2**n of shifted = ROUND + n, 2**n a normal number: the bits of ROUND are shifted out."""
 
@@ -79,6 +104,18 @@ def power_of_two(typingctx: Any, shifted: Any) -> Any:
         return builder.bitcast(builder.add(exponent, _bits(args[0].type, 1.0)), args[0].type)
 
     return shifted(shifted), codegen
+
+
+@intrinsic
+def times_power_of_two(typingctx: Any, x: Any, shifted: Any) -> Any:
+    """Return x * 2**n of shifted = ROUND + n, a normal number as x is: n is added to the exponent."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        mantissa, integer = _form(args[0])
+        bits, n = (builder.bitcast(arg, integer) for arg in args)
+        return builder.bitcast(builder.add(bits, builder.shl(n, integer(mantissa))), args[0].type)
+
+    return x(x, shifted), codegen
 
 
 @intrinsic
@@ -110,23 +147,6 @@ def fields(typingctx: Any, x: Any) -> Any:
         return context.make_tuple(builder, signature.return_type, (k, builder.bitcast(m, kind)))
 
     return types.UniTuple(x, 2)(x), codegen
-
-
-def by_size(sizes: Sequence[float], values: Sequence[float]) -> Any:
-    """Return the compiled function that gives the first value, or that of the last size that its argument reaches."""
-
-    @intrinsic
-    def evaluate(typingctx: Any, x: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            first, *others = (ir.Constant(args[0].type, value) for value in values)
-            for size, value in zip(sizes, others, strict=True):
-                reached = builder.fcmp_ordered(">=", args[0], ir.Constant(args[0].type, size))
-                first = builder.select(reached, value, first)
-            return first
-
-        return x(x), codegen
-
-    return evaluate
 
 
 def by_exponent(lowest: int, rows: Sequence[Sequence[float]]) -> Any:

@@ -7,12 +7,14 @@ is infinite. NaN stays NaN. Errors in ULP of the correctly rounded value, over e
 
     leaky_relu1  1 ULP
     elu1         2 ULP
-    softplus1    3 ULP
+    softplus1    1 ULP
     silu1        3 ULP, or 1e-43: below -87 its sigmoid is a subnormal number
     gelu1        6 ULP, far below too, where it is x times a chance of 1e-30: no difference from 1 is taken
 
 The slopes of leaky ReLU, ELU and softplus are functions of the output; those of SiLU and GELU, whose output takes
 values twice, of the input. They cross zero, so that their error is one beside 1: twice the dtype's eps at most.
+
+`jit` has SiLU and GELU of 1 ULP, worked in float64: in loops over rows these take a third less time.
 
 SiLU: Elfwing et al., Sigmoid-weighted linear units, 2018. GELU, with the normal distribution itself and not the tanh
 that is near it: Hendrycks and Gimpel, Gaussian error linear units, 2016. ELU: Clevert et al., 2016. Leaky ReLU: Maas et
@@ -23,8 +25,9 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fastmlp_kernels._jit import PART, body_of, part, scalar
-from fastmlp_kernels.elementary import exp_below1, expm1_1, log1p1, relu1
+from fastmlp_kernels import _logistics as logistics
+from fastmlp_kernels._jit import PART, body_of, by_dtype, part, scalar
+from fastmlp_kernels.elementary import exp_below1, expm1_1, relu1
 
 F = np.float32
 
@@ -158,10 +161,16 @@ def elu1(x):
     return x if x > type(x)(0) else expm1_1(x)
 
 
-@scalar
+@by_dtype(logistics.softplus32, logistics.softplus64)
+def softplus(x):
+    """Return log(1 + exp(x))."""
+    return np.logaddexp(x, type(x)(0))
+
+
+@part
 def softplus1(x):
     """Return log(1 + exp(x))."""
-    return relu1(x) + log1p1(exp_below1(-abs(x)))
+    return softplus(x)
 
 
 @scalar
@@ -177,6 +186,12 @@ def gelu1(x):
     """Return x times the chance that a standard normal number is below x."""
     a = _magnitude(x, GAUSSIAN_MOST)
     return relu1(x) - a * _tail(a) * _gaussian(a)
+
+
+@part
+def stepped(x, below):
+    """Return 1 for a positive x, `below` for others, and NaN for NaN."""
+    return type(x)(1) if x > type(x)(0) else below if x <= type(x)(0) else x
 
 
 @part

@@ -31,6 +31,11 @@ def features() -> frozenset[str]:
     return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
 
 
+def fuses() -> bool:
+    """Return whether the CPU multiplies and adds in one instruction, rounded once."""
+    return "fma" in features() or platform.machine().lower() in ("arm64", "aarch64")
+
+
 class Tile(NamedTuple):
     """The tile of C that the micro-kernel keeps in registers: mr rows of nv vectors of `lanes` float32."""
 

@@ -7,7 +7,8 @@ who only want a float32 of it.
 
 from fastmlp_kernels import _coefficients as of
 from fastmlp_kernels._jit import element
-from fastmlp_kernels._pieces import ROUND, head, polynomial, power_of_two, product
+from fastmlp_kernels._pieces import ROUND, fused, head, polynomial, power_of_two, product
+from fastmlp_kernels._target import fuses
 
 EXP, EXP_LITE = polynomial(of.EXP64), polynomial(of.EXP_LITE)
 LOG2_E, _ = of.LOG2_E_FULL_64
@@ -23,11 +24,29 @@ def sum_in_two(x, y):
 
 
 @element
-def lost_by(p, x, y):
+def _lost_by(p, x, y):
     """Return x * y - p exactly, p that product rounded (Dekker)."""
     x_high, y_high = head(x), head(y)
     x_low, y_low = x - x_high, y - y_high
     return (((x_high * y_high - p) + x_high * y_low) + x_low * y_high) + x_low * y_low
+
+
+@element
+def _fused_lost_by(p, x, y):
+    """Return x * y - p exactly, p that product rounded."""
+    return fused(x, y, -p)
+
+
+# In one step where the CPU has it.
+lost_by = _fused_lost_by if fuses() else _lost_by
+
+
+@element
+def line_in_two(c, x, y):
+    """Return c + x * y."""
+    p = product(x, y)
+    total, lost = sum_in_two(c, p)
+    return total, lost + lost_by(p, x, y)
 
 
 @element
@@ -48,20 +67,20 @@ def _one_plus(r, rest):
 
 
 @element
-def exp_in_two(x, negate):
-    """Return exp(x); where `negate` says so, high + low is the inverse of what it else is."""
+def exp_in_two(x):
+    """Return exp(x)."""
     shifted = x * LOG2_E + ROUND(x)
     n = shifted - ROUND(x)
     upper = x - n * LN2_HIGH
     r = upper - n * LN2_LOW
     rest = (upper - r) - n * LN2_LOW
-    high, low = _one_plus(-r if negate else r, -rest if negate else rest)
+    high, low = _one_plus(r, rest)
     return shifted, high, low
 
 
 @element
-def gaussian_in_two(a, scale, more):
-    """Return exp(scale * a^2 + more), scale -1 or -1/2, 0 <= a <= 40, |more| <= 1."""
+def gaussian_in_two(a, scale, more, more_low):
+    """Return exp(scale * a^2 + more + more_low), scale -1 or -1/2, 0 <= a <= 40, |more| <= 1."""
     square = product(a, a)
     lost = lost_by(square, a, a)
     x = scale * square
@@ -69,7 +88,7 @@ def gaussian_in_two(a, scale, more):
     n = shifted - ROUND(a)
     upper = x - n * LN2_HIGH  # exact
     both, rest = sum_in_two(upper, more)
-    rest = rest + (scale * lost - n * LN2_LOW)
+    rest = rest + (scale * lost + (more_low - n * LN2_LOW))
     r = both + rest
     high, low = _one_plus(r, (both - r) + rest)
     return shifted, high, low
@@ -77,9 +96,8 @@ def gaussian_in_two(a, scale, more):
 
 @element
 def times_power(x, shifted):
-    """Return x * 2**n, shifted = ROUND + n: 2**n need be no normal number, nor the result."""
-    half = (shifted - ROUND(x)) * 0.5 + ROUND(x)
-    return x * power_of_two(half) * power_of_two((shifted - half) + ROUND(x))
+    """Return x * 2**n, shifted = ROUND + n, n from -1150 to 800: 2**n need be no normal number, nor the result."""
+    return x * power_of_two(shifted + 128.0) * 2.0**-128
 
 
 @element

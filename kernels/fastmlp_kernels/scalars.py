@@ -1,144 +1,121 @@
 """Powers, logarithms, activations, error functions and slopes of one float32 or float64, without branches.
 
 They continue the list of `elementary`, and like those are for loops of compiled code, which LLVM then vectorises. The
-largest distances from the exact values, subnormal ones included, are at most 2 ULP; without fused multiply-add erfc and
-GELU of float64 come to 2.5. kernels/README.md has what was measured of each. Infinities, zeros and NaN give what numpy
-gives for the formula, or its limit where that has none: `silu1(-inf)` is -0.
+largest distances from the exact values, subnormal ones included, are at most 2 ULP, with fused multiply-add and
+without; kernels/README.md has what was measured of each. Infinities, zeros and NaN give what numpy gives for the
+formula, or its limit where that has none: `silu1(-inf)` is -0.
 
 A slope is the derivative at x, the input.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 
 from fastmlp_kernels import _circular as circular
 from fastmlp_kernels import _exponents as exponents
 from fastmlp_kernels import _logistics as logistics
 from fastmlp_kernels import _normal as normal
-from fastmlp_kernels._jit import PART, body_of, long_scalar
-
-_INLINED = PART | {"forceinline": True}
-
-
-def _compiled(of_float32: Any, of_float64: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a plain function of elements as one of these two parts; it runs itself under NUMBA_DISABLE_JIT=1."""
-
-    def decorate(plain: Callable[..., Any]) -> Any:
-        if plain.__code__.co_argcount == 2:
-            overload(plain, jit_options=_INLINED)(
-                lambda x, y: body_of(of_float32 if x == types.float32 and y == types.float32 else of_float64)
-            )
-        else:
-            overload(plain, jit_options=_INLINED)(lambda x: body_of(of_float32 if x == types.float32 else of_float64))
-        return plain
-
-    return decorate
+from fastmlp_kernels import _rectifiers as rectifiers
+from fastmlp_kernels._elementary64 import sigmoid64
+from fastmlp_kernels._jit import by_dtype, long_scalar
+from fastmlp_kernels.elementary import exp1
 
 
-@_compiled(exponents.exp2, exponents.exp2)
+@by_dtype(exponents.exp2, exponents.exp2)
 def _exp2(x):
     return np.exp2(x)
 
 
-@_compiled(exponents.log2, exponents.log2)
+@by_dtype(exponents.log2, exponents.log2)
 def _log2(x):
     return np.log2(x)
 
 
-@_compiled(exponents.log10, exponents.log10)
+@by_dtype(exponents.log10, exponents.log10)
 def _log10(x):
     return np.log10(x)
 
 
-@_compiled(exponents.rsqrt, exponents.rsqrt)
+@by_dtype(exponents.rsqrt, exponents.rsqrt)
 def _rsqrt(x):
     return 1 / np.sqrt(x)
 
 
-@_compiled(exponents.pow32, exponents.pow64)
+@by_dtype(exponents.pow32, exponents.pow64)
 def _pow(x, y):
     return np.power(x, y)
 
 
-@_compiled(logistics.softplus32, logistics.softplus64)
-def _softplus(x):
-    return np.logaddexp(x, type(x)(0))
-
-
-@_compiled(logistics.logit32, logistics.logit64)
+@by_dtype(logistics.logit32, logistics.logit64)
 def _logit(x):
     return np.log(x / (1 - x))
 
 
-@_compiled(logistics.logit_slope32, logistics.logit_slope64)
+@by_dtype(logistics.logit_slope32, logistics.logit_slope64)
 def _logit_slope(x):
     return 1 / (x * (1 - x))
 
 
-@_compiled(logistics.logistic32, logistics.logistic64)
+@by_dtype(logistics.logistic32, sigmoid64)
 def _softplus_slope(x):
     e = np.exp(-abs(x))
     return (e if x < 0 else 1) / (1 + e)
 
 
-@_compiled(logistics.silu32, logistics.silu64)
+@by_dtype(logistics.silu32, logistics.silu64)
 def _silu(x):
     return x * _softplus_slope(x)
 
 
-@_compiled(logistics.silu_slope32, logistics.silu_slope64)
+@by_dtype(logistics.silu_slope32, logistics.silu_slope64)
 def _silu_slope(x):
     s = _softplus_slope(x)
     return s * (1 + x * (1 - s))
 
 
-@_compiled(logistics.sigmoid_slope32, logistics.sigmoid_slope64)
+@by_dtype(logistics.sigmoid_slope32, logistics.sigmoid_slope64)
 def _sigmoid_slope(x):
     e = np.exp(-abs(x))
     return e / (1 + e) ** 2
 
 
-@_compiled(logistics.tanh_slope32, logistics.tanh_slope64)
+@by_dtype(logistics.tanh_slope32, logistics.tanh_slope64)
 def _tanh_slope(x):
     return 4 * _sigmoid_slope(2 * x)
 
 
-@_compiled(normal.erf32, normal.erf64)
+@by_dtype(normal.erf32, normal.erf64)
 def _erf(x):
     return type(x)(math.erf(x))
 
 
-@_compiled(normal.erf_slope32, normal.erf_slope64)
+@by_dtype(normal.erf_slope32, normal.erf_slope64)
 def _erf_slope(x):
     return type(x)(2 / math.sqrt(math.pi)) * np.exp(-x * x)
 
 
-@_compiled(normal.erfc32, normal.erfc64)
+@by_dtype(normal.erfc32, normal.erfc64)
 def _erfc(x):
     return type(x)(math.erfc(x))
 
 
-@_compiled(normal.gelu32, normal.gelu64)
+@by_dtype(normal.gelu32, normal.gelu64)
 def _gelu(x):
     return type(x)(x * math.erfc(-x / math.sqrt(2)) / 2)
 
 
-@_compiled(normal.gelu_slope32, normal.gelu_slope64)
+@by_dtype(normal.gelu_slope32, normal.gelu_slope64)
 def _gelu_slope(x):
     return type(x)(math.erfc(-x / math.sqrt(2)) / 2 + x * math.exp(-x * x / 2) / math.sqrt(2 * math.pi))
 
 
-@_compiled(circular.sin32, circular.sin64)
+@by_dtype(circular.sin32, circular.sin64)
 def _sin(x):
     return np.sin(x)
 
 
-@_compiled(circular.cos32, circular.cos64)
+@by_dtype(circular.cos32, circular.cos64)
 def _cos(x):
     return np.cos(x)
 
@@ -176,13 +153,13 @@ def rsqrt1(x):
 @long_scalar
 def softplus1(x):
     """log(1 + exp(x)) of one float32 or float64."""
-    return _softplus(x)
+    return rectifiers.softplus(x)
 
 
 @long_scalar
 def log_sigmoid1(x):
     """Logarithm of the logistic sigmoid of one float32 or float64: -log(1 + exp(-x))."""
-    return -_softplus(-x)
+    return -rectifiers.softplus(-x)
 
 
 @long_scalar
@@ -273,3 +250,33 @@ def erf_slope1(x):
 def gelu_slope1(x):
     """Slope of GELU at one float32 or float64."""
     return _gelu_slope(x)
+
+
+@long_scalar
+def leaky_relu1(x):
+    """x of one float32 or float64 where it is positive, and 0.01 x elsewhere."""
+    return rectifiers.leaky_relu1(x)
+
+
+@long_scalar
+def elu1(x):
+    """x of one float32 or float64 where it is positive, and exp(x) - 1 elsewhere."""
+    return rectifiers.elu1(x)
+
+
+@long_scalar
+def relu_slope1(x):
+    """Slope of max(x, 0) at one float32 or float64: 1 where that is positive, and 0 elsewhere."""
+    return rectifiers.stepped(x, type(x)(0))
+
+
+@long_scalar
+def leaky_relu_slope1(x):
+    """Slope of leaky ReLU at one float32 or float64: 1 where that is positive, and 0.01 elsewhere."""
+    return rectifiers.stepped(x, type(x)(rectifiers.SLOPE))
+
+
+@long_scalar
+def elu_slope1(x):
+    """Slope of ELU at one float32 or float64: 1 where that is positive, and exp(x) elsewhere."""
+    return exp1(type(x)(0) if x > type(x)(0) else x)
