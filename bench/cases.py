@@ -5,6 +5,7 @@ where that is another form (`bench.tuned`), scipy where it has the function, and
 the last work on the same float32 buffers; `restore` gives these their first values again, outside the time that counts.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +20,7 @@ from fastmlp_kernels.activations import ALONE
 
 SHAPES = ((1024, 128), (1024, 20), (3072, 128), (1024, 3072))
 LR, MOMENTUM, WEIGHT_DECAY = 0.005, 0.9, 0.01
+RATE = 0.3  # of dropout
 STEP, ADAM_LR, BETAS, EPS = 100, 0.001, (0.9, 0.999), 1e-8
 
 
@@ -41,11 +43,18 @@ class Case:
             np.copyto(array, first)
 
 
-def _calls(name: str, arguments: tuple, shape: tuple[int, int], plain: tuple) -> dict[str, Callable[[], Any]]:
+def _calls(
+    name: str, arguments: tuple, shape: tuple[int, int], plain: tuple, plain_form: Callable[..., Any] | None = None
+) -> dict[str, Callable[[], Any]]:
     fast, careful = getattr(fastmlp_kernels, name), getattr(inplace, name)
-    scratch, reference_function = inplace.Scratch(shape), getattr(reference, name.removesuffix("_eval"))
+    scratch, reference_function = inplace.Scratch(shape), plain_form or getattr(reference, name.removesuffix("_eval"))
+
+    def call() -> tuple | None:
+        result = fast(*arguments)
+        return result if isinstance(result, tuple) else None  # else it is out
+
     calls = {
-        "fastmlp": lambda: fast(*arguments),
+        "fastmlp": call,
         "numpy_inplace": lambda: careful(*arguments, scratch),
         "numpy": lambda: reference_function(*plain),
     }
@@ -155,16 +164,32 @@ def _last_axis(name: str, shape: tuple[int, int], rng: np.random.Generator) -> C
     return case
 
 
-# Of each element: the plain form, and scipy's name.
+def _activation(name: str, x: np.ndarray) -> np.ndarray:
+    return getattr(reference, f"bias_{name}")(x, np.zeros(1))
+
+
+# Of each element: the plain form, and scipy's name where it has one.
 ELEMENTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
-    "sigmoid": (lambda x: reference.bias_sigmoid(x, 0), "expit"),
+    **{name: (getattr(np, name), "") for name in ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p")},
+    **{name: (getattr(np, name), "") for name in ("sin", "cos", "tanh")},
+    "rsqrt": (lambda x: 1 / np.sqrt(x), ""),
+    "sigmoid": (partial(_activation, "sigmoid"), "expit"),
     "log_sigmoid": (lambda x: -reference.softplus(-x), "log_expit"),
-    "exp": (np.exp, ""),
+    "logit": (lambda x: np.log(x) - np.log1p(-x), "logit"),
+    "softplus": (reference.softplus, ""),
+    "erf": (np.vectorize(math.erf), "erf"),
+    "erfc": (np.vectorize(math.erfc), "erfc"),
+    **{name: (partial(_activation, name), "") for name in ("relu", "leaky_relu", "elu", "silu", "gelu")},
 }
+POSITIVE = ("log", "log2", "log10", "log1p", "rsqrt")
 
 
 def _elements(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
     x, out = _normal(rng, *shape), np.empty(shape, np.float32)
+    if name == "logit":
+        np.clip(np.abs(x) / 5, 0.001, 0.999, out=x)
+    elif name in POSITIVE:
+        np.abs(x, out=x)
     plain, theirs = ELEMENTS[name]
     case = _filling(name, x, out, (), plain)
     if function := _special(theirs):
@@ -174,6 +199,31 @@ def _elements(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Ca
 
         case.calls["scipy"] = call
     return case
+
+
+def _powers(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    x, y, out = np.abs(_normal(rng, *shape)), _normal(rng, *shape), np.empty(shape, np.float32)
+    calls = _calls(name, (x, y, out), shape, _wide(x, y), np.power)
+    return Case(calls, (out,), x.nbytes + y.nbytes + out.nbytes)
+
+
+def _layer_norm(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    x, gain, bias = _normal(rng, *shape), _normal(rng, shape[1]), _normal(rng, shape[1])
+    out, (mean, inv_std) = np.empty_like(x), np.empty((2, shape[0]), np.float32)
+    forward = (x, gain, bias, out, mean, inv_std)
+    if name == "layer_norm":
+        return Case(_calls(name, forward, shape, _wide(x, gain, bias)), (out,), 2 * x.nbytes)
+    fastmlp_kernels.layer_norm(*forward)
+    delta, (dgain, dbias) = _normal(rng, *shape), np.empty((2, shape[1]), np.float32)
+    calls = _calls(name, (delta, x, gain, mean, inv_std, dgain, dbias), shape, _wide(delta, x, gain))
+    return Case(calls, (delta, dgain, dbias), 3 * x.nbytes, changed=(delta,))
+
+
+def _dropout(name: str, shape: tuple[int, int], rng: np.random.Generator) -> Case:
+    x, out, numbers = _normal(rng, *shape), np.empty(shape, np.float32), (RATE, 1, 2, 3, 0)
+    calls = _calls(name, (x, *numbers, out), shape, (*_wide(x), *numbers))
+    calls["fastmlp"]()  # numpy's bits are others, and so its result, which goes elsewhere
+    return Case(calls, (out,), 2 * x.nbytes)
 
 
 CASES: dict[str, Callable[[str, tuple[int, int], np.random.Generator], Case]] = {
@@ -186,6 +236,9 @@ CASES: dict[str, Callable[[str, tuple[int, int], np.random.Generator], Case]] = 
     "bias_softmax": _forward,
     **dict.fromkeys(("softmax", "log_softmax", "logsumexp", "accurate_sum", "accurate_mean"), _last_axis),
     **dict.fromkeys(ELEMENTS, _elements),
+    "pow": _powers,
+    **dict.fromkeys(("layer_norm", "layer_norm_backward"), _layer_norm),
+    "dropout": _dropout,
     **dict.fromkeys(("momentum_step", "nesterov_step"), _update),
     **dict.fromkeys(("adam_step", "adamw_step"), _adam),
     "image_moments": _moments,

@@ -4,11 +4,15 @@ What a numpy programmer who minds memory would write. `bench.tuned` goes further
 Arguments are the kernels'; `Scratch` holds the temporaries.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 ONE, ZERO, HALF = np.float32(1), np.float32(0), np.float32(0.5)
 SLOPE = np.float32(0.01)
 ERF = tuple(map(np.float32, (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)))
+ROOT_2 = np.float32(np.sqrt(2))
 ERF_SCALE = np.float32(0.3275911 / np.sqrt(2))
 
 Array = np.ndarray
@@ -28,6 +32,7 @@ class Scratch:
         self.row = np.empty(width, np.float32)
         self.column = np.empty(n, np.float32)
         self.rows = np.arange(n)
+        self.random = np.random.Generator(np.random.SFC64(1))  # the fastest of numpy's
 
 
 def bias_tanh(z: Array, bias: Array, s: Scratch) -> None:  # noqa: ARG001 - one signature for all
@@ -314,21 +319,140 @@ def logsumexp(x: Array, out: Array, s: Scratch) -> None:
     np.add(out, s.column, out=out)
 
 
+def _own(function: np.ufunc) -> Callable[[Array, Array, Scratch], None]:
+    """Return the form of what numpy has itself."""
+
+    def form(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
+        function(x, out=out)
+
+    return form
+
+
+exp, exp2, expm1 = _own(np.exp), _own(np.exp2), _own(np.expm1)
+log, log2, log10, log1p = _own(np.log), _own(np.log2), _own(np.log10), _own(np.log1p)
+sin, cos, tanh = _own(np.sin), _own(np.cos), _own(np.tanh)
+
+
+def pow(x: Array, y: Array, out: Array, s: Scratch) -> None:  # noqa: A001, ARG001
+    np.power(x, y, out=out)
+
+
+def rsqrt(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
+    np.sqrt(x, out=out)
+    np.reciprocal(out, out=out)
+
+
 def sigmoid(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
     _sigmoid(x, out)
 
 
-def log_sigmoid(x: Array, out: Array, s: Scratch) -> None:
+def logit(x: Array, out: Array, s: Scratch) -> None:
+    np.negative(x, out=s.full)
+    np.log1p(s.full, out=s.full)
+    np.log(x, out=out)
+    np.subtract(out, s.full, out=out)
+
+
+def _log1p_exp(x: Array, out: Array) -> None:
+    """Set out to log(1 + exp(-|x|))."""
     np.abs(x, out=out)
     np.negative(out, out=out)
     np.exp(out, out=out)
     np.log1p(out, out=out)
-    np.minimum(x, ZERO, out=s.full)
+
+
+def softplus(x: Array, out: Array, s: Scratch) -> None:
+    _log1p_exp(x, out)
+    np.maximum(x, s.zeros_h, out=s.full)
+    np.add(s.full, out, out=out)
+
+
+def log_sigmoid(x: Array, out: Array, s: Scratch) -> None:
+    _log1p_exp(x, out)
+    np.minimum(x, s.zeros_h, out=s.full)
     np.subtract(s.full, out, out=out)
 
 
-def exp(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
-    np.exp(x, out=out)
+def relu(x: Array, out: Array, s: Scratch) -> None:
+    np.maximum(x, s.zeros_h, out=out)
+
+
+def leaky_relu(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
+    np.multiply(x, SLOPE, out=out)
+    np.maximum(x, out, out=out)
+
+
+def elu(x: Array, out: Array, s: Scratch) -> None:
+    np.minimum(x, s.zeros_h, out=out)
+    np.expm1(out, out=out)
+    np.maximum(x, out, out=out)
+
+
+def silu(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
+    _sigmoid(x, out)
+    np.multiply(x, out, out=out)
+
+
+def erf(x: Array, out: Array, s: Scratch) -> None:
+    np.multiply(x, ROOT_2, out=s.full)
+    _two_tails(s.full, out, s.turned.reshape(x.shape))
+    np.subtract(ONE, out, out=out)
+    np.copysign(out, x, out=out)
+
+
+def erfc(x: Array, out: Array, s: Scratch) -> None:
+    erf(x, out, s)
+    np.subtract(ONE, out, out=out)
+
+
+def gelu(x: Array, out: Array, s: Scratch) -> None:
+    other = s.turned.reshape(x.shape)
+    _two_tails(x, out, other)
+    np.abs(x, out=other)
+    np.multiply(other, HALF, out=other)
+    np.multiply(out, other, out=other)
+    np.maximum(x, s.zeros_h, out=out)
+    np.subtract(out, other, out=out)
+
+
+def layer_norm(x: Array, gain: Array, bias: Array, out: Array, mean: Array, inv_std: Array, s: Scratch) -> None:  # noqa: ARG001
+    np.mean(x, axis=1, out=mean)
+    np.subtract(x, mean[:, None], out=out)
+    np.einsum("ij,ij->i", out, out, out=inv_std)
+    np.multiply(inv_std, np.float32(1 / x.shape[1]), out=inv_std)
+    np.add(inv_std, np.float32(1e-5), out=inv_std)
+    np.sqrt(inv_std, out=inv_std)
+    np.reciprocal(inv_std, out=inv_std)
+    np.multiply(out, inv_std[:, None], out=out)
+    np.multiply(out, gain, out=out)
+    np.add(out, bias, out=out)
+
+
+def layer_norm_backward(
+    delta: Array, x: Array, gain: Array, mean: Array, inv_std: Array, dgain: Array, dbias: Array, s: Scratch
+) -> None:
+    normal, share = s.full, np.float32(1 / x.shape[1])
+    np.subtract(x, mean[:, None], out=normal)
+    np.multiply(normal, inv_std[:, None], out=normal)
+    np.add.reduce(delta, axis=0, out=dbias)
+    np.einsum("ij,ij->j", delta, normal, out=dgain)
+    np.multiply(delta, gain, out=delta)
+    np.einsum("ij,ij->i", delta, normal, out=s.column)
+    np.multiply(s.column, share, out=s.column)
+    np.multiply(normal, s.column[:, None], out=normal)
+    np.mean(delta, axis=1, out=s.column)
+    np.subtract(delta, s.column[:, None], out=delta)
+    np.subtract(delta, normal, out=delta)
+    np.multiply(delta, inv_std[:, None], out=delta)
+
+
+def dropout(x: Array, rate: float, *rest: Any) -> None:
+    """Drop by numpy's own bits, into the scratch."""
+    s = rest[-1]
+    s.random.random(out=s.full, dtype=np.float32)
+    np.greater_equal(s.full, np.float32(rate), out=s.flags)
+    np.multiply(x, np.float32(1 / (1 - rate)), out=s.full)
+    np.multiply(s.full, s.flags, out=s.full)
 
 
 def accurate_sum(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001

@@ -36,6 +36,7 @@ RESULTS = {
     "softmax_cross_entropy_eval": ("loss", "correct"),
     **dict.fromkeys(("momentum_step", "nesterov_step"), ("w", "v")),
     **dict.fromkeys(("adam_step", "adamw_step"), ("w", "m", "v")),
+    "layer_norm_backward": ("delta", "dgain: column sums", "dbias: column sums"),
     "image_moments": ("mean", "inv_std"),
 }
 

@@ -10,6 +10,7 @@ import pytest
 import fastmlp_kernels
 from fastmlp_kernels import _check
 from fastmlp_kernels.activations import ALONE
+from fastmlp_kernels.pointwise import POINTWISE
 
 N, H, C, D = 4, 3, 2, 6
 
@@ -36,6 +37,15 @@ def _moments(dtype: type = np.float32) -> dict[str, Any]:
     return {"mean": np.zeros((N, C), dtype), "inv_std": np.ones((N, C), dtype)}
 
 
+def _normal() -> dict[str, Any]:
+    return dict(zip(("x", "gain"), _two(N, H), strict=True))
+
+
+def _of_rows() -> dict[str, Any]:
+    return {name: np.zeros(N, np.float32) for name in ("mean", "inv_std")}
+
+
+NUMBERS = {"rate": 0.5, "seed": 1, "step": 2, "layer": 3, "first": 4}
 MOMENTUM, ADAM = ("momentum_step", "nesterov_step"), ("adam_step", "adamw_step")
 
 
@@ -51,7 +61,7 @@ BACKWARD = tuple(f"{name}_backward" for name in ALONE)
 KEEP_INPUT = ("silu_backward", "gelu_backward")
 SUMS = ("accurate_sum", "accurate_mean")
 LOSSES = ("logistic_loss", "squared_error", "poisson_loss", "huber_loss")
-ELEMENTS = ("sigmoid", "log_sigmoid", "exp")
+ELEMENTS = (*POINTWISE, "pow")
 LAST_AXIS = ("softmax", "log_softmax", "logsumexp", *SUMS)
 # Good arguments of every function, by name and in order.
 GOOD: dict[str, Callable[[], dict[str, Any]]] = {
@@ -63,7 +73,16 @@ GOOD: dict[str, Callable[[], dict[str, Any]]] = {
     **dict.fromkeys(LOSSES, lambda: _outputs() | {"dbias": np.ones(H, np.float32)}),
     **dict.fromkeys((f"{name}_eval" for name in LOSSES), _outputs),
     "bias_softmax": lambda: dict(zip(("logits", "bias"), _two(N, H), strict=True)),
-    **dict.fromkeys(("softmax", "log_softmax", *ELEMENTS), lambda: {"x": _two(N, H)[0], "out": _two(N, H)[0]}),
+    **dict.fromkeys(("softmax", "log_softmax", *POINTWISE), lambda: {"x": _two(N, H)[0], "out": _two(N, H)[0]}),
+    "pow": lambda: {name: _two(N, H)[0] for name in ("x", "y", "out")},
+    "layer_norm": lambda: _normal() | {"bias": np.ones(H, np.float32), "out": _two(N, H)[0]} | _of_rows(),
+    "layer_norm_backward": lambda: (
+        {"delta": _two(N, H)[0]}
+        | _normal()
+        | _of_rows()
+        | {name: np.ones(H, np.float32) for name in ("dgain", "dbias")}
+    ),
+    "dropout": lambda: {"x": _two(N, H)[0], **NUMBERS, "out": _two(N, H)[0]},
     "logsumexp": lambda: {"x": _two(N, H)[0], "out": np.zeros(N, np.float32)},
     **dict.fromkeys(SUMS, lambda: {"x": _two(N, H)[0], "axis": -1, "out": np.zeros(N, np.float32)}),
     **dict.fromkeys(MOMENTUM, lambda: {name: np.ones((N, H), np.float32) for name in "wvg"} | RATES),
@@ -84,7 +103,9 @@ WRITTEN = {
     **dict.fromkeys(LOSSES, ("z", "dbias")),
     **dict.fromkeys((f"{name}_eval" for name in LOSSES), ()),
     "bias_softmax": ("logits",),
-    **dict.fromkeys((*LAST_AXIS, *ELEMENTS), ("out",)),
+    **dict.fromkeys((*LAST_AXIS, *ELEMENTS, "dropout"), ("out",)),
+    "layer_norm": ("out", "mean", "inv_std"),
+    "layer_norm_backward": ("delta", "dgain", "dbias"),
     **dict.fromkeys(MOMENTUM, ("w", "v")),
     **dict.fromkeys(ADAM, ("w", "state")),
     "image_moments": ("mean", "inv_std"),
@@ -103,9 +124,9 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 
 # What is wrong: a name, how a good array becomes so, the error, and what it must say of the argument {name}.
 FAULTS = {
-    "list": (lambda a: a.tolist(), TypeError, "{name} must be a numpy array, got list"),
+    "list": (lambda a: a.tolist(), TypeError, "{name} must be a numpy array.*, got list"),
     "masked": (lambda a: np.ma.array(a, mask=True), TypeError, "{name} is a masked array, whose mask would be ignored"),
-    "none": (lambda _: None, TypeError, "{name} must be a numpy array, got NoneType"),
+    "none": (lambda _: None, TypeError, "{name} must be a numpy array.*, got NoneType"),
     "float16": (lambda a: a.astype(np.float16), TypeError, "{name} has dtype float16, allowed is .*{name}.astype"),
     "int32": (lambda a: a.astype(np.int32), TypeError, "{name} has dtype int32, allowed is "),
     "swapped": (lambda a: a.astype(a.dtype.newbyteorder("S")), TypeError, "{name} has dtype >.*, allowed is "),
@@ -117,8 +138,18 @@ FITS = {
     *((f, "w", "rank") for f in (*MOMENTUM, *ADAM)),
     *((f, "images", "swapped") for f in ("image_moments", "gather_normalize")),
 }
-FITS |= {(f, "out", "none") for f in (*LAST_AXIS, *ELEMENTS)}
-ARRAYS = [(f, name) for f, good in GOOD.items() for name, value in good().items() if isinstance(value, np.ndarray)]
+FITS |= {(f, "out", "none") for f in (*LAST_AXIS, *ELEMENTS, "layer_norm", "dropout")}
+FITS |= {("layer_norm", name, "none") for name in ("mean", "inv_std")}
+FITS |= {(f, name, "strided") for f in ELEMENTS for name in ("x", "y", "out")}
+# Which array does not fit where the first has another rank.
+OTHERS = {"pow": "y", "layer_norm": "mean", "layer_norm_backward": "x"}
+# Functions of each element share their checks: one stands for all.
+ARRAYS = [
+    (f, name)
+    for f, good in GOOD.items()
+    for name, value in good().items()
+    if isinstance(value, np.ndarray) and (f == "exp" or f not in POINTWISE)
+]
 
 
 def assert_refused(function: str, arguments: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -130,8 +161,11 @@ def assert_refused(function: str, arguments: dict[str, Any], error: type[Excepti
         np.testing.assert_array_equal(arguments[name], array, err_msg=f"{name} was written")
 
 
+NO_KERNELS = {"overload_numpy", "restore_numpy", "warmup"}
+
+
 def test_the_tables_cover_every_function():
-    assert {*GOOD, "warmup"} == set(fastmlp_kernels.__all__)
+    assert {*GOOD, *NO_KERNELS} == set(fastmlp_kernels.__all__)
     assert GOOD.keys() == WRITTEN.keys()
 
 
@@ -150,13 +184,13 @@ def test_each_fault_of_each_array_is_named(function, name, fault):
     arguments = GOOD[function]()
     arguments[name] = spoil(arguments[name])
     # x of any number of dimensions is right: it is out that does not fit it then
-    also = (
+    also: dict[str, str] = (
         dict.fromkeys(MOMENTUM, "v")
         | dict.fromkeys(ADAM, "state")
-        | dict.fromkeys((*LAST_AXIS, *ELEMENTS), "out" if fault == "rank" else name)
+        | (dict.fromkeys((*LAST_AXIS, *ELEMENTS, "dropout"), "out") | OTHERS if fault == "rank" else {})
     )
-    others = "|".join([name, also.get(function, name)])
-    message = message.replace(r"\(1, ", r"\(") if others.endswith("|out") else message
+    others = f"{name}|{also.get(function, name)}"
+    message = message.replace(r"\(1, ", r"\(") if also.get(function) in ("out", "y", "mean", "x") else message
     assert_refused(function, arguments, error, message.replace("{name}", f"({others})"))
 
 
@@ -176,7 +210,9 @@ def test_a_wrong_size_is_told_with_the_expected_shape(function, name):
     assert_refused(function, arguments, ValueError, r"has shape \(.*\), expected \(|channels is 2, allowed")
 
 
-@pytest.mark.parametrize(("function", "name"), [(f, n) for f, n in ARRAYS if GOOD[f]()[n].ndim == 2])
+@pytest.mark.parametrize(
+    ("function", "name"), [(f, n) for f, n in ARRAYS if GOOD[f]()[n].ndim == 2 and f not in ELEMENTS]
+)
 def test_fortran_order_is_refused(function, name):
     arguments = GOOD[function]()
     arguments[name] = np.asfortranarray(arguments[name])
@@ -210,7 +246,7 @@ def _overlapping(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.
 
 @pytest.mark.parametrize(
     ("function", "written", "other"),
-    [(f, w, n) for f, n in ARRAYS for w in WRITTEN[f] if n != w],
+    [(f, w, n) for f, n in ARRAYS for w in WRITTEN[f] if n != w and f not in ELEMENTS],
 )
 def test_an_output_that_overlaps_anything_else_is_refused(function, written, other):
     arguments = GOOD[function]()
@@ -293,6 +329,38 @@ def test_a_rate_that_is_no_number_is_refused(name, value):
 )
 def test_settings_of_adam_that_are_none_are_refused(function, name, value, error, message):
     assert_refused(function, GOOD[function]() | {name: value}, error, message)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("rate", 1.0, ValueError, "rate is 1.0, allowed is a number from 0 up to, not including, 1"),
+        ("rate", "0.5", TypeError, "rate is '0.5', allowed is a finite number"),
+        ("seed", -1, ValueError, r"seed is -1, allowed is a whole number from 0 to 2\*\*64 - 1"),
+        ("step", 2**32, ValueError, r"step is 4294967296, allowed is a whole number from 0 to 2\*\*32 - 1"),
+        ("layer", 0.5, TypeError, "layer is 0.5, allowed is a whole number"),
+        ("first", 2**32 - N + 1, ValueError, rf"first is .*, allowed is .* 2\*\*32 less the {N} rows of x"),
+    ],
+)
+def test_numbers_of_dropout_that_are_none_are_refused(name, value, error, message):
+    assert_refused("dropout", GOOD["dropout"]() | {name: value}, error, message)
+
+
+@pytest.mark.parametrize("value", [0.0, -1e-5, np.nan, "1", None], ids=repr)
+def test_an_eps_that_is_not_above_0_is_refused(value):
+    with pytest.raises((TypeError, ValueError), match=r"eps is .*, allowed is a .*number"):
+        fastmlp_kernels.layer_norm(**GOOD["layer_norm"](), eps=value)
+
+
+@pytest.mark.parametrize("function", ["softmax_cross_entropy", "softmax_cross_entropy_eval"])
+def test_a_label_to_ignore_is_a_whole_number_and_excuses_no_other(function):
+    for value in (1.0, "1", True):
+        with pytest.raises(TypeError, match=r"ignore_index is .*, allowed is a whole number"):
+            getattr(fastmlp_kernels, function)(**GOOD[function](), ignore_index=value)
+    arguments = GOOD[function]()
+    arguments["labels"][:2] = -100, -1
+    with pytest.raises(ValueError, match=rf"labels\[1\] is -1, allowed is 0 to {H - 1}$"):
+        getattr(fastmlp_kernels, function)(**arguments, ignore_index=-100)
 
 
 BEYOND = [np.nan, np.inf, -np.inf, np.float64(-1e39), 1e39, 10**39, Fraction(10**39), 10**400, -(10**400), 10**5000]

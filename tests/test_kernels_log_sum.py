@@ -148,6 +148,84 @@ def test_nothing_along_the_last_axis_is_refused(function, shape):
         function(np.zeros(shape))
 
 
+# Other axes: columns fewer than a vector, as many as a run, more; rows fewer than a group of sums, and many more.
+COLUMNS = [((5, 3), 0), ((1, 4), 0), ((700, 20), 0), ((20_000, 3), 0), ((40, 513), 0), ((3, 1100), 0), ((1500, 600), 0)]
+COLUMNS += [
+    ((2, 3, 4), 1),
+    ((2, 3, 4), -3),
+    ((4, 70, 65), -2),
+    ((2, 3, 4, 5), 2),
+    ((6, 1, 3), 1),
+    ((3, 5, 1), 1),
+    ((2, 0), 0),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "axis"), COLUMNS)
+def test_any_axis_equals_the_last_of_the_turned_array(shape, axis, dtype, rng):
+    x = normal(rng, shape, dtype, 5)
+    turned = np.ascontiguousarray(np.moveaxis(x, axis, -1))
+    eps, first = float(np.finfo(dtype).eps), x.copy()
+    most = eps * (18 + min(shape[axis], 1024) / 4)  # twice as `relative_error` without the spread, which is the same
+    for function in (fk.softmax, fk.log_softmax, fk.logsumexp):
+        want = function(turned)
+        want = want if function is fk.logsumexp else np.moveaxis(want, -1, axis)
+        result = function(x, axis=axis)
+        assert result.shape == want.shape
+        assert result.dtype == dtype
+        np.testing.assert_allclose(result, want, rtol=most, atol=eps if function is fk.logsumexp else 1e-44)
+        with fenced(np.zeros(want.shape, dtype)) as (out,):
+            assert function(x, out, axis) is out
+            np.testing.assert_array_equal(out, result)
+        np.testing.assert_array_equal(x, first)
+    for function in (fk.softmax, fk.log_softmax):
+        want, same = function(x, axis=axis), x.copy()
+        assert function(same, same, axis) is same
+        np.testing.assert_array_equal(same, want)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_infinities_and_nan_down_columns_are_as_along_rows(dtype):
+    some = [inf, -inf, nan, -nan, 0.0, -40.0, 1e30]
+    x = np.array([(a, b, c) for a in some for b in some for c in some], dtype)
+    for columns in (x.T, np.repeat(x, 500, axis=1).T):  # fewer than a group, and all three values in many groups
+        columns = np.ascontiguousarray(columns)
+        for function in (fk.softmax, fk.log_softmax, fk.logsumexp):
+            want = function(np.ascontiguousarray(columns.T)).T
+            tolerance = {"rtol": 600 * float(np.finfo(dtype).eps), "atol": 0}
+            np.testing.assert_allclose(function(columns, axis=0), want, **tolerance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_one_class_dominates_keeps_the_others_share_down_columns(dtype):
+    for many, less in ((1, 40.0), (1, 80.0), (100_000, 40.0)):
+        x = np.full((many + 1, 3), -less, dtype)
+        x[many // 2] = 0
+        want, eps = np.log1p(many * np.exp(-less)), float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(fk.logsumexp(x, axis=0), np.full(3, want), rtol=260 * eps, atol=0)
+        np.testing.assert_allclose(fk.log_softmax(x, axis=0)[many // 2], np.full(3, -want), rtol=260 * eps, atol=0)
+
+
+def test_a_million_rows_do_not_drift():
+    x = np.full((1_000_000, 3), -0.1, np.float32)
+    x[77] = 0
+    share = (len(x) - 1) * np.exp(np.float64(x[0, 0]))
+    np.testing.assert_allclose(fk.logsumexp(x, axis=0), np.full(3, np.log1p(share)), rtol=1e-6)
+    np.testing.assert_allclose(fk.softmax(x, x, 0)[77], np.full(3, 1 / (1 + share)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("function", [fk.softmax, fk.log_softmax, fk.logsumexp])
+def test_an_axis_that_is_not_there_is_told_with_those_that_are(function):
+    for axis in (2, -3):
+        with pytest.raises(ValueError, match=rf"axis is {axis}, allowed is -2 to 1 as x has shape \(2, 3\)"):
+            function(np.ones((2, 3)), axis=axis)
+    with pytest.raises(TypeError, match=r"axis is 0.0, allowed is a whole number"):
+        function(np.ones((2, 3)), axis=0.0)
+    with pytest.raises(ValueError, match=r"x has shape \(0, 3\), expected at least one element along axis 0"):
+        function(np.ones((0, 3)), axis=0)
+
+
 @given(hnp.arrays(np.float32, (3, 7), elements=st.floats(-1e3, 1e3, width=32)), st.floats(-100, 100, width=32))
 def test_a_shift_of_all_elements_shifts_the_logarithm_alone(x, shift):
     x = x.astype(np.float64)

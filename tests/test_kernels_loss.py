@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import fastmlp_kernels
-from arrays import assert_within, fenced, logit_batches
+from arrays import assert_within, fenced, logit_batches, normal
 from fastmlp import reference
 
 DTYPES = (np.float32, np.float64)
@@ -80,6 +80,53 @@ def test_weights_multiply_each_row_s_loss_and_gradient(dtype, rng):
         assert_within(dbias, want_dbias, (row + 14 * eps) * np.abs(want).sum(axis=0) + n * tiny)
         assert not out[weights == 0].any()
         assert fastmlp_kernels.softmax_cross_entropy_eval(logits, bias, labels, weights) == (loss, correct)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("ignored", [-100, 1])
+def test_rows_with_the_label_to_ignore_count_in_nothing(ignored, weighted, smoothing, rng):
+    n, classes, dtype = 9000, 7, np.float32  # of so many elements that rows are taken in two parts
+    logits, bias = normal(rng, (n, classes), dtype, 3), normal(rng, (classes,), dtype)
+    labels = rng.integers(0, classes, n)
+    labels[rng.random(n) < 0.3] = ignored
+    logits[np.flatnonzero(labels == ignored)[:3]] = np.array([[np.nan], [np.inf], [1e38]], dtype)
+    weights = rng.uniform(0, 2, n).astype(dtype) if weighted else None
+    if weights is not None:
+        weights[np.flatnonzero(labels == ignored)[0]] = np.nan
+    counts = labels != ignored
+    want = logits[counts], bias, labels[counts], np.empty_like(bias), None if weights is None else weights[counts]
+    want_loss, want_correct = fastmlp_kernels.softmax_cross_entropy(*want, smoothing)
+    arguments = {"weights": weights, "label_smoothing": smoothing, "ignore_index": ignored}
+    evaluated = fastmlp_kernels.softmax_cross_entropy_eval(logits, bias, labels, **arguments)
+    plain = reference.softmax_cross_entropy(logits.astype(np.float64), bias, labels, weights, smoothing, ignored)
+    with fenced(logits, np.full_like(bias, np.nan)) as (out, dbias):
+        loss, correct = fastmlp_kernels.softmax_cross_entropy(out, bias, labels, dbias, **arguments)
+        np.testing.assert_array_equal(out[counts], want[0])
+        assert not out[~counts].any()
+        np.testing.assert_allclose(dbias, want[3], rtol=0, atol=1e-6 * np.abs(out).sum(axis=0).max())
+        np.testing.assert_allclose(out, plain[2], rtol=0, atol=3e-5 / n)
+    assert (loss, correct) == evaluated
+    assert loss == pytest.approx(want_loss, rel=1e-14)
+    assert (loss, correct) == (pytest.approx(plain[0], rel=1e-6), want_correct)
+
+
+def test_a_batch_in_which_no_row_counts_has_no_loss_and_one_in_which_all_do_the_same_bits(rng):
+    logits, bias, labels = normal(rng, (20, 5), np.float64), normal(rng, (5,), np.float64), rng.integers(0, 5, 20)
+    plain, wanted = logits.copy(), cross_entropy(logits, bias, labels)
+    dbias = np.empty(5)
+    assert fastmlp_kernels.softmax_cross_entropy(plain, bias, labels, dbias, ignore_index=-1) == wanted[:2]
+    np.testing.assert_array_equal(plain, wanted[2])
+    np.testing.assert_array_equal(dbias, wanted[3])
+    for ignored in (-1, 3, 10**30):
+        labels[:] = min(ignored, 3)
+        got = fastmlp_kernels.softmax_cross_entropy_eval(logits, bias, labels, ignore_index=ignored)
+        assert (got == (0.0, 0)) == (ignored < 10**30)
+    logits[0] = np.nan
+    labels[:] = -1
+    assert fastmlp_kernels.softmax_cross_entropy(logits, bias, labels, dbias, ignore_index=-1) == (0.0, 0)
+    assert not logits.any()
+    assert not dbias.any()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,10 +1,13 @@
 """Random bits by counters: those of the reference, and no pattern in them along any of their counters; dropout."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 
+import fastmlp_kernels as fk
 from fastmlp import reference
 from fastmlp_kernels._random import drop, dropout_of
 
@@ -47,6 +50,23 @@ def test_blocks_of_rows_drop_what_the_batch_does_and_in_place_too():
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     drop(x, x, dropout_of(0.3, 5), 6, 7, 0)
     np.testing.assert_array_equal(x, whole)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_public_function_drops_the_same_in_any_parts_and_threads_and_on_the_way_back(dtype):
+    x = np.random.default_rng(0).standard_normal((5, N, H)).astype(dtype)
+    numbers: dict[str, Any] = {"seed": 2**64 - 1, "step": 2**32 - 1, "layer": 3}
+    whole = fk.dropout(x, 0.3, **numbers)
+    np.testing.assert_array_equal(whole.reshape(-1, H), dropped(x.reshape(-1, H), 0.3, *numbers.values()))
+    wanted = reference.dropout(x.reshape(-1, H).astype(np.float64), 0.3, **numbers)
+    np.testing.assert_allclose(whole.reshape(-1, H), wanted, rtol=1.5 * np.finfo(dtype).eps, atol=0)
+    with ThreadPoolExecutor(3) as pool:
+        parts = pool.map(lambda i: fk.dropout(x[i], 0.3, **numbers, first=i * N), range(5))
+        np.testing.assert_array_equal(np.stack(list(parts)), whole)
+    gradient = np.ones_like(x)
+    assert fk.dropout(gradient, 0.3, **numbers, out=gradient) is gradient  # the way back
+    np.testing.assert_array_equal(gradient == 0, whole == 0)
+    np.testing.assert_array_equal(fk.dropout(x[0, 0], 0.0, 1), x[0, 0])
 
 
 def test_a_dropped_unit_is_0_whatever_it_was():

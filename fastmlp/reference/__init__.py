@@ -29,8 +29,9 @@ from fastmlp.reference.activations import (
     softplus_backward,
     tanh_backward,
 )
-from fastmlp.reference.dropout import drop_rows, dropout_bits, key_below, random_bits
+from fastmlp.reference.dropout import drop_rows, dropout, dropout_bits, key_below, random_bits
 from fastmlp.reference.images import gather_normalize, image_moments, normalize
+from fastmlp.reference.layernorm import layer_norm, layer_norm_backward
 from fastmlp.reference.losses import (
     LOSSES,
     accurate_mean,
@@ -71,6 +72,7 @@ __all__ = [
     "bias_tanh",
     "clip_norm",
     "drop_rows",
+    "dropout",
     "dropout_bits",
     "elu_backward",
     "fit",
@@ -80,6 +82,8 @@ __all__ = [
     "identity_backward",
     "image_moments",
     "key_below",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu_backward",
     "log_softmax",
     "logistic_loss",

@@ -31,3 +31,9 @@ def dropout_bits(seed: int, step: int, layer: int, rows: Array, units: int) -> A
 def drop_rows(x: Array, rate: float, bits: Array) -> Array:
     """x / (1 - rate) for x (N, H); 0 for units whose 32 bits (N, H) are in the lowest part of their range, the rate."""
     return np.where(bits >= int(rate * 2**32), x / (1 - rate), 0)
+
+
+def dropout(x: Array, rate: float, seed: int, step: int = 0, layer: int = 0, first: int = 0) -> Array:
+    """`drop_rows` of x (N, H), whose first row has the number `first` in its batch, by the bits of these numbers."""
+    rows = np.arange(first, first + len(x), dtype=np.uint64)
+    return drop_rows(x, rate, dropout_bits(seed, step, layer, rows, x.shape[1]))

@@ -45,13 +45,27 @@ Result = tuple[float, int, Array, Array]
 
 
 def softmax_cross_entropy(
-    logits: Array, bias: Array, labels: Array, weights: Array | None = None, smoothing: float = 0.0
+    logits: Array,
+    bias: Array,
+    labels: Array,
+    weights: Array | None = None,
+    smoothing: float = 0.0,
+    ignore_index: int | None = None,
 ) -> Result:
     """(mean loss, correct, dlogits (N, K), dbias (K,)) of softmax(logits + bias) against labels (N,) of 0..K-1.
 
     weights (N,): factors of the rows' losses in the mean, None for ones. smoothing: share of a row's target that is
-    spread over all classes.
+    spread over all classes. ignore_index: the label of rows that do not count, in the mean neither.
     """
+    if ignore_index is not None:
+        counts, dlogits = labels != ignore_index, np.zeros(logits.shape)
+        if not counts.any():
+            return 0.0, 0, dlogits, np.zeros(len(bias))
+        own = None if weights is None else weights[counts]
+        loss, correct, dlogits[counts], dbias = softmax_cross_entropy(
+            logits[counts], bias, labels[counts], own, smoothing
+        )
+        return loss, correct, dlogits, dbias
     rows, classes = np.arange(len(labels)), logits.shape[1]
     weights = np.ones(len(labels)) if weights is None else weights
     z = logits + bias

@@ -24,8 +24,11 @@ def array(
     *,
     ndim: int | None = None,
     writes: bool = False,
+    any_order: bool = False,
 ) -> None:
     """Check one array: dtype, shape or number of dimensions, C order and, where it is written, writability.
+
+    any_order : whether its elements may lie in any order and apart
 
     Raises TypeError for something else than an array, a masked array or a wrong dtype, ValueError for the rest.
     """
@@ -41,10 +44,34 @@ def array(
     if ndim is not None and value.ndim != ndim:
         raise ValueError(f"{name} has shape {value.shape}, expected {ndim} dimension{'s' if ndim > 1 else ''}")
     flags = value.flags
-    if not flags.c_contiguous:
+    if not (any_order or flags.c_contiguous):
         raise ValueError(f"{name} is not C-contiguous: pass np.ascontiguousarray({name})")
     if writes and not flags.writeable:
         raise ValueError(f"{name} is read-only, but this kernel writes to it: pass a writable copy")
+
+
+def numbers(name: str, value: Any, like: Any = None) -> np.ndarray:
+    """Check an array (...) of float32 or float64, in any order of memory, or a number; return it as an array.
+
+    like : the array or the number of numpy, if it is one, whose dtype a number of Python takes
+
+    Raises TypeError for anything else, ValueError for a whole number beyond float64.
+    """
+    if type(value) is np.ndarray and value.dtype in FLOATS:  # as a rule; `array` takes another fifth of a microsecond
+        return value
+    if isinstance(value, np.ndarray):
+        array(name, value, FLOATS, any_order=True)
+        return np.asarray(value)  # of a subclass a plain view
+    if not isinstance(value, float | int | np.floating | np.integer) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a numpy array or a number, got {type(value).__name__}")
+    try:
+        single = np.asarray(value if isinstance(value, np.floating) else float(value))
+    except OverflowError as error:
+        raise ValueError(f"{name} is {shown(value)}, allowed is a number of float64") from error
+    if not isinstance(value, np.floating) and isinstance(like, np.ndarray | np.floating) and like.dtype in FLOATS:
+        return single.astype(like.dtype)
+    array(name, single, FLOATS)
+    return single
 
 
 def _mask_error(name: str) -> TypeError:
@@ -136,6 +163,28 @@ def of_rows(name: str, value: np.ndarray) -> np.ndarray:
     if value.ndim == 0 or value.shape[-1] == 0:
         raise ValueError(f"{name} has shape {value.shape}, expected at least one element along the last axis")
     return in_rows(value)
+
+
+def along(name: str, value: np.ndarray, axis: Any) -> tuple[int, int, int]:
+    """Check an array of float32 or float64 and an axis of it, along which there must be an element.
+
+    Returns how many elements those axes have together that stand before it, it itself, and those after it.
+    """
+    array(name, value, FLOATS)
+    ndim, at = value.ndim, whole("axis", axis)
+    if ndim and not -ndim <= at < ndim:
+        raise ValueError(f"axis is {shown(axis)}, allowed is {-ndim} to {ndim - 1} as {name} has shape {value.shape}")
+    if ndim == 0 or value.shape[at] == 0:
+        which = "the last axis" if ndim == 0 or at in (-1, ndim - 1) else f"axis {at}"
+        raise ValueError(f"{name} has shape {value.shape}, expected at least one element along {which}")
+    at %= ndim
+    return math.prod(value.shape[:at]), value.shape[at], math.prod(value.shape[at + 1 :])
+
+
+def without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """Return a shape without one of its axes, which is checked."""
+    at = axis % len(shape)
+    return shape[:at] + shape[at + 1 :]
 
 
 def in_rows(value: np.ndarray) -> np.ndarray:

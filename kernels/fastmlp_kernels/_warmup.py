@@ -5,7 +5,19 @@ import time
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastmlp_kernels import _check, activations, elementwise, log_sum, loss, normalize, outputs, reductions, update
+from fastmlp_kernels import (
+    _check,
+    activations,
+    dropping,
+    elementwise,
+    layernorm,
+    log_sum,
+    loss,
+    normalize,
+    pointwise,
+    reductions,
+    update,
+)
 
 
 def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
@@ -20,6 +32,7 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
     if dtype not in _check.FLOATS:
         raise TypeError(f"dtype is {dtype}, allowed is float32 or float64")
     z, h = np.zeros((2, 3), dtype), np.ones((2, 3), dtype)
+    half = np.full((2, 3), 0.5, dtype)
     bias, dbias = np.zeros(3, dtype), np.zeros(3, dtype)
     labels = np.zeros(2, np.int64)
     images = np.zeros((2, 3), np.uint8)
@@ -34,9 +47,13 @@ def warmup(dtype: DTypeLike = np.float32) -> dict[str, float]:
         *((f, (z, bias, h, dbias)) for f in (elementwise.poisson_loss, elementwise.huber_loss)),
         *((f, (z, bias, h)) for f in (elementwise.logistic_loss_eval, elementwise.squared_error_eval)),
         *((f, (z, bias, h)) for f in (elementwise.poisson_loss_eval, elementwise.huber_loss_eval)),
-        *((f, (z,)) for f in (outputs.sigmoid, outputs.log_sigmoid, outputs.exp)),
-        *((f, (z,)) for f in (log_sum.softmax, log_sum.log_softmax, log_sum.logsumexp)),
-        *((f, (z, axis)) for f in (reductions.accurate_sum, reductions.accurate_mean) for axis in (None, -1)),
+        *((function, (half,)) for function in pointwise.POINTWISE.values()),
+        (pointwise.pow, (half, half)),
+        *((f, (z, None, axis)) for f in (log_sum.softmax, log_sum.log_softmax, log_sum.logsumexp) for axis in (0, -1)),
+        *((f, (z, axis)) for f in (reductions.accurate_sum, reductions.accurate_mean) for axis in (None, 0, -1)),
+        (layernorm.layer_norm, (z, bias, dbias)),
+        (layernorm.layer_norm_backward, (z, h, bias, mean[:, 0], inv_std[:, 0], dbias, dbias.copy())),
+        (dropping.dropout, (z, 0.5, 0)),
         *(
             (f, (w, v, np.zeros_like(w), 0.1, 0.9, 0.0))
             for f in (update.momentum_step, update.nesterov_step)

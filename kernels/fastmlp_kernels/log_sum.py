@@ -1,4 +1,4 @@
-"""softmax, log_softmax and logsumexp along the last axis, in float32 and float64.
+"""softmax, log_softmax and logsumexp along an axis, in float32 and float64: here the last one, in `_columns` others.
 
 A row's largest element is subtracted, so that no exponential overflows. Its own exponential, which is 1, stays out of
 the sum of the others, and the logarithm is log1p of that sum: where one element dominates, the others' share is kept
@@ -6,11 +6,13 @@ however small it is. See P. Blanchard, D. J. Higham, N. J. Higham, "Accurately c
 functions", IMA Journal of Numerical Analysis 41 (2021).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastmlp_kernels import _check
+from fastmlp_kernels._columns import log_softmax_down, logsumexp_down, softmax_down
 from fastmlp_kernels._exponentials import BLOCK, PIECE, exponentials
 from fastmlp_kernels._jit import kernel, part, reduction
 from fastmlp_kernels._scratch import SIZE, work_array
@@ -140,48 +142,70 @@ def _softmax(x: np.ndarray, out: np.ndarray) -> None:
     softmax_of_rows(x, None, out)
 
 
-def softmax(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Softmax exp(x) / sum(exp(x)) along the last axis; returns `out`, or a new array where it is None.
+def _along(
+    rows: Callable[..., None],
+    down: Callable[..., None],
+    x: np.ndarray,
+    out: np.ndarray | None,
+    axis: int,
+    *,
+    reduces: bool = False,
+) -> np.ndarray:
+    """Return `out`, or a new array, with what one of two loops makes of x along an axis.
 
-    x : (..., K) float32 or float64, C-contiguous, K > 0
+    reduces : whether the result is without the axis
+    """
+    if type(axis) is int and axis == -1:  # as a rule; to ask about others takes a microsecond
+        of_rows = _check.of_rows("x", x)
+        result = _check.result(out, x.shape[:-1] if reduces else x.shape, x, in_place=not reduces)
+        rows(of_rows, result.reshape(-1) if reduces else _check.in_rows(result))
+        return result
+    outer, length, inner = _check.along("x", x, axis)
+    result = _check.result(out, _check.without(x.shape, axis) if reduces else x.shape, x, in_place=not reduces)
+    if inner == 1:
+        rows(x.reshape(outer, length), result.reshape(-1) if reduces else result.reshape(outer, length))
+    else:
+        down(x.reshape(-1), result.reshape(-1), outer, length, inner)
+    return result
+
+
+def softmax(x: np.ndarray, out: np.ndarray | None = None, axis: int = -1) -> np.ndarray:
+    """Softmax exp(x) / sum(exp(x)) along an axis, the last if none is given; returns `out`, or a new array.
+
+    x : (...) of any number of dimensions but none, float32 or float64, C-contiguous, with an element along the axis
     out : of the same shape and dtype; may be x itself, and may not overlap it otherwise
+    axis : from the front, or if negative from the end; no array is turned for another one than the last
 
-    A row that has a NaN or +inf, or -inf alone, becomes NaN.
+    What has a NaN or +inf, or -inf alone, along the axis becomes NaN there.
     Raises TypeError or ValueError naming the argument at fault.
     """
-    rows = _check.of_rows("x", x)
-    out = _check.result(out, x.shape, x, in_place=True)
-    _softmax(rows, _check.in_rows(out))
-    return out
+    return _along(_softmax, softmax_down, x, out, axis)
 
 
-def log_softmax(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Logarithm of the softmax, x - log(sum(exp(x))), along the last axis; returns `out`, or a new array.
+def log_softmax(x: np.ndarray, out: np.ndarray | None = None, axis: int = -1) -> np.ndarray:
+    """Logarithm of the softmax, x - log(sum(exp(x))), along an axis; returns `out`, or a new array where it is None.
 
-    x : (..., K) float32 or float64, C-contiguous, K > 0
+    x : (...) of any number of dimensions but none, float32 or float64, C-contiguous, with an element along the axis
     out : of the same shape and dtype; may be x itself, and may not overlap it otherwise
+    axis : from the front, or if negative from the end
 
     The logarithm of a probability near 1 keeps its precision: that of the first of (0, -40) is -exp(-40) in float64.
-    A row that has a NaN, or -inf alone, becomes NaN; beside a +inf, which becomes NaN, all others become -inf.
+    What has a NaN, or -inf alone, along the axis becomes NaN; beside a +inf, which becomes NaN, all others become -inf.
     Raises TypeError or ValueError naming the argument at fault.
     """
-    rows = _check.of_rows("x", x)
-    out = _check.result(out, x.shape, x, in_place=True)
-    _log_softmax(rows, _check.in_rows(out))
-    return out
+    return _along(_log_softmax, log_softmax_down, x, out, axis)
 
 
-def logsumexp(x: np.ndarray, out: np.ndarray | None = None) -> Any:
-    """log(sum(exp(x))) along the last axis; returns `out`, or a new array (a scalar for one row) where it is None.
+def logsumexp(x: np.ndarray, out: np.ndarray | None = None, axis: int = -1) -> Any:
+    """log(sum(exp(x))) along an axis; returns `out`, or a new array (a scalar for one row) where it is None.
 
-    x : (..., K) float32 or float64, C-contiguous, K > 0
-    out : (...) of the same dtype; may not overlap x
+    x : (...) of any number of dimensions but none, float32 or float64, C-contiguous, with an element along the axis
+    out : of x's shape without the axis, and of its dtype; may not overlap x
+    axis : from the front, or if negative from the end
 
-    The smaller terms keep their share: of (0, -40) the result is exp(-40) in float64. A row with a NaN gives NaN, one
-    of -inf alone -inf, one with +inf and no NaN +inf.
+    The smaller terms keep their share: of (0, -40) the result is exp(-40) in float64. A NaN along the axis gives NaN,
+    -inf alone -inf, +inf and no NaN +inf.
     Raises TypeError or ValueError naming the argument at fault.
     """
-    rows = _check.of_rows("x", x)
-    result = _check.result(out, x.shape[:-1], x)
-    _logsumexp(rows, result.reshape(-1))
+    result = _along(_logsumexp, logsumexp_down, x, out, axis, reduces=True)
     return result if out is not None or result.ndim else result[()]

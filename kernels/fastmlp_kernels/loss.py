@@ -25,6 +25,8 @@ from fastmlp_kernels._views import matrix_at, row_at, vector_at
 # The logarithm of a product of row sums replaces a logarithm a row; each sum lies in [1, K], so this never overflows.
 # What is kept is the product less 1, in which a sum of 1 + 1e-20 still counts.
 PRODUCT_LIMIT = 1e200
+# Elements of rows that are copied at once, which stay in cache, where other rows do not count.
+COPIED = 32768
 NO_CODE = cast("int", np.int64(0))  # no literal, see `gemm.panels`
 
 
@@ -261,9 +263,12 @@ def _check_logits(logits: np.ndarray, bias: np.ndarray, *, writes: bool) -> None
     _check.array("bias", bias, (logits.dtype,), (logits.shape[1],))
 
 
-def _check_labels(labels: np.ndarray, logits: np.ndarray) -> None:
+def _checked_labels(labels: np.ndarray, logits: np.ndarray, ignore_index: int | None) -> np.ndarray | None:
+    """Check the labels; return the numbers of the rows that count, int64, None where they all do."""
     _check.array("labels", labels, _check.INT64, (len(logits),))
-    _check.in_range("labels", labels, logits.shape[1])
+    counts = None if ignore_index is None else labels != _check.whole("ignore_index", ignore_index)
+    _check.in_range("labels", labels if counts is None else np.where(counts, labels, 0), logits.shape[1])
+    return None if counts is None or counts.all() else np.flatnonzero(counts)
 
 
 def _checked_weights(weights: np.ndarray | None, logits: np.ndarray) -> np.ndarray:
@@ -274,6 +279,35 @@ def _checked_weights(weights: np.ndarray | None, logits: np.ndarray) -> np.ndarr
     return weights
 
 
+def _of_kept(
+    kept: np.ndarray | None,
+    logits: np.ndarray,
+    bias: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    dbias: np.ndarray | None,
+    smoothing: float,
+) -> tuple[float, int]:
+    """Return loss and count of the rows that count, as of a batch of these alone; in place, the gradient, or zeros."""
+    criterion = Criterion(NO_CODE, 0.0, smoothing)
+    if kept is None:
+        return cross_entropy_of_batch(logits, bias, labels, weights, dbias, criterion, float(len(logits)))
+    loss, correct, sums, step = 0.0, 0, np.zeros(bias.shape), max(1, COPIED // len(bias))
+    for start in range(0, kept.size, step):
+        at = kept[start : start + step]
+        rows, own = logits[at], weights[at] if weights.size else weights
+        part = cross_entropy_of_batch(rows, bias, labels[at], own, dbias, criterion, float(kept.size))
+        loss, correct = loss + part[0], correct + part[1]
+        if dbias is not None:
+            logits[at] = rows
+            sums += dbias
+    if dbias is not None:
+        others = np.ones(len(logits), np.bool_)
+        others[kept] = False
+        logits[others], dbias[...] = 0, sums
+    return loss, correct
+
+
 def softmax_cross_entropy(
     logits: np.ndarray,
     bias: np.ndarray,
@@ -281,18 +315,22 @@ def softmax_cross_entropy(
     dbias: np.ndarray,
     weights: np.ndarray | None = None,
     label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
 ) -> tuple[float, int]:
     """Mean cross-entropy of softmax(logits + bias), and in place: logits <- its gradient (softmax - onehot) / N.
 
     logits : (N, K) float32 or float64, C-contiguous, without the bias, N > 0, overwritten with dLoss/dlogits
     bias : (K,) of the same dtype
-    labels : (N,) int64, each in [0, K)
+    labels : (N,) int64, each in [0, K), or `ignore_index`
     dbias : (K,) of the same dtype, overwritten with the gradient's column sums
     weights : (N,) of the same dtype, or None: what each row's loss and gradient are multiplied by; the sums are still
         divided by N, so that weights of mean 1 give a weighted mean
     label_smoothing : from 0 up to, not including, 1: the share s of each target that is spread over all classes, so
         that the targets are (1 - s) onehot + s / K (C. Szegedy et al., "Rethinking the Inception architecture for
         computer vision", CVPR 2016)
+    ignore_index : the label, any whole number, of rows that do not count, whatever their logits and weights: N is the
+        number of the others, and the gradient by such a row is 0; None where all rows count. Where none does, the loss
+        and the gradients are 0 (PyTorch's mean is NaN there)
 
     Returns (mean loss in nats, number of rows whose largest logit is the label's; of equal ones the first counts).
     The largest logit is subtracted first, so that logits of any finite size neither overflow nor lose the loss of an
@@ -302,14 +340,13 @@ def softmax_cross_entropy(
     Raises TypeError or ValueError naming the argument at fault, a label outside [0, K) with its index.
     """
     _check_logits(logits, bias, writes=True)
-    _check_labels(labels, logits)
+    kept = _checked_labels(labels, logits, ignore_index)
     own = _checked_weights(weights, logits)
     smoothing = _check.share("label_smoothing", label_smoothing)
     _check.array("dbias", dbias, (logits.dtype,), bias.shape, writes=True)
     given = {} if weights is None else {"weights": weights}
     _check.apart(logits=logits, bias=bias, labels=labels, dbias=dbias, **given)
-    total = float(len(logits))
-    return cross_entropy_of_batch(logits, bias, labels, own, dbias, Criterion(NO_CODE, 0.0, smoothing), total)
+    return _of_kept(kept, logits, bias, labels, own, dbias, smoothing)
 
 
 def softmax_cross_entropy_eval(
@@ -318,23 +355,24 @@ def softmax_cross_entropy_eval(
     labels: np.ndarray,
     weights: np.ndarray | None = None,
     label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
 ) -> tuple[float, int]:
     """Mean cross-entropy of softmax(logits + bias) and count of correct rows, without a gradient; writes nothing.
 
     logits : (N, K) float32 or float64, C-contiguous, without the bias, N > 0
     bias : (K,) of the same dtype
-    labels : (N,) int64, each in [0, K)
+    labels : (N,) int64, each in [0, K), or `ignore_index`
     weights : (N,) of the same dtype, or None
     label_smoothing : from 0 up to, not including, 1
+    ignore_index : the label of rows that do not count, or None
 
     Returns (mean loss in nats, correct), as `softmax_cross_entropy` does. Raises the same errors.
     """
     _check_logits(logits, bias, writes=False)
-    _check_labels(labels, logits)
+    kept = _checked_labels(labels, logits, ignore_index)
     own = _checked_weights(weights, logits)
     smoothing = _check.share("label_smoothing", label_smoothing)
-    total = float(len(logits))
-    return cross_entropy_of_batch(logits, bias, labels, own, None, Criterion(NO_CODE, 0.0, smoothing), total)
+    return _of_kept(kept, logits, bias, labels, own, None, smoothing)
 
 
 def bias_softmax(logits: np.ndarray, bias: np.ndarray) -> None:
