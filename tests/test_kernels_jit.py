@@ -1,6 +1,5 @@
 """The compiled bodies: their names and options, their machine code, and their use inside a user's own jitted code."""
 
-import platform
 import re
 from pathlib import Path
 from typing import Any
@@ -15,26 +14,32 @@ import fastmlp_kernels
 from arrays import assert_within, images, normal
 from bench.scalars import ELEMENTARY, SCALARS
 from fastmlp_kernels import jit
-from test_kernels_check import GOOD, LOSSES
+from fastmlp_kernels._target import features
+from fastmlp_kernels.pointwise import POINTWISE
+from listings import ARM64, instructions, readable
+from test_kernels_check import GOOD, LOSSES, NO_KERNELS
 
-KERNELS = [name for name in jit.__all__ if not name.endswith("1")]
+KERNELS = [name for name in jit.__all__ if not name.endswith("1") and name != "widest_vectors"]
+LOOPS = {*POINTWISE, "pow"} - set(jit.__all__)
 
 
 def test_names():
     public = {name for name in vars(fastmlp_kernels) if not name.startswith("_")}
     modules = {path.stem for path in Path(jit.__file__).parent.glob("[a-z]*")}  # the imported ones are there too
-    assert public - modules == set(fastmlp_kernels.__all__)
+    assert public - modules - {"TYPE_CHECKING"} == set(fastmlp_kernels.__all__)
     for name in jit.__all__:  # some are imported at their first use
         assert getattr(jit, name).__doc__ or name in KERNELS
-    assert {name for name in vars(jit) if not name.startswith("_")} - {"Any", "TYPE_CHECKING"} == set(jit.__all__)
+    others = {"Any", "TYPE_CHECKING", "stamp"}
+    assert {name for name in vars(jit) if not name.startswith("_")} - others == set(jit.__all__)
     assert set(jit.__all__) <= set(dir(jit))
     with pytest.raises(AttributeError, match=r"'fastmlp_kernels\.jit' has no attribute 'exp3'"):
         _ = jit.exp3  # pyright: ignore[reportAttributeAccessIssue]
-    assert {*KERNELS, "warmup"} == set(fastmlp_kernels.__all__)  # each checked function has its unchecked body
-    assert set(jit.__all__) - set(KERNELS) == {*ELEMENTARY, *SCALARS}
+    # each checked function has its unchecked body, but of loops over one element, which are as short as their calls
+    assert {*KERNELS, *LOOPS, *NO_KERNELS} == set(fastmlp_kernels.__all__)
+    assert set(jit.__all__) - set(KERNELS) == {*ELEMENTARY, *SCALARS, "widest_vectors"}
 
 
-@pytest.mark.parametrize("name", jit.__all__)
+@pytest.mark.parametrize("name", [*KERNELS, *ELEMENTARY, *SCALARS])
 def test_options(name):
     options = getattr(jit, name).targetoptions
     assert options["error_model"] == "numpy"
@@ -42,8 +47,7 @@ def test_options(name):
     assert options["fastmath"] == {"contract"}  # neither nnan nor ninf: a NaN stays a NaN
 
 
-# Machine code. Only x86 has these instruction names; another machine runs the same LLVM passes.
-on_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names of x86's instructions")
+# Machine code, whose instructions are named as on x86.
 # float32 widened to float64 where it is meant: the loss adds each row's share in float64, one element at a time.
 WIDENED = {"softmax_cross_entropy": {"cvtss2sd"}, "softmax_cross_entropy_eval": {"cvtss2sd"}}
 WIDENED |= {f"{name}{form}": {"cvtss2sd", "cvtps2pd"} for name in LOSSES for form in ("", "_eval")}
@@ -51,17 +55,22 @@ WIDENED |= {f"{name}{form}": {"cvtss2sd", "cvtps2pd"} for name in LOSSES for for
 WIDENED |= {name: {"cvtss2sd"} for name in ("bias_softmax", "softmax")}
 WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("log_softmax", "logsumexp")}  # the logarithm, of each row
 WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("accurate_sum", "accurate_mean")}
+WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("layer_norm", "layer_norm_backward")}  # its sums
+# With SSE alone LLVM takes whole vectors apart for their roots.
+ROOTS = ("sqrtps",) if ARM64 or "avx" in features() else ()
+WIDENED["bias_softplus"] = {"cvtss2sd", "cvtps2pd"}  # so are its logarithms, in whole vectors
 # What each loop does with whole vectors; pslld makes a power of two, in exp and tanh.
 PACKED = {
     **dict.fromkeys(("bias_identity", "bias_relu", "identity_backward"), ("addps",)),
     **dict.fromkeys(("bias_tanh", "bias_sigmoid"), ("addps", "mulps", "divps", "pslld")),
     **dict.fromkeys(("tanh_backward", "sigmoid_backward", "relu_backward", "momentum_step"), ("addps", "mulps")),
     **dict.fromkeys(("bias_leaky_relu", "leaky_relu_backward"), ("addps", "mulps")),
-    **dict.fromkeys(("bias_elu", "bias_softplus", "bias_silu", "bias_gelu"), ("addps", "mulps", "pslld")),
+    **dict.fromkeys(("bias_elu", "bias_silu", "bias_gelu"), ("addps", "mulps", "pslld")),
+    "bias_softplus": ("addps", "mulpd", "psllq"),
     **dict.fromkeys(("elu_backward", "softplus_backward"), ("addps", "mulps")),
     **dict.fromkeys(("silu_backward", "gelu_backward"), ("addps", "mulps", "divps", "pslld")),
     "nesterov_step": ("mulps",),
-    **dict.fromkeys(("adam_step", "adamw_step"), ("divps", "sqrtps")),
+    **dict.fromkeys(("adam_step", "adamw_step"), ("divps", *ROOTS)),
     **dict.fromkeys(("softmax_cross_entropy", "softmax_cross_entropy_eval"), ("addps", "mulps", "pslld")),
     **{f"{name}{form}": ("addps", "mulps", "cvtps2pd") for name in LOSSES for form in ("", "_eval")},
     **dict.fromkeys(("sigmoid", "log_sigmoid"), ("mulps", "divps", "pslld")),
@@ -69,6 +78,8 @@ PACKED = {
     **dict.fromkeys(("bias_softmax", "softmax"), ("addps", "mulps", "pslld")),
     **dict.fromkeys(("log_softmax", "logsumexp"), ("addps", "mulps", "pslld", "cmpneqps")),
     **dict.fromkeys(("accurate_sum", "accurate_mean"), ("addpd", "cvtps2pd")),
+    **dict.fromkeys(("layer_norm", "layer_norm_backward"), ("mulps", "addpd", "cvtps2pd")),
+    "dropout": ("mulps", "pmulld"),
     "gather_normalize": ("cvtdq2ps", "mulps"),
     "image_moments": ("paddd",),
 }
@@ -78,8 +89,8 @@ def _element(argument: types.Type) -> types.Type | None:
     return argument.dtype if isinstance(argument, types.Array) else None
 
 
-def instructions(name: str) -> set[str]:
-    """Return what the float32 form consists of, without the v that marks AVX's spelling."""
+def instructions_of(name: str) -> set[str]:
+    """Return what the float32 form of a kernel consists of."""
     fastmlp_kernels.warmup()
     kernel = getattr(jit, name)
     if not kernel.signatures:  # losses, whose checked functions share two kernels
@@ -91,13 +102,13 @@ def instructions(name: str) -> set[str]:
     code = list(fresh.inspect_asm().values())
     assert code
     assert not any(re.search(r"\b(exp|tanh)f?\b", text) for text in code), "it calls the C library"
-    return {op.removeprefix("v") for text in code for op in re.findall(r"^\s+([a-z]\w+)", text, re.MULTILINE)}
+    return instructions("".join(code))
 
 
-@on_x86
+@readable
 @pytest.mark.parametrize("name", KERNELS)
 def test_float32_stays_float32_and_loops_are_vectorised(name):
-    found = instructions(name)
+    found = instructions_of(name)
     assert found & {"cvtss2sd", "cvtps2pd"} == WIDENED.get(name, set())
     assert found.issuperset(PACKED[name])
 
@@ -158,6 +169,14 @@ def user_rows(x, out, sums):
 
 
 @njit
+def user_layers(x, gain, bias, out, sums, delta):
+    dgain = np.empty_like(gain)
+    jit.dropout(x, out, 0.25, 7, 1, 2, 3)
+    jit.layer_norm(out, gain, bias, x, sums[0], sums[1], 1e-5)
+    jit.layer_norm_backward(delta, out, gain, sums[0], sums[1], dgain, bias)
+
+
+@njit
 def user_scalars(x):
     return jit.exp1(x) + jit.tanh1(x) * jit.sigmoid1(x)
 
@@ -201,6 +220,21 @@ def test_the_last_axis_inside_a_users_jitted_function(rng):
     assert_same(out, fastmlp_kernels.log_softmax(fastmlp_kernels.softmax(x)))
     wanted = fastmlp_kernels.logsumexp(x), fastmlp_kernels.accurate_sum(x, -1), fastmlp_kernels.accurate_mean(x, -1)
     assert_same(sums, np.stack(wanted))
+
+
+def test_layers_inside_a_users_jitted_function(rng):
+    x, gain, bias = normal(rng, (19, 23), np.float32), normal(rng, (23,), np.float32), normal(rng, (23,), np.float32)
+    kept, delta = fastmlp_kernels.dropout(x, 0.25, 7, 1, 2, 3), normal(rng, (19, 23), np.float32)
+    mean, inv_std = np.empty((2, 19), np.float32)
+    normed = fastmlp_kernels.layer_norm(kept, gain, bias, None, mean, inv_std)
+    want, (dgain, dbias) = delta.copy(), np.empty((2, 23), np.float32)
+    fastmlp_kernels.layer_norm_backward(want, kept, gain, mean, inv_std, dgain, dbias)
+    out = np.empty_like(x)
+    weights = gain.copy(), bias.copy()
+    user_layers(x, *weights, out, np.empty((2, 19), np.float32), delta)
+    np.testing.assert_array_equal(out, kept)
+    for got, array in ((x, normed), (delta, want), (weights[1], dbias)):
+        assert_same(got, array)
 
 
 def test_the_other_kernels_and_scalars_inside_a_users_jitted_function(rng):

@@ -24,10 +24,12 @@ ROOT = Path(__file__).parents[1]
 PAGES = [page for folder in ("", "fastmlp", "kernels", "bench") if (page := ROOT / folder / "README.md").exists()]
 # One epoch on the embedded images stands for what a sweep would do for minutes: the last of equal options counts.
 SHORT = "--dataset embedded --epochs 1"
+BLAS = f"{SHORT} --matmul blas"  # where packed products would be compiled for this line alone
 # (start of a line, what is added to it, or "=" and what takes its place); the first that fits
 RULES = [
     ("python3 -m venv", "=true"),  # the two commands of the quick start: .ci/run runs the one, a person the other
     ("pip install -e ", "=extras"),  # looked up, not installed
+    ("pip install ./kernels", "=true"),  # tests/test_kernels_alone.py does
     ("dask ", "=true"),  # a cluster: tests/test_sweep_cluster.py starts a real one
     ("MLFLOW_TRACKING_URI=", "=true"),  # a server: tests/test_log_mlflow.py has what stands for one
     ("python -m fastmlp.train --preset report-grid --out runs/cluster --scheduler", "=parse"),
@@ -37,6 +39,9 @@ RULES = [
     ("python -m fastmlp.train --data-dir path/to", "=parse"),  # data are no part of the project
     ("python -m fastmlp.train --data ", "=parse"),  # of anyone's own
     ("python -m fastmlp.train --layers 3072,512", SHORT),
+    ("python -m fastmlp.train --layers 3072-256-128-20 --activation gelu", BLAS),
+    ("python -m fastmlp.train --experiments relu --optimizer", BLAS),
+    ("python -m fastmlp.train --grid optimizer", BLAS),
     ("python -m fastmlp.train --init-from", SHORT),
     ("python -m fastmlp.train --random 30", f"{SHORT} --random 3 lr=1e-4..1e-1"),
     ("python -m fastmlp.train --precision", f"{SHORT} --experiments relu"),
@@ -45,7 +50,7 @@ RULES = [
     ("fastmlp export model.npz", ""),
     ("python -m fastmlp.predict", ""),
     ("python -m fastmlp.export", ""),
-    ("python -m fastmlp.gradcheck", ""),
+    ("python -m fastmlp.gradcheck", "--layers 48,16,20"),  # .ci/run has the whole of it
     ("python -m fastmlp.data describe", "--dataset embedded"),
     ("python -m fastmlp.report", ""),
     ("python -m fastmlp.reproduce", ""),

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastmlp.errors import ConfigError, DataError
+from fastmlp.nn import kernels as _kernels  # noqa: F401 - refuses those of another version, before any is loaded
 from fastmlp.nn.activations import hidden_activations
 from fastmlp.nn.blas import Blas
 from fastmlp.nn.checks import check_count, check_name, generator, is_whole

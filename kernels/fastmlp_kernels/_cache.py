@@ -161,7 +161,8 @@ class KernelCache(_Base):
         amx = (amx_int8(), amx_bfloat16()) if "int32" in types else None
         compiled_in = TILE, cache_bytes(1), cache_bytes(2), amx, sys.flags.optimize
         options = [(name, str(getattr(config, name, None))) for name in _CODE_OPTIONS]
-        cpu = target_context.codegen().magic_tuple()
+        codegen = target_context.codegen()
+        cpu = type(codegen).magic_tuple(codegen)  # without what `_overloads` adds, as it changes nothing here
         origin = _digest(sys.prefix, str(_PACKAGE), str(self._file.parent), cpu, options, compiled_in)
         function = self._of.__module__, self._of.__qualname__, self._of.__code__.co_firstlineno
         version = f"{package_version()}-{_digest(self._code[1])}"

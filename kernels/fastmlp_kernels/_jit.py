@@ -10,16 +10,18 @@ from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 from llvmlite.binding import Linkage
-from numba import njit
+from numba import njit, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NopythonTypeInference
+from numba.extending import overload
 
 from fastmlp_kernels import (
     _cache,
     _compiling,  # noqa: F401 - it watches from the first compilation on
 )
+from fastmlp_kernels._overloads import OwnContext
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,6 +89,7 @@ class _KernelCompiler(Compiler):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         state = self.state
+        state.targetctx.__class__ = OwnContext  # of a context made for this function alone
         if state.library is None:
             state.library = self.library_class(state.targetctx.codegen(), "kernel")
             state.library.enable_object_caching()
@@ -212,3 +215,18 @@ def body_of(function: Any) -> Callable[..., Any]:
     """
     body = getattr(function, "py_func", function)
     return FunctionType(body.__code__, body.__globals__, body.__name__, body.__defaults__, body.__closure__)
+
+
+def by_dtype(of_float32: Any, of_float64: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a plain function of elements as one of these two parts; it runs itself under NUMBA_DISABLE_JIT=1."""
+
+    def decorate(plain: Callable[..., Any]) -> Any:
+        def body(*kinds: Any) -> Callable[..., Any]:
+            return body_of(of_float32 if all(kind == types.float32 for kind in kinds) else of_float64)
+
+        of_two = plain.__code__.co_argcount == 2
+        choose = (lambda x, y: body(x, y)) if of_two else lambda x: body(x)
+        overload(plain, jit_options=PART | {"forceinline": True})(choose)
+        return plain
+
+    return decorate
