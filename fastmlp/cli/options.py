@@ -24,7 +24,7 @@ from fastmlp.cli.parser import (
     units,
     whole,
 )
-from fastmlp.cli.plan import BY_DATA, settings_of
+from fastmlp.cli.plan import AUTO, BY_DATA, settings_of
 from fastmlp.config import AUGMENTS, INITS, LABELS, OPTIMIZER_SETTINGS, SCHEDULE_SETTINGS, RunConfig, dashed
 from fastmlp.data import DATASET_NAMES, NORMALIZATIONS
 from fastmlp.data.normalize import AS_THEY_ARE, STANDARD
@@ -89,7 +89,8 @@ def asked_for(args: Namespace) -> str:
     axes = args.grid or args.random or (PRESETS[args.preset].axes if args.preset in PRESETS else ())
     over = f" over {' '.join(axes)}" if axes else ""
     seeds = f", {args.seeds} seeds" if args.seeds > 1 else ""
-    return f"training {', '.join(chosen)}{over} on data set {args.dataset} in {args.precision}{seeds}"
+    precision = "the fastest precision that holds" if args.precision == AUTO else args.precision
+    return f"training {', '.join(chosen)}{over} on data set {args.dataset} in {precision}{seeds}"
 
 
 def build_parser(prog: str = "python -m fastmlp.train") -> Parser:
@@ -198,10 +199,10 @@ def _add_training(parser: ArgumentParser) -> None:
     text = "initial weights (default: as the table says)"
     add("--init", choices=INITS, help=text)
     add("--init-from", type=place, metavar="MODEL", help="train on from DIR/models/RUN_ID.npz")
-    text = "bfloat16: products' operands, int8: the first layer's; else float32 (default: %(default)s)"
-    add("--precision", choices=PRECISIONS, default="float32", help=text)
+    text = "auto: the fastest here whose gradients hold; bfloat16 and int8 are of products (default: %(default)s)"
+    add("--precision", choices=(AUTO, *PRECISIONS), default="float32", help=text)
     text = "packed kernels, numpy's BLAS, or the faster (auto)"
-    add("--matmul", choices=("auto", *PRECISIONS["float32"].matmuls), default="auto", help=text)
+    add("--matmul", choices=(AUTO, *PRECISIONS["float32"].matmuls), default=AUTO, help=text)
 
 
 _STEPS_HELP = {

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from fastmlp.data import Dataset
     from fastmlp.models.model import Model
 
+AUTO = "auto"
+"""The word for what is to be measured and chosen: a precision, or a way to multiply."""
+
 _NETWORK = ("layers", "activation", "labels")
 # Options that say what own data are, each a field of `fastmlp.data.own.Own`.
 OWN = (
@@ -66,16 +69,18 @@ _TRAINING = (
 def settings_of(args: Namespace) -> dict[str, Any]:
     """Return the fields of RunConfig that options set; ConfigError for a value that is not allowed."""
     settings = {name: getattr(args, name) for name in (*_NETWORK, *_TRAINING) if getattr(args, name) is not None}
-    if args.matmul != "auto":
+    if args.matmul != AUTO:
         settings["matmul"] = args.matmul
+    if args.precision == AUTO:
+        settings["precision"] = "float64"  # which all runs can have, until `cli.sweep.with_precision` chooses
     check_fields(settings)
     axes = _check_together(args)
     usual = {} if args.data is None else {"optimizer": OWN_OPTIMIZER}
     check_belongs({name: value for name, value in (usual | settings).items() if name not in axes})
     if args.threads is not None:
         check_threads(args.threads)
-    if args.matmul not in ("auto", *PRECISIONS[args.precision].matmuls):
-        allowed = " or ".join(("auto", *PRECISIONS[args.precision].matmuls))
+    if args.matmul not in (AUTO, *PRECISIONS[settings["precision"]].matmuls):
+        allowed = " or ".join((AUTO, *PRECISIONS[settings["precision"]].matmuls))
         raise ConfigError(f"--matmul is {args.matmul}; allowed with --precision {args.precision} is {allowed}.")
     return settings
 
@@ -104,7 +109,13 @@ def _check_together(args: Namespace) -> list[str]:
             f"--workers {args.workers} are on this machine, and --scheduler has its own; give one of them."
         )
     texts = (*(args.grid or ()), *(args.random or ())[1:])
-    return [parse_axis(with_ends(text, 1, 1)).field for text in texts]
+    axes = [parse_axis(with_ends(text, 1, 1)).field for text in texts]
+    if args.precision == AUTO and "precision" in axes:
+        raise ConfigError(
+            "--precision auto chooses one for all runs, and precision is an axis of the search, with a value for each; "
+            "leave one of them away."
+        )
+    return axes
 
 
 def _check_own(args: Namespace) -> None:

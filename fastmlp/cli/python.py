@@ -15,7 +15,14 @@ from fastmlp.cli.options import build_parser, parse
 from fastmlp.cli.output import Output
 from fastmlp.cli.own import own_of
 from fastmlp.cli.plan import make_plan
-from fastmlp.cli.sweep import check_report, check_sweep, more_baselines, resolved_plan, write_sweep_file
+from fastmlp.cli.sweep import (
+    check_report,
+    check_sweep,
+    more_baselines,
+    resolved_plan,
+    with_precision,
+    write_sweep_file,
+)
 from fastmlp.data.library import listed
 from fastmlp.data.own import Loaded, load_understood
 from fastmlp.errors import ConfigError, DataError, suggestion
@@ -100,6 +107,7 @@ def train(data: Any, target: Any = None, *, on_epoch: OnEpoch | None = None, **s
         out = args.out or Path(stack.enter_context(TemporaryDirectory(prefix="fastmlp-")))
         check_folder(out, option="out=")
         folder = stack.enter_context(opened(out))
+        args, plan, _ = with_precision(args, plan, dataset, folder)
         plan, _ = resolved_plan(args, plan, folder)
         check_sweep(args, plan, dataset, folder)
         stack.enter_context(blas_threads(plan.threads))

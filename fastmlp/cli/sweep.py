@@ -11,19 +11,21 @@ from rich.console import Console
 from fastmlp.cli import own
 from fastmlp.cli.log import Log
 from fastmlp.cli.output import Output
-from fastmlp.cli.plan import make_plan
+from fastmlp.cli.plan import AUTO, make_plan
 from fastmlp.cli.progress import Numbers, Silent, download_bar, make_progress
 from fastmlp.cli.shell import Call
 from fastmlp.config import RunConfig
 from fastmlp.data import Dataset, load_dataset
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.models.file import load_model
+from fastmlp.models.model import Model
 from fastmlp.nn.precision import PRECISIONS
 from fastmlp.nn.threads import blas_threads, usable_cores
 from fastmlp.report.baselines import Baseline, baselines_of
 from fastmlp.report.plots.style import styled
 from fastmlp.report.tables import Table, machine, plan_table
 from fastmlp.report.words import duration
+from fastmlp.runs import autoprecision
 from fastmlp.runs.autotune import measured, resolve
 from fastmlp.runs.fits import check_fits
 from fastmlp.runs.results import check_folder
@@ -59,10 +61,15 @@ def train(call: Call, note: str | None, args: Namespace, console: Console) -> in
     check_fits(plan.configs, dataset)
     if args.data is not None:
         say(console, own.network_words(plan.configs))
-        say(console, own.memory_words(plan, dataset))
     if not looking:
         _begin_log(args, call.log)
     with opened(args.out, looking=looking) as folder:
+        chosen: list[str] = []
+        if args.precision == AUTO:
+            with compiling.here("Measuring precisions"):
+                args, plan, chosen = with_precision(args, plan, dataset, folder, start)
+        if args.data is not None:
+            say(console, own.memory_words(plan, dataset))
         for note in [*folder.notes, *folder.without_models(plan.configs, dataset.fingerprint)]:
             say(console, note)
         with compiling.here("Measuring packed and BLAS products"):
@@ -74,7 +81,7 @@ def train(call: Call, note: str | None, args: Namespace, console: Console) -> in
         if args.data is not None and found and not args.dry_run:
             seconds = _seconds(plan, to_run, dataset)
             say(console, f"Estimated time: {duration(max([sum(seconds) / plan.jobs, *seconds]))} at most.")
-        for note in filter(None, [plan.left_out, *found, f"Runs: {len(plan.configs)}{there}."]):
+        for note in filter(None, [plan.left_out, *chosen, *found, f"Runs: {len(plan.configs)}{there}."]):
             say(console, note)
         if args.dry_run:
             with compiling.here("Measuring a step of each network"):
@@ -234,10 +241,40 @@ def check_report(args: Namespace) -> None:
         pass
 
 
+def with_precision(
+    args: Namespace, plan: Plan, dataset: Dataset, folder: Folder, start: Model | None = None
+) -> tuple[Namespace, Plan, list[str]]:
+    """Return options and plan with a precision in the place of `--precision auto`, and a sentence on it.
+
+    A folder of a sweep keeps the precision that it has; else it is measured.
+    """
+    if args.precision != AUTO:
+        return args, plan, []
+    kept = _kept_precision(folder)
+    configs = autoprecision.in_precision(plan.configs, kept) if kept else None
+    note = f"Precision: {kept}, as the sweep in {folder.out} has it."
+    if configs is None:
+        free = not _is_matmul_given(args)
+        configs, note = autoprecision.choose(plan.configs, dataset, start, any_matmul=free)
+    args = Namespace(**vars(args) | {"precision": configs[0].precision})
+    return args, replace(plan, configs=configs), [note]
+
+
+def _kept_precision(folder: Folder) -> str | None:
+    """Return the precision of a folder's results, or of its sweep's file where it has none yet; None for neither."""
+    if folder.known:
+        return next(iter(folder.known.values())).precision
+    kept = None if folder.out is None else sweep_file.kept(folder.out / sweep_file.SWEEP_FILE, "precision")
+    return kept if kept in tuple(PRECISIONS) else None
+
+
+def _is_matmul_given(args: Namespace) -> bool:
+    return args.matmul != AUTO or any(text.startswith("matmul=") for text in (args.grid or args.random or ()))
+
+
 def resolved_plan(args: Namespace, plan: Plan, folder: Folder) -> tuple[Plan, list[str]]:
     """Return the plan with packed or BLAS products chosen by measurement, where the options ask for that, and notes."""
-    is_axis = any(text.startswith("matmul=") for text in (args.grid or args.random or ()))
-    if args.matmul != "auto" or is_axis or len(PRECISIONS[args.precision].matmuls) == 1:
+    if _is_matmul_given(args) or len(PRECISIONS[args.precision].matmuls) == 1:
         return plan, []
     configs, found = resolve(plan.configs, [result.config for result in folder.known.values()])
     return replace(plan, configs=configs), found

@@ -13,6 +13,10 @@ from fastmlp.models.preparation import Preparation, training_rows
 from fastmlp.nn.network import MLP
 from fastmlp.table import Table
 
+# The error up to which gradients hold, for `--precision auto`: it turns a step by less than six degrees. On CIFAR-100
+# the report's networks are off by up to 0.03 in bfloat16 and 0.07 in int8, and reach float32's accuracy over 5 seeds.
+HOLDS = 0.1
+
 
 def _network(config: RunConfig, start: Model | None) -> MLP:
     model = config.new_network(config.seed)
@@ -64,7 +68,7 @@ def precision_table(configs: Sequence[RunConfig], dataset: Dataset, start: Model
     fact = (
         f"Gradients of the first {configs[0].batch_size} training images at the "
         f"{'given' if start else 'initial'} weights, seed {seed}; "
-        "Euclidean norm of the difference from float64, as a share of float64's."
+        f"Euclidean norm of the difference from float64, as a share of float64's; up to {HOLDS:g} they hold."
     )
     columns = ["experiment", "normalisation", "precision", "layer", "weights", "biases"]
     return Table([fact], columns, rows, words=4)

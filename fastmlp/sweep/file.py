@@ -88,6 +88,14 @@ def read(path: Path, parser: ArgumentParser) -> list[str]:
     return arguments
 
 
+def kept(path: Path, name: str) -> Any:
+    """Return what a sweep's file has for an option; None where there is no such file, or nothing in it."""
+    try:
+        return toml_of(read_small(path, MOST_BYTES)).get(name)
+    except (OSError, DataError):
+        return None
+
+
 def is_named(place: str | Path) -> bool:
     """Whether data are a set by name, such as sklearn:digits, and lie at no place."""
     return str(place).startswith(("sklearn:", "openml:"))
