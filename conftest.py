@@ -7,6 +7,12 @@ import pytest
 MOST_WORKERS = 8  # each holds kernels and data sets of its own, about 1.3 GB
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the benchmarks; here, as that of a folder's conftest is too late where no path is given."""
+    text = "measure every case of the benchmarks, not one or two for each verdict; not needed with -k or ids"
+    parser.addoption("--full", action="store_true", help=text)
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads its option
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Use every core for the whole suite; what was chosen by path or by name is sooner begun in this process alone."""
@@ -24,6 +30,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)  # before pytest-benchmark reads its options
 def pytest_configure(config: pytest.Config) -> None:
     """Choose folder and timing where the command line leaves them open."""
+    config.addinivalue_line("markers", "full: a benchmark that only --full, or its name, measures")
     option = config.option
     if getattr(option, "benchmark_only", False):
         if config.args_source != pytest.Config.ArgsSource.ARGS:  # no path was given

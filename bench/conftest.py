@@ -14,15 +14,31 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out all turns but the first where nothing is timed: as tests they are the same."""
+    """Leave out where nothing is timed what is the same as a test: turns but the first, and sizes."""
     if config.option.benchmark_disable:
-        again = [item for item in items if getattr(item, "callspec", None) and _params(item).get("turn", 0) != 0]
-        config.hook.pytest_deselected(items=again)
-        items[:] = [item for item in items if item not in again]
+        _leave_out(config, items, [item for item in items if not _is_test(item)])
+    elif run_of(config) == "short":
+        _leave_out(config, items, [item for item in items if item.get_closest_marker("full")])
 
 
-def _params(item: Any) -> dict[str, Any]:
-    return item.callspec.params
+def _leave_out(config: pytest.Config, items: list[pytest.Item], others: list[pytest.Item]) -> None:
+    gone = set(others)
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in gone]
+
+
+def run_of(config: pytest.Config) -> str:
+    """Return what is measured: "full", "chosen" by `-k` or by id, or "short", which leaves out the marker `full`."""
+    if config.option.keyword or any("::" in given for given in config.args):
+        return "chosen"
+    return "full" if config.option.full else "short"
+
+
+def _is_test(item: Any) -> bool:
+    """Return whether this is the first turn, with parameters that the module's AS_TESTS allows, where it names them."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    allowed = {"turn": [0], **getattr(item.module, "AS_TESTS", {})}
+    return all(value in allowed.get(name, [value]) for name, value in parameters.items())
 
 
 @pytest.fixture(scope="module", params=sorted({1, usable_cores()}), ids="threads{}".format)
@@ -70,13 +86,14 @@ def worker(threads: int) -> "Iterator[Callable[[str, str], Worker]]":
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Add what a table of timings has to say of the machine; leave out the machine's name."""
     from fastmlp.nn.threads import blas_info
     from fastmlp.runs.environment import cpu_model
 
     machine_info["node"] = ""
     machine_info["fastmlp"] = {
+        "run": run_of(config),
         "cpu": cpu_model(),
         "cores": usable_cores(),
         "numpy": version("numpy"),

@@ -11,6 +11,7 @@ Row = dict[str, list[dict[str, Any]]]  # rival -> its turns, each what `extra_in
 CASES = {
     "train_step": ("layers", "batch", "threads"),
     "epoch": ("layers", "batch", "threads"),
+    "predict": ("layers", "batch", "threads"),
     "gemm": ("m", "k", "n", "transposed", "source", "threads"),
 }
 

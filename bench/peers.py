@@ -66,25 +66,34 @@ class TorchCompiled(Torch):
         self.loss = self.torch.compile(super().loss, dynamic=False)
 
 
+class TorchCompiledAutocast(TorchCompiled, TorchAutocast):
+    """The same under autocast, from rows that are bfloat16 already."""
+
+
 class Jax(Trainer):
     """All batches in one jitted loop, gather included, whose parameters are donated; a call a batch took longer."""
+
+    dtype = "float32"  # of what is multiplied; weights and their step are float32
 
     def __init__(self, data: Data, work: Work, threads: int) -> None:  # noqa: ARG002 - XLA reads the environment
         import jax  # pyright: ignore[reportMissingImports]
         import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 
         self.block, self.array, self.batch = jax.block_until_ready, jnp.asarray, work.batch
-        self.rows = self.array(data.normalized(np.float32)), self.array(data.labels, dtype=jnp.int32)
+        factor = jnp.dtype(self.dtype)
+        self.rows = self.array(data.normalized(np.float32), dtype=factor), self.array(data.labels, dtype=jnp.int32)
         weights = [self.array(w, dtype=jnp.float32) for w in data.weights]
         parameters = [(w, jnp.zeros(w.shape[1], jnp.float32)) for w in weights]
         velocities = [(jnp.zeros_like(w), jnp.zeros_like(b)) for w, b in parameters]
         self.state = parameters, velocities
 
+        def affine(x, w, b):
+            return jnp.matmul(x.astype(factor), w.astype(factor)).astype(jnp.float32) + b
+
         def loss_of(parameters, x, labels):
             for w, b in parameters[:-1]:
-                x = jnp.tanh(x @ w + b)
-            w, b = parameters[-1]
-            logits = x @ w + b
+                x = jnp.tanh(affine(x, w, b))
+            logits = affine(x, *parameters[-1])
             picked = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
             return jnp.mean(jax.nn.logsumexp(logits, axis=1) - picked)
 
@@ -118,6 +127,12 @@ class Jax(Trainer):
         whole = len(order) // self.batch * self.batch
         parts = (order[:whole], self.batch), (order[whole:], len(order) - whole)
         return sum(self._steps(rows, size) for rows, size in parts if len(rows)) / len(order)
+
+
+class JaxBfloat16(Jax):
+    """Products in bfloat16, from rows that are bfloat16 already."""
+
+    precision = dtype = "bfloat16"
 
 
 class ScikitLearn(Trainer):

@@ -15,7 +15,6 @@ import numpy as np
 
 from bench.networks import Data
 
-IMAGES = 40_000
 Multiply = Callable[[], Any]
 
 
@@ -28,6 +27,7 @@ class Product:
     n: int
     transposed: bool = False
     source: str = "plain"
+    images: int = 40_000  # to pick from
 
     @property
     def flop(self) -> int:
@@ -48,9 +48,9 @@ class Operands:
             self.a = rng.standard_normal((rows, columns), dtype=np.float32)
             self.bytes = rng.integers(0, 256, self.a.shape, np.uint8), rng.integers(-127, 128, self.b.shape, np.int8)
             return
-        data = Data((columns, 1), IMAGES)
+        data = Data((columns, 1), product.images)
         assert data.images is not None
-        self.images, self.index = data.images, rng.permutation(IMAGES)[:rows]
+        self.images, self.index = data.images, rng.permutation(product.images)[:rows]
         self.a = data.normalized(np.float32, self.index)
 
     def left(self, a: Any) -> Any:

@@ -30,7 +30,7 @@ def why_not(rival: str) -> str | None:
         return "the trial is no part of the project, and does not lie beside it"
     if rival == "trial_bf16" and "bfloat16" not in precisions():
         return "the trial multiplies bfloat16 by the CPU's instructions alone, and this CPU has none"
-    if rival == "torch_compile" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
+    if rival.startswith("torch_compile") and not any(map(shutil.which, ("c++", "g++", "clang++"))):
         return "torch.compile needs a C++ compiler"
     return None
 

@@ -1,4 +1,4 @@
-"""What the workers do: train on batches, or multiply matrices. Each rival is checked first, then measured."""
+"""What the workers do: train on batches, multiply matrices, or predict. Each rival is checked first, then measured."""
 
 import gc
 import sys
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.networks import LR, MOMENTUM, WEIGHT_DECAY, Data, Trainer, Work, batches
+from bench.predictors import PREDICTORS
 from bench.products import MULTIPLIERS, Operands, Product
 from bench.trainers import TRAINERS
 from fastmlp import reference
@@ -142,4 +143,27 @@ class Products(Rounds):
         return products
 
 
-KINDS: dict[str, Callable[[str, int], Rounds]] = {"train": Training, "multiply": Products}
+class Predictions(Rounds):
+    """Answers for the same few rows."""
+
+    def __init__(self, rival: str, threads: int) -> None:
+        self.rival, self.threads = PREDICTORS[rival], threads
+
+    def prepare(self, arguments: dict[str, Any]) -> Callable[[int], object]:
+        """Return a call that predicts again and again; arguments: layers and batch of `Work`."""
+        work = Work(tuple(arguments["layers"]), arguments["batch"])
+        data = Data(work.layers, max(work.batch, work.layers[-1]))
+        x = data.normalized(np.float32)[: work.batch]
+        predict = self.rival(data, work, self.threads)
+        network = reference.Network(data.weights, [np.zeros(h) for h in work.layers[1:]], "tanh")
+        logits = network.forward(x.astype(np.float64))[-1]
+        np.testing.assert_array_equal(predict(x), np.argmax(logits, axis=1))
+
+        def predictions(times: int) -> None:
+            for _ in range(times):
+                predict(x)
+
+        return predictions
+
+
+KINDS: dict[str, Callable[[str, int], Rounds]] = {"train": Training, "multiply": Products, "predict": Predictions}

@@ -1,6 +1,6 @@
 """Write bench/README.md's performance tables from a run's JSON, so that none of its figures is typed.
 
-    pytest --benchmark-only --benchmark-json=bench.json
+    pytest --benchmark-only --full --benchmark-json=bench.json
     python -m bench.table bench.json            write the tables into bench/README.md
     python -m bench.table bench.json --check    only say whether it has them; exit 1 if it does not
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.measured import Key, Row, collect, in_units, over_turns, plural
 from bench.readme import README, markdown, replace_block, write_block
-from bench.training_tables import epoch_table, product_tables, step_tables
+from bench.training_tables import epoch_table, predict_table, product_tables, step_tables
 
 BLOCK = "bench"
 ONCE = {
@@ -26,6 +26,17 @@ ONCE = {
     ("import", "numba"): "start Python and `import numba`",
     ("compile", "fastmlp"): "start Python and compile every kernel (`warmup()`), no cache",
     ("compile", "fastmlp_disk_cache"): "the same, cache filled",
+}
+RUNS = {
+    "full": "The full run (`--full`).",
+    "short": "The short run, one case or two for each verdict; `--full` measures all.",
+    "chosen": "A run of chosen cases.",
+}
+KERNEL_RIVALS = {
+    "numpy_inplace": "in-place numpy, float32",
+    "numpy_tuned": "tuned numpy, float32",
+    "torch": "PyTorch, float32",
+    "numpy": "plain numpy, float64",
 }
 CHART = "![Speed and time by batch size](chart.svg)"
 
@@ -38,16 +49,16 @@ def _against(row: Row, rival: str) -> str:
 
 
 def _kernels(rows: dict[Key, Row]) -> str:
+    kernels = {key: row for key, row in rows.items() if "gb_per_s" in row.get("fastmlp", [{}])[0]}
+    rivals = [rival for rival in KERNEL_RIVALS if any(rival in row for row in kernels.values())]
     lines = [
         [
             f"`{group}`", shape, in_units(over_turns(row["fastmlp"])), f"{over_turns(row['fastmlp'], 'gb_per_s'):.1f}",
-            _against(row, "numpy_inplace"), _against(row, "numpy_tuned"), _against(row, "numpy"),
+            *(_against(row, rival) for rival in rivals),
         ]
-        for (group, shape, *_), row in rows.items()
-        if "gb_per_s" in row.get("fastmlp", [{}])[0]
+        for (group, shape, *_), row in kernels.items()
     ]  # fmt: skip
-    rivals = ["in-place numpy, float32", "tuned numpy, float32", "plain numpy, float64"]
-    return markdown(["kernel", "shape", "fastmlp", "GB/s", *rivals], lines)
+    return markdown(["kernel", "shape", "fastmlp", "GB/s", *(KERNEL_RIVALS[rival] for rival in rivals)], lines)
 
 
 def _once(rows: dict[Key, Row]) -> str:
@@ -80,18 +91,20 @@ def render(data: dict[str, Any]) -> str:
     tables = [
         *step_tables(rows),
         *epoch_table(rows),
+        *predict_table(rows),
         *product_tables(rows),
         ("Kernels on one thread; GB/s counts each operand read once and each result written once:", _kernels(rows)),
         ("Once in a process:", _once(rows)),
     ]
+    run = RUNS.get(data["machine_info"]["fastmlp"].get("run", ""), "")
     head = (
-        "Medians of one run in which all take turns. In brackets after a rival's time: that time over ours in float32, "
-        "bfloat16 and int8, so under 1 we lose; after GFLOP/s: the share of the peak, which is what multiply-adds on "
-        "registers alone reached in the same run, in the same precision."
+        f"{run} Medians of one run in which all take turns. In brackets after a rival's time: that time over ours in "
+        "float32, bfloat16 and int8, so under 1 we lose; after GFLOP/s: the share of the peak, which is what "
+        "multiply-adds on registers alone reached in the same run, in the same precision."
     )
     chart = [CHART] if any(group == "train_step" for group, *_ in rows) else []
     texts = (text for title, table in tables if table for text in (title, table))
-    return "\n\n".join([_environment(data, rows), head, *chart, *texts])
+    return "\n\n".join([_environment(data, rows), head.strip(), *chart, *texts])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

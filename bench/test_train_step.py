@@ -6,7 +6,8 @@ step gathers and normalises a shuffled batch and trains on it; a round is so man
 validation. `numpy` is the plain float64 reference under the BLAS kernels that `fastmlp.coretype` asks for;
 `numpy_default_blas` runs under those that numpy's BLAS chooses by itself, where these are others.
 
-A bare run measures a few networks and batch sizes; `-m "slow or not slow"` all of them.
+A short run measures the network of the report in two batch sizes and a small one, `--full` more of them, epochs and
+rivals; `--full -m "slow or not slow"` all there are.
 """
 
 import time
@@ -31,12 +32,18 @@ WORKS = [
     *(Work(MAIN.layers, batch) for batch in (256, 4096)),
     *(Work((3072, hidden, 20), 1024) for hidden in (20, 64, 256, 512, 2048)),
 ]
+SHORT = [MAIN, Work(MAIN.layers, 16), SMALL]
+# Those that another form of theirs beats as a rule, what this package was before, and what takes long to compile.
+COMPILED = ("torch_compile", "torch_compile_bf16")  # half a minute for each network, batch and number of threads
+FULL_RIVALS = ("fastmlp_blas", "fastmlp_steps", "trial", "trial_bf16", "jax_bf16", *COMPILED)
+SLOW_RIVALS = ("sklearn", "numpy")  # in a short run beside the report's network alone
 EPOCHS = [MAIN, *(Work(MAIN.layers, batch) for batch in (64, 256, 4096)), SMALL]
 ROWS = {3072: 40_000, 4: 4096}  # by the network's inputs
 TURNS, EPOCH_TURNS = 3, 2
 TURN_SECONDS, ROUNDS = 0.15, (3, 7)  # a turn's rounds last so long, but are so many at the least and at the most
 QUIET_SECONDS = 0.1  # for the threads of the rival before to stop spinning
 READY_SECONDS = 90  # what some rivals take to compile
+AS_TESTS = {"threads": [1], "work": [MAIN, SMALL]}
 
 
 def _takes_part(work: Work, rival: str) -> bool:
@@ -50,17 +57,21 @@ def _takes_part(work: Work, rival: str) -> bool:
 
 
 def _is_usual(work: Work, rival: str, usual: list[Work]) -> bool:
-    # torch.compile takes half a minute for each network and batch
-    return work == MAIN or (work in usual and rival not in ("torch_compile", "fastmlp_blas"))
+    return work == MAIN or (work in usual and rival not in (*COMPILED, "jax_bf16", "fastmlp_blas"))
 
 
-def _cases(works: list[Work], usual: list[Work], turns: int) -> Iterator[Any]:
+def _is_short(work: Work, rival: str, short: list[Work]) -> bool:
+    return work in short and rival not in FULL_RIVALS and (work == MAIN or rival not in SLOW_RIVALS)
+
+
+def _cases(works: list[Work], usual: list[Work], short: list[Work], turns: int) -> Iterator[Any]:
     for work in works:
         for turn in range(turns):
             for rival in TRAINERS:
                 if _takes_part(work, rival):
                     name = f"{work.name}-batch{work.batch}-{rival}-{turn}"
-                    marks = () if _is_usual(work, rival, usual) else pytest.mark.slow
+                    marks = [] if _is_usual(work, rival, usual) else [pytest.mark.slow]
+                    marks += [pytest.mark.full] * (not _is_short(work, rival, short))
                     yield pytest.param(work, turn, rival, id=name, marks=marks)
 
 
@@ -80,7 +91,7 @@ def ready(benchmark, worker, threads, work, turn, rival):
     return process, *size
 
 
-@pytest.mark.parametrize(("work", "turn", "rival"), list(_cases(WORKS, USUAL, TURNS)))
+@pytest.mark.parametrize(("work", "turn", "rival"), list(_cases(WORKS, USUAL, SHORT, TURNS)))
 def test_step(benchmark, ready, peak, work, rival):
     process, times, seconds = ready
     benchmark.group = "train_step"
@@ -92,7 +103,7 @@ def test_step(benchmark, ready, peak, work, rival):
         benchmark.extra_info |= {"steps": times, **speed(flop, median, peak, TRAINERS[rival].precision)}
 
 
-@pytest.mark.parametrize(("work", "turn", "rival"), list(_cases(EPOCHS, [MAIN], EPOCH_TURNS)))
+@pytest.mark.parametrize(("work", "turn", "rival"), list(_cases(EPOCHS, [MAIN], [], EPOCH_TURNS)))
 def test_epoch(benchmark, ready, peak, work, turn, rival):
     process, _, _ = ready
     benchmark.group = "epoch"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.networks import LR, MOMENTUM, WEIGHT_DECAY, Data, StepByStep, Trainer, Work
-from bench.peers import Jax, ScikitLearn, Torch, TorchAutocast, TorchCompiled
+from bench.peers import Jax, JaxBfloat16, ScikitLearn, Torch, TorchAutocast, TorchCompiled, TorchCompiledAutocast
 
 TRIAL = Path(__file__).parents[2] / "shared" / "prototypes" / "gemm_step.py"
 
@@ -124,7 +124,9 @@ TRAINERS: dict[str, type[Trainer]] = {
     "torch": Torch,
     "torch_bf16": TorchAutocast,
     "torch_compile": TorchCompiled,
+    "torch_compile_bf16": TorchCompiledAutocast,
     "jax": Jax,
+    "jax_bf16": JaxBfloat16,
     "sklearn": ScikitLearn,
     "numpy": Reference,
     "numpy_default_blas": Reference,

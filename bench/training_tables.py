@@ -1,4 +1,4 @@
-"""The tables of training steps, epochs, memory and matrix products: one row a rival, one column a case."""
+"""The tables of training steps, epochs, memory, answers and matrix products: a row a rival, or a product."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,14 +17,16 @@ RIVALS = {
     "torch": "PyTorch eager, float32",
     "torch_bf16": "PyTorch autocast, bfloat16",
     "torch_compile": "PyTorch compiled, float32",
+    "torch_compile_bf16": "PyTorch compiled, autocast, bfloat16",
     "jax": "JAX jit, float32",
+    "jax_bf16": "JAX jit, bfloat16",
     "sklearn": "scikit-learn, float32",
     "numpy": "plain numpy, float64",
     "numpy_default_blas": "the same, BLAS's own choice of kernels",
 }
 OURS = ("fastmlp", "fastmlp_bf16", "fastmlp_int8")
-MULTIPLIERS = RIVALS | {
-    "numpy": "numpy, float32",
+PREDICTORS = RIVALS | {"numpy": "numpy, float32"}
+MULTIPLIERS = PREDICTORS | {
     "torch": "PyTorch, float32",
     "torch_bf16": "PyTorch, bfloat16",
     "torch_int8": "PyTorch, int8",
@@ -35,11 +37,13 @@ SOURCES = {
 }
 
 
-def _by_rival(head: str, columns: dict[str, Row], cell: Callable[[str, Row], str]) -> str:
+def _by_rival(
+    head: str, columns: dict[str, Row], cell: Callable[[str, Row], str], labels: dict[str, str] = RIVALS
+) -> str:
     """Return a table of cell(rival, row) for all rivals that have a result in any of the columns."""
     lines = [
         [label, *(cell(rival, row) if rival in row else "-" for row in columns.values())]
-        for rival, label in RIVALS.items()
+        for rival, label in labels.items()
         if any(rival in row for row in columns.values())
     ]
     return markdown([head, *columns], lines)
@@ -91,6 +95,22 @@ def epoch_table(rows: dict[Key, Row]) -> Iterable[tuple[str, str]]:
         return f"{over_turns(row[rival], 'peak_bytes') / 1e6:,.0f} MB" if row is memory else _time(rival, row)
 
     yield "An epoch, shuffling included, validation not:", _by_rival("epoch", columns, cell)
+
+
+def predict_table(rows: dict[Key, Row]) -> Iterable[tuple[str, str]]:
+    """Yield the title and the table of answers for a few rows."""
+    columns = {
+        f"{layers}, {count} row{'s'[: count > 1]}": row
+        for (group, *case), row in rows.items()
+        if group == "predict"
+        for layers, count, _ in [case]
+    }
+
+    def cell(rival: str, row: Row) -> str:
+        seconds, ours = over_turns(row[rival]), over_turns(row["fastmlp"]) if "fastmlp" in row else None
+        return in_units(seconds) if rival == "fastmlp" or not ours else f"{in_units(seconds)} ({seconds / ours:.2f}x)"
+
+    yield "The most probable class (`predict`), 1 thread:", _by_rival("predict", columns, cell, PREDICTORS)
 
 
 def product_tables(rows: dict[Key, Row]) -> Iterable[tuple[str, str]]:

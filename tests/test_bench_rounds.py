@@ -8,11 +8,13 @@ import pytest
 
 from bench import rounds
 from bench.networks import LR, Data, Work
+from bench.predictors import PREDICTORS
 from bench.products import MULTIPLIERS, Numpy, Operands, Product
 from bench.rivals import IMPLEMENTATIONS, PACKAGES, speed, why_not
-from bench.rounds import Products, Rounds, Training, check_losses
+from bench.rounds import Predictions, Products, Rounds, Training, check_losses
 from bench.trainers import TRAINERS, FastMLP, FastMLPBfloat16, Reference
 from bench.training_tables import MULTIPLIERS as MULTIPLIER_LABELS
+from bench.training_tables import PREDICTORS as PREDICTOR_LABELS
 from bench.training_tables import RIVALS, SOURCES
 from bench.worker import TookTooLong, Worker
 
@@ -56,10 +58,9 @@ FORMS = [(rival, source) for rival in OURS_AND_NUMPY for source in SOURCES if ha
 
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize(("rival", "source"), FORMS)
-def test_products_are_checked_in_every_form(monkeypatch, rival, source, transposed):
-    monkeypatch.setattr("bench.products.IMAGES", 100)
+def test_products_are_checked_in_every_form(rival, source, transposed):
     m, k = (3072, 90) if transposed else (90, 3072)
-    start = {"m": m, "k": k, "n": 40, "transposed": transposed, "source": source}
+    start = {"m": m, "k": k, "n": 40, "transposed": transposed, "source": source, "images": 100}
     assert Products(rival, 1).start(short=True, **start) == (1, 0.0)
 
 
@@ -71,6 +72,14 @@ def test_a_wrong_product_is_refused(monkeypatch):
     monkeypatch.setitem(MULTIPLIERS, "numpy", Wrong)
     with pytest.raises(AssertionError, match="off by"):
         Products("numpy", 1).start(short=True, m=5, k=6, n=7)
+
+
+@pytest.mark.parametrize("rival", ["fastmlp", "numpy"])
+def test_answers_are_checked(monkeypatch, rival):
+    assert Predictions(rival, 1).start(short=True, layers=[4, 5, 3], batch=2) == (1, 0.0)
+    monkeypatch.setitem(PREDICTORS, rival, lambda *_: lambda x: np.full(len(x), -1))
+    with pytest.raises(AssertionError):
+        Predictions(rival, 1).start(short=True, layers=[4, 5, 3], batch=2)
 
 
 def test_the_flop_of_a_product_and_of_a_row():
@@ -157,6 +166,7 @@ def test_a_process_that_ends_says_at_what():
 def test_every_rival_has_a_label_and_says_what_it_lacks(monkeypatch):
     assert set(TRAINERS) == set(RIVALS)
     assert set(MULTIPLIERS) <= set(MULTIPLIER_LABELS)
+    assert set(PREDICTORS) <= set(PREDICTOR_LABELS)
     assert set(IMPLEMENTATIONS) <= set(TRAINERS)
     monkeypatch.setattr("bench.rivals.find_spec", lambda _: None)
     monkeypatch.setattr("bench.rivals.TRIAL", Path("nowhere"))

@@ -6,10 +6,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from bench import table, training_tables
+from bench import conftest, table, training_tables
 from bench.readme import markers
 
 ROOT = Path(__file__).parents[1]
@@ -54,14 +56,14 @@ def test_the_table_is_the_median_over_turns_with_ratios_and_losing_cases(run_jso
     assert two.startswith("2 threads:")
     assert "| **fastmlp**, float32 | 5 ms, 80 GFLOP/s (80%) |" in two
     assert "PyTorch" not in two  # only what was measured
-    assert "| `bias_tanh` | 1024 x 128 | 20 us | 50.0 | 70 us (3.50x) | - |" in block
+    assert "| `bias_tanh` | 1024 x 128 | 20 us | 50.0 | 70 us (3.50x) |" in block
     assert "| start Python and `import fastmlp` | 20 ms |" in block
     assert "Some CPU, 2 cores; numpy 2.4 with BLAS kernels SkylakeX" in block
     assert "JAX" not in block  # it was not there
 
 
-def rendered(*benchmarks):
-    machine = {"cpu": "Some CPU", "cores": 2, "numpy": "2.4", "numba": "0.68", "blas_kernels": None}
+def rendered(*benchmarks, **run):
+    machine = {"cpu": "Some CPU", "cores": 2, "numpy": "2.4", "numba": "0.68", "blas_kernels": None, **run}
     return table.render({"machine_info": {"fastmlp": machine}, "benchmarks": benchmarks})
 
 
@@ -111,6 +113,53 @@ def test_epochs_stand_beside_the_memory_they_took():
     assert "400 MB |" in block
 
 
+def test_answers_stand_beside_the_rivals():
+    def answer(rival, seconds):
+        return rival_step(rival, seconds, layers="64-128-4", batch=1) | {"group": "predict"}
+
+    block = rendered(answer("fastmlp", 1e-5), answer("numpy", 5e-6))
+    assert "| predict | 64-128-4, 1 row |" in block
+    assert "| **fastmlp**, float32 | 10 us |" in block
+    assert "| numpy, float32 | 5 us (0.50x) |" in block
+
+
+def test_the_tables_say_of_which_run_they_are():
+    assert set(table.RUNS) == {"full", "short", "chosen"}
+    for run, text in table.RUNS.items():
+        assert f"\n\n{text} Medians of one run" in rendered(rival_step("fastmlp", 1e-3), run=run)
+    assert "\n\nMedians of one run" in rendered(rival_step("fastmlp", 1e-3))  # a file from before
+
+
+class Item:
+    def __init__(self, full):
+        self.full = full
+
+    def get_closest_marker(self, name):
+        return name == "full" and self.full
+
+
+@pytest.mark.parametrize(
+    ("full", "keyword", "args", "run", "left"),
+    [
+        (False, "", ["bench"], "short", 1),
+        (True, "", ["bench"], "full", 2),
+        (False, "batch64", ["bench"], "chosen", 2),
+        (False, "", ["bench/test_gemm.py::test_product[name]"], "chosen", 2),
+        (True, "batch64", ["bench"], "chosen", 2),
+    ],
+)
+def test_a_short_run_leaves_out_what_was_not_named(full, keyword, args, run, left):
+    gone: list[Any] = []
+    items: list[Any] = [Item(False), Item(True)]
+    option = SimpleNamespace(full=full, keyword=keyword, benchmark_disable=False)
+    hook = SimpleNamespace(pytest_deselected=lambda items: gone.extend(items))
+    config: Any = SimpleNamespace(option=option, args=args, hook=hook)
+    assert conftest.run_of(config) == run
+    conftest.pytest_collection_modifyitems(config, items)
+    assert len(items) == left
+    assert len(gone) == 2 - left
+
+
 def test_products_say_how_their_operands_came():
     def product(rival, source, transposed):
         case = {"m": 3072, "k": 1024, "n": 128, "transposed": transposed, "source": source}
@@ -156,7 +205,9 @@ def test_a_readme_without_the_two_markers_is_refused_and_left_alone(run_json, tm
 def _collected(*arguments):
     ours = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}  # not a worker
     environment = ours | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
+    # of the tests a few files alone, as each that is collected is imported
+    few = ["--ignore-glob", str(ROOT / "tests" / "test_[!w]*")]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *few, *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     return set(re.findall(r"^(\w+)/test_\w+\.py::", done.stdout, re.MULTILINE))
 
