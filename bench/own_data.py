@@ -84,6 +84,8 @@ def arguments(one: Set, place: Path) -> list[str]:
     return ["--data", "/".join(filter(None, (place.name, one.data))), *one.options]
 
 
+KERNELS = Path(".kernels")  # beside the sets
+
 # A process has the memory that the one it was forked from had at most; a small one in between has little.
 _LAUNCH = """
 import json, resource, subprocess, sys
@@ -96,7 +98,7 @@ with open(sys.argv[1], "w") as file:
 
 def run(options: Sequence[str], cwd: Path, log: Path, cache: Path | None = None) -> Ended:
     """Run the command with these options; cache : an empty folder for what it decodes; its words go to `log`."""
-    where = {"NUMBA_CACHE_DIR": str(cwd / ".kernels")}
+    where = {"NUMBA_CACHE_DIR": str(cwd / KERNELS)}
     where |= {} if cache is None else {"XDG_CACHE_HOME": str(cache)}
     usage = log.with_suffix(".json")
     command = [sys.executable, "-m", "fastmlp.train", *options]

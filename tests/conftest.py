@@ -23,9 +23,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give property tests no deadline, and the same examples each time, so that a red run can be had again."""
     if config.getoption("benchmark_only", default=False):
         return
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 
-    settings.register_profile("fastmlp", deadline=None, derandomize=True)  # a kernel's first example compiles it
+    # a kernel's first example compiles it, and an emulated machine is slow at all it does
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("fastmlp", deadline=None, derandomize=True, suppress_health_check=slow)
     settings.load_profile("fastmlp")
 
 
@@ -35,6 +37,15 @@ def rng() -> np.random.Generator:
     import numpy as np
 
     return np.random.default_rng(20230203)
+
+
+@pytest.fixture
+def undrawn() -> Iterator[None]:
+    """Let pages be made without their drawings."""
+    from undrawn import undrawn
+
+    with undrawn():
+        yield
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The table of real data sets: its commands, files and figures, on sets that need no package of data."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,7 @@ def test_a_line_has_a_cell_for_each_head_and_the_block_the_commands():
 def test_a_set_is_measured_by_its_command(monkeypatch, tmp_path):
     pytest.importorskip("polars")
     monkeypatch.setitem(SETS, "tiny", TINY)
+    monkeypatch.setattr(own_data, "KERNELS", Path(os.environ.get("NUMBA_CACHE_DIR", ".kernels")))
     own_data.main(["--out", str(tmp_path), "--sets", "tiny", "--no-baselines", "--readme", str(_page(tmp_path))])
     page = (tmp_path / "page.md").read_text(encoding="utf-8")
     assert "| tiny (made up) | CSV | 60 | 1 number, 1 category | 1, up to" in page

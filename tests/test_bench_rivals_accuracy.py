@@ -10,6 +10,7 @@ from fastmlp.runs.results import load_results
 from fastmlp.train import main
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_all_that_are_installed_learn_and_are_drawn(tmp_path, capsys):
     small = ["--dataset", "embedded", "--layers", "3072,8,20", "--epochs", "3", "--lr", "0.05", "--normalize", "image"]
     assert main([*small, "--workers", "threads", "--quiet", "--out", str(tmp_path)]) == 0

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -244,6 +244,7 @@ KINDS = {"f": Kind("number"), "s": Kind("category"), "i": Kind("number"), "d": K
 AS_READ = {"f": "number", "s": "category", "d": "date", "i": "number"}
 
 
+@settings(max_examples=60)  # each makes tables, of 50 ms
 @given(ROWS, ROWS, st.sampled_from(sorted(SCALES)))
 def test_any_table_becomes_finite_features_which_json_keeps(train, new, scale):
     frame = frame_of(table(train), known=AS_READ)

@@ -20,7 +20,7 @@ from models import KINDS, rows_for, small_model
 from own import config_of, features, images
 
 # An activation and a loss have the same nodes in models of all kinds, each of which is seconds of compiling more.
-FEW = [("image", "float32"), ("none", "float64")]
+FEW = [("none", "float32"), ("none", "float64")]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_an_activation_that_is_in_no_table_is_refused():
 def test_each_layer_s_own_activation_is_in_the_graph(monkeypatch):
     monkeypatch.setattr(precision, "WIDE", 1)
     for own in ("float32", "int8"):
-        model = small_model("image", own, layers=(48, 7, 6, 5, 3), activation=("gelu", "relu", "silu"))
+        model = small_model("image", own, layers=(48, 7, 6, 5, 3), activation=("tanh", "relu", "sigmoid"))
         found = onnx_graph.check(onnx_graph.to_onnx(model), model, rows_for(model, 300))
         assert found.difference <= onnx_graph.tolerance(model)
     assert onnx_graph.tolerance(model) == onnx_graph.BYTES_BETWEEN_LAYERS  # above the ReLU layer
@@ -121,7 +121,8 @@ def test_a_graph_that_differs_is_not_written(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["classes", "labels", "numbers"])
 def test_a_runs_model_of_features_is_exported_with_their_units(kind, precision, tmp_path):
     data = features(kind)
-    run_one(config_of(data, precision=precision, matmul="packed", epochs=3), data, model_file=tmp_path / "m.npz")
+    made = config_of(data, precision=precision, matmul="packed", epochs=3, optimizer="sgd", lr=0.001)
+    run_one(made, data, model_file=tmp_path / "m.npz")
     model = load_model(tmp_path / "m.npz")
     x = data.test_images.astype(model.parameters.dtype)
     found = onnx_graph.check(onnx_graph.to_onnx(model), model, x)

@@ -16,7 +16,7 @@ from bench import fuzz
 from bench.fuzz_mutations import Reader
 from bench.fuzz_readers import readers
 
-MUTATIONS = 2_000
+MUTATIONS = 800
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Products of bytes with and without tile registers, whether they are used, and what turns operands round for them."""
+"""Tile registers: what asks for them, what is done where they are refused, and what turns operands round for them."""
 
 import ctypes
 import json
@@ -12,79 +12,7 @@ from fastmlp_kernels._jit import kernel
 from fastmlp_kernels.gemm.panels import NR, SIDE, column_stride
 from fastmlp_kernels.gemm.tiles import turn_panel
 from test_kernels_process import run_python
-from test_kernels_target import AVX2, AVX512, HOST
-
-# Prints whether all products were exact, what made them, and which instructions of this kind the machine code has.
-PRODUCTS = """
-import json, re, warnings
-import numpy as np
-from fastmlp_kernels import _target, gemm, int8
-from fastmlp_kernels.gemm import products
-
-warnings.simplefilter("ignore")
-rng, exact = np.random.default_rng(0), True
-for m, n, k in ((1, 1, 1), (9, 33, 7), (37, 70, 261), (130, 17, 1027), (33, 31, 1600)):
-    for transposed in (False, True):
-        a, b = rng.integers(0, 256, (m, k), np.uint8), rng.integers(-128, 128, (k, n), np.int8)
-        out = np.full((m, n), -1, np.int32)
-        gemm.matmul_int8(np.ascontiguousarray(a.T) if transposed else a, b, out, transpose_a=transposed)
-        exact &= np.array_equal(out, a.astype(np.int64) @ b.astype(np.int64))
-for depth, dtype in ((65_793, np.int32), (65_794, np.float32), (200_000, np.float32)):  # every sum as large as can be
-    for transposed in (False, True):
-        a, b = np.full((9, depth), 255, np.uint8), np.repeat(np.array([[-128, 127]], np.int8), depth, axis=0)
-        out = np.zeros((9, 2), dtype)
-        gemm.matmul_int8(np.ascontiguousarray(a.T) if transposed else a, b, out, transpose_a=transposed)
-        off = out - 255.0 * depth * np.array([-128, 127])
-        exact &= bool((np.abs(off) <= (0 if dtype == np.int32 else 6e-8 * 8 * 32640 * depth)).all())
-code = "".join(products.matmul.inspect_asm(signature) for signature in products.matmul.signatures)
-print(json.dumps({
-    "exact": bool(exact), "instructions": int8.INSTRUCTIONS,
-    "code": sorted(set(re.findall(r"tdpbusd|tdpbsud|vpdpbusd", code))),
-}))
-"""
-
-
-def products(**environment):
-    """Return the report of PRODUCTS under these variables; without the disk cache, whose code has no listing."""
-    return json.loads(run_python(PRODUCTS, FASTMLP_NUMBA_CACHE="0", **environment))
-
-
-# name, numba's CPU and features, what then makes the products, and how its instructions are called
-VECTORS = ["vpdpbusd"]
-PATHS = [
-    ("generic", (), None, []),
-    ("haswell", AVX2, None, []),
-    ("alderlake", (*AVX2, "avxvnni"), "AVX-VNNI", VECTORS),
-    ("skylake-avx512", AVX512, None, []),
-    ("cascadelake", (*AVX512, "avx512vnni"), "AVX512-VNNI", VECTORS),
-    (
-        "sapphirerapids",
-        (*AVX512, "avx512vnni", "amx-tile", "amx-int8"),
-        "AMX-INT8",
-        ["tdpbsud", "tdpbusd", "vpdpbusd"],
-    ),
-]
-
-
-@pytest.mark.process
-@pytest.mark.skipif(not {"sse2"} <= HOST, reason="the names of x86's processors")
-@pytest.mark.parametrize(("cpu", "features", "instructions", "code"), PATHS, ids=[path[0] for path in PATHS])
-def test_products_of_bytes_are_exact_with_each_kind_of_instructions(cpu, features, instructions, code):
-    if not set(features) <= HOST:
-        pytest.skip(f"this CPU has not all that {cpu} has")
-    if instructions == "AMX-INT8" and not _target.amx_int8():
-        pytest.skip("the system does not let this process use tile registers")
-    listed = ",".join(f"+{name}" for name in features)
-    report = products(NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=listed)
-    assert report == {"exact": True, "instructions": instructions, "code": code}
-
-
-@pytest.mark.process
-def test_tile_registers_are_used_where_they_are_there_and_granted():
-    report = products()
-    wanted = {"amx-tile", "amx-int8", "avx512vnni"} <= HOST and _target._tiles_granted()
-    assert (report["instructions"] == "AMX-INT8") == wanted
-    assert report["exact"]
+from test_kernels_target import BYTES
 
 
 def test_tile_registers_are_left_alone_where_the_system_refuses(monkeypatch):
@@ -186,7 +114,7 @@ ctypes.CDLL = lambda name, *rest, **named: Refusing(real(name)) if name is None 
 
 @pytest.mark.process
 def test_where_tiles_are_refused_what_is_told_of_them_is_set_right():
-    report = json.loads(run_python(REFUSE + PRODUCTS, FASTMLP_NUMBA_CACHE="0"))
+    report = json.loads(run_python(REFUSE + BYTES, FASTMLP_NUMBA_CACHE="0"))
     assert report["exact"]
     assert report["instructions"] != "AMX-INT8"
     assert not [name for name in report["code"] if name.startswith("tdpb")]

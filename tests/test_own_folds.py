@@ -196,6 +196,7 @@ def test_a_run_of_a_fold_comes_again(tmp_path: Path, capsys) -> None:
         assert load_model(out / "models" / f"{one.run_id}.npz").weights_sha256 == one.weights_sha256
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_shows_each_fold_and_the_best_ones_own_rows(tmp_path: Path, capsys) -> None:
     pytest.importorskip("matplotlib")
     data, out = rare(tmp_path), tmp_path / "out"

@@ -19,7 +19,9 @@ from fastmlp.report.make import make_report
 from fastmlp.report.record import RECORD, write_files
 from fastmlp.runs.results import load_results
 from samples import dataset
+from undrawn import undrawn
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 SMALL = [
     "--layers",
     "3072,4,20",
@@ -62,7 +64,7 @@ def made(tmp_path_factory) -> Path:
     """Give the folder of a sweep with its page, for copies."""
     base = tmp_path_factory.mktemp("made")
     out = base / "runs" / "a"
-    with only_data_in(base):
+    with only_data_in(base), undrawn():
         assert train.main([*SMALL, "--dataset", "cifar10", "--data-dir", "data", "--out", str(out), "--report"]) == 0
     return out
 

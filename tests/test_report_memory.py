@@ -14,6 +14,7 @@ from fastmlp.sweep import run_sweep
 from own import config_of, features, images
 
 pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def swept(data, folder: Path) -> Path:

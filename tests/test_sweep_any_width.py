@@ -64,6 +64,7 @@ def test_a_folder_may_be_text_and_gets_its_results_even_where_nothing_is_left_to
         (tmp_path / "results.json").unlink()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_no_command_promises_to_find_a_users_own_data(tmp_path: Path, capsys) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -68,6 +68,7 @@ def test_clean_refuses_what_lives_and_what_is_no_sweep(sweep, tmp_path, capsys) 
     assert "--clean is about the runs in the folder of --out" in fails(capsys, "--clean")
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("command", ["train", "refused", "report", "reproduce"])
 def test_the_next_command_there_removes_them(command, sweep, capsys) -> None:
     out, _ = sweep
@@ -83,6 +84,7 @@ def test_the_next_command_there_removes_them(command, sweep, capsys) -> None:
     assert not (out / ".work").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_beside_a_live_sweep_leaves_its_data_alone(sweep) -> None:
     out, left = sweep
     with held(out):

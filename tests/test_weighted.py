@@ -139,6 +139,7 @@ def test_metrics_of_a_file_with_answers_count_by_a_column_that_is_named(tmp_path
     assert "--weights is about the answers in --data" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_rows_without_weight_are_not_among_the_worst_answers_and_keep_their_numbers(tmp_path, capsys) -> None:
     data = write(tmp_path / "rows.csv")
     assert train.main([*QUICK, *options("numbers", data), "--out", str(tmp_path / "out")]) == 0
