@@ -95,7 +95,7 @@ def test_a_cliff_to_all_larger_sizes_and_one_of_the_smallest_are_found():
 
 
 def test_the_tables_have_shares_ratios_and_cliffs_of_ours_first(monkeypatch):
-    monkeypatch.setattr(growth, "version", lambda package: "1.0")  # rivals need not be installed
+    monkeypatch.setattr(growth, "version", lambda _package: "1.0")  # rivals need not be installed
     theirs = steady(rival="torch", slower=2)
     theirs.seconds[46] *= 20
     both = steady(2, slower=0.5)

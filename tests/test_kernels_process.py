@@ -41,6 +41,7 @@ def run_python(code: str, kernels: Path = ROOT / "kernels", /, **environment: st
     return done.stdout
 
 
+NO_KERNELS = {"overload_numpy", "restore_numpy", "warmup"}
 WARM_THEN_TRAIN = """
 import json, numpy as np, fastmlp_kernels
 from fastmlp_kernels import jit
@@ -48,7 +49,7 @@ from fastmlp_kernels.elementwise import elementwise_of_batch
 from fastmlp_kernels.loss import cross_entropy_of_batch
 from fastmlp import MLP, ImageInput
 
-BODIES = {name: getattr(jit, name) for name in jit.__all__}
+BODIES = {name: getattr(jit, name) for name in jit.__all__ if name != "widest_vectors"}
 BODIES |= {"cross_entropy_of_batch": cross_entropy_of_batch, "elementwise_of_batch": elementwise_of_batch}
 
 def compiled():
@@ -77,9 +78,9 @@ print(json.dumps({
 def test_after_warmup_training_compiles_nothing_and_the_cache_serves_the_next_process():
     first, second = (json.loads(run_python(WARM_THEN_TRAIN)) for _ in range(2))
     for report in (first, second):
-        assert report["names"] == report["again"] == sorted({*fastmlp_kernels.__all__} - {"warmup"})
+        assert report["names"] == report["again"] == sorted({*fastmlp_kernels.__all__} - NO_KERNELS)
         assert report["positive"]
-        assert [name for name in ALONE + SHARED if report["warm"][name] == 0] == []
+        assert [name for name in ALONE + SHARED if report["warm"].get(name) == 0] == []
         assert report["trained"] == report["warm"]
     assert second["misses"] == 0
     assert second["hits"] == first["hits"] + first["misses"] >= len(ALONE + SHARED)
@@ -92,7 +93,7 @@ from fastmlp.runs.run import compile_for, run_one
 from fastmlp_kernels import jit
 from samples import config, dataset
 
-kernels = [run, *(getattr(jit, name) for name in jit.__all__ if not name.endswith("1"))]
+kernels = [run, *(getattr(jit, name) for name in jit.__all__ if not name.endswith("1") and name != "widest_vectors")]
 made = config(dataset="embedded", activation="identity", layers=(3072, 16, 20), batch_size=32, epochs=1)
 compile_for(made)
 compiled = [len(kernel.signatures) for kernel in kernels]

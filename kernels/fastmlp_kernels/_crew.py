@@ -244,7 +244,9 @@ class _Helpers:
         looks : see `Crew`. Where the system refuses a thread, fewer share it.
         """
         if config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name
-            raise RuntimeError("NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it")
+            raise RuntimeError(
+                "NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS"
+            )
         if members == 1 or not self._busy.acquire(blocking=False):
             return function(Crew(self._slots[:0], np.zeros((2, SIZE), np.int64), 0), *arguments)
         try:
