@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import fastmlp_kernels
-from bench import inplace, tuned
+from bench import inplace, inplace_elements, tuned
 from fastmlp import reference
 from fastmlp_kernels.activations import ALONE
 
@@ -46,7 +46,8 @@ class Case:
 def _calls(
     name: str, arguments: tuple, shape: tuple[int, int], plain: tuple, plain_form: Callable[..., Any] | None = None
 ) -> dict[str, Callable[[], Any]]:
-    fast, careful = getattr(fastmlp_kernels, name), getattr(inplace, name)
+    fast = getattr(fastmlp_kernels, name)
+    careful = getattr(inplace if hasattr(inplace, name) else inplace_elements, name)
     scratch, reference_function = inplace.Scratch(shape), plain_form or getattr(reference, name.removesuffix("_eval"))
 
     def call() -> tuple | None:
@@ -148,7 +149,8 @@ def _filling(name: str, x: np.ndarray, out: np.ndarray, axis: tuple[int, ...], p
         fast(x, *axis, out)
 
     calls = {"fastmlp": call, "numpy": lambda: plain(wide, *axis)}
-    for rival, module in (("numpy_inplace", inplace), ("numpy_tuned", tuned)):
+    rivals = ("numpy_inplace", inplace), ("numpy_inplace", inplace_elements), ("numpy_tuned", tuned)
+    for rival, module in rivals:
         if form := getattr(module, name, None):
             calls[rival] = partial(form, x, out, scratch)
     return Case(calls, (out,), x.nbytes + out.nbytes)

@@ -4,7 +4,6 @@ What a numpy programmer who minds memory would write. `bench.tuned` goes further
 Arguments are the kernels'; `Scratch` holds the temporaries.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -80,7 +79,7 @@ def bias_softplus(z: Array, bias: Array, s: Scratch) -> None:
     np.add(z, s.full, out=z)
 
 
-def _sigmoid(x: Array, out: Array) -> None:
+def sigmoid_of(x: Array, out: Array) -> None:
     np.negative(x, out=out)
     np.exp(out, out=out)
     np.add(out, ONE, out=out)
@@ -89,11 +88,11 @@ def _sigmoid(x: Array, out: Array) -> None:
 
 def bias_silu(z: Array, bias: Array, s: Scratch) -> None:
     np.add(z, bias, out=z)
-    _sigmoid(z, s.full)
+    sigmoid_of(z, s.full)
     np.multiply(z, s.full, out=z)
 
 
-def _two_tails(x: Array, tails: Array, bell: Array) -> None:
+def two_tails(x: Array, tails: Array, bell: Array) -> None:
     """Set tails to 1 - erf(|x| / sqrt 2), bell to exp(-x^2 / 2): Abramowitz and Stegun 7.1.26, as numpy has no erf."""
     u = bell
     np.abs(x, out=u)
@@ -113,7 +112,7 @@ def _two_tails(x: Array, tails: Array, bell: Array) -> None:
 def bias_gelu(z: Array, bias: Array, s: Scratch) -> None:
     np.add(z, bias, out=z)
     other = s.turned.reshape(z.shape)
-    _two_tails(z, s.full, other)
+    two_tails(z, s.full, other)
     np.abs(z, out=other)
     np.multiply(other, HALF, out=other)
     np.multiply(s.full, other, out=s.full)
@@ -170,7 +169,7 @@ def softplus_backward(delta: Array, h: Array, dbias: Array, s: Scratch) -> None:
 
 def silu_backward(delta: Array, x: Array, dbias: Array, s: Scratch) -> None:
     other = s.turned.reshape(x.shape)
-    _sigmoid(x, s.full)
+    sigmoid_of(x, s.full)
     np.subtract(ONE, s.full, out=other)
     np.multiply(other, x, out=other)
     np.add(other, ONE, out=other)
@@ -181,7 +180,7 @@ def silu_backward(delta: Array, x: Array, dbias: Array, s: Scratch) -> None:
 
 def gelu_backward(delta: Array, x: Array, dbias: Array, s: Scratch) -> None:
     other = s.turned.reshape(x.shape)
-    _two_tails(x, s.full, other)
+    two_tails(x, s.full, other)
     np.subtract(ONE, s.full, out=s.full)
     np.copysign(s.full, x, out=s.full)
     np.add(s.full, ONE, out=s.full)
@@ -317,102 +316,6 @@ def logsumexp(x: Array, out: Array, s: Scratch) -> None:
     np.add.reduce(s.full, axis=1, out=s.column)
     np.log(s.column, out=s.column)
     np.add(out, s.column, out=out)
-
-
-def _own(function: np.ufunc) -> Callable[[Array, Array, Scratch], None]:
-    """Return the form of what numpy has itself."""
-
-    def form(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
-        function(x, out=out)
-
-    return form
-
-
-exp, exp2, expm1 = _own(np.exp), _own(np.exp2), _own(np.expm1)
-log, log2, log10, log1p = _own(np.log), _own(np.log2), _own(np.log10), _own(np.log1p)
-sin, cos, tanh = _own(np.sin), _own(np.cos), _own(np.tanh)
-
-
-def pow(x: Array, y: Array, out: Array, s: Scratch) -> None:  # noqa: A001, ARG001
-    np.power(x, y, out=out)
-
-
-def rsqrt(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
-    np.sqrt(x, out=out)
-    np.reciprocal(out, out=out)
-
-
-def sigmoid(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
-    _sigmoid(x, out)
-
-
-def logit(x: Array, out: Array, s: Scratch) -> None:
-    np.negative(x, out=s.full)
-    np.log1p(s.full, out=s.full)
-    np.log(x, out=out)
-    np.subtract(out, s.full, out=out)
-
-
-def _log1p_exp(x: Array, out: Array) -> None:
-    """Set out to log(1 + exp(-|x|))."""
-    np.abs(x, out=out)
-    np.negative(out, out=out)
-    np.exp(out, out=out)
-    np.log1p(out, out=out)
-
-
-def softplus(x: Array, out: Array, s: Scratch) -> None:
-    _log1p_exp(x, out)
-    np.maximum(x, s.zeros_h, out=s.full)
-    np.add(s.full, out, out=out)
-
-
-def log_sigmoid(x: Array, out: Array, s: Scratch) -> None:
-    _log1p_exp(x, out)
-    np.minimum(x, s.zeros_h, out=s.full)
-    np.subtract(s.full, out, out=out)
-
-
-def relu(x: Array, out: Array, s: Scratch) -> None:
-    np.maximum(x, s.zeros_h, out=out)
-
-
-def leaky_relu(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
-    np.multiply(x, SLOPE, out=out)
-    np.maximum(x, out, out=out)
-
-
-def elu(x: Array, out: Array, s: Scratch) -> None:
-    np.minimum(x, s.zeros_h, out=out)
-    np.expm1(out, out=out)
-    np.maximum(x, out, out=out)
-
-
-def silu(x: Array, out: Array, s: Scratch) -> None:  # noqa: ARG001
-    _sigmoid(x, out)
-    np.multiply(x, out, out=out)
-
-
-def erf(x: Array, out: Array, s: Scratch) -> None:
-    np.multiply(x, ROOT_2, out=s.full)
-    _two_tails(s.full, out, s.turned.reshape(x.shape))
-    np.subtract(ONE, out, out=out)
-    np.copysign(out, x, out=out)
-
-
-def erfc(x: Array, out: Array, s: Scratch) -> None:
-    erf(x, out, s)
-    np.subtract(ONE, out, out=out)
-
-
-def gelu(x: Array, out: Array, s: Scratch) -> None:
-    other = s.turned.reshape(x.shape)
-    _two_tails(x, out, other)
-    np.abs(x, out=other)
-    np.multiply(other, HALF, out=other)
-    np.multiply(out, other, out=other)
-    np.maximum(x, s.zeros_h, out=out)
-    np.subtract(out, other, out=out)
 
 
 def layer_norm(x: Array, gain: Array, bias: Array, out: Array, mean: Array, inv_std: Array, s: Scratch) -> None:  # noqa: ARG001

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastmlp_kernels import _check, _rectifiers, elementary
+from fastmlp_kernels import _check, elementary
 from fastmlp_kernels._jit import element, kernel
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels._views import fill, vector_at
@@ -44,12 +44,11 @@ def _element_of(name: str) -> Any:
         return getattr(elementary, one)
     from fastmlp_kernels import scalars  # takes 20 ms
 
-    return getattr(scalars if hasattr(scalars, one) else _rectifiers, one)
+    return getattr(scalars, one)
 
 
-def element1(*x: Any) -> Any:
-    """Stand in the loops below for the function that a loop is made over."""
-    raise NotImplementedError
+# What the loops below are made over, each with a value of its own: see `_loop_over`.
+element1: Callable[..., Any] = elementary.exp1
 
 
 def _one(x: np.ndarray, out: np.ndarray) -> None:
