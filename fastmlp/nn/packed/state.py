@@ -346,6 +346,7 @@ def blocks_at_once(n: int, members: int) -> int:
     return max(min(share, MC // block_rows(n)), 1)
 
 
+# Up to so many, blocks of rows are so few that weights larger than a cache are not worth a copy in each step.
 MANY_ROWS = 4 * MC
 
 
