@@ -1,6 +1,7 @@
 """A crew: its members and tasks, helpers who fall asleep, are refused or were left behind by a fork."""
 
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from fastmlp_kernels._team import meet, tasks
 from test_kernels_process import run_python
 
 PHASES, COUNT = 3, 20_000
-PATIENCE = 10**12  # looks: until all have come
+PATIENCE = 10**7  # looks: about a second
 
 
 @part
@@ -117,3 +118,70 @@ print("child" if child == 0 else os.waitpid(child, 0)[1], (own == alone).all(), 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_process_has_helpers_of_its_own():
     assert run_python(FORKING).splitlines() == ["child True", "0 True"]
+
+
+# A handler that raises comes between any two steps of Python, those of a thread's start among them.
+INTERRUPTED = """
+import random, signal, sys, time
+import numpy as np
+from fastmlp_kernels import gemm
+from fastmlp_kernels._crew import helpers
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+a = np.random.default_rng(0).standard_normal((160, 160), np.float32)
+alone, own = np.empty_like(a), np.empty_like(a)
+gemm.matmul(a, a, alone)
+gemm.matmul(a, a, own, threads=3)
+signal.signal(signal.SIGALRM, interrupt)
+sys.unraisablehook = lambda _: None
+times, wrong, end = 0, 0, time.monotonic() + {seconds}
+while time.monotonic() < end:
+    try:
+        # again and again, as Python drops what is raised while it collects garbage
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 6e-4), 0.001)
+        if times % 20 == 19:
+            helpers.close()
+        while True:
+            gemm.matmul(a, a, own, threads=3)
+            wrong += not np.array_equal(own, alone)
+    except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        times += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+gemm.matmul(a, a, own, threads=3)
+print(times > 20, wrong, int(helpers._busy[0]), np.array_equal(own, alone), flush=True)
+signal.signal(signal.SIGALRM, signal.SIG_DFL)
+signal.alarm(20)  # ends the process where its end waits for ever
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+def test_what_a_handler_raises_leaves_the_crew_at_work_and_the_process_able_to_end():
+    assert run_python(INTERRUPTED.format(seconds=2)).split() == ["True", "0", "0", "True"]
+
+
+HANDLED = """
+import signal, time
+import numpy as np
+from fastmlp_kernels import gemm
+
+a = np.ones((8, 8), np.float32)
+out, other = np.empty_like(a), np.empty_like(a)
+gemm.matmul(a, a, out)
+signal.signal(signal.SIGALRM, lambda *_: gemm.matmul(a, a, other))
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+end = time.monotonic() + {seconds}
+while time.monotonic() < end:
+    gemm.matmul(a, a, out)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print((out == 8).all() and (other == 8).all())
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+def test_a_handler_that_multiplies_disturbs_no_product():
+    assert run_python(HANDLED.format(seconds=3)) == "True\n"

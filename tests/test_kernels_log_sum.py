@@ -232,3 +232,11 @@ def test_a_shift_of_all_elements_shifts_the_logarithm_alone(x, shift):
     np.testing.assert_allclose(fk.logsumexp(x + shift), fk.logsumexp(x) + shift, rtol=1e-14, atol=1e-12)
     # An element and the largest one may both be rounded by the shift, each by half of 1,100 * 2^-52.
     np.testing.assert_allclose(fk.softmax(x + shift), fk.softmax(x), rtol=3e-13, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_a_matrix_of_numpys_own_kind_is_taken_along_each_axis():
+    x = np.arange(6.0).reshape(2, 3)
+    for function in (fk.softmax, fk.log_softmax, fk.logsumexp):
+        for axis in (0, 1):
+            np.testing.assert_array_equal(function(np.asmatrix(x), axis=axis), function(x, axis=axis))

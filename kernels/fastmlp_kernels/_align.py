@@ -44,7 +44,7 @@ def give_back(**arrays: np.ndarray | None) -> None:
     for name, array in arrays.items():
         lent, memory = _KEPT.lent.get(name, (None, None))
         if array is not None and array is lent and memory is not None:
-            del _KEPT.lent[name]
+            _KEPT.lent.pop(name, None)  # as a signal's handler may have done
             if memory.size <= MOST_KEPT:
                 _KEPT.free[name] = memory
 

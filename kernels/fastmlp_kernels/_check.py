@@ -192,6 +192,11 @@ def in_rows(value: np.ndarray) -> np.ndarray:
     return value if value.ndim == 2 else value.reshape(-1, value.shape[-1])  # which takes a quarter of a microsecond
 
 
+def flat(value: np.ndarray) -> np.ndarray:
+    """Return a C-contiguous array (...) as a plain view (N,): a matrix of numpy's never has one dimension."""
+    return np.asarray(value).reshape(-1)
+
+
 def result(out: np.ndarray | None, shape: tuple[int, ...], x: np.ndarray, *, in_place: bool = False) -> np.ndarray:
     """Return the array for a result of this shape and the dtype of x: `out`, checked, or a new one where it is None.
 

@@ -10,15 +10,20 @@ or alone. What a call computes must not depend on how many work, as in a team.
     def product(crew, a, b, out):
         share(crew, _product, (a, b, out))  # calls _product(member, a, b, out) in each member, and waits for all
 
-There is one crew in a process, which grows as it is asked. A thread, or a signal's handler, that calls while another
-call is under way works alone; so does a forked process at first, whose helpers are started anew.
+There is one crew in a process, which grows as it is asked. A thread that calls while another one's call is under way
+works alone; so does a forked process at first, whose helpers are started anew. A signal's handler may call, and raise,
+between any two steps of Python: so who has the helpers is noted in compiled code, which none comes between, and all
+that Python does for them may be left half done and be done again.
 """
 
 import atexit
 import os
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,16 +38,18 @@ from fastmlp_kernels._records import record
 from fastmlp_kernels._team import LOOKS, SIZE, Member, give_way, load, now, pause
 from fastmlp_kernels._views import row_at
 
-# Places in a helper's slot, which is two cache lines, as some CPUs fetch them in pairs; the last one is Python's own:
-# whether a call wants helpers, so that none falls asleep whom it saw awake.
-_STATE, _CODE, _FRAME, _NUMBER, _CORE, _WANTED, _SLOT = 0, 1, 2, 3, 4, 5, 16
-# States: asleep; being woken; standing by; taken by a caller; called; at its end.
-_AWAY, _WOKEN, _READY, _TAKEN, _CALLED, _ENDED = range(6)
+# Places in a helper's slot, which is two cache lines, as some CPUs fetch them in pairs; the last two say that it is to
+# end, and that it has.
+_STATE, _CODE, _FRAME, _NUMBER, _CORE, _ENDS, _ENDED, _SLOT = 0, 1, 2, 3, 4, 5, 6, 16
+# States: asleep; standing by; taken by a caller; called.
+_AWAY, _READY, _TAKEN, _CALLED = range(4)
 # Nanoseconds without a call after which a helper goes to sleep; looks at its slot after which it makes way for others
 # on its core, maybe the caller, and reads the clock; and how many such times are enough where there is none.
 _PATIENCE, _LOOKS, _TIMES = 500_000, 64, 1000
-# Threads beside the caller.
-MOST_HELPERS = 255
+# Nanoseconds for which a call keeps helpers awake before it has them, where it does not end itself.
+WANTED = 50_000_000
+# Threads beside the caller; and seconds that the process's end waits for one.
+MOST_HELPERS, SECONDS = 255, 1.0
 
 
 @intrinsic
@@ -134,12 +141,13 @@ def _core(typingctx: Any) -> Any:
 class Crew(NamedTuple):
     """Who may share a call.
 
-    slots : (helpers, 16) int64, a row each
+    slots : (helpers, 16) int64, a row each; busy : (1,) int64, 1 while a call has them
     counters : (2 + helpers, SIZE) int64 zeros: `Member.shared`, then each one's `own`
     looks : how often to look for helpers who do not stand by yet
     """
 
     slots: np.ndarray
+    busy: np.ndarray
     counters: np.ndarray
     looks: int
 
@@ -168,10 +176,12 @@ def _taken(crew: Crew) -> int:
 @part
 def share(crew: Crew, body: Any, arguments: Any) -> None:
     """Call body(member, *arguments), a part or kernel that returns nothing, in the caller and in who stands by."""
-    others, states = _taken(crew), crew.slots
+    states = crew.slots
+    has_them = states.shape[0] > 0 and _replace(crew.busy, 0, 0, 1)
+    others = _taken(crew) if has_them else 0
     member = Member(0, 1 + others, row_at(crew.counters, 0), row_at(crew.counters, 1))
     code, frame = _put_down(member, body, arguments)
-    for i in range(states.shape[0]):
+    for i in range(states.shape[0] if others > 0 else 0):
         if load(states, i * _SLOT + _STATE) == _TAKEN:
             states[i, _CODE], states[i, _FRAME] = code, frame
             _store(states, i * _SLOT + _STATE, _CALLED)
@@ -184,6 +194,8 @@ def share(crew: Crew, body: Any, arguments: Any) -> None:
             if looks == LOOKS:
                 give_way()
                 looks = 0
+    if has_them:
+        _store(crew.busy, 0, 0)
 
 
 @kernel
@@ -209,34 +221,62 @@ def _stand_by(slot: np.ndarray) -> None:
                 return
 
 
-def _help(slot: np.ndarray, asleep: threading.Semaphore) -> None:
+def _help(slot: np.ndarray, asleep: Any, busy: np.ndarray, wanted: np.ndarray) -> None:
     while True:
-        if not slot[_WANTED]:
+        # A call that has begun may have seen it awake.
+        if not busy[0] and time.monotonic_ns() >= wanted[0]:
             asleep.acquire()
-        if slot[_STATE] == _ENDED:
+        if slot[_ENDS]:
+            slot[_ENDED] = 1
             return
         _stand_by(slot)
+
+
+def _wake(asleep: Any) -> None:
+    with suppress(RuntimeError):  # who is not asleep any more
+        asleep.release()
+
+
+class _Helper(NamedTuple):
+    """A thread, its slot, and the lock that it waits for when it sleeps, which any thread may release."""
+
+    number: int
+    slot: np.ndarray
+    asleep: Any
+    thread: threading.Thread
 
 
 class _Helpers:
     """The process's crew as Python sees it: its threads, and what wakes each."""
 
     def __init__(self) -> None:
-        self._busy = threading.Lock()
-        self._slots = np.zeros((MOST_HELPERS, _SLOT), np.int64)
-        self._threads: list[tuple[threading.Thread, threading.Semaphore]] = []
+        self._slots, self._busy = np.zeros((MOST_HELPERS, _SLOT), np.int64), np.zeros(1, np.int64)
+        self._wanted = np.zeros(1, np.int64)  # until when a call wants helpers, by `time.monotonic_ns`
+        self._threads: list[_Helper] = []
+        self._unused = deque(range(MOST_HELPERS))  # slots without a thread
+
+    def _start(self) -> None:
+        number, asleep = self._unused.popleft(), threading.Lock()
+        asleep.acquire()
+        slot = self._slots[number]
+        known = slot, asleep, self._busy, self._wanted
+        thread = threading.Thread(target=_help, args=known, name="fastmlp crew", daemon=True)
+        one = _Helper(number, slot, asleep, thread)
+        self._threads.append(one)
+        try:
+            thread.start()
+        except RuntimeError:  # can't start new thread
+            self._threads.remove(one)
+            self._unused.appendleft(number)
+            raise
 
     def _wake(self, count: int) -> None:
-        for i in range(len(self._threads), count):
-            asleep = threading.Semaphore(0)
-            thread = threading.Thread(target=_help, args=(self._slots[i], asleep), name="fastmlp crew", daemon=True)
-            thread.start()
-            self._threads.append((thread, asleep))
-        self._slots[:count, _WANTED] = 1
-        for slot, (_, asleep) in zip(self._slots[:count], self._threads, strict=False):
-            if slot[_STATE] == _AWAY:
-                slot[_STATE] = _WOKEN
-                asleep.release()
+        self._wanted[0] = time.monotonic_ns() + WANTED
+        while len(self._threads) < count:
+            self._start()
+        for one in self._threads:
+            if one.number < count and one.slot[_STATE] == _AWAY:
+                _wake(one.asleep)
 
     def run(self, members: int, looks: int, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call function(crew, *arguments), which shares its work among at most so many members; return its answer.
@@ -247,30 +287,33 @@ class _Helpers:
             raise RuntimeError(
                 "NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS"
             )
-        if members == 1 or not self._busy.acquire(blocking=False):
-            return function(Crew(self._slots[:0], np.zeros((2, SIZE), np.int64), 0), *arguments)
-        try:
+        members = min(members, 1 + MOST_HELPERS)
+        if members > 1:
             try:
                 self._wake(members - 1)
-            except RuntimeError:  # can't start new thread
+            except (RuntimeError, IndexError):  # no thread, or no slot
                 members = 1 + len(self._threads)
-            crew = Crew(self._slots[: members - 1], np.zeros((1 + members, SIZE), np.int64), looks)
+        crew = Crew(self._slots[: members - 1], self._busy, np.zeros((1 + members, SIZE), np.int64), looks)
+        try:
             return function(crew, *arguments)
         finally:
-            self._slots[:, _WANTED] = 0
-            self._busy.release()
+            self._wanted[0] = 0
 
     def close(self) -> None:
         """End the threads, those who stand by once they have waited long enough."""
-        with self._busy:
-            for slot, (thread, asleep) in zip(self._slots, self._threads, strict=False):
-                while slot[_STATE] not in (_AWAY, _ENDED):
-                    thread.join(0.001)
-                slot[_STATE] = _ENDED
-                asleep.release()
-                thread.join()
-                slot[_STATE] = _AWAY
-            self._threads.clear()
+        self._wanted[0] = 0
+        for one in self._threads:
+            one.slot[_ENDS] = 1
+            _wake(one.asleep)
+        for one in list(self._threads):
+            if one.thread.is_alive():
+                one.thread.join(SECONDS)
+            self._threads.remove(one)
+            # A thread may live that does not look so, where its start was cut short: two in one slot would both work.
+            if one.slot[_ENDED]:
+                one.slot[:] = 0
+                self._unused.append(one.number)
+        self._unused = deque(sorted(self._unused))
 
 
 helpers = _Helpers()

@@ -112,10 +112,10 @@ def _layer_norm_backward(
     release(memory)
 
 
-def _check_eps(eps: float) -> float:
-    real = _check.number("eps", eps, np.dtype(np.float64))
-    if not real > 0:
-        raise ValueError(f"eps is {_check.shown(eps)}, allowed is a number above 0")
+def _check_eps(eps: float, dtype: np.dtype) -> float:
+    real, least = _check.number("eps", eps, np.dtype(np.float64)), np.finfo(dtype).tiny  # whose root has an inverse
+    if not real >= least:
+        raise ValueError(f"eps is {_check.shown(eps)}, allowed is a number from {least:.3g} on in {dtype}")
     return real
 
 
@@ -135,11 +135,13 @@ def layer_norm(
     out : of x's shape and dtype; may be x itself, where there is no way back, and may not overlap it otherwise
     mean, inv_std : (...) of the same dtype <- of each row the mean, and 1 / sqrt(var + eps), for `layer_norm_backward`;
         None where they are not wanted
-    eps : above 0
+    eps : above 0, and no subnormal number of the dtype
 
     The variance is the population's (divided by H), as PyTorch has it. Sums are in float64, and rows far from 0 keep
     their small differences: float32 is within 8 ULP of the largest |x - mean| / sqrt(var + eps) * gain, plus the bias.
-    A row with a NaN or an infinity becomes NaN. Raises TypeError or ValueError naming the argument at fault.
+    A row with a NaN or an infinity becomes NaN, and one whose elements differ by more than the dtype's largest number,
+    or in float64 by more than that one's root, has no answer of use. Raises TypeError or ValueError naming
+    the argument at fault.
     """
     _check.of_rows("x", x)
     given = {"x": x, "gain": gain, "bias": bias}
@@ -148,15 +150,15 @@ def layer_norm(
     kept = {name: array for name, array in (("mean", mean), ("inv_std", inv_std)) if array is not None}
     for name, array in kept.items():
         _check.array(name, array, (x.dtype,), x.shape[:-1], writes=True)
-    real = _check_eps(eps)
+    real = _check_eps(eps, x.dtype)
     result = _check.result(out, x.shape, x, in_place=True)
     if out is not None:
         _check.apart(out=out, gain=gain, bias=bias, **kept)
     if kept:
         _check.apart(**given, **kept)
     none = np.empty(0, x.dtype)
-    flat_mean, flat_inv_std = (none if array is None else array.reshape(-1) for array in (mean, inv_std))
-    _layer_norm(x.reshape(-1), gain, bias, result.reshape(-1), flat_mean, flat_inv_std, real)
+    flat_mean, flat_inv_std = (none if array is None else _check.flat(array) for array in (mean, inv_std))
+    _layer_norm(_check.flat(x), gain, bias, _check.flat(result), flat_mean, flat_inv_std, real)
     return result
 
 
@@ -188,5 +190,5 @@ def layer_norm_backward(
     for name, array in arrays.items():
         _check.array(name, array, dtypes, shapes.get(name, delta.shape[-1:]), writes=name in ("dgain", "dbias"))
     _check.apart(delta=delta, **arrays)
-    flat_mean, flat_inv_std = mean.reshape(-1), inv_std.reshape(-1)
-    _layer_norm_backward(delta.reshape(-1), x.reshape(-1), gain, flat_mean, flat_inv_std, dgain, dbias)
+    flat_mean, flat_inv_std = _check.flat(mean), _check.flat(inv_std)
+    _layer_norm_backward(_check.flat(delta), _check.flat(x), gain, flat_mean, flat_inv_std, dgain, dbias)

@@ -158,14 +158,14 @@ def _along(
     if type(axis) is int and axis == -1:  # as a rule; to ask about others takes a microsecond
         of_rows = _check.of_rows("x", x)
         result = _check.result(out, x.shape[:-1] if reduces else x.shape, x, in_place=not reduces)
-        rows(of_rows, result.reshape(-1) if reduces else _check.in_rows(result))
+        rows(of_rows, _check.flat(result) if reduces else _check.in_rows(result))
         return result
     outer, length, inner = _check.along("x", x, axis)
     result = _check.result(out, _check.without(x.shape, axis) if reduces else x.shape, x, in_place=not reduces)
     if inner == 1:
-        rows(x.reshape(outer, length), result.reshape(-1) if reduces else result.reshape(outer, length))
+        rows(x.reshape(outer, length), _check.flat(result) if reduces else result.reshape(outer, length))
     else:
-        down(x.reshape(-1), result.reshape(-1), outer, length, inner)
+        down(_check.flat(x), _check.flat(result), outer, length, inner)
     return result
 
 

@@ -128,7 +128,8 @@ def _pointwise(name: str, says: str, accuracy: str) -> Pointwise:
     x : (...) float32 or float64, in any order of memory, or a number
     out : of the same shape and dtype; may be x itself, or overlap it
 
-    {accuracy}. Of a number, or an array without dimensions, a number is returned.
+    {accuracy}. NaN gives NaN, an infinity what the function tends to, NaN where that is nothing. Of a number, or an
+    array without dimensions, a number is returned.
     Raises TypeError or ValueError naming the argument at fault.
     """
     return function
@@ -156,8 +157,10 @@ softplus = _pointwise("softplus", "log(1 + exp(x))", _ONE)
 relu = _pointwise("relu", "max(x, 0)", "It is exact, and NaN stays NaN")
 leaky_relu = _pointwise("leaky_relu", "x where that is positive, else 0.01 x", _ONE)
 elu = _pointwise("elu", "x where that is positive, else exp(x) - 1", _TWO)
-silu = _pointwise("silu", "x / (1 + exp(-x)), x times its sigmoid", _ONE)
-gelu = _pointwise("gelu", "x (1 + erf(x / sqrt 2)) / 2, x times the chance of a normal number below it", _ONE)
+silu = _pointwise("silu", "x / (1 + exp(-x)), x times its sigmoid; -0 of -inf", _ONE)
+gelu = _pointwise(
+    "gelu", "x (1 + erf(x / sqrt 2)) / 2, x times a normal number's chance to be below it; -0 of -inf", _ONE
+)
 
 
 def _flat(x: np.ndarray) -> np.ndarray:

@@ -70,10 +70,10 @@ def _reduce(
     outer, length, inner = _check.along("x", x, axis)
     result = _check.result(out, _check.without(x.shape, axis), x)
     if inner == 1:
-        body(x.reshape(outer, length), result.reshape(-1))
+        body(x.reshape(outer, length), _check.flat(result))
     else:
         work = np.empty(3 * RUN)
-        sum_down(x.reshape(-1), result.reshape(-1), outer, length, inner, float(over or length), work)
+        sum_down(_check.flat(x), _check.flat(result), outer, length, inner, float(over or length), work)
     return result if out is not None or result.ndim else result[()]
 
 
