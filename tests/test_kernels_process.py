@@ -115,6 +115,24 @@ def test_compiling_ahead_leaves_nothing_to_a_packed_run_and_the_cache_serves_the
     assert second["hits"] == first["hits"] + first["misses"] == sum(first["compiled"])
 
 
+# Where kernels are compiled for fewer vectors, LLVM leaves calls that it makes part of their callers elsewhere.
+PRODUCTS = """
+import numpy as np
+from fastmlp_kernels import gemm
+
+ones = np.ones((2, 2), np.float32)
+gemm.matmul(ones, ones, np.empty_like(ones))
+gemm.dense_forward(ones, ones, ones[0], "tanh", np.empty_like(ones))
+gemm.dense_update(ones, ones, ones.copy(), ones.copy(), lr=0.1, momentum=0.9, weight_decay=0.0)
+print([sum(kernel.stats.cache_hits.values()) for kernel in (gemm._matmul, gemm._dense_forward, gemm._dense_update)])
+"""
+
+
+def test_the_cache_serves_products_that_threads_may_share():
+    run_python(PRODUCTS)
+    assert run_python(PRODUCTS) == "[1, 1, 1]\n"
+
+
 TANH_OF_ONE = """
 import numpy as np, fastmlp_kernels
 from fastmlp_kernels.jit import bias_tanh

@@ -58,6 +58,19 @@ class _KernelLibrary(JITCodeLibrary):
         super()._finalize_final_module()
 
 
+class _KernelContext(OwnContext):
+    """The context that kernels and parts compile in."""
+
+    def get_constant_generic(self, builder: Any, ty: Any, val: Any) -> Any:
+        """Return a constant, for a function among the arguments nothing: its type says which it is.
+
+        numba's own is its address in this process. Where LLVM leaves it in the code, that cannot be kept on disk.
+        """
+        if isinstance(ty, types.Dispatcher):
+            return self.get_constant_null(ty)
+        return super().get_constant_generic(builder, ty, val)
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _TypeInference(NopythonTypeInference):
     """numba's type inference with reference counting announced: without, it refuses functions that return a view."""
@@ -89,7 +102,7 @@ class _KernelCompiler(Compiler):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         state = self.state
-        state.targetctx.__class__ = OwnContext  # of a context made for this function alone
+        state.targetctx.__class__ = _KernelContext  # of a context made for this function alone
         if state.library is None:
             state.library = self.library_class(state.targetctx.codegen(), "kernel")
             state.library.enable_object_caching()
