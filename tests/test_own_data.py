@@ -216,7 +216,8 @@ def test_a_validation_part_of_ones_own_is_used_and_none_split_off() -> None:
     result = run_one(config_of(own), own)
     best = result.best_epoch - 1
     assert result.history["val_accuracy"][best] == result.test_accuracy
-    assert result.history["val_loss"][best] == result.test_loss
+    # the same sum over the same rows, in blocks of other sizes
+    assert result.history["val_loss"][best] == pytest.approx(result.test_loss, rel=1e-12)
     with pytest.raises(DataError, match="belong together"):
         replace(own, validation_labels=None).check()
 

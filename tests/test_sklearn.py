@@ -58,7 +58,7 @@ def test_every_check_of_scikit_learn_runs_and_passes():
 
 def test_digits_are_learnt_and_float32_stays_float32(digits):
     x, x_test, y, y_test = digits
-    model = small(hidden_layer_sizes=(64,), max_iter=40, learning_rate_init=0.05).fit(x, y)
+    model = small(hidden_layer_sizes=(64,), max_iter=40, learning_rate_init=0.005).fit(x, y)
     assert model.score(x_test, y_test) > 0.95
     p = model.predict_proba(x_test)
     assert p.dtype == np.float32
