@@ -120,6 +120,12 @@ def _sine(z: Number) -> Number:
         return (mp.sin(r) / r - 1) / z
 
 
+def _sine_of_turn(z: Number) -> Number:
+    """Return the sine of t quarter turns over t, z = t^2."""
+    t = mp.sqrt(z)
+    return mp.sin(t * mp.pi / 2) / t
+
+
 def _cosine(z: Number) -> Number:
     with mp.extradps(DIGITS):
         return (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2
@@ -205,7 +211,7 @@ def _tails() -> dict[str, Fit]:
 def fits() -> dict[str, Fit]:
     """Return all fits by the names of their coefficients."""
     half = mp.log(2) / 2 * mpf("1.0001")
-    quarter = (mp.pi / 4 * mpf("1.0001")) ** 2
+    quarter, turned = (mp.pi / 4 * mpf("1.0001")) ** 2, mpf("0.508") ** 2
     wide, usual = mpf("0.2") ** 2, (3 - mp.sqrt(8)) ** 2
     below, above = mp.sqrt(mpf(1) / 2) * mpf("0.9999") - 1, mp.sqrt(2) * mpf("1.0001") - 1
 
@@ -229,8 +235,8 @@ def fits() -> dict[str, Fit]:
         "ERF32": Fit(_erf, 0, 0.85, 6),
         "ERF64": Fit(_erf, 0, SMALL**2, 8),
         "ERF_REST32": Fit(lambda a: -mp.log(mp.erfc(a)), 0.9, 4, 7, lambda a: mp.erfc(a)),
-        "SIN32": Fit(_sine, 0, quarter, 3),
-        "COS32": Fit(_cosine, 0, quarter, 3),
+        "SIN32": Fit(_sine_of_turn, 0, turned, 3, lambda z: 1 / _sine_of_turn(z)),
+        "COS32": Fit(lambda z: mp.cos(mp.sqrt(z) * mp.pi / 2), 0, turned, 4),
         "SIN64": Fit(_sine, 0, quarter, 5),
         "COS64": Fit(_cosine, 0, quarter, 5),
         "SILU_NEAR_ZERO64": Fit(_silu_near_zero, -NEAR, NEAR, 8),

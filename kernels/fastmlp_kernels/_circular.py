@@ -1,10 +1,15 @@
 """Sine and cosine of one element, of any size.
 
 x in quarter turns is x 2 / pi. Of the bits of 2 / pi those are taken that matter for an x of its exponent, as products
-with the others are whole turns, from a table in parts whose products with x, or with parts of it, are exact (the method
-of Payne and Hanek, without its branches). What is beyond whole quarter turns is an angle of at most 45 degrees. For
-float32 all is worked in float64; for float64 the angle is in two parts.
+with the others are whole turns (the method of Payne and Hanek, without its branches). What is beyond whole quarter
+turns is an angle of at most 45 degrees.
+
+For float32 all is worked in float64, whose bits serve many exponents at once, so that there are five ranges of x to
+choose among: that is faster than to read a table. For float64 the bits come from a table, in parts whose products with
+parts of x are exact, and the angle is in two parts.
 """
+
+from fractions import Fraction
 
 import numpy as np
 
@@ -16,8 +21,8 @@ from fastmlp_kernels._two_parts import lost_by, sum_in_two
 SIN32, COS32, SIN64, COS64 = (polynomial(c) for c in (of.SIN32, of.COS32, of.SIN64, of.COS64))
 HALF_PI, HALF_PI_LOW = of.HALF_PI_64
 # Below these the sine is x; below that of float64, whose exponent is that of the first row, the cosine is 1.
-LOWEST32, LOWEST64 = -13, -28
-SMALL32, SMALL64 = 2.0**LOWEST32, 2.0**LOWEST64
+LOWEST64 = -28
+SMALL32, SMALL64 = 2.0**-13, 2.0**LOWEST64
 
 
 def _rows(lowest: int, highest: int, top: int, cuts: list[int]) -> list[list[float]]:
@@ -34,8 +39,18 @@ def _rows(lowest: int, highest: int, top: int, cuts: list[int]) -> list[list[flo
     return rows
 
 
-# m is a multiple of 2**-23 or 2**-52, and a turn is 4.
-TURNS32 = by_exponent(LOWEST32, _rows(LOWEST32, 127, 25, [-4]))
+def _two_over_pi(lowest: int) -> tuple[float, float]:
+    """Return 2 / pi in two float64, for multiples of 2**lowest: less what makes whole turns of these."""
+    turn = 1 << (of.TWO_OVER_PI_BITS + 2 - lowest)
+    left = (of.TWO_OVER_PI + turn // 2) % turn - turn // 2  # at most half a turn, of either sign
+    high = float(Fraction(left, 1 << of.TWO_OVER_PI_BITS))
+    return high, float(Fraction(left, 1 << of.TWO_OVER_PI_BITS) - Fraction(high))
+
+
+# Where the ranges of float32 end: x is a multiple of 2**lowest, and its product, less whole turns, below 2**47.
+ENDS = tuple(2.0**e for e in range(46, 128, 23))
+FACTORS = tuple(_two_over_pi(lowest) for lowest in range(0, 128 - 23, 23))
+# m is a multiple of 2**-52, and a turn is 4.
 TURNS64 = by_exponent(LOWEST64, _rows(LOWEST64, 1023, 54, [28, 2, -24, -50, -76]))
 
 
@@ -47,14 +62,24 @@ def _beyond(t):
 
 
 @element
+def _by_range32(a, at):
+    """Return 2 / pi for |x| = a, in the first or the second of two parts."""
+    c = FACTORS[0][at] if a < ENDS[0] else FACTORS[1][at]
+    c = c if a < ENDS[1] else FACTORS[2][at]
+    c = c if a < ENDS[2] else FACTORS[3][at]
+    return c if a < ENDS[3] else FACTORS[4][at]
+
+
+@element
 def _angle32(x):
     """Return (shifted, sine, cosine) of the angle beyond n quarter turns, shifted = ROUND + n."""
-    m, c1, c2 = TURNS32(x)
-    turns = m * c1  # exact
-    shifted = (turns + m * c2) + ROUND(x)
-    r = ((turns - (shifted - ROUND(x))) + m * c2) * HALF_PI
-    z = r * r
-    return shifted, r + r * (z * SIN32(z)), (1.0 - 0.5 * z) + z * z * COS32(z)
+    a = abs(x)
+    c = _by_range32(a, 0)
+    turns = product(x, c)
+    shifted = turns + ROUND(x)
+    t = (turns - (shifted - ROUND(x))) + (x * _by_range32(a, 1) + lost_by(turns, x, c))
+    z = t * t
+    return shifted, t * SIN32(z), COS32(z)
 
 
 @element
@@ -62,7 +87,7 @@ def sin32(x):
     """Sine."""
     w = np.float64(x)
     shifted, sine, cosine = _angle32(w)
-    result = np.float32(turned(sine, cosine, shifted) + (w - w))  # before the choice: LLVM would jump over so much work
+    result = np.float32(turned(sine, cosine, shifted))  # before the choice: LLVM would jump over so much work
     return x if abs(w) < SMALL32 else result
 
 
@@ -71,7 +96,7 @@ def cos32(x):
     """Cosine."""
     w = np.float64(x)
     shifted, sine, cosine = _angle32(w)
-    return np.float32(turned(sine, cosine, shifted + 1.0) + (w - w))
+    return np.float32(turned(sine, cosine, shifted + 1.0))
 
 
 @element
