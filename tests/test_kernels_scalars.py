@@ -301,6 +301,19 @@ def test_loops_are_vectorised_under_a_callers_own_options(name, dtype, rng):
         np.testing.assert_array_equal(loop(*x), LOOPS[name](*x))  # infinities and NaN too
 
 
+@readable
+@pytest.mark.parametrize("name", ["softplus_slope1", "log_sigmoid_slope1"])
+def test_quotients_of_float32_fill_vectors_of_float32(name):
+    assert not {"mulpd", "divpd"} & instructions(Loop(name).code(np.float32))
+
+
+@readable
+@pytest.mark.parametrize("name", ["sin1", "cos1"])
+def test_angles_of_float32_read_no_table(name):
+    assert "by_exponent" not in Loop(name).code(np.float32)
+    assert "by_exponent" in Loop(name).code(np.float64)
+
+
 WIDTHS = """
 import re
 import numpy as np

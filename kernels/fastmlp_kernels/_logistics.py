@@ -116,14 +116,6 @@ def silu64(x):
 
 
 @element
-def logistic32(x):
-    """Logistic sigmoid."""
-    w = np.float64(x)
-    e = exp_lite(-magnitude(w, MOST32))
-    return np.float32((e if w < 0.0 else 1.0) / (1.0 + e))
-
-
-@element
 def sigmoid_slope32(x):
     """Slope of the logistic sigmoid."""
     e = exp_lite(-magnitude(np.float64(x), MOST32))

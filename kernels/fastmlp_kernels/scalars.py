@@ -17,6 +17,7 @@ from fastmlp_kernels import _exponents as exponents
 from fastmlp_kernels import _logistics as logistics
 from fastmlp_kernels import _normal as normal
 from fastmlp_kernels import _rectifiers as rectifiers
+from fastmlp_kernels._elementary32 import sigmoid32
 from fastmlp_kernels._elementary64 import sigmoid64
 from fastmlp_kernels._jit import by_dtype, long_scalar
 from fastmlp_kernels.elementary import exp1
@@ -57,7 +58,7 @@ def _logit_slope(x):
     return 1 / (x * (1 - x))
 
 
-@by_dtype(logistics.logistic32, sigmoid64)
+@by_dtype(sigmoid32, sigmoid64)
 def _softplus_slope(x):
     e = np.exp(-abs(x))
     return (e if x < 0 else 1) / (1 + e)
