@@ -302,7 +302,7 @@ def test_loops_are_vectorised_under_a_callers_own_options(name, dtype, rng):
 
 
 @readable
-@pytest.mark.parametrize("name", ["softplus_slope1", "log_sigmoid_slope1"])
+@pytest.mark.parametrize("name", ["silu1", "softplus_slope1", "log_sigmoid_slope1"])
 def test_quotients_of_float32_fill_vectors_of_float32(name):
     assert not {"mulpd", "divpd"} & instructions(Loop(name).code(np.float32))
 

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from fastmlp_kernels._jit import part
+from fastmlp_kernels._jit import element, part
 
 F = np.float32
 
@@ -32,6 +32,8 @@ SQRT_HALF_BITS = np.int32(0x3F3504F3)
 # Beyond these exp is 0 or infinite in float32, subnormals included; below the last exp - 1 rounds to -1.
 EXP_LOW, EXP_HIGH, EXPM1_LOW = F(-104.0), F(89.0), F(-20.0)
 AHEAD, BEHIND = F(2.0**64), F(2.0**-64)
+# Beyond it x exp(-x) is 0 too.
+SIGMOID_MOST = F(112.0)
 # Beyond this tanh rounds to one.
 TANH_HIGH = F(9.02)
 # Below this expm1 and log1p round to x.
@@ -103,12 +105,12 @@ def tanh32(x: F) -> F:
     return F(math.copysign((above * u + below) / (below * u + above), x))
 
 
-@part
-def sigmoid32(x: F) -> F:
-    """Logistic sigmoid."""
+@element
+def total32(x: F) -> tuple[F, F]:
+    """Return (AHEAD s, total): the sigmoid is 1 / total above zero, and s / total below."""
     # With |x| = n ln 2 + r and s = 2**-n: s / (s + exp r) below zero, 1 / (1 + s exp(-r)) above.
     a = abs(x)
-    a = -EXP_LOW if a > -EXP_LOW else a
+    a = SIGMOID_MOST if a > SIGMOID_MOST else a
     shifted = F(a * LOG2_E + ROUND)
     whole = shifted - ROUND
     r = a - whole * LN2_HIGH
@@ -117,8 +119,14 @@ def sigmoid32(x: F) -> F:
     e = _expm1_near_zero(r if below else -r)
     ahead = _power_of_two(np.int32(np.int32(64) - np.int32(shifted.view(np.int32) - ROUND_BITS)))
     s = ahead * BEHIND  # need be no normal number, nor the result
-    total = ((e if below else e * s) + s) + F(1.0)
-    return (ahead if below else AHEAD) / total * BEHIND
+    return ahead, ((e if below else e * s) + s) + F(1.0)
+
+
+@part
+def sigmoid32(x: F) -> F:
+    """Logistic sigmoid."""
+    ahead, total = total32(x)
+    return (ahead if x < F(0.0) else AHEAD) / total * BEHIND
 
 
 @part

@@ -1,12 +1,14 @@
 """Softplus, the logarithm of the logistic sigmoid, logit and SiLU of one element, and slopes.
 
-Those of float32 are worked in float64, with short polynomials; those of float64 begin with an exponential in two parts,
-but SiLU, whose quotient is that of the sigmoid.
+Those of float32 are worked in float64, with short polynomials; those of float64 begin with an exponential in two parts.
+Of both SiLU is the quotient of the sigmoid.
 """
 
 import numpy as np
 
 from fastmlp_kernels import _coefficients as of
+from fastmlp_kernels._elementary32 import BEHIND as BEHIND32
+from fastmlp_kernels._elementary32 import SIGMOID_MOST, total32
 from fastmlp_kernels._elementary64 import BEHIND, exp64, total64
 from fastmlp_kernels._jit import element
 from fastmlp_kernels._pieces import ROUND, fields, magnitude, polynomial, power_of_two, product
@@ -94,10 +96,10 @@ def logit64(x):
 @element
 def silu32(x):
     """x / (1 + exp(-x))."""
-    w = np.float64(x)
-    e = exp_lite(-magnitude(w, MOST32))
-    below = w if w > -MOST32 else -MOST32
-    return np.float32((w if w > 0.0 else below * e) / (1.0 + e))
+    ahead, total = total32(x)
+    zero = np.float32(0)
+    below = x if x > -SIGMOID_MOST else -SIGMOID_MOST
+    return (below * ahead if x < zero else x) / total * (BEHIND32 if x < zero else np.float32(1))
 
 
 @element

@@ -157,7 +157,7 @@ softplus = _pointwise("softplus", "log(1 + exp(x))", _ONE)
 relu = _pointwise("relu", "max(x, 0)", "It is exact, and NaN stays NaN")
 leaky_relu = _pointwise("leaky_relu", "x where that is positive, else 0.01 x", _ONE)
 elu = _pointwise("elu", "x where that is positive, else exp(x) - 1", _TWO)
-silu = _pointwise("silu", "x / (1 + exp(-x)), x times its sigmoid; -0 of -inf", _ONE)
+silu = _pointwise("silu", "x / (1 + exp(-x)), x times its sigmoid; -0 of -inf", _TWO)
 gelu = _pointwise(
     "gelu", "x (1 + erf(x / sqrt 2)) / 2, x times a normal number's chance to be below it; -0 of -inf", _ONE
 )
