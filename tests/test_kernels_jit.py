@@ -113,6 +113,18 @@ def test_float32_stays_float32_and_loops_are_vectorised(name):
     assert found.issuperset(PACKED[name])
 
 
+@readable
+@pytest.mark.parametrize("name", ["relu_backward", "leaky_relu_backward", "elu_backward"])
+def test_slopes_write_every_element(name):
+    assert not {"maskmovps", "maskmovpd"} & instructions_of(name), "it stores under a mask, which some CPUs do slowly"
+
+
+@readable
+@pytest.mark.parametrize("name", ["bias_identity", "bias_relu"])
+def test_a_bias_is_read_in_vectors(name):
+    assert "insertps" not in instructions_of(name), "it puts vectors together element by element"
+
+
 # Use inside a user's own jitted functions.
 @njit(nogil=True)
 def product(a, b):

@@ -18,7 +18,7 @@ from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._records import record
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels._sums import add_to_total, add_up_rows, begin_total
-from fastmlp_kernels._views import fill, vector_at
+from fastmlp_kernels._views import copy, fill, vector_at
 
 # A multiple of every vector width. Rows of which so many exceed the work array are long enough one by one.
 ROWS = 16
@@ -119,8 +119,7 @@ def passes_for(*names: str) -> tuple[Any, Any]:
             rows = _rows_of_run(bias.size, z.size)
             tile = vector_at(work_array(bias, SIZE), 0, rows * width)
             for r in range(rows):
-                for j in range(width):
-                    tile[r * width + j] = bias[first + j]
+                copy(vector_at(bias, first, width), vector_at(tile, r * width, width))
             for start in range(first, z.size, rows * bias.size):
                 count = min(tile.size, z.size - start)
                 forward(vector_at(z, start, count), tile, vector_at(kept, start, count), code)

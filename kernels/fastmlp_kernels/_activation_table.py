@@ -51,7 +51,7 @@ def _times_sigmoid_derivative1(d, h):
 @part
 def _times_relu_derivative1(d, h):
     # d * 0, not 0: a NaN or infinite gradient behind a closed unit still shows
-    return d if h > type(h)(0) else d * type(h)(0)
+    return d * (type(h)(1) if h > type(h)(0) else type(h)(0))
 
 
 @part

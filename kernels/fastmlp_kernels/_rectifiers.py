@@ -197,13 +197,13 @@ def stepped(x, below):
 @part
 def times_leaky_relu_slope1(d, h):
     """Return d times the slope of `leaky_relu1` where its output is h."""
-    return d if h > type(h)(0) else d * type(h)(SLOPE)
+    return d * (type(h)(1) if h > type(h)(0) else type(h)(SLOPE))
 
 
 @part
 def times_elu_slope1(d, h):
     """Return d times the slope of `elu1` where its output is h."""
-    return d if h > type(h)(0) else d * (h + type(h)(1))
+    return d * (type(h)(1) if h > type(h)(0) else h + type(h)(1))
 
 
 @part
