@@ -19,6 +19,8 @@ from fastmlp_kernels.gemm.panels import ZERO, Panels
 # A right operand of more bytes is no longer in the L2 cache when the next block of rows comes.
 LARGE = cast("int", np.int64(cache_bytes(2) // 4))
 MR = TILE.mr
+# A place of which nothing is asked, and its bytes further at a step, by which the micro-kernel knows it.
+NOWHERE = ZERO, ZERO
 
 
 class Following(NamedTuple):
@@ -81,39 +83,37 @@ def asks(asking: Asking) -> bool:
 
 
 @part
-def _row_place(parts: Following, row: int, end: int, step: int, hot: int) -> tuple[int, int]:
+def _row_place(parts: Following, row: int, end: int, step: int) -> tuple[int, int]:
     if row >= end:
-        return hot, 0
+        return NOWHERE
     picked = parts.index[row] if parts.index.size > 0 else row
     return parts.address + picked * parts.stride, step
 
 
 @part
-def _panel_places(asking: Asking, i: int, b: Panels, following: int, hot: int) -> Any:
+def _panel_places(asking: Asking, i: int, b: Panels, following: int) -> Any:
     """Return the places for the part of the next panel that tile i asks for: a line each of as many rows as it can."""
     unit = b.array.itemsize
     line = LINE // unit
     row = i // MR * (asking.depth // line)
     if row >= asking.depth:
-        return (hot, 0), (hot, 0)
+        return NOWHERE, NOWHERE
     first, step = address_of(b.array, following + row * b.stride), b.stride * unit // line
     return (first, step), (first + LINE, step)
 
 
 @part
-def places_ahead(parts: Following, asking: Asking, call: int, i: int, b: Panels, at: tuple[int, int]) -> Any:
+def places_ahead(parts: Following, asking: Asking, call: int, i: int, b: Panels, after: int) -> Any:
     """Return the places that the micro-kernel asks from, each an address and the bytes further that a step of k is.
 
-    call, i : number of the call and the first row of its tile
-    at : where b's tile begins, which is in the L1 cache, and the panel that comes after it
+    call, i : number of the call and the first row of its tile; after : where the panel that comes next begins in b
     """
-    hot = address_of(b.array, at[0])
     first = parts.first + call * asking.share
     end = min(first + asking.share, parts.end)
     rows = (
-        _row_place(parts, first, end, asking.step, hot),
-        _row_place(parts, first + 1, end, asking.step, hot),
-        _row_place(parts, first + 2, end, asking.step, hot),
-        _row_place(parts, first + 3, end, asking.step, hot),
+        _row_place(parts, first, end, asking.step),
+        _row_place(parts, first + 1, end, asking.step),
+        _row_place(parts, first + 2, end, asking.step),
+        _row_place(parts, first + 3, end, asking.step),
     )
-    return rows + _panel_places(asking, i, b, at[1], hot)
+    return rows + _panel_places(asking, i, b, after)

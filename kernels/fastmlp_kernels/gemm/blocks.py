@@ -160,7 +160,7 @@ def macro_kernel(
             same = depth * columns * b.array.itemsize <= LARGE
             following = place + depth * b.stride if same else place - b.panel
             for i in range(0, rows, MR):
-                ahead = places_ahead(parts, asking, call, i, b, (place, following))
+                ahead = places_ahead(parts, asking, call, i, b, following)
                 micro_kernel(a, i, array, at, stride, c, i * width + j, width, depth, add, ahead)
                 call += 1
         else:

@@ -132,13 +132,14 @@ def _rows_of(context: Any, builder: Builder, tile: Tile, kind: Any, left: Value,
 
 
 def _ask_ahead(builder: Builder, ahead: Value, k: Value, k_end: Value, line: int) -> Value:
-    """Ask for some lines of memory from each place; return the k at which the next ones are due, or the end."""
+    """Ask for some lines of memory from each place with a step but 0; return when the next ones are due, or the end."""
     places = [cgutils.unpack_tuple(builder, place) for place in cgutils.unpack_tuple(builder, ahead)]
     for place, step in places:
-        for i in range(LINES):
-            offset = builder.mul(builder.add(k, I64(i * line)), step)
-            pointer = builder.inttoptr(builder.add(place, offset), I8.as_pointer())
-            call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, I32(0), I32(2), I32(1))  # into the L2 cache
+        with builder.if_then(builder.icmp_signed("!=", step, I64(0))):
+            for i in range(LINES):
+                offset = builder.mul(builder.add(k, I64(i * line)), step)
+                pointer = builder.inttoptr(builder.add(place, offset), I8.as_pointer())
+                call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, I32(0), I32(2), I32(1))  # into the L2 cache
     if not places:
         return k_end
     due = builder.add(k, I64(LINES * line))
@@ -174,6 +175,7 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
         phi.add_incoming(start, entry)
         phi.add_incoming(other, resume)
     line_end = _ask_ahead(builder, ahead, at_line[0], k_end, LINE // element.unit.itemsize)
+    asked = builder.block
     builder.branch(loop)
 
     builder.position_at_end(loop)
@@ -187,7 +189,7 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
         after += [element.multiply_add(builder, acc[i * tile.nv + j], x, b_vectors[j]) for j in range(tile.nv)]
     next_k = builder.add(k, I64(1))
     for phi, start, value in zip(state, at_line, [next_k, *after], strict=True):
-        phi.add_incoming(start, line)
+        phi.add_incoming(start, asked)
         phi.add_incoming(value, loop)
     builder.cbranch(builder.icmp_signed("<", next_k, line_end), loop, following)
 
