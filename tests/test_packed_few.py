@@ -1,13 +1,18 @@
 """A few rows are answered without packing the network, with the same bits as in a batch."""
 
+import re
+
 import numpy as np
 import pytest
+from numba import float32, void
 
 from fastmlp import MLP
 from fastmlp.errors import DataError
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.packed import few
 from fastmlp.nn.packed.engine import Packed
+from fastmlp_kernels._jit import kernel
+from listings import instructions, readable
 
 LOSSES = ["cross-entropy", "logistic", "squared-error", "poisson", "huber"]
 
@@ -46,6 +51,26 @@ def test_sums_over_many_inputs_are_taken_in_the_same_order(layers, monkeypatch, 
     np.testing.assert_array_equal(found, model.predict_proba(x))
 
 
+@readable
+def test_a_row_is_multiplied_in_vectors():
+    @kernel
+    def multiply(x, weight, out):
+        few._multiply_row(x, weight, out)
+
+    multiply.compile(void(float32[::1], float32[:, ::1], float32[::1]))
+    (code,) = multiply.inspect_asm().values()
+    assert any(re.fullmatch("mulps|fmadd[123]{3}ps", name) for name in instructions(code))
+
+
+def test_one_row_is_answered_so_by_any_network(rng):
+    model = network([1000, 1500, 700, 3])
+    assert model.parameter_count > few.MOST
+    x = rng.standard_normal((2, 1000)).astype(np.float32)
+    assert model.engine.few_logits(x[:1]) is not None
+    assert model.engine.few_logits(x) is None
+
+
+@pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
 def test_what_is_not_a_few_rows_of_the_networks_floats_is_left_to_a_batch(rng):
     model = network([40, 30, 3])
     x = rng.standard_normal((few.MOST // model.parameter_count + 1, 40)).astype(np.float32)

@@ -352,7 +352,7 @@ class MLP:
         few = self._engine.few_logits(x) if type(x) is np.ndarray else None
         if few is not None:
             kernel(few, few)
-            if np.isfinite(np.vdot(few, few)):  # else there is something to tell, maybe
+            if math.isfinite(np.vdot(few, few)):  # else there is something to tell, maybe
                 return few
         inputs = self._checked_input(x)
         out = np.empty((len(inputs), self.sizes[-1]), self.dtype)

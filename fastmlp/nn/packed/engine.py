@@ -1,7 +1,7 @@
 """The engine of packed products: it owns a network's packed copies and work arrays, and calls the compiled run."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -14,13 +14,13 @@ from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput, DirectInput, ImageInput, Input
 from fastmlp.nn.loss import Loss
 from fastmlp.nn.optimizer import Optimizer
-from fastmlp.nn.packed.few import MOST, few_logits
+from fastmlp.nn.packed.few import FEW_LOGITS, MOST
 from fastmlp.nn.packed.quantized_arrays import BYTES, quantized_errors, quantized_inputs, quantized_weights
 from fastmlp.nn.packed.run import EVALUATE, FORWARD, GRADIENT, TRAIN, run
 from fastmlp.nn.packed.sharing import Sharing
 from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Drops, Network, Rates, Space, Table
 from fastmlp.nn.precision import byte_layers
-from fastmlp_kernels._activation_passes import Family, family_of
+from fastmlp_kernels._activation_passes import family_of
 from fastmlp_kernels._align import aligned_zeros, read_only
 from fastmlp_kernels._optimizers import Momentum
 from fastmlp_kernels._random import dropout_of
@@ -82,7 +82,7 @@ class Packed:
         self._reads_few = (
             precision in ("float32", "float64") and max(self._sizes[:-1]) <= LONG * blocking_of(self._element).kc
         )
-        self._few: tuple[Table, Family, np.ndarray] | None = None
+        self._few: tuple[Callable[..., bool], Table, np.ndarray] | None = None
         self._made: tuple[tuple[int, bool], int, Network, Space] | None = None
 
     def _floats(self, *shape: int) -> np.ndarray:
@@ -320,14 +320,14 @@ class Packed:
         kind = self._parameters.dtype
         if x.dtype != kind or x.ndim != 2 or x.shape[1] != self._sizes[0] or not x.flags.c_contiguous:
             return None
-        if not 0 < len(x) * self._parameters.size <= MOST or not self._reads_few:
+        if not self._reads_few or (len(x) != 1 and not 0 < len(x) * self._parameters.size <= MOST):
             return None
         if self._few is None:
             network = self._network(1, raw=False)
-            self._few = network.layers, network.family, np.empty((2, max(self._sizes)), kind)
-        layers, family, space = self._few
+            self._few = FEW_LOGITS[type(network.family)], network.layers, np.empty((2, max(self._sizes)), kind)
+        logits, layers, space = self._few
         out = np.empty((len(x), self._sizes[-1]), kind)
-        return out if few_logits(read_only(x), layers, family, self._parameters, space, out) else None
+        return out if logits(read_only(x), layers, self._parameters, space, out) else None
 
     def logits(self, inputs: Input, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield logits batch by batch; see `fastmlp.nn.engine.Engine`."""
