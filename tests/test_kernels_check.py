@@ -404,6 +404,38 @@ def test_any_whole_number_is_one(rng):
         np.testing.assert_array_equal(fastmlp_kernels.accurate_sum(x, axis), fastmlp_kernels.accurate_sum(x, -1))
 
 
+@pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp", *FORWARD])
+def test_arrays_of_their_own_are_asked_about_at_once(function, monkeypatch):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("it was asked about one by one")
+
+    call, of_rows = getattr(fastmlp_kernels, function), function not in FORWARD
+    first, second = np.ones((N, H), np.float32), np.ones(N if function == "logsumexp" else H, np.float32)
+    second = np.ones((N, H), np.float32) if function.endswith("softmax") else second
+    for name in ("array", "apart", "of_rows"):
+        monkeypatch.setattr(_check, name, refuse)
+    call(first, second)
+    for other in (first[:2], first.T.copy().T, np.ones((N, H), np.float64), np.ones((N, H), int), first[0].copy()):
+        with pytest.raises(AssertionError, match="one by one"):
+            call(other, second)
+    if of_rows:
+        with pytest.raises(AssertionError, match="one by one"):
+            call(np.ones((N, 0), np.float32), second)
+    second.flags.writeable = first.flags.writeable = False
+    with pytest.raises(AssertionError, match="one by one"):
+        call(first, second)
+
+
+def test_arrays_overlap_where_they_share_an_element():
+    whole, empty = np.zeros(6, np.float32), np.empty(0, np.float32)
+    assert _check.overlap(whole, whole)
+    assert _check.overlap(whole, whole[1:])
+    assert _check.overlap(whole[:3], whole[2:])
+    assert not _check.overlap(whole[:3], whole[3:])
+    assert not _check.overlap(whole, whole.copy())
+    assert not _check.overlap(empty, empty)
+
+
 def test_what_has_nothing_masked_may_become_a_plain_array():
     for fine in ([1], None, np.ones(3), np.ma.array([1, 2]), np.ma.array([1, 2], mask=[False, False])):
         _check.unmasked(x=fine)

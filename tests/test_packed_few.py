@@ -1,6 +1,7 @@
 """A few rows are answered without packing the network, with the same bits as in a batch."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,12 +54,12 @@ def test_sums_over_many_inputs_are_taken_in_the_same_order(layers, monkeypatch, 
 
 @readable
 def test_a_row_is_multiplied_in_vectors():
-    @kernel
     def multiply(x, weight, out):
         few._multiply_row(x, weight, out)
 
-    multiply.compile(void(float32[::1], float32[:, ::1], float32[::1]))
-    (code,) = multiply.inspect_asm().values()
+    compiled: Any = kernel(multiply)
+    compiled.compile(void(float32[::1], float32[:, ::1], float32[::1]))
+    (code,) = compiled.inspect_asm().values()
     assert any(re.fullmatch("mulps|fmadd[123]{3}ps", name) for name in instructions(code))
 
 

@@ -32,10 +32,8 @@ def array(
 
     Raises TypeError for something else than an array, a masked array or a wrong dtype, ValueError for the rest.
     """
-    if not isinstance(value, np.ndarray):
-        raise TypeError(f"{name} must be a numpy array, got {type(value).__name__}")
-    if type(value) is not np.ndarray and isinstance(value, np.ma.MaskedArray):
-        raise _mask_error(name)
+    if type(value) is not np.ndarray:
+        _refuse_no_array(name, value)
     if value.dtype not in dtypes:
         allowed = " or ".join(str(d) for d in dtypes)
         raise TypeError(f"{name} has dtype {value.dtype}, allowed is {allowed}: convert with {name}.astype(...)")
@@ -48,6 +46,13 @@ def array(
         raise ValueError(f"{name} is not C-contiguous: pass np.ascontiguousarray({name})")
     if writes and not flags.writeable:
         raise ValueError(f"{name} is read-only, but this kernel writes to it: pass a writable copy")
+
+
+def _refuse_no_array(name: str, value: Any) -> None:
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be a numpy array, got {type(value).__name__}")
+    if isinstance(value, np.ma.MaskedArray):
+        raise _mask_error(name)
 
 
 def numbers(name: str, value: Any, like: Any = None) -> np.ndarray:
@@ -147,12 +152,38 @@ def share(name: str, value: Any) -> float:
     return real
 
 
+def are_usual(x: np.ndarray, written: np.ndarray) -> bool:
+    """Return whether two arrays need no question but those about shapes, as in most calls, which so take less.
+
+    They are two plain arrays of one dtype, float32 or float64, C-contiguous, the second one writable, and each owns its
+    memory. In a call of a few elements the other checks, one by one, take longer than the work.
+    """
+    return (
+        type(x) is np.ndarray
+        and type(written) is np.ndarray
+        and x is not written
+        and x.base is None
+        and written.base is None
+        and x.dtype in FLOATS
+        and x.dtype == written.dtype
+        and x.flags.c_contiguous
+        and written.flags.carray
+    )
+
+
+def overlap(x: np.ndarray, y: np.ndarray) -> bool:
+    """Return whether two C-contiguous arrays share memory; they are as a rule arrays of their own, quickly told."""
+    if x.base is None and y.base is None:  # each owns its memory
+        return x is y and x.size > 0
+    return np.may_share_memory(x, y)  # compares bounds, which is exact for contiguous arrays
+
+
 def apart(**arrays: np.ndarray) -> None:
     """Check that no two arrays share memory: a kernel would read what it has just written. Raises ValueError."""
     values = list(arrays.values())
     for i, x in enumerate(values):
         for j in range(i):
-            if np.may_share_memory(x, values[j]):  # compares bounds, which is exact for contiguous arrays
+            if overlap(values[j], x):
                 names = list(arrays)
                 raise ValueError(f"{names[j]} and {names[i]} overlap in memory: pass separate arrays")
 
@@ -205,10 +236,13 @@ def result(out: np.ndarray | None, shape: tuple[int, ...], x: np.ndarray, *, in_
     if out is None:
         return np.empty(shape, x.dtype)
     array("out", out, (x.dtype,), shape, writes=True)
-    # an address is asked for where it must be: that takes longer than all other questions
-    if np.may_share_memory(x, out) and not (in_place and out.ctypes.data == x.ctypes.data):
+    if overlap(x, out) and not (in_place and (out is x or _address(out) == _address(x))):
         apart(x=x, out=out)
     return out
+
+
+def _address(value: np.ndarray) -> int:
+    return value.__array_interface__["data"][0]  # a fifth of what `ctypes.data` takes
 
 
 @kernel

@@ -142,6 +142,11 @@ def _softmax(x: np.ndarray, out: np.ndarray) -> None:
     softmax_of_rows(x, None, out)
 
 
+def _fit(x: np.ndarray, out: np.ndarray, *, reduces: bool) -> bool:
+    """Return whether x is rows (N, K), K > 0, and out has the shape of a result for these."""
+    return x.ndim == 2 and x.shape[1] > 0 and out.shape == (x.shape[:1] if reduces else x.shape)
+
+
 def _along(
     rows: Callable[..., None],
     down: Callable[..., None],
@@ -156,6 +161,9 @@ def _along(
     reduces : whether the result is without the axis
     """
     if type(axis) is int and axis == -1:  # as a rule; to ask about others takes a microsecond
+        if out is not None and _check.are_usual(x, out) and _fit(x, out, reduces=reduces):
+            rows(x, out)
+            return out
         of_rows = _check.of_rows("x", x)
         result = _check.result(out, x.shape[:-1] if reduces else x.shape, x, in_place=not reduces)
         rows(of_rows, _check.flat(result) if reduces else _check.in_rows(result))
