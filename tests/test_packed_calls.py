@@ -22,7 +22,7 @@ from fastmlp.nn.inputs import ArrayInput, Input
 from fastmlp.nn.packed import engine as engine_module
 from fastmlp.nn.packed.engine import Packed
 from fastmlp.nn.packed.run import EVALUATE
-from fastmlp.nn.packed.sharing import AGAIN, TURNS, Sharing
+from fastmlp.nn.packed.sharing import AGAIN, LATEST, TURNS, Sharing
 from fastmlp_kernels._team import Member
 
 ROOT = Path(__file__).parents[1]
@@ -112,6 +112,32 @@ def test_the_way_that_was_faster_is_kept_and_the_other_one_tried_again():
         assert [call for call in range(TURNS, 2 * AGAIN) if ways[call] != faster] == [AGAIN]
 
 
+def test_a_slow_moment_does_not_turn_the_choice():
+    sharing, ways = Sharing(), []
+    for call in range(AGAIN):
+        ways.append(sharing.of_next_call())
+        slow_moment = call > TURNS and call % 5 == 0
+        sharing.took(ways[-1], 8, 80.0 if slow_moment else 16.0 if ways[-1] else 8.0)
+    assert not any(ways[TURNS:])
+
+
+def test_the_choice_turns_with_the_machine():
+    sharing, ways = Sharing(), []
+    for call in range(4 * AGAIN):
+        ways.append(sharing.of_next_call())
+        sharing.took(ways[-1], 8, 16.0 if ways[-1] == (call < 2 * AGAIN) else 8.0)
+    assert ways[2 * AGAIN - 1] is False
+    assert all(ways[2 * AGAIN + LATEST + 1 : 3 * AGAIN])
+
+
+def test_sharing_that_saves_next_to_nothing_leaves_the_other_cores_alone():
+    sharing, ways = Sharing(), []
+    for _ in range(AGAIN):
+        ways.append(sharing.of_next_call())
+        sharing.took(ways[-1], 8, 7.9 if ways[-1] else 8.0)
+    assert not any(ways[TURNS:])
+
+
 def test_steps_in_between_are_tried_both_ways_with_the_same_bits(monkeypatch):
     monkeypatch.setattr(engine_module, "ALONE_FLOP", 0)
     alone = worked(*make(), array())
@@ -120,7 +146,7 @@ def test_steps_in_between_are_tried_both_ways_with_the_same_bits(monkeypatch):
     assert worked(model, engine, array()) == alone
     for _ in range(TURNS):
         model.evaluate(array(), LABELS, 50)
-    assert {sample.steps > 0 for sample in engine._sharing[EVALUATE, 50]._found} == {True}
+    assert all(np.isfinite(way.seconds) for way in engine._sharing[EVALUATE, 50]._ways)
 
 
 @pytest.mark.parametrize("source", SOURCES)
