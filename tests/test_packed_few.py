@@ -1,19 +1,13 @@
 """A few rows are answered without packing the network, with the same bits as in a batch."""
 
-import re
-from typing import Any
-
 import numpy as np
 import pytest
-from numba import float32, void
 
 from fastmlp import MLP
 from fastmlp.errors import DataError
 from fastmlp.nn.activations import ACTIVATIONS
 from fastmlp.nn.packed import few
 from fastmlp.nn.packed.engine import Packed
-from fastmlp_kernels._jit import kernel
-from listings import instructions, readable
 
 LOSSES = ["cross-entropy", "logistic", "squared-error", "poisson", "huber"]
 
@@ -50,17 +44,6 @@ def test_sums_over_many_inputs_are_taken_in_the_same_order(layers, monkeypatch, 
     found = model.predict_proba(x)
     batch_alone(monkeypatch)
     np.testing.assert_array_equal(found, model.predict_proba(x))
-
-
-@readable
-def test_a_row_is_multiplied_in_vectors():
-    def multiply(x, weight, out):
-        few._multiply_row(x, weight, out)
-
-    compiled: Any = kernel(multiply)
-    compiled.compile(void(float32[::1], float32[:, ::1], float32[::1]))
-    (code,) = compiled.inspect_asm().values()
-    assert any(re.fullmatch("mulps|fmadd[123]{3}ps", name) for name in instructions(code))
 
 
 def test_one_row_is_answered_so_by_any_network(rng):
