@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from fastmlp_kernels import gemm
-from fastmlp_kernels._align import LINE_BYTES, MOST_KEPT, give_back, taken
+from fastmlp_kernels._align import LINE_BYTES
 from fastmlp_kernels.gemm.panels import NR
 from fastmlp_kernels.gemm.products import FEW_ROWS
 from packing import DTYPES, PRECISIONS, U, exact, rounded
 
 # a machine without bfloat16 instructions says so once, in whichever test is the first
 pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16 instructions")
-FLOAT32 = np.dtype(np.float32)
 
 
 def assert_right(a, b, out, precision):
@@ -58,34 +57,55 @@ def test_a_layer_of_no_inputs_and_a_batch_of_no_rows_after_others(rng):
     np.testing.assert_array_equal(weight, before)
 
 
-def test_memory_is_kept_for_the_next_call_of_this_thread_alone():
-    first = taken("here", (3, 5), FLOAT32)
-    assert first.ctypes.data % LINE_BYTES == 0
-    nested = taken("here", (3, 5), FLOAT32)  # as by a signal's handler
-    assert not np.may_share_memory(first, nested)
-    give_back(here=nested)
-    give_back(here=first)  # which is not the last one any more
-    again = taken("here", (15,), FLOAT32)
-    assert np.may_share_memory(again, nested)
-    give_back(here=again)
+def plans():
+    """Return this thread's kept plans."""
+    return dict(gemm._KEPT.plans)
+
+
+def multiply(size, precision="float32", **options):
+    ones = np.ones((size, size), np.float32)
+    gemm.matmul(ones, ones, ones.copy(), precision=precision, **options)
+
+
+def test_work_arrays_are_kept_for_the_next_call_of_these_sizes_and_this_thread_alone():
+    multiply(23)
+    kept = plans()
+    multiply(23)
+    assert plans() == kept
+    (_, right, work), _ = kept[next(reversed(kept))]
+    assert all(array.ctypes.data % LINE_BYTES == 0 for array in (right[0], *work))
     elsewhere = []
-    thread = threading.Thread(target=lambda: elsewhere.append(taken("here", (15,), FLOAT32)))
+    thread = threading.Thread(target=lambda: elsewhere.append(plans()))
     thread.start()
     thread.join()
-    assert not np.may_share_memory(elsewhere[0], nested)
+    assert elsewhere == [{}]
 
 
-def test_what_another_call_has_taken_is_not_given_back_by_products():
-    mine = {name: taken(name, (4,), np.dtype(np.uint32)) for name in ("a", "b", "c", "by_column")}
-    ones = np.ones((8, 8), np.float32)
-    for precision in ("float32", "bfloat16"):
-        gemm.matmul(ones, ones, ones.copy(), precision=precision, transpose_a=True)
-        gemm.matmul(ones, ones, ones.copy(), precision=precision)
-    for name, array in mine.items():
-        assert not np.may_share_memory(array, taken(name, (4,), array.dtype)), name
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_call_within_a_call_has_work_arrays_of_its_own(precision, monkeypatch):
+    seen = []
+
+    def run(*arguments):
+        seen.append(arguments[-1])
+        if len(seen) == 1:  # as by a signal's handler
+            multiply(23, precision, transpose_a=True)
+
+    monkeypatch.setattr(gemm.helpers, "run", run)
+    multiply(23, precision, transpose_a=True)
+    (_, (outer, *_), work), (_, (inner, *_), own) = seen
+    for one, other in ((outer, inner), *zip(work, own, strict=True)):
+        assert not np.may_share_memory(one, other)
 
 
-def test_large_memory_is_not_kept():
-    large = taken("large", (MOST_KEPT + 1,), np.dtype(np.uint8))
-    give_back(large=large)
-    assert not np.may_share_memory(large, taken("large", (MOST_KEPT + 1,), np.dtype(np.uint8)))
+def test_so_much_is_kept_and_of_that_what_was_used_last():
+    size, most = 600, gemm.MOST_KEPT
+    for columns in range(size, size + 20):
+        gemm.matmul(
+            np.ones((2, size), np.float32), np.ones((size, columns), np.float32), np.empty((2, columns), np.float32)
+        )
+        assert sum(size for _, size in plans().values()) <= most
+    assert size not in [sizes.width for sizes in plans()]
+    assert next(reversed(plans())).width == size + 19
+    large = 2200
+    multiply(large)
+    assert large not in [sizes.width for sizes in plans()]

@@ -34,7 +34,6 @@ from numba.np.arrayobj import make_array
 
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._llvm import I32, I64, call, element_pointer, intrinsic
-from fastmlp_kernels._records import record
 from fastmlp_kernels._team import LOOKS, SIZE, Member, give_way, load, now, pause
 from fastmlp_kernels._views import row_at
 
@@ -137,49 +136,42 @@ def _core(typingctx: Any) -> Any:
     return types.int64(), codegen
 
 
-@record
-class Crew(NamedTuple):
-    """Who may share a call.
-
-    slots : (helpers, 16) int64, a row each; busy : (1,) int64, 1 while a call has them
-    counters : (2 + helpers, SIZE) int64 zeros: `Member.shared`, then each one's `own`
-    looks : how often to look for helpers who do not stand by yet
-    """
-
-    slots: np.ndarray
-    busy: np.ndarray
-    counters: np.ndarray
-    looks: int
+# Who may share a call, as a plain tuple, whose type numba finds ten microseconds sooner than that of a named one:
+#     slots : (helpers, 16) int64, a row each
+#     busy : (1,) int64, 1 while a call has them
+#     counters : (2 + helpers, SIZE) int64 zeros: `Member.shared`, then each one's `own`
+#     looks : how often to look for helpers who do not stand by yet
+Crew = tuple[np.ndarray, np.ndarray, np.ndarray, int]
 
 
 @part
-def _taken(crew: Crew) -> int:
+def _taken(slots: np.ndarray, looks: int) -> int:
     """Take all helpers who stand by, and give them the numbers from 1 on; return how many they are.
 
     One who stands by on the caller's own core, where the others are busy, would only take turns with it.
     """
-    taken, looks, own = 0, crew.looks, _core()
-    for i in range(crew.slots.shape[0]):
-        if own >= 0 and load(crew.slots, i * _SLOT + _STATE) == _READY and load(crew.slots, i * _SLOT + _CORE) == own:
+    taken, own = 0, _core()
+    for i in range(slots.shape[0]):
+        if own >= 0 and load(slots, i * _SLOT + _STATE) == _READY and load(slots, i * _SLOT + _CORE) == own:
             continue
-        while not _replace(crew.slots, i * _SLOT + _STATE, _READY, _TAKEN):
+        while not _replace(slots, i * _SLOT + _STATE, _READY, _TAKEN):
             if looks <= 0:
                 break
             looks -= 1
             pause()
-        if load(crew.slots, i * _SLOT + _STATE) == _TAKEN:
+        if load(slots, i * _SLOT + _STATE) == _TAKEN:
             taken += 1
-            crew.slots[i, _NUMBER] = taken
+            slots[i, _NUMBER] = taken
     return taken
 
 
 @part
 def share(crew: Crew, body: Any, arguments: Any) -> None:
     """Call body(member, *arguments), a part or kernel that returns nothing, in the caller and in who stands by."""
-    states = crew.slots
-    has_them = states.shape[0] > 0 and _replace(crew.busy, 0, 0, 1)
-    others = _taken(crew) if has_them else 0
-    member = Member(0, 1 + others, row_at(crew.counters, 0), row_at(crew.counters, 1))
+    states, busy, counters, looks = crew
+    has_them = states.shape[0] > 0 and _replace(busy, 0, 0, 1)
+    others = _taken(states, looks) if has_them else 0
+    member = Member(0, 1 + others, row_at(counters, 0), row_at(counters, 1))
     code, frame = _put_down(member, body, arguments)
     for i in range(states.shape[0] if others > 0 else 0):
         if load(states, i * _SLOT + _STATE) == _TAKEN:
@@ -187,15 +179,15 @@ def share(crew: Crew, body: Any, arguments: Any) -> None:
             _store(states, i * _SLOT + _STATE, _CALLED)
     _call(code, frame, 0)
     for i in range(states.shape[0] if others > 0 else 0):  # no helper may still write when the caller goes on
-        looks = 0
+        waited = 0
         while load(states, i * _SLOT + _STATE) == _CALLED:
             pause()
-            looks += 1
-            if looks == LOOKS:
+            waited += 1
+            if waited == LOOKS:
                 give_way()
-                looks = 0
+                waited = 0
     if has_them:
-        _store(crew.busy, 0, 0)
+        _store(busy, 0, 0)
 
 
 @kernel
@@ -287,13 +279,15 @@ class _Helpers:
             raise RuntimeError(
                 "NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS"
             )
-        members = min(members, 1 + MOST_HELPERS)
         if members > 1:
+            members = min(members, 1 + MOST_HELPERS)
             try:
                 self._wake(members - 1)
             except (RuntimeError, IndexError):  # no thread, or no slot
                 members = 1 + len(self._threads)
-        crew = Crew(self._slots[: members - 1], self._busy, np.zeros((1 + members, SIZE), np.int64), looks)
+        crew: Crew = self._slots[: members - 1], self._busy, np.zeros((1 + members, SIZE), np.int64), looks
+        if members == 1:
+            return function(crew, *arguments)
         try:
             return function(crew, *arguments)
         finally:

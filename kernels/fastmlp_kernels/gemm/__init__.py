@@ -22,17 +22,18 @@ exact in bfloat16, and the product is normalised instead. For row i of mean m_i 
 float32 itself; a RuntimeWarning says so once.
 
 Each call packs its right operand anew, but for a few rows of A. Its work arrays, as much as the right operand and for
-each thread a block of A and of the result, are kept for the next call of the same thread, up to 8 MiB each. The first
-call of each kind compiles for one to three seconds; `warmup` leaves these functions out.
+each thread a block of A and of the result, are kept for calls of the same sizes by the same thread, up to 16 MiB. The
+first call of each kind compiles for one to three seconds; `warmup` leaves these functions out.
 """
 
-from typing import Any
+import threading
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._activation_passes import family_of
-from fastmlp_kernels._align import aligned_zeros, give_back, read_only, taken
+from fastmlp_kernels._align import aligned_zeros, read_only
 from fastmlp_kernels._crew import helpers
 from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._rows import Rows
@@ -40,7 +41,7 @@ from fastmlp_kernels.activations import CODES
 from fastmlp_kernels.gemm.blocks import MC, MR, a_elements, c_elements
 from fastmlp_kernels.gemm.elements import ELEMENTS, Element
 from fastmlp_kernels.gemm.panels import NR, Panels, Work, padded, panels
-from fastmlp_kernels.gemm.products import Chosen, Plan
+from fastmlp_kernels.gemm.products import Chosen
 from fastmlp_kernels.gemm.products import dense_forward as _dense_forward
 from fastmlp_kernels.gemm.products import dense_update as _dense_update
 from fastmlp_kernels.gemm.products import matmul as _matmul
@@ -56,6 +57,9 @@ SHARED_FLOP = 3e6
 # Operations for each look for a helper that is being woken: a quarter of what one thread could do meanwhile, so that
 # waiting in vain costs no more.
 LOOK_FLOP = 16_000
+# Bytes of work arrays that a thread keeps for its next calls: pages that are new take longer than a small product.
+MOST_KEPT = 16 << 20
+SUMS = Panels._fields.index("sums")
 # Of these functions' operands, floats; bytes have a product of their own.
 PRECISIONS = ("float32", "float64", "bfloat16")
 
@@ -70,7 +74,8 @@ def _check_choice(name: str, value: object, allowed: Any) -> None:
 def _check_settings(precision: str, threads: int) -> tuple[Element, int]:
     """Check precision and threads; return the precision's element, and the threads as an int."""
     _check_choice("precision", precision, PRECISIONS)
-    threads = _check.count("threads", threads, MOST_THREADS)
+    if type(threads) is not int or not 1 <= threads <= MOST_THREADS:  # as a rule it is
+        threads = _check.count("threads", threads, MOST_THREADS)
     ELEMENTS[precision].warn_where_slow()
     return ELEMENTS[precision], threads
 
@@ -93,24 +98,57 @@ def _share(rows: int, threads: int, flop: int) -> tuple[int, int]:
     return step, min(threads, -(-rows // step))
 
 
-def _plan(element: Element, share: tuple[int, int], right: Panels, columns: int, raw: int = 0) -> Plan:
-    """Return the plan of a product shared like this, of so many columns; raw : channels of raw images, or 0."""
-    step, members = share
+class _Sizes(NamedTuple):
+    """What a product's work arrays depend on.
+
+    depth, columns : of the right operand; width : columns of the result; step, members : of `_share`
+    raw : channels of raw images, or 0
+    """
+
+    precision: str
+    depth: int
+    columns: int
+    width: int
+    step: int
+    members: int
+    transposed_left: bool = False
+    raw: int = 0
+
+
+class _Kept(threading.local):
+    """Each thread's plans that no call is using, by their sizes, each with its bytes."""
+
+    def __init__(self) -> None:
+        self.plans: dict[_Sizes, tuple[Any, int]] = {}
+
+
+_KEPT = _Kept()
+
+
+def _plan(sizes: _Sizes) -> tuple[Any, int]:
+    """Return a plan for such sizes, in plain tuples, and its bytes."""
+    element, members, raw = ELEMENTS[sizes.precision], sizes.members, sizes.raw
+    right = panels(element, sizes.depth, sizes.columns, transposed_left=sizes.transposed_left)
+    right = right._replace(sums=aligned_zeros((raw, padded(sizes.width, int(NR))), np.float32) if raw else None)
     work = Work(
-        a=taken("a", (members, a_elements(element)), element.unit),
-        c=taken("c", (members, c_elements(columns)), element.accumulator),
+        a=aligned_zeros((members, a_elements(element)), element.unit),
+        c=aligned_zeros((members, c_elements(sizes.width)), element.accumulator),  # the result of no inner dimension
     )
-    if right.array.size == 0:
-        work.c.fill(0)  # the result for an inner dimension of 0
-    sums = aligned_zeros((raw, padded(columns, int(NR))), np.float32) if raw else None
-    return Plan(step, right._replace(sums=sums), work)
+    arrays = (*right, *work)
+    return (sizes.step, tuple(right), tuple(work)), sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
 
 
-def _run(plan: Plan, flop: int, function: Any, *arguments: Any) -> None:
-    members = len(plan.work.a)
-    helpers.run(members, int(flop // LOOK_FLOP), function, *arguments, plan)
-    right, work = plan.right, plan.work
-    give_back(a=work.a, c=work.c, b=right.array, by_column=right.by_column)
+def _run(sizes: _Sizes, flop: int, function: Any, *arguments: Any) -> None:
+    # a signal's handler may come between, and call the same function: it gets a plan of its own
+    kept = _KEPT.plans
+    before = kept.pop(sizes, None)
+    plan, size = before or _plan(sizes)
+    helpers.run(sizes.members, int(flop // LOOK_FLOP), function, *arguments, plan)
+    if sizes.raw:
+        plan[1][SUMS].fill(0)
+    kept[sizes] = plan, size
+    while not before and sum(size for _, size in kept.values()) > MOST_KEPT:
+        kept.pop(next(iter(kept)))
 
 
 def _channels(rows: Rows) -> int:
@@ -169,12 +207,12 @@ def matmul(
             f"inner dimensions differ: A is {(rows, depth)} and B is {(depth_b, columns)}, transposed where asked for"
         )
     _check.array("out", out, dtypes, (rows, columns), writes=True)
-    _check_written({"out": out}, {"a": a, "b": b})
+    if np.may_share_memory(out, a) or np.may_share_memory(out, b):
+        _check_written({"out": out}, {"a": a, "b": b})
     if out.size:
-        right = panels(element, depth, columns, transposed_left=bool(transpose_a), memory=taken)
         flop = 2 * rows * depth * columns
-        plan = _plan(element, _share(rows, threads, flop), right, columns)
-        _run(plan, flop, _matmul, read_only(a), read_only(b), (bool(transpose_a), bool(transpose_b)), out)
+        sizes = _Sizes(precision, depth, columns, columns, *_share(rows, threads, flop), bool(transpose_a))
+        _run(sizes, flop, _matmul, read_only(a), read_only(b), (bool(transpose_a), bool(transpose_b)), out)
 
 
 def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: bool = False, threads: int = 1) -> None:
@@ -206,10 +244,10 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
         raise ValueError(f"K is {depth:,}, allowed for an int32 result is at most {most:,}: give a float32 out")
     _check_written({"out": out}, {"a": a, "b": b})
     if out.size and depth:
-        right = panels(element, depth, b.shape[1], transposed_left=bool(transpose_a), memory=taken)
-        flop = 2 * rows * depth * b.shape[1]
-        plan = _plan(element, _share(rows, threads, flop), right, b.shape[1])
-        _run(plan, flop, _matmul, read_only(a), read_only(b), (bool(transpose_a), False), out)
+        columns = b.shape[1]
+        flop = 2 * rows * depth * columns
+        sizes = _Sizes("int8", depth, columns, columns, *_share(rows, threads, flop), bool(transpose_a))
+        _run(sizes, flop, _matmul, read_only(a), read_only(b), (bool(transpose_a), False), out)
     else:
         out[...] = 0
 
@@ -246,11 +284,10 @@ def dense_forward(
     if out.size:
         channels = _channels(rows)
         depth = channels * padded(d // channels, element.per_unit)  # each is packed by itself
-        right = panels(element, depth, h, memory=taken)
-        flop = 2 * n * d * h
-        plan = _plan(element, _share(n, threads, flop), right, h, channels if _is_raw(rows, element) else 0)
+        flop, raw = 2 * n * d * h, channels if _is_raw(rows, element) else 0
+        sizes = _Sizes(precision, depth, h, h, *_share(n, threads, flop), raw=raw)
         chosen = Chosen(CODES[activation], family_of([activation]))
-        _run(plan, flop, _dense_forward, rows, read_only(weight), read_only(bias), chosen, out)
+        _run(sizes, flop, _dense_forward, rows, read_only(weight), read_only(bias), chosen, out)
 
 
 def dense_update(
@@ -287,8 +324,7 @@ def dense_update(
     if weight.size:
         raw = _channels(rows) if _is_raw(rows, element) else 0  # each channel has a delta scaled for itself
         columns = max(raw, 1) * padded(h, int(NR))
-        right = panels(element, n, columns, transposed_left=True, memory=taken)
         flop = 2 * n * d * h
-        plan = _plan(element, _share(d, threads, flop), right, h, raw)
+        sizes = _Sizes(precision, n, columns, h, *_share(d, threads, flop), transposed_left=True, raw=raw)
         update = Update(weight.reshape(-1), velocity.reshape(1, -1), 0, h, settings)
-        _run(plan, flop, _dense_update, rows, read_only(delta), update)
+        _run(sizes, flop, _dense_update, rows, read_only(delta), update)

@@ -1,6 +1,5 @@
 """The record of a packed right operand, and that of a product's work arrays."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -59,33 +58,18 @@ def column_stride(units: int) -> int:
     return (units + SIDE - 1) // SIDE // 2 * 2 * SIDE + SIDE
 
 
-def _zeros(_name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    return aligned_zeros(shape, dtype)
-
-
-def panels(
-    element: Element,
-    depth: int,
-    columns: int,
-    *,
-    transposed_left: bool = False,
-    memory: Callable[[str, tuple[int, ...], np.dtype], np.ndarray] = _zeros,
-) -> Panels:
-    """Allocate a right operand (depth, columns); transposed_left : whether the left operand of its products is.
-
-    memory : `_align.taken` for memory of any values, named "b" and "by_column": what it then holds in columns that only
-        fill the last panel comes into no result
-    """
+def panels(element: Element, depth: int, columns: int, *, transposed_left: bool = False) -> Panels:
+    """Allocate a right operand (depth, columns); transposed_left : whether the left operand of its products is."""
     units, width = -(-depth // element.per_unit), padded(columns, int(NR))
     tiles = transposed_left and element.in_tiles()
     return Panels(
-        array=memory("b", (units * width,), element.unit),
+        array=aligned_zeros(units * width, element.unit),
         at=0,
         panel=units * int(NR),
         stride=int(NR),
         steps=None,
         sums=None,
-        by_column=memory("by_column", (width, column_stride(units)), element.unit) if tiles else None,
+        by_column=aligned_zeros((width, column_stride(units)), element.unit) if tiles else None,
     )
 
 

@@ -5,7 +5,7 @@ two phases: the right operand is packed, a task a panel; then, behind a barrier,
 multiplied, a task a block of rows of the result, at most mc. A task's arithmetic does not depend on who does it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
@@ -18,7 +18,7 @@ from fastmlp_kernels._records import record
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Member, meet, tasks
 from fastmlp_kernels._views import as_writable, row_at, rows_at
-from fastmlp_kernels.gemm.ahead import nothing
+from fastmlp_kernels.gemm.ahead import LARGE, nothing
 from fastmlp_kernels.gemm.blocks import MC, MR, store_rows, width_of
 from fastmlp_kernels.gemm.columns import begin_columns, end_columns, update_columns
 from fastmlp_kernels.gemm.pack import (
@@ -46,9 +46,8 @@ class Chosen(NamedTuple):
     family: Family
 
 
-@record
 class Plan(NamedTuple):
-    """The tasks and the work arrays of a product.
+    """The tasks and the work arrays of a product; for a call from Python as plain tuples, as a `Crew`.
 
     step : rows of the result in a task, at most mc
     right : allocated for the right operand; its sums are (C, columns padded to nr) zeros for raw images, else None
@@ -58,6 +57,13 @@ class Plan(NamedTuple):
     step: int
     right: Panels
     work: Work
+
+
+@part
+def _plan(plan: Any) -> Plan:
+    """Return the record of a plan in plain tuples."""
+    step, (array, at, panel, stride, steps, sums, by_column), (a, c) = plan
+    return Plan(step, Panels(array, at, panel, stride, steps, sums, by_column), Work(a, c))
 
 
 @part
@@ -119,6 +125,8 @@ def _pack_delta(delta: np.ndarray, rows: Rows, j: int, b: Panels, sums: Maybe) -
 
 # Rows of the result up to which the right operand is multiplied as it lies: see `_lying`.
 FEW_ROWS = 4 * MR
+# The same where it is large: each block of rows then packs it for itself, panel by panel, in the L1 cache.
+FEW_BLOCKS_ROWS = 4 * MC
 
 
 def _lying(b: np.ndarray, packed: Panels, few: bool) -> Panels:
@@ -146,12 +154,14 @@ def _lying_floats(b: np.ndarray, packed: Panels, few: bool) -> Panels:
 
 @part
 def _matmul(
-    member: Member, a: np.ndarray, b: np.ndarray, transposed: tuple[bool, bool], out: np.ndarray, plan: Plan
+    member: Member, a: np.ndarray, b: np.ndarray, transposed: tuple[bool, bool], out: np.ndarray, given: Any
 ) -> None:
     rows, columns = out.shape
+    plan = _plan(given)
     step, work = plan.step, _own(plan.work, member)
     left, depth = as_rows(a, None), a.shape[0] if transposed[0] else a.shape[1]
-    right = _lying(b, plan.right, rows <= FEW_ROWS and not (transposed[0] or transposed[1]))
+    few = rows <= (FEW_BLOCKS_ROWS if b.size * b.itemsize > LARGE else FEW_ROWS)
+    right = _lying(b, plan.right, few and not (transposed[0] or transposed[1]))
     for task in tasks(member, _panels(columns) if right.stride == NR else 0):
         if transposed[1]:
             pack_panels_transposed(b, _panel(task, columns), work.a, right)
@@ -173,17 +183,16 @@ def _matmul(
 
 
 @kernel
-def matmul(
-    crew: Crew, a: np.ndarray, b: np.ndarray, transposed: tuple[bool, bool], out: np.ndarray, plan: Plan
-) -> None:
+def matmul(crew: Crew, a: np.ndarray, b: np.ndarray, transposed: tuple[bool, bool], out: np.ndarray, plan: Any) -> None:
     """out (M, N) <- A B, where A (M, K) and B (K, N) are a and b, or their transposes where `transposed` says so."""
     share(crew, _matmul, (a, b, transposed, out, plan))
 
 
 @part
 def _dense_forward(
-    member: Member, rows: Rows, weight: np.ndarray, bias: np.ndarray, activation: Chosen, out: np.ndarray, plan: Plan
+    member: Member, rows: Rows, weight: np.ndarray, bias: np.ndarray, activation: Chosen, out: np.ndarray, given: Any
 ) -> None:
+    plan = _plan(given)
     step, right, work = plan.step, plan.right, _own(plan.work, member)
     for task in tasks(member, _panels(out.shape[1])):
         _pack_weights(weight, channels_of(rows.center), task, right, right.sums)
@@ -198,15 +207,16 @@ def _dense_forward(
 
 @kernel
 def dense_forward(
-    crew: Crew, rows: Rows, weight: np.ndarray, bias: np.ndarray, activation: Chosen, out: np.ndarray, plan: Plan
+    crew: Crew, rows: Rows, weight: np.ndarray, bias: np.ndarray, activation: Chosen, out: np.ndarray, plan: Any
 ) -> None:
     """out (N, H) <- act(X W + bias) for rows X (N, D), weight (D, H), bias (H,)."""
     share(crew, _dense_forward, (rows, weight, bias, activation, out, plan))
 
 
 @part
-def _dense_update(member: Member, rows: Rows, delta: np.ndarray, update: Update, plan: Plan) -> None:
+def _dense_update(member: Member, rows: Rows, delta: np.ndarray, update: Update, given: Any) -> None:
     (n, h), channels = delta.shape, channels_of(rows.center)
+    plan = _plan(given)
     step, right, work = plan.step, plan.right, _own(plan.work, member)
     for task in tasks(member, _panels(h)):
         _pack_delta(delta, rows, task, right, right.sums)
@@ -223,6 +233,6 @@ def _dense_update(member: Member, rows: Rows, delta: np.ndarray, update: Update,
 
 
 @kernel
-def dense_update(crew: Crew, rows: Rows, delta: np.ndarray, update: Update, plan: Plan) -> None:
+def dense_update(crew: Crew, rows: Rows, delta: np.ndarray, update: Update, plan: Any) -> None:
     """In place: the weights (D, H) of `update` take a step with the gradient X^T delta, for delta (N, H)."""
     share(crew, _dense_update, (rows, delta, update, plan))
