@@ -25,3 +25,7 @@ def test_no_block_leaves_the_accumulator_s_range(name):
     if element.accumulator.kind == "i":
         most = np.iinfo(element.accumulator).max
         assert element.exact_depth * BRIGHTEST * LARGEST <= most < (element.exact_depth + 1) * BRIGHTEST * LARGEST
+
+
+def test_blocks_consist_of_whole_tiles_and_panels():
+    assert blocks.MC % blocks.MR == 0 == blocks.MC % blocks.NR

@@ -105,6 +105,15 @@ def test_whole_numbers_are_multiplied_exactly(rng):
         np.testing.assert_array_equal(product(a, b, precision), a @ b)
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_where_sums_are_kept_does_not_show_in_their_bits(precision, rng):
+    """Those of whole panels are taken in the result, others in work arrays; few rows and many read B differently."""
+    for rows, k in ((1, 3 * KC + 5), (MC + TILE.mr + 1, 3 * KC + 5), (MC - 1, 20 * KC + 3)):
+        a, b = normal(rng, (rows, k), DTYPES[precision]), normal(rng, (k, 2 * NR + 1), DTYPES[precision])
+        want, got = product(a, b, precision), product(a, np.ascontiguousarray(b[:, : 2 * NR]), precision)
+        np.testing.assert_array_equal(got, want[:, : 2 * NR])
+
+
 @pytest.fixture
 def all_work(monkeypatch):
     """Products of any size are shared, among as many threads as they ask for."""

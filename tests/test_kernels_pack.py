@@ -6,8 +6,10 @@ import pytest
 from arrays import fenced, images, normal
 from fastmlp_kernels._jit import kernel
 from fastmlp_kernels._rows import NO_INDEX, Rows
+from fastmlp_kernels._target import TILE
 from fastmlp_kernels.gemm import pack as _pack
 from fastmlp_kernels.gemm import raw
+from fastmlp_kernels.gemm.columns import ROOM
 from fastmlp_kernels.gemm.panels import NR, Panels
 from packing import rounded, units
 
@@ -28,6 +30,11 @@ def pack_rows(rows, block, inner, out, stride):
 @kernel
 def pack_columns(rows, columns, inner, out, to, stride):
     _pack.pack_columns(rows, columns, inner, out, to, stride, None)
+
+
+@kernel
+def pack_strips(rows, columns, inner, out, stride, strip):
+    _pack.pack_columns(rows, columns, inner, out, 0, stride, strip)
 
 
 @kernel
@@ -112,6 +119,23 @@ def test_columns(kind, packed, rng):
             np.testing.assert_array_equal(got[:, :width], units(rows.T, packed).T)
             assert (got[:, width:] == UNTOUCHED).all()
             assert (before == UNTOUCHED).all()
+
+
+@pytest.mark.parametrize(("kind", "packed"), KINDS)
+def test_columns_are_packed_in_strips(kind, packed, rng):
+    mr, depth = TILE.mr, 10
+    count = depth // (2 if packed == np.int32 else 1)
+    strip = (count + ROOM) * mr
+    for width in range(5 * mr):
+        x = source(rng, kind, (20, width + 5))
+        index = rng.integers(0, 20, 12)
+        center, scale = moments(rng, kind, packed, 20)
+        strips = -(-width // mr)
+        with fenced(empty(strips * strip, packed)) as (out,):
+            pack_strips(Rows(x, index, center, scale), (3, 3 + width), (2, 2 + depth), out, mr, strip)
+            got = out.reshape(strips, count + ROOM, mr)[:, :count].swapaxes(0, 1).reshape(count, strips * mr)
+        rows = taken(x, index, center, scale, packed)[2 : 2 + depth, 3 : 3 + width]
+        np.testing.assert_array_equal(got[:, :width], units(rows.T, packed).T)
 
 
 @pytest.mark.parametrize("packed", UNITS)

@@ -34,7 +34,6 @@ from fastmlp_kernels._target import BFLOAT16_IN_HARDWARE, TILE
 
 # Whole runs first, then what is left: a panel of 20 columns is five runs of four.
 RUNS = (2 * TILE.lanes, 4, 1)
-STRIPS = (TILE.mr, 1)
 
 
 def round_to_bfloat16(builder: Builder, x: Value) -> Value:
@@ -78,12 +77,29 @@ def runs(builder: Builder, count: Value, body: Any, lengths: tuple[int, ...] = R
         done = end
 
 
-def _to(builder: Builder, offset: Value, strip: Value | None) -> Value:
-    """Return where the element `offset` of a run goes: into strips of mr elements, `strip` apart, or as they come."""
+def _strips(builder: Builder, count: Value, strip: Value, body: Any) -> None:
+    """Emit loops over `count` elements, body(offset, to, lanes), in runs of mr, which go `strip` apart.
+
+    A run of 6 goes as one of 8 where there are as many left: what it writes too much is where the next row goes.
+    """
+    lanes, mr = 1 << (TILE.mr - 1).bit_length(), I64(TILE.mr)
+    whole, wide = (builder.sdiv(builder.sub(count, I64(n)), mr) for n in (0, lanes - TILE.mr))
+    done: Value = I64(0)
+    for end, length in [(wide, lanes), (whole, TILE.mr)][lanes == TILE.mr :]:
+        with cgutils.for_range_slice(builder, done, end, I64(1), inc=True) as (i, _):
+            body(builder.mul(i, mr), builder.mul(i, strip), length)
+        done = builder.select(builder.icmp_signed(">", end, done), end, done)
+    first, to = builder.mul(whole, mr), builder.mul(whole, strip)
+    with cgutils.for_range_slice(builder, first, count, I64(1), inc=True) as (i, _):
+        body(i, builder.add(to, builder.sub(i, first)), 1)
+
+
+def _runs_or_strips(builder: Builder, count: Value, strip: Value | None, body: Any) -> None:
+    """Emit loops over `count` elements, body(offset, to, lanes): in one run, or in strips where there are such."""
     if strip is None:
-        return offset
-    number, rest = builder.sdiv(offset, I64(TILE.mr)), builder.srem(offset, I64(TILE.mr))
-    return builder.add(builder.mul(number, strip), rest)
+        runs(builder, count, lambda offset, lanes: body(offset, offset, lanes))
+    else:
+        _strips(builder, count, strip, body)
 
 
 @intrinsic
@@ -109,14 +125,14 @@ def pack_run(
             return context.get_dummy_value()
         first = builder.gep(builder.bitcast(first, I16.as_pointer()) if pairs else first, [to])
 
-        def body(offset: Value, lanes: int) -> None:
+        def body(offset: Value, to: Value, lanes: int) -> None:
             element = vector(context.get_value_type(kind.dtype), lanes)
             run = load(builder, builder.gep(source, [offset]), element, 1)
             value = _convert(builder, run, pairs=pairs, center=center, scale=scale)
             value = builder.trunc(value, vector(I16, lanes)) if pairs else value
-            store(builder, value, builder.gep(first, [_to(builder, offset, strip)]), 2 if pairs else 4)
+            store(builder, value, builder.gep(first, [to]), 2 if pairs else 4)
 
-        runs(builder, count, body, RUNS if strip is None else STRIPS)
+        _runs_or_strips(builder, count, strip, body)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -140,7 +156,7 @@ def pack_two_runs(
         rows = [(element_pointer(context, builder, kind, x, a), s) for a, s in ((at, scale), (at2, scale2))]
         first = element_pointer(context, builder, target, out, to)
 
-        def body(offset: Value, lanes: int) -> None:
+        def body(offset: Value, to: Value, lanes: int) -> None:
             element = vector(context.get_value_type(kind.dtype), lanes)
             low, high = (
                 _convert(
@@ -149,12 +165,32 @@ def pack_two_runs(
                 for row, s in rows
             )
             both = builder.or_(low, builder.shl(high, constant(I32, 16, lanes)))
-            store(builder, both, builder.gep(first, [_to(builder, offset, strip)]), 4)
+            store(builder, both, builder.gep(first, [to]), 4)
 
-        runs(builder, count, body, RUNS if strip is None else STRIPS)
+        _runs_or_strips(builder, count, strip, body)
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+@intrinsic
+def copy_panel(typingctx: Any, x: Any, at: Any, stride: Any, out: Any, to: Any, rows: Any) -> Any:
+    """Copy rows of a panel's width, of floats of one dtype, `stride` apart from x.flat[at] on, to out.flat[to:]."""
+    i = types.intp
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, at, stride, out, to, rows = args
+        kinds, element = signature.args, context.get_data_type(signature.args[0].dtype)
+        source, first = (element_pointer(context, builder, kinds[n], a, b) for n, a, b in ((0, x, at), (3, out, to)))
+        with cgutils.for_range(builder, rows) as loop:
+            row = builder.gep(source, [builder.mul(loop.index, stride)])
+            target = builder.gep(first, [builder.mul(loop.index, I64(TILE.nr))])
+            for j in range(0, TILE.nr, TILE.lanes):
+                value = load(builder, builder.gep(row, [I64(j)]), vector(element, TILE.lanes), 4)
+                store(builder, value, builder.gep(target, [I64(j)]), 4)
+        return context.get_dummy_value()
+
+    return types.void(x, i, i, out, i, i), codegen
 
 
 @intrinsic

@@ -7,19 +7,22 @@ many blocks of rows, and stay packed from one training step to the next; so ther
 that pays, as each of its elements is broadcast by itself: rows of floats are read where they lie (`micro.Picked`), what
 must be converted is packed as rows, and columns in strips of mr.
 
-Sizes: kc is the largest power of two with which a panel of B (kc x nr) fits the L1 cache, where one pass over a block
-of A finds it again and again: of 48 KiB a third is left for A. mc makes a block of A fill an eighth of the L2 cache,
-which the block of C and the streaming panels share, or has 128 rows, as of larger ones there are too few for many
-threads. They are counted in units. Of float64, which takes twice the room, a block is half as deep, and half a panel is
-the width of a tile.
+Sizes: kc is at most 256, so that a panel of B (kc x nr) stays in the L1 cache, where one pass over a block of A finds
+it again and again, and leaves room for A: a panel as wide as AVX2 has it then takes 16 of the 32 KiB of most cores. mc
+is 128 rows, or the next number of which tiles are whole and panels too, 144 for AVX2: with half as many, and a panel
+that filled the L1 cache, a step of 10-1024-1024-10 at batch 128 took 1.5 times as long on an AMD Zen 3. Of larger
+blocks there are too few for many threads. They are counted in units. Of float64, which takes twice the room, a block is
+half as deep, and half a panel is the width of a tile.
 """
 
+import math
 from functools import cache
 from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numba.extending import overload
 
+from fastmlp_kernels._convert import copy_panel
 from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels._target import TILE, cache_bytes
@@ -39,13 +42,8 @@ FLAT_MR, FLAT_NR = cast("int", np.int64(FLAT.mr)), cast("int", np.int64(FLAT.nr)
 FEW_ROWS = 4 * MR
 
 
-def _down_to(size: int, multiple: int) -> int:
-    return max(size // multiple, 1) * multiple
-
-
-# at most 8192, whatever the system says of its cache: a block of so many quads of bytes is within their `exact_depth`
-KC = min(1 << (int(max(cache_bytes(1) // (4 * NR), 64)).bit_length() - 1), 8192)
-MC = min(_down_to(cache_bytes(2) // 8 // (4 * KC), 4 * NR), max(4 * NR, 128))
+KC = min(1 << (int(max(cache_bytes(1) // (4 * NR), 64)).bit_length() - 1), 256)
+MC = cast("int", np.int64(padded(128, math.lcm(int(MR), int(NR)))))
 
 
 class Blocking(NamedTuple):
@@ -115,10 +113,28 @@ def _packs(b: Panels, rows: int, depth: int) -> bool:
 def _pack_panel(b: Panels, at: int, size: tuple[int, int], panel: np.ndarray) -> None:
     """Pack a block of an unpacked B, of this size, which begins at b.array[at]."""
     depth, columns = size
-    for k in range(depth):
-        row, target = vector_at(b.array, at + k * b.stride, columns), vector_at(panel, k * NR, columns)
-        for j in range(columns):
-            target[j] = row[j]
+    if columns == NR:
+        copy_panel(b.array, at, b.stride, panel, ZERO, depth)
+    else:
+        for k in range(depth):
+            row, target = vector_at(b.array, at + k * b.stride, columns), vector_at(panel, k * NR, columns)
+            for j in range(columns):
+                target[j] = row[j]
+
+
+class Sums(NamedTuple):
+    """Where a product C goes: its first rows, of whole tiles, to one array, those below to another.
+
+    c : flat, of the accumulators' dtype, `stride` from row to row: `width_of` the columns, or where c is replaced also
+        their number, and what is behind the last row is then overwritten
+    whole : rows that go there
+    rest : flat, of the same dtype, with room for whole tiles, `width_of` the columns from row to row
+    """
+
+    c: np.ndarray
+    stride: int
+    whole: int
+    rest: np.ndarray
 
 
 @part
@@ -131,16 +147,26 @@ def macro_kernel(
     add: int,
     parts: Following,
 ) -> None:
-    """c (rows, columns) <- A B, or c + A B, by `add`: REPLACE, GO_ON or ADD.
+    """c (rows, columns) <- A B, or c + A B: `multiply_panels` with one array for all rows.
 
-    c : flat, of the element's accumulator dtype, with room for whole tiles
-    first : the unit of b that the inner dimension begins with
-    size : rows, columns, units of the inner dimension, and the stride from row to row of c: `width_of` the columns, or
-        where c is replaced also their number, and what is behind the last row is then overwritten
-    parts : what A is read from in the block that follows
+    size : rows, columns, units of the inner dimension, and the stride of c
     """
     rows, columns, depth, width = size
-    begin, nr, packs = b.at + first * b.stride, blocking(b.array).nr, _packs(b, rows, depth)
+    multiply_panels(a, b, first, Sums(c, width, rows, c), (rows, columns, depth), add, parts)
+
+
+@part
+def multiply_panels(
+    a: Left, b: Panels, first: int, sums: Sums, size: tuple[int, int, int], add: int, parts: Following
+) -> None:
+    """C (rows, columns) <- A B, or C + A B, by `add`: REPLACE, GO_ON or ADD.
+
+    first : the unit of b that the inner dimension begins with
+    size : rows, columns, and units of the inner dimension
+    parts : what A is read from in the block that follows
+    """
+    rows, columns, depth = size
+    begin, nr, packs, width = b.at + first * b.stride, blocking(b.array).nr, _packs(b, rows, depth), width_of(columns)
     call, calls = 0, max((rows + MR - 1) // MR * (columns // nr), 1)
     asking = asking_of(parts, b, depth, calls, packs or b.stride == NR)
     own = work_array(b.array, ZERO)
@@ -152,20 +178,21 @@ def macro_kernel(
         if packs:
             _pack_panel(b, place, (depth, min(nr, columns - j)), own)
             array, at, stride = own, ZERO, NR
-        if 2 * (columns - j) <= nr:
-            for i in range(0, rows, MR):
-                narrow_kernel(a, i, array, at, stride, c, i * width + j, width, depth, add, ())
-        elif asks(asking):
-            # The same panel in the next block, where those of this block fit the L2 cache; else the next one of this.
-            same = depth * columns * b.array.itemsize <= LARGE
-            following = place + depth * b.stride if same else place - b.panel
-            for i in range(0, rows, MR):
+        # The same panel in the next block, where those of this block fit the L2 cache; else the next one of this.
+        same = depth * columns * b.array.itemsize <= LARGE
+        following = place + depth * b.stride if same else place - b.panel
+        for i in range(0, rows, MR):
+            c, to, gap = (sums.c, i * sums.stride, sums.stride)
+            if i >= sums.whole:
+                c, to, gap = sums.rest, (i - sums.whole) * width, width
+            if 2 * (columns - j) <= nr:
+                narrow_kernel(a, i, array, at, stride, c, to + j, gap, depth, add, ())
+            elif asks(asking):
                 ahead = places_ahead(parts, asking, call, i, b, following)
-                micro_kernel(a, i, array, at, stride, c, i * width + j, width, depth, add, ahead)
+                micro_kernel(a, i, array, at, stride, c, to + j, gap, depth, add, ahead)
                 call += 1
-        else:
-            for i in range(0, rows, MR):
-                micro_kernel(a, i, array, at, stride, c, i * width + j, width, depth, add, ())
+            else:
+                micro_kernel(a, i, array, at, stride, c, to + j, gap, depth, add, ())
 
 
 @part

@@ -146,6 +146,13 @@ def _ask_ahead(builder: Builder, ahead: Value, k: Value, k_end: Value, line: int
     return builder.select(builder.icmp_signed("<", due, k_end), due, k_end)
 
 
+def _ask_for_next(builder: Builder, tile: Tile, first: Value, stride: Value) -> None:
+    """Ask for the tile of C below this one: a large C is in no near cache when its sums are wanted."""
+    for i in range(tile.mr):
+        pointer = builder.bitcast(builder.gep(first, [builder.mul(stride, I64(tile.mr + i))]), I8.as_pointer())
+        call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, I32(0), I32(3), I32(1))
+
+
 def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any) -> _Block:
     """Emit the loop over the inner dimension; the arguments are those of `micro_kernel`."""
     a, ai, b, bo, bks, c, co, cs, k_end, add, ahead = args
@@ -157,6 +164,7 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
     )
     a_rows, aks = _rows_of(context, builder, tile, kinds[0], a, ai)
     pointers = _vectors(builder, tile, c_first, cs)
+    _ask_for_next(builder, tile, c_first, cs)
 
     entry = builder.block
     names = ("resume", "line", "k", "next", "done", "join", "end")

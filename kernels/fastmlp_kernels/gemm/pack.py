@@ -14,7 +14,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fastmlp_kernels._convert import pack_run, pack_two_runs, prefetch
+from fastmlp_kernels._convert import copy_panel, pack_run, pack_two_runs, prefetch
 from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._target import TILE
@@ -202,6 +202,32 @@ def as_rows(x: np.ndarray, scale: Maybe) -> Rows:
 
 
 @part
+def _convert_panel(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int) -> None:
+    pack_columns(rows, columns, inner, out, to, NR, None)
+
+
+@part
+def _copy_panel(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], out: np.ndarray, to: int) -> None:
+    if columns[1] - columns[0] == NR and rows.index.size == 0:
+        width = rows.x.shape[1]
+        copy_panel(rows.x, inner[0] * width + columns[0], width, out, to, inner[1] - inner[0])
+    else:
+        pack_columns(rows, columns, inner, out, to, NR, None)
+
+
+def _pack_panel(rows: Rows, columns: Any, inner: Any, out: np.ndarray, to: int) -> None:
+    """Pack columns, at most nr, of rows `inner` in out[to:]."""
+    raise TypeError("panels can only be packed in compiled code")
+
+
+@overload(_pack_panel, jit_options=PART)
+def _overload_pack_panel(rows, columns, inner, out, to):
+    moments = field_type(rows, "center"), field_type(rows, "scale")
+    same = field_type(rows, "x").dtype == out.dtype and all(isinstance(kind, types.NoneType) for kind in moments)
+    return body_of(_copy_panel if same else _convert_panel)
+
+
+@part
 def pack_panels(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], b: Panels, first: int) -> None:
     """Pack columns, from a multiple of nr on, of rows `inner` of a right operand (K, N), from unit `first` of b on.
 
@@ -209,7 +235,7 @@ def pack_panels(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], b:
     """
     to = b.at + first * NR + columns[0] // NR * b.panel
     for column in range(columns[0], columns[1], NR):
-        pack_columns(rows, (column, min(column + NR, columns[1])), inner, b.array, to, NR, None)
+        _pack_panel(rows, (column, min(column + NR, columns[1])), inner, b.array, to)
         to += b.panel
 
 

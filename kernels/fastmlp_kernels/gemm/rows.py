@@ -8,7 +8,7 @@ channels of an image go on from each other like blocks, so that images and their
 """
 
 import sys
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import types
@@ -23,9 +23,11 @@ from fastmlp_kernels.gemm.blocks import (
     FLAT_NR,
     MR,
     Left,
+    Sums,
     blocking,
     macro_kernel,
     most_at_once,
+    multiply_panels,
     store_rows,
     width_of,
 )
@@ -36,6 +38,7 @@ from fastmlp_kernels.gemm.panels import NR, ONE, SIDE, ZERO, Maybe, Panels, Work
 from fastmlp_kernels.gemm.tiles import multiply_tiles
 
 LONG = 16  # blocks of a row whose sum is taken in one go
+EIGHT = cast("int", np.int64(8))  # units, of which blocks are a multiple
 
 
 @part
@@ -63,36 +66,14 @@ def _overload_left(rows, block, inner, a, stride):
     return body_of(_in_place if as_they_are and plain else _packed)
 
 
-def _below(left: Left, i: int) -> Left:
-    """Return a left operand from its row i on."""
-    raise TypeError("products can only be formed in compiled code")
-
-
-@overload(_below, jit_options=PART)
-def _overload_below(left, i):
-    if left.instance_class is Packed:
-        return lambda left, i: Packed(left.array, left.at + i * left.between, left.between, left.by_row, left.by_unit)
-    return lambda left, i: Picked(left.x, left.index, left.first + i, left.end, left.column)
-
-
 @part
-def _few_rows_kernel(a: Left, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int) -> None:
+def _few_rows_kernel(a: Left, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
     """c (rows, columns) <- A B, or c + A B, for rows A and an unpacked B, `columns` long."""
-    rows, columns, depth, _ = size
+    rows, columns, depth = size
     for j in range(0, columns, FLAT_NR):
         at = b.at + first * columns + j
         for i in range(0, rows, FLAT_MR):
             flat_kernel(a, i, b.array, at, columns, c, i * columns + j, columns, depth, add, ())
-
-
-@part
-def _as_they_lie(
-    a: Left, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int, int], add: int, parts: Following
-) -> None:
-    if b.stride != NR and size[0] <= MR // 2 and size[1] % FLAT_NR == 0:
-        _few_rows_kernel(a, b, first, c, size, add)
-    else:
-        macro_kernel(a, b, first, c, size, add, parts)
 
 
 @part
@@ -117,39 +98,7 @@ def multiply_left(a: Left, b: Panels, first: int, c: np.ndarray, size: Any, add:
 @overload(multiply_left, jit_options=PART)
 def _overload_left_product(a, b, first, c, size, add, parts):
     element = element_of(field_type(b, "array"))
-    product = _in_tiles if element.in_tiles() else macro_kernel
-    if element.unit == element.storage:
-        product = _as_they_lie
-    return body_of(product)
-
-
-@part
-def _whole_tiles(a: Left, b: Panels, block: tuple[int, int], units: int, out: np.ndarray, parts: Following) -> int:
-    columns = out.shape[1]
-    if columns < NR:
-        return 0
-    # What tiles have too many columns goes to the row behind them, which is stored later, and must be of this block.
-    count = (block[1] - block[0] - 1) // MR * MR
-    target = vector_at(out, block[0] * columns, count * columns)
-    multiply_left(a, b, ZERO, target, (count, columns, units, columns), REPLACE, parts)
-    return count
-
-
-@part
-def _no_tiles(a: Left, b: Panels, block: tuple[int, int], units: int, out: np.ndarray, parts: Following) -> int:
-    return 0
-
-
-def _store_tiles(a: Left, b: Panels, block: Any, units: int, out: np.ndarray, parts: Following) -> int:
-    """Store a product's first rows in out (N, H) as they leave the registers, where they can; return how many."""
-    raise TypeError("products can only be formed in compiled code")
-
-
-@overload(_store_tiles, jit_options=PART)
-def _overload_store_tiles(a, b, block, units, out, parts):
-    element = element_of(field_type(b, "array"))
-    floats = element.accumulator == element.storage and element.accumulator.name == out.dtype.name
-    return body_of(_whole_tiles if floats and not element.in_tiles() else _no_tiles)
+    return body_of(_in_tiles if element.in_tiles() else macro_kernel)
 
 
 @part
@@ -234,7 +183,6 @@ def _overload_is_raw(b):
     return lambda b: raw  # noqa: ARG005
 
 
-@part
 def multiply_rows(
     rows: Rows, block: tuple[int, int], after: tuple[int, int], b: Panels, work: Work, out: np.ndarray
 ) -> None:
@@ -244,18 +192,67 @@ def multiply_rows(
     b : packed panels, each channel by itself, or an unpacked matrix; for raw images with the sums of `Panels`:
         sum_k s (x_k - m) B_kj = s (sum_k x_k B_kj - m sum_k B_kj)
     """
+    raise TypeError("products can only be formed in compiled code")
+
+
+@overload(multiply_rows, jit_options=PART)
+def _overload_multiply_rows(rows, block, after, b, work, out):
+    element = element_of(field_type(b, "array"))
+    floats = element.unit == element.storage and element.accumulator.name == out.dtype.name and not _raw(b)
+    return body_of(_in_result if floats else _by_blocks)
+
+
+@part
+def _rows_in_result(rows: int, columns: int, blocks: int) -> int:
+    """Return how many rows of a product, of whole tiles, can be summed up where the result is.
+
+    What tiles have too many columns goes to the row behind them: that must be of this block, and be stored later.
+    """
+    if columns % NR == 0:
+        return rows // MR * MR
+    return (rows - 1) // MR * MR if blocks == 1 and columns >= NR else 0
+
+
+@part
+def _in_result(
+    rows: Rows, block: tuple[int, int], after: tuple[int, int], b: Panels, work: Work, out: np.ndarray
+) -> None:
+    """`multiply_rows` whose accumulators are, but for what only fills tiles, the result itself."""
+    (a, c), channels, kc, stride = work, channels_of(rows.center), blocking(b.array).kc, blocking(b.array).row_stride
+    depth, count, columns = rows.x.shape[1] // channels, block[1] - block[0], out.shape[1]
+    blocks, step = (depth + kc - 1) // kc, kc
+    if 0 < blocks <= LONG:  # blocks of about one size: the sums are the same, as each goes on from the one before
+        step = (depth + blocks * EIGHT - 1) // (blocks * EIGHT) * EIGHT
+    whole = _rows_in_result(count, columns, blocks * channels)
+    sums = Sums(vector_at(out, block[0] * columns, whole * columns), columns, whole, c)
+    for channel in range(channels):
+        begin = channel * depth
+        for k in range(0, depth, step):
+            end, size = min(k + step, depth), (count, columns, min(step, depth - k))
+            left = _left(rows, block, (begin + k, begin + end), a, stride)
+            next_first = begin + end if end < depth or channel + 1 < channels else ZERO
+            next_end = min(next_first + step, begin + depth if end < depth else begin + 2 * depth)
+            if next_first == 0:
+                next_end = min(step, depth)
+            parts = following(rows, block if next_first > 0 else after, (next_first, next_end))
+            add = _joins(k // step, channel > 0)
+            if b.stride != NR and count <= MR // 2 and columns % FLAT_NR == 0:
+                _few_rows_kernel(left, b, begin + k, c, size, add)
+            else:
+                multiply_panels(left, b, begin + k, sums, size, add, parts)
+    store_rows(c, (block[0] + whole, block[1]), False, out)
+
+
+@part
+def _by_blocks(
+    rows: Rows, block: tuple[int, int], after: tuple[int, int], b: Panels, work: Work, out: np.ndarray
+) -> None:
+    """`multiply_rows` through blocks of accumulators, which are corrected or converted when they are complete."""
     (a, c), per, channels, raw = work, per_unit(b.array), channels_of(rows.center), _is_raw(b)
     depth, span = rows.x.shape[1] // channels, span_of(b.array, out)
     step, stride = blocking(b.array).kc * per, blocking(b.array).row_stride
     units, count, columns = units_of(depth, b.array), block[1] - block[0], out.shape[1]
     alone = Panels(b.array, b.at, b.panel, b.stride, None, None, None)  # of one type, whatever corrects the product
-    if channels == 1 and 0 < depth <= step and not raw:
-        left, parts = _left(rows, block, (ZERO, depth), a, stride), following(rows, after, (ZERO, depth))
-        done = _store_tiles(left, alone, block, units, out, parts)
-        size = (count - done, columns, units, width_of(columns))
-        multiply_left(_below(left, done), alone, ZERO, c, size, REPLACE, nothing() if done > 0 else parts)
-        _store_product(c, rows, ZERO, (block[0] + done, block[1]), b, (False, True), out)
-        return
     for channel in range(channels):
         begin = channel * depth
         for k in range(0, depth, step):
