@@ -10,7 +10,7 @@ must be converted is packed as rows, and columns in strips of mr.
 Sizes: kc is at most 256, so that a panel of B (kc x nr) stays in the L1 cache, where one pass over a block of A finds
 it again and again, and leaves room for A: a panel as wide as AVX2 has it then takes 16 of the 32 KiB of most cores. mc
 is 128 rows, or the next number of which tiles are whole and panels too, 144 for AVX2: with half as many, and a panel
-that filled the L1 cache, a step of 10-1024-1024-10 at batch 128 took 1.5 times as long on an AMD Zen 3. Of larger
+that filled the L1 cache, a step of 10-1024-1024-10 at batch 128 took 1.3 times as long on an AMD Zen 3. Of larger
 blocks there are too few for many threads. They are counted in units. Of float64, which takes twice the room, a block is
 half as deep, and half a panel is the width of a tile.
 """
