@@ -46,12 +46,21 @@ def instructions(code: str) -> set[str]:
     return {name.removeprefix("v") for name in re.findall(r"^\s+([a-z]\w+)", code, re.MULTILINE)}
 
 
+_ANSWER = ctypes.PYFUNCTYPE(ctypes.py_object, *[ctypes.c_void_p] * 3)(lambda *_arguments: -1)
+
+
 class _NoEngine:
-    """In the place of LLVM's engine, which cannot load another machine's code: all in it lies at one address."""
+    """In the place of LLVM's engine, which cannot load code that this CPU has not: all functions are one that gives -1.
+
+    What is no function lies at one address.
+    """
 
     def __init__(self, _module: Any, machine: Any, **_options: Any) -> None:
         self.target_data = machine.target_data
         self.place = ctypes.c_void_p()  # numba writes an address there
+
+    def get_function_address(self, _name: str) -> int | None:
+        return ctypes.cast(_ANSWER, ctypes.c_void_p).value
 
     def __getattr__(self, _name: str) -> Any:
         return lambda *_arguments: ctypes.addressof(self.place)
@@ -67,12 +76,17 @@ def arm64_known() -> bool:
         return False
 
 
-def compile_for_arm64() -> None:
-    """Let numba compile for arm64 in this process, for listings alone: nothing that it compiles then can be called.
+def compile_alone() -> None:
+    """Let numba compile in this process for listings alone: what it compiles does nothing when it is called.
 
-    Before the kernels are imported, and under `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` of such a CPU.
+    Before the kernels are imported, and under `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` of a CPU that need not be here.
     """
-    assert arm64_known()
-    llvm.get_process_triple = lambda: "aarch64-unknown-linux-gnu"
     llvm.create_mcjit_compiler = _NoEngine
     codegen.JitEngine = lambda engine: engine
+
+
+def compile_for_arm64() -> None:
+    """Let numba compile for arm64 in this process, likewise."""
+    assert arm64_known()
+    llvm.get_process_triple = lambda: "aarch64-unknown-linux-gnu"
+    compile_alone()

@@ -222,3 +222,42 @@ def test_products_with_what_this_machine_has():
     assert report["hardware"] == ({"avx512f", "avx512bf16"} <= HOST)
     assert report["hardware"] == bool([name for name in report["instructions"] if re.match("vdpbf16ps", name)])
     assert len(report["warnings"]) == (not report["hardware"])
+
+
+# Prints what the products of floats and of bytes consist of on a CPU that need not be here: they are compiled, not run.
+COMPILED = """
+import json, re, warnings
+import numpy as np
+from listings import compile_alone
+
+compile_alone()
+from fastmlp_kernels import _target, gemm
+from fastmlp_kernels.gemm import products
+from packing import DTYPES, PRECISIONS
+
+warnings.simplefilter("ignore")
+for precision in PRECISIONS:
+    a = np.ones((9, 9), DTYPES[precision])
+    gemm.matmul(a, a, np.empty_like(a), precision=precision)
+gemm.matmul_int8(np.ones((9, 9), np.uint8), np.ones((9, 9), np.int8), np.empty((9, 9), np.int32))
+code = [products.matmul.inspect_asm(signature) for signature in products.matmul.signatures]
+print(json.dumps({
+    "lanes": _target.TILE.lanes, "kinds": len(code),
+    "fused": [sorted(set(re.findall(r"vfmadd\\w+p[sd]\\s.*%([xyz]mm)", one))) for one in code],
+    "special": sorted(set(re.findall(r"vpdpbusd|vdpbf16ps", "".join(code)))),
+}))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not {"sse2"} <= HOST, reason="the names of x86's processors")
+@pytest.mark.parametrize(
+    ("cpu", "features", "special"),
+    [("skylake-avx512", AVX512, []), ("cooperlake", COOPERLAKE, ["vdpbf16ps", "vpdpbusd"])],
+    ids=["skylake-avx512", "cooperlake"],
+)
+def test_products_compile_for_cpus_that_are_not_here(cpu, features, special):
+    listed = ",".join(f"+{name}" for name in features)
+    report = json.loads(run_python(COMPILED, FASTMLP_NUMBA_CACHE="0", NUMBA_CPU_NAME=cpu, NUMBA_CPU_FEATURES=listed))
+    assert (report["lanes"], report["special"]) == (16, special)
+    assert sum("zmm" in widths for widths in report["fused"]) >= 2, report  # of float32 and of float64
