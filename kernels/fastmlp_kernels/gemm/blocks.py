@@ -149,7 +149,7 @@ def macro_kernel(
 ) -> None:
     """c (rows, columns) <- A B, or c + A B: `multiply_panels` with one array for all rows.
 
-    c : (elements,) of the accumulators' dtype, with room for whole tiles
+    c : (N,) of the accumulators' dtype, with room for whole tiles
     size : rows, columns, units of the inner dimension, and the stride of c
     """
     rows, columns, depth, width = size
