@@ -162,18 +162,18 @@ def are_usual(x: np.ndarray, written: np.ndarray) -> bool:
         type(x) is np.ndarray
         and type(written) is np.ndarray
         and x is not written
-        and x.base is None
-        and written.base is None
         and x.dtype in FLOATS
         and x.dtype == written.dtype
-        and x.flags.c_contiguous
-        and written.flags.carray
+        and (flags := x.flags).owndata
+        and flags.c_contiguous
+        and (flags := written.flags).owndata
+        and flags.carray
     )
 
 
 def overlap(x: np.ndarray, y: np.ndarray) -> bool:
     """Return whether two C-contiguous arrays share memory; they are as a rule arrays of their own, quickly told."""
-    if x.base is None and y.base is None:  # each owns its memory
+    if x.flags.owndata and y.flags.owndata:  # not by `base`: what a C library made may have none, and own nothing
         return x is y and x.size > 0
     return np.may_share_memory(x, y)  # compares bounds, which is exact for contiguous arrays
 

@@ -80,7 +80,8 @@ def runs(builder: Builder, count: Value, body: Any, lengths: tuple[int, ...] = R
 def _strips(builder: Builder, count: Value, strip: Value, body: Any) -> None:
     """Emit loops over `count` elements, body(offset, to, lanes), in runs of mr, which go `strip` apart.
 
-    A run of 6 goes as one of 8 where there are as many left: what it writes too much is where the next row goes.
+    A run of 6 goes as one of 8 where there are as many left: what it writes too much is where the next row goes, or in
+    the room that a strip has behind its last one.
     """
     lanes, mr = 1 << (TILE.mr - 1).bit_length(), I64(TILE.mr)
     whole, wide = (builder.sdiv(builder.sub(count, I64(n)), mr) for n in (0, lanes - TILE.mr))

@@ -147,8 +147,8 @@ def _run(sizes: _Sizes, flop: int, function: Any, *arguments: Any) -> None:
     if sizes.raw:
         plan[1][SUMS].fill(0)
     kept[sizes] = plan, size
-    while not before and sum(size for _, size in kept.values()) > MOST_KEPT:
-        kept.pop(next(iter(kept)))
+    while not before and sum(size for _, size in list(kept.values())) > MOST_KEPT:
+        kept.pop(next(iter(kept), sizes), None)
 
 
 def _channels(rows: Rows) -> int:
