@@ -6,11 +6,6 @@ import pytest
 from bench import roofline
 from bench.peak import precisions
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit:RuntimeWarning"),
-]
-
 
 def test_every_phase_of_a_run_is_timed(monkeypatch):
     monkeypatch.setattr(roofline, "ROWS", 2 * roofline.N)

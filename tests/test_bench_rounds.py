@@ -18,11 +18,6 @@ from bench.training_tables import PREDICTORS as PREDICTOR_LABELS
 from bench.training_tables import RIVALS, SOURCES
 from bench.worker import TookTooLong, Worker
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit:RuntimeWarning"),
-]
-
 WORK, ROWS = Work((4, 5, 3), 8), 24
 
 

@@ -19,7 +19,6 @@ from fastmlp.runs import checkpoint
 
 RUN = "0123456789abcdef"
 WAYS = [(name, matmul) for name, precision in PRECISIONS.items() for matmul in precision.matmuls]
-any_precision = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 
 
 def state(dtype: type = np.float32) -> State:
@@ -84,7 +83,6 @@ class Training:
         return result, model
 
 
-@any_precision
 @pytest.mark.parametrize("patience", [3, 100], ids=["stops early", "all epochs"])
 @pytest.mark.parametrize(("precision", "matmul"), WAYS)
 def test_training_resumed_from_any_epoch_ends_in_the_same_bits(

@@ -6,7 +6,6 @@ import pytest
 from fastmlp import MLP, SGD, ImageInput
 from fastmlp.errors import ConfigError
 
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 ROWS, INPUTS, CLASSES = 80, 12, 3
 PIXELS = np.random.default_rng(0).integers(0, 256, (ROWS, INPUTS), np.uint8)
 LABELS = np.random.default_rng(1).integers(0, CLASSES, ROWS)

@@ -6,10 +6,6 @@ import pytest
 from fastmlp import MLP, ImageInput, Model, load_model, reference, save_model
 from models import KINDS, rows_for, small_model
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit:RuntimeWarning"),
-]
 WAYS = [
     {"precision": "float32"},
     {"precision": "float32", "matmul": "blas"},

@@ -7,8 +7,6 @@ from fastmlp import MLP, SGD
 from fastmlp.errors import DataError
 from fastmlp.nn.loss import loss_named
 
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
-
 
 @pytest.mark.parametrize(("precision", "allowed"), [("float64", 1e-13), ("float32", 1e-5), ("bfloat16", 0.1)])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])

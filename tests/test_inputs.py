@@ -153,7 +153,6 @@ def test_images_that_do_not_fit_are_refused(arguments, message):
         ImageInput(*arguments)
 
 
-@pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
 @pytest.mark.parametrize("way", [{"matmul": "packed"}, {"matmul": "blas"}, {"precision": "bfloat16"}], ids=str)
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int64])
 def test_moments_of_another_dtype_than_the_networks_are_refused(dtype, way):

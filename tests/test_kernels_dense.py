@@ -12,9 +12,6 @@ from fastmlp_kernels.gemm.blocks import KC, MC
 from fastmlp_kernels.gemm.panels import NR
 from packing import DTYPES, PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
 
-# a machine without bfloat16 instructions says so once, in whichever test is the first
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16 instructions")
-
 RATES: dict[str, Any] = {"lr": 0.5, "momentum": 0.9, "weight_decay": 0.25}
 # (channels, D): 0 channels are a matrix; channels of odd length; of several blocks of the inner dimension.
 SOURCES = [(0, 41), (0, 3 * KC + 1), (1, 41), (3, 3 * 41), (2, 2 * (2 * KC + 1))]

@@ -15,9 +15,6 @@ from fastmlp_kernels.gemm.blocks import KC, MC
 from fastmlp_kernels.gemm.panels import NR
 from packing import DTYPES, PRECISIONS, TWO_ROUNDINGS, U, exact, rounded
 
-# a machine without bfloat16 instructions says so once, in whichever test is the first
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16 instructions")
-
 EDGES = sorted({1, 2, 3, 7, 8, 9, 31, 32, 33, 127, 128, 129, 255, 256, 257, 511, 512, 513}
                | {edge + i for edge in (TILE.mr, NR, MC, KC) for i in (-1, 0, 1)})  # fmt: skip
 

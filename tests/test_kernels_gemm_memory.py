@@ -11,9 +11,6 @@ from fastmlp_kernels.gemm.panels import NR
 from fastmlp_kernels.gemm.products import FEW_ROWS
 from packing import DTYPES, PRECISIONS, U, exact, rounded
 
-# a machine without bfloat16 instructions says so once, in whichever test is the first
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16 instructions")
-
 
 def assert_right(a, b, out, precision):
     want, size = exact(rounded(a, precision), rounded(b, precision))

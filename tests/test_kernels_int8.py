@@ -16,9 +16,6 @@ from fastmlp_kernels.gemm.panels import NR, Panels
 from fastmlp_kernels.gemm.quantize import quantize_panels, raise_peaks, set_steps
 from fastmlp_kernels.gemm.raw import add_column_sums
 
-# a machine without these instructions says so once, in whichever test is the first
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit")
-
 EXACT_DEPTH, QUAD = ELEMENTS["int8"].exact_depth, ELEMENTS["int8"].per_unit
 SPAN = most_at_once(ELEMENTS["int8"])
 EDGES = sorted({1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127, 128, 129}

@@ -8,7 +8,6 @@ import pytest
 from fastmlp import MLP, SGD, FastMLPError, ImageInput, reference
 from fastmlp.errors import ConfigError, DataError
 
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
 SIZES = (6, 5, 4, 3)
 FLOAT32 = [pytest.param({"matmul": way}, id=f"float32-{way}") for way in ("packed", "blas")]
 FLOATS = [*FLOAT32, pytest.param({"precision": "float64"}, id="float64")]

@@ -132,7 +132,6 @@ def test_a_norm_that_no_gradient_reaches_changes_no_bit(name, options, batch):
     )
 
 
-@pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 def test_gradients_of_bytes_are_clipped_too():
     pixels = np.random.default_rng(3).integers(0, 256, (ROWS, SIZES[0]), np.uint8)
     images = ImageInput(pixels, *(a.astype(np.float32) for a in reference.image_moments(pixels, 3)))

@@ -22,7 +22,6 @@ from fastmlp.sweep.size import size_of
 from own import config_of, features, images
 
 KINDS = ("classes", "labels", "numbers")
-any_precision = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 
 
 def untimed(result: RunResult) -> RunResult:
@@ -66,7 +65,6 @@ def test_a_run_learns_is_saved_and_its_model_takes_raw_rows(data: Dataset, tmp_p
         assert model.predict_proba(data.test_images).shape == (len(data.test_images), len(model.class_names))
 
 
-@any_precision
 @pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16", "int8"])
 @pytest.mark.parametrize("normalize", ["image", "channel", "dataset"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 5, 4), (4, 3, 3), (2, 1, 7)], ids=str)
@@ -106,7 +104,6 @@ def test_a_test_row_far_away_is_tested_or_refused_before_training(far: float, ch
         json.dumps(result.to_json(), allow_nan=False)
 
 
-@any_precision
 @pytest.mark.parametrize("epoch", [1, 4])
 @pytest.mark.parametrize(
     ("data", "changes"),
@@ -245,7 +242,6 @@ def test_rows_of_a_group_stay_together() -> None:
     assert not set(train // 9) & set(held // 9)
 
 
-@any_precision
 @pytest.mark.parametrize("data", [features(kind) for kind in KINDS] + [images(kind) for kind in KINDS])
 def test_what_is_made_of_a_config_alone_knows_its_kind(data: Dataset) -> None:
     made = config_of(data)

@@ -24,7 +24,6 @@ from packing import rounded
 
 D, K, ROWS = 771, 7, 350
 HIDDEN = [(), (45,), (45, 33), (45, 33, 19)]
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
 SETTINGS: dict[str, Any] = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
 # How far an array of gradients may be off, by its norm.
 # float32 rounds by 6e-8 at the most, and the errors of a sum of 771 terms grow with its root, to 2e-6; the layers on

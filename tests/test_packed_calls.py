@@ -30,8 +30,6 @@ SIZES = (150, 70, 37, 5)  # several panels of columns; with 400 rows, several bl
 ROWS = 400
 SETTINGS: dict[str, Any] = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
 
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
-
 
 @pytest.fixture(autouse=True)
 def any_threads_for_any_size(monkeypatch):

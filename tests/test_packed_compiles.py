@@ -44,7 +44,6 @@ def moves(inputs: Any, precision: str) -> None:
             model.train_step(x, labels, SGD())
 
 
-@pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_all_that_a_network_does_is_compiled_once(precision, monkeypatch):
     """Activations, weights or none, arrays that may be written to or not, and every call share one compilation."""

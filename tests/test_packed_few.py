@@ -54,7 +54,6 @@ def test_one_row_is_answered_so_by_any_network(rng):
     assert model.engine.few_logits(x) is None
 
 
-@pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
 def test_what_is_not_a_few_rows_of_the_networks_floats_is_left_to_a_batch(rng):
     model = network([40, 30, 3])
     x = rng.standard_normal((few.MOST // model.parameter_count + 1, 40)).astype(np.float32)

@@ -13,7 +13,6 @@ from fastmlp.nn import precision
 from fastmlp.nn.precision import byte_layers
 from fastmlp_kernels.gemm.elements import ELEMENTS
 
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit:RuntimeWarning")
 SETTINGS: dict[str, Any] = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
 SHAPES = [((771, 45, 7), 3, 350), ((771, 7), 1, 350), ((64, 33, 19, 5), 1, 130), ((9, 5, 3), 3, 7), ((2, 2), 1, 1)]
 # A rounded value is the other one of two neighbours where float32 errors move it across the middle between them: one

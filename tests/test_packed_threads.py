@@ -9,8 +9,6 @@ import pytest
 from fastmlp import MLP, SGD, ImageInput
 from fastmlp.nn.packed import engine as engine_module
 
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
-
 # settings whose products are rounded
 SETTINGS: dict[str, Any] = {"lr": 0.0123, "momentum": 0.9, "weight_decay": 0.0037}
 # sizes, and the rows of a batch: inputs, units and rows with and without some beside whole tiles, and whole blocks; the

@@ -13,7 +13,6 @@ from fastmlp.models.precision_check import gradient_errors
 
 pytestmark = [
     pytest.mark.usefixtures("embedded_made_once"),
-    pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning"),
 ]
 CONFIG = RunConfig(
     experiment="custom", dataset="embedded", labels="coarse", normalize="image", layers=(3072, 12, 20),

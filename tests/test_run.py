@@ -37,10 +37,8 @@ def test_a_network_learns_what_is_there_to_learn() -> None:
 
 
 WAYS = [(name, matmul) for name, precision in PRECISIONS.items() for matmul in precision.matmuls]
-any_precision = pytest.mark.filterwarnings("ignore:this CPU has no:RuntimeWarning")
 
 
-@any_precision
 @pytest.mark.parametrize(("precision", "matmul"), WAYS)
 @pytest.mark.parametrize("normalize", ["image", "channel", "dataset"])
 def test_the_same_config_gives_the_same_bits(normalize: str, precision: str, matmul: str) -> None:
@@ -48,7 +46,6 @@ def test_the_same_config_gives_the_same_bits(normalize: str, precision: str, mat
     assert untimed(run_one(made, DATA)) == untimed(run_one(made, DATA))
 
 
-@any_precision
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_any_number_of_threads_gives_the_same_bits(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastmlp.nn.threads.usable_cores", lambda: 2)
@@ -58,7 +55,6 @@ def test_any_number_of_threads_gives_the_same_bits(precision: str, monkeypatch: 
     assert (one.test_loss, one.test_accuracy) == (two.test_loss, two.test_accuracy)
 
 
-@any_precision
 @pytest.mark.parametrize(("precision", "matmul"), WAYS)
 def test_all_ways_to_compute_learn_alike(precision: str, matmul: str) -> None:
     """float32 is off by rounding errors; bfloat16 and int8 by more, and by units that a rounding switches."""

@@ -21,7 +21,6 @@ from fastmlp import reference
 from fastmlp.errors import ConfigError, DataError
 from fastmlp.sklearn import FastMLPClassifier
 
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
 # In a process of its own, as SciPy reads its switch for the array API when it is imported: without that, and without
 # pandas, scikit-learn leaves checks out.
 CHECKS = """

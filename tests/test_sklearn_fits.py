@@ -67,7 +67,6 @@ def test_a_precision_that_is_named_converts_the_rows(precision, dtype):
             model.predict(np.full((1, 8), 1e300))
 
 
-@pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
 def test_bfloat16_answers_in_float32():
     model = small(precision="bfloat16").fit(X, Y)
     assert model.predict_proba(X).dtype == np.float32

@@ -16,7 +16,6 @@ from fastmlp.nn.history import History
 from fastmlp.nn.network import MLP
 from fastmlp.sklearn import FastMLPRegressor
 
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
 RNG = np.random.default_rng(1)
 X = RNG.standard_normal((300, 4))
 Y = 20 + 5 * np.sin(X[:, 0]) + X[:, 1] * X[:, 2]

@@ -11,11 +11,6 @@ from fastmlp.runs.run import compile_for, run_one
 from fastmlp.sweep.size import out_of_memory, size_of
 from samples import config, dataset
 
-# a machine without such instructions says so once, in whichever test is the first
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:this CPU has no instructions for products of 8-bit:RuntimeWarning"),
-]
 NOISE = dataset(images=1000)
 
 

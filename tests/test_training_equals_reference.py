@@ -140,7 +140,6 @@ def _bits(seed, **way):
     return [array.tobytes() for la in model.layers for array in (la.weight, la.bias)], result.history
 
 
-@pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
 @pytest.mark.parametrize("way", [{"matmul": "packed"}, {"matmul": "blas"}, {"precision": "bfloat16"}], ids=str)
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(way):
     assert _bits(3, **way) == _bits(3, **way)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
@@ -14,8 +13,6 @@ from sklearn.exceptions import ConvergenceWarning
 from fastmlp import MLP, SGD
 from fastmlp.nn.history import FitResult
 from fastmlp.sklearn import FastMLPClassifier
-
-pytestmark = pytest.mark.filterwarnings("ignore:this CPU has no bfloat16:RuntimeWarning")
 
 
 @dataclass(frozen=True)
