@@ -12,7 +12,7 @@ from fastmlp_kernels._jit import kernel, part, reduction
 from fastmlp_kernels._llvm import multiply_add1
 from fastmlp_kernels._views import fill, matrix_at, row_at, vector_at
 
-# Multiply-adds up to which several rows are so multiplied: more are faster in tiles, packing and all; one row always is.
+# Multiply-adds up to which several rows are so multiplied; more are faster in tiles, packing and all. One always is.
 MOST = 1 << 21
 
 
