@@ -34,14 +34,28 @@ _cache.wanted()  # refuses a wrong value now, rather than at the first call
 
 
 class _PartLibrary(JITCodeLibrary):
-    """LLVM code of a part: kept as it was generated and linked into its callers, where LLVM optimises it once."""
+    """LLVM code of a part as it was generated: callers link it along with what it calls, and optimise all that once."""
 
-    def _optimize_final_module(self) -> None:
-        pass
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
 
-    def _finalize_final_module(self) -> None:
+    def add_ir_module(self, ir_module: Any) -> None:
+        """Add LLVM code, of functions that are linked wherever they are, called yet or not."""
+        for function in ir_module.functions:
+            if function.blocks and not function.linkage:
+                function.linkage = "weak_odr"
+        super().add_ir_module(ir_module)
+
+    def finalize(self) -> None:
+        """Have nothing added any more; what is called stays apart, else it would be copied into each of its callers."""
         self._finalize_dynamic_globals()
         self._finalized = True
+
+    def _get_module_for_linking(self) -> Any:
+        # asked by libraries of other code, which know nothing of what a part calls
+        if self._shared_module is None:
+            self._shared_module = _linked([self._final_module.clone(), *_modules_called_by(self)])
+        return self._shared_module
 
 
 class _KernelLibrary(JITCodeLibrary):
@@ -51,11 +65,60 @@ class _KernelLibrary(JITCodeLibrary):
     kernels can have one name there, and the linker would take one for both.
     """
 
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    def finalize(self) -> None:
+        """Link all that is called, directly or by parts, optimise it, and make machine code of it."""
+        modules = _modules_called_by(self)
+        self._linking_libraries = []
+        if modules:
+            self._final_module.link_in(_linked(modules))
+        super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        # numba first runs a cheaper pipeline over each function and one over the module, so that reference counts can
+        # be pruned: there are none
+        manager, builder = self._codegen._module_pass_manager()
+        manager.run(self._final_module, builder)
+
     def _finalize_final_module(self) -> None:
-        for function in self._final_module.functions:
-            if function.linkage == Linkage.linkonce_odr and not function.is_declaration:
-                function.linkage = Linkage.internal
+        _set_linkage(self._final_module, Linkage.linkonce_odr, Linkage.internal)
         super()._finalize_final_module()
+
+
+def _set_linkage(module: Any, old: Linkage, new: Linkage) -> None:
+    """Give all functions defined in an LLVM module that have one linkage another one."""
+    for function in module.functions:
+        if function.linkage == old and not function.is_declaration:
+            function.linkage = new
+
+
+def _modules_called_by(library: Any) -> list[Any]:
+    """Return copies of the LLVM modules of what a library calls, directly or by parts, each once."""
+    found: dict[Any, Any] = {}
+    waiting = [library]
+    while waiting:
+        for called in waiting.pop()._linking_libraries:
+            if called in found:
+                continue
+            if isinstance(called, _PartLibrary):
+                waiting.append(called)
+                found[called] = called._final_module.clone()
+            else:
+                found[called] = called._get_module_for_linking().clone()
+                _set_linkage(found[called], Linkage.linkonce_odr, Linkage.weak_odr)
+            library._reload_init.update(called._reload_init)
+    return list(found.values())
+
+
+def _linked(modules: list[Any]) -> Any:
+    """Link LLVM modules to one, two and two, as each link walks all of both; only the one can be used afterwards."""
+    while len(modules) > 1:
+        for i in range(len(modules) // 2):
+            modules[i].link_in(modules.pop())
+    _set_linkage(modules[0], Linkage.weak_odr, Linkage.linkonce_odr)
+    return modules[0]
 
 
 class _KernelContext(OwnContext):
