@@ -33,11 +33,15 @@ FASTMATH = {"contract"}
 _cache.wanted()  # refuses a wrong value now, rather than at the first call
 
 
-class _PartLibrary(JITCodeLibrary):
-    """LLVM code of a part as it was generated: callers link it along with what it calls, and optimise all that once."""
+class _Library(JITCodeLibrary):
+    """LLVM code that is optimised once, when all is linked, not also function by function before."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout
+
+
+class _PartLibrary(_Library):
+    """LLVM code of a part as it was generated: callers link it along with what it calls."""
 
     def add_ir_module(self, ir_module: Any) -> None:
         """Add LLVM code, of functions that are linked wherever they are, called yet or not."""
@@ -58,15 +62,12 @@ class _PartLibrary(JITCodeLibrary):
         return self._shared_module
 
 
-class _KernelLibrary(JITCodeLibrary):
+class _KernelLibrary(_Library):
     """LLVM code of a kernel, with internal linkage for all functions but its entry points.
 
     numba's names of functions are unique within one process. Code from the disk cache comes from several: parts of two
     kernels can have one name there, and the linker would take one for both.
     """
-
-    def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout
 
     def finalize(self) -> None:
         """Link all that is called, directly or by parts, optimise it, and make machine code of it."""
