@@ -34,10 +34,17 @@ _cache.wanted()  # refuses a wrong value now, rather than at the first call
 
 
 class _Library(JITCodeLibrary):
-    """LLVM code that is optimised once, when all is linked, not also function by function before."""
+    """LLVM code that is optimised once, when all is linked; only functions of one element also by themselves, before."""
+
+    is_element = False
 
     def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout
+        if self.is_element:
+            # makes selects of its branches, as long as there is nothing in them: later LLVM moves into one what
+            # only that needs, and a loop with it stays scalar
+            super()._optimize_functions(ll_module)
+        else:
+            ll_module.data_layout = self._codegen._data_layout
 
 
 class _PartLibrary(_Library):
@@ -161,7 +168,7 @@ _NEEDLESS = frozenset({
 class _KernelCompiler(Compiler):
     """numba's compiler without the passes of `_NEEDLESS`, and with the type inference above."""
 
-    library_class: type[JITCodeLibrary] = _KernelLibrary
+    library_class: type[_Library] = _KernelLibrary
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -169,6 +176,7 @@ class _KernelCompiler(Compiler):
         state.targetctx.__class__ = _KernelContext  # of a context made for this function alone
         if state.library is None:
             state.library = self.library_class(state.targetctx.codegen(), "kernel")
+            state.library.is_element = state.flags.forceinline
             state.library.enable_object_caching()
 
     def define_pipelines(self) -> list[Any]:
