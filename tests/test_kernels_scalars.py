@@ -355,9 +355,7 @@ TARGETS = [("xmm", "x86-64", ""), ("ymm", "haswell", ""), ("zmm", "skylake-avx51
 @pytest.mark.parametrize(("register", "cpu", "features"), TARGETS)
 def test_loops_are_vectorised_for_each_width(register, cpu, features):
     packed = rf"{PACKED}.*%{register}"
-    # two choices among constants are not worth a vector of two to LLVM
-    scalar = ["leaky_relu_slope1 float64 []", "relu_slope1 float64 []"] if register == "xmm" else []
-    assert not_vectorised(list(ALL), packed, cpu, features) == scalar
+    assert not_vectorised(list(ALL), packed, cpu, features) == []
 
 
 @pytest.mark.skipif(not arm64_known(), reason="this LLVM makes no code for arm64")
