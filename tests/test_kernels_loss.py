@@ -9,6 +9,8 @@ from hypothesis.extra.numpy import arrays
 import fastmlp_kernels
 from arrays import assert_within, fenced, logit_batches, normal
 from fastmlp import reference
+from fastmlp_kernels import _loss_table, loss
+from fastmlp_kernels._jit import kernel
 
 DTYPES = (np.float32, np.float64)
 
@@ -324,3 +326,19 @@ def test_softmax_keeps_the_order_and_sums_to_one(batch):
     # exp1 is within 1 ULP, so that of two near logits the larger may come 2 ULP behind
     by_logit = np.take_along_axis(p, z.argsort(axis=1), axis=1).astype(np.float64)
     assert (by_logit[:, :-1] <= by_logit[:, 1:] * (1 + 4 * np.finfo(np.float32).eps) + 1e-44).all()
+
+
+def test_a_loss_between_its_bounds_is_known_to_be_without_a_logarithm():
+    low, high = 1e-7, 16.0
+    criterion = _loss_table.Criterion(0, 0.0, 0.0, low, high)
+    numbers = [0.0, *np.logspace(-10, 3, 200).tolist(), np.inf, np.nan]
+    between = {(gap, more) for gap in numbers for more in numbers if lies_between(gap, more, criterion)}
+    for gap, more in between:
+        assert low * (1 - 1e-9) <= gap + np.log1p(more) <= high * (1 + 1e-9)
+    wanted = {(g, m) for g in numbers for m in numbers if 2 * low < g + m < high}  # nearly all there are in training
+    assert wanted <= between
+
+
+@kernel
+def lies_between(gap, more, criterion):
+    return loss._lies_between(gap, more, criterion)

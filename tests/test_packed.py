@@ -19,7 +19,12 @@ from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import ArrayInput, Input
 from fastmlp.nn.loss import CROSS_ENTROPY
 from fastmlp.nn.packed.engine import Packed
+from fastmlp.nn.packed.state import Batch
+from fastmlp.nn.packed.weights import _rows_after
 from fastmlp.nn.precision import PRECISIONS
+from fastmlp_kernels._jit import kernel
+from fastmlp_kernels._rows import Rows
+from fastmlp_kernels.gemm.blocks import MC
 from packing import rounded
 
 D, K, ROWS = 771, 7, 350
@@ -322,3 +327,18 @@ def test_steps_with_decay_and_momentum_equal_the_reference(precision, tolerance,
             velocity[i] = got.astype(np.float64)
         made.network.weights[:] = [w.astype(np.float64) for w in made.weights]
         made.network.biases[:] = [b.astype(np.float64) for b in made.biases]
+
+
+@kernel
+def _asked_for(x, index, criterion):
+    rows = Rows(x, index, None, None)
+    after = _rows_after(Batch(rows, rows, x, x, 1, criterion, 1.0, 0), (0, x.shape[1]))
+    return after.first, after.end
+
+
+def test_the_rows_that_the_next_batch_begins_with_are_asked_for():
+    narrow, wide = np.zeros((300, 4), np.float32), np.zeros((300, 1 << 14), np.float32)
+    criterion = CROSS_ENTROPY.criterion
+    assert _asked_for(narrow, np.arange(300), criterion) == (0, MC)  # all that a task takes through the layers at once
+    assert _asked_for(narrow, np.arange(9), criterion) == (0, 9)
+    assert _asked_for(wide, np.arange(300), criterion) == (0, 0)

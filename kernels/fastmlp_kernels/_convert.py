@@ -194,6 +194,13 @@ def copy_panel(typingctx: Any, x: Any, at: Any, stride: Any, out: Any, to: Any, 
     return types.void(x, i, i, out, i, i), codegen
 
 
+def _prefetch(builder: Builder, source: Value, count: Value, step: int, keep: int) -> None:
+    """Ask for every `step`th element of `count`; keep : 3 for the L1 cache, 2 for the L2 cache."""
+    with cgutils.for_range_slice(builder, I64(0), count, I64(step), inc=True) as (offset, _):
+        pointer = builder.bitcast(builder.gep(source, [offset]), I8.as_pointer())
+        call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, I32(0), I32(keep), I32(1))
+
+
 @intrinsic
 def prefetch(typingctx: Any, x: Any, at: Any, count: Any) -> Any:
     """Ask for the cache lines of x.flat[at : at + count]."""
@@ -202,11 +209,18 @@ def prefetch(typingctx: Any, x: Any, at: Any, count: Any) -> Any:
         x, at, count = args
         kind = signature.args[0]
         line = 64 // (kind.dtype.bitwidth // 8)
-        source = element_pointer(context, builder, kind, x, at)
-        read, keep, data = I32(0), I32(3), I32(1)
-        with cgutils.for_range_slice(builder, I64(0), count, I64(line), inc=True) as (offset, _):
-            pointer = builder.bitcast(builder.gep(source, [offset]), I8.as_pointer())
-            call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, read, keep, data)
+        _prefetch(builder, element_pointer(context, builder, kind, x, at), count, line, keep=3)
         return context.get_dummy_value()
 
     return types.void(x, types.intp, types.intp), codegen
+
+
+@intrinsic
+def prefetch_bytes(typingctx: Any, address: Any, size: Any) -> Any:
+    """Ask for `size` bytes at an address, into the L2 cache."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _prefetch(builder, builder.inttoptr(args[0], I8.as_pointer()), args[1], 64, keep=2)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen

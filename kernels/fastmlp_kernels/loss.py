@@ -31,10 +31,11 @@ NO_CODE = cast("int", np.int64(0))  # no literal, see `gemm.panels`
 
 
 @part
-def _has_no_zero(row: np.ndarray) -> bool:
+def _has_no_zero(row: np.ndarray, end: int) -> bool:
+    """Whether no element of a row (K,) before `end` is 0: without a loop of so many, whose end no CPU guesses."""
     zeros = 0
     for k in range(row.size):
-        zeros += row[k] == 0
+        zeros += (row[k] == 0) & (k < end)
     return zeros == 0
 
 
@@ -76,6 +77,12 @@ def _log1p1(x: float) -> float:
     """Logarithm of 1 + x for x >= 0, faster than the C library's."""
     u = 1.0 + x
     return math.log(u) + (x - (u - 1.0) if u < 2.0 else 0.0)  # what the addition lost, where the logarithm is small
+
+
+@part
+def _lies_between(gap: float, more: float, criterion: Criterion) -> bool:
+    """Whether a row's loss, gap + log1p(more), lies within its bounds, as far as that is seen without a logarithm."""
+    return gap + more <= criterion.high and (gap - criterion.low) * (1.0 + more) + more >= 0.0
 
 
 def _is_weighted(weights: Maybe) -> bool:
@@ -139,9 +146,8 @@ def cross_entropy_of_rows(
         shifted_rows(block, bias, e)
         for r in range(count):
             gap = -np.float64(vector_at(memory, r * classes + label[r], 1)[0])  # also in plain Python
-            if gap == 0:
-                correct += _has_no_zero(vector_at(memory, r * classes, label[r]))  # of equal logits the first counts
-            elif gap == np.inf:
+            correct += (gap == 0) & _has_no_zero(row_at(e, r), label[r])  # of equal logits the first counts
+            if gap == np.inf:
                 gap = _wide_gap(row_at(block, r), bias, label[r])
             gap = _smoothed_gap(row_at(e, r), gap, smoothing)
             if bounded:
@@ -160,18 +166,20 @@ def cross_entropy_of_rows(
             others = row_sum(row)
             over_one = others + (labels_own[r] - t(1))
             more = np.float64(over_one)
-            if bounded:
-                value = np.float64(gaps[r]) + _log1p1(more)
+            gap = np.float64(gaps[r]) if bounded else 0.0  # else it is in the loss
+            if bounded and not _lies_between(gap, more, criterion):
+                value = gap + _log1p1(more)
                 value = criterion.low if value < criterion.low else value  # a NaN passes
                 value = criterion.high if value > criterion.high else value
                 loss = multiply_add1(np.float64(weight), value, loss)
             elif weight == 1:
+                loss += gap
                 product = multiply_add1(product, 1.0 + more, more)
                 if not product < PRODUCT_LIMIT:
                     loss += np.log1p(product)
                     product = 0.0
             else:
-                loss = multiply_add1(np.float64(weight), _log1p1(more), loss)
+                loss = multiply_add1(np.float64(weight), gap + _log1p1(more), loss)
             if dbias is not None:
                 scale = weight / ((t(1) + over_one) * t(total))
                 out = row_at(block, r)

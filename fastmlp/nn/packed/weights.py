@@ -19,7 +19,6 @@ from fastmlp.nn.packed.state import (
     packed_delta,
     packed_weights,
     read_in_place,
-    rows_of,
     transposed_weights,
     weight_of,
     weights_update,
@@ -29,6 +28,7 @@ from fastmlp_kernels._optimizers import with_decay
 from fastmlp_kernels._sums import add_up_rows, sum_apart, sum_of_squares
 from fastmlp_kernels._views import copy, fill, row_at, rows_at, vector_at
 from fastmlp_kernels.gemm.ahead import LARGE, Following, following, nothing
+from fastmlp_kernels.gemm.blocks import MC
 from fastmlp_kernels.gemm.columns import begin_columns, end_gradient, update_columns
 from fastmlp_kernels.gemm.pack import as_rows, item, pack_panels, pack_panels_transposed, units_of
 from fastmlp_kernels.gemm.panels import ZERO, Maybe, Panels
@@ -106,8 +106,11 @@ def weights_task(
 
 @part
 def _rows_after(batch: Batch, columns: tuple[int, int]) -> Following:
-    """Return these columns of the next batch's first rows as what follows, where the L2 cache has room for them."""
-    x, rows = batch.after.x, rows_of(ZERO, batch.after.index.size)
+    """Return these columns of the next batch's first rows as what follows, where the L2 cache has room for them.
+
+    As many rows as go through the layers at once in the first task, at most.
+    """
+    x, rows = batch.after.x, (ZERO, min(batch.after.index.size, MC))
     if rows[1] * x.shape[1] * x.itemsize > LARGE:
         rows = ZERO, ZERO
     return following(batch.after, rows, columns)

@@ -2,13 +2,15 @@
 
 A block of rows of a data set comes from memory, or from a cache that all cores share, and so does a block of a large
 right operand, as the rows push it out. A micro-kernel asks for some lines of both at every few steps, into the L2
-cache: in one go they would fill the few places where lines are awaited, which the product needs for its own.
+cache: in one go they would fill the few places where lines are awaited, which the product needs for its own, unless
+the rows are short.
 """
 
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from fastmlp_kernels._convert import prefetch_bytes
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._target import TILE, cache_bytes
@@ -19,6 +21,8 @@ from fastmlp_kernels.gemm.panels import ZERO, Panels
 # A right operand of more bytes is no longer in the L2 cache when the next block of rows comes.
 LARGE = cast("int", np.int64(cache_bytes(2) // 4))
 MR = TILE.mr
+# Rows of fewer bytes are asked for in one go: leaving the loop of the micro-kernel for them took longer.
+LONG = cast("int", np.int64(16 * LINE))
 # A place of which nothing is asked, and its bytes further at a step, by which the micro-kernel knows it.
 NOWHERE = ZERO, ZERO
 
@@ -77,9 +81,18 @@ def asking_of(parts: Following, b: Panels, depth: int, calls: int, by_panel: boo
 
 
 @part
-def asks(asking: Asking) -> bool:
-    """Return whether there is anything to ask for."""
-    return asking.share > 0 or asking.depth > 0
+def asks_by_line(parts: Following, asking: Asking) -> bool:
+    """Return whether the micro-kernel is to ask for some lines at every few steps."""
+    return asking.depth > 0 or (asking.share > 0 and parts.size >= LONG)
+
+
+@part
+def ask_for_rows(parts: Following, asking: Asking, call: int) -> None:
+    """Ask, in one go, for the short rows that are a call's share."""
+    first = parts.first + call * asking.share
+    for row in range(first, min(first + asking.share, parts.end)):
+        picked = parts.index[row] if parts.index.size > 0 else row
+        prefetch_bytes(parts.address + picked * parts.stride, parts.size)
 
 
 @part

@@ -27,12 +27,12 @@ from fastmlp_kernels._jit import PART, part
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels._target import TILE, cache_bytes
 from fastmlp_kernels._views import vector_at
-from fastmlp_kernels.gemm.ahead import LARGE, Following, asking_of, asks, places_ahead
+from fastmlp_kernels.gemm.ahead import LARGE, Following, ask_for_rows, asking_of, asks_by_line, places_ahead
 from fastmlp_kernels.gemm.elements import Element, element_of
-from fastmlp_kernels.gemm.micro import FLAT, LINE, Packed, Picked, micro_kernel, narrow_kernel, tile_of
+from fastmlp_kernels.gemm.micro import FLAT, LINE, Packed, Picked, Strips, micro_kernel, narrow_kernel, tile_of
 from fastmlp_kernels.gemm.panels import NR, ZERO, Panels, padded
 
-Left: TypeAlias = Packed | Picked
+Left: TypeAlias = Packed | Picked | Strips
 MR = TILE.mr
 FLAT_MR, FLAT_NR = cast("int", np.int64(FLAT.mr)), cast("int", np.int64(FLAT.nr))
 
@@ -188,11 +188,14 @@ def multiply_panels(
                 c, to, gap = sums.rest, (i - sums.whole) * width, width
             if 2 * (columns - j) <= nr:
                 narrow_kernel(a, i, array, at, stride, c, to + j, gap, depth, add, ())
-            elif asks(asking):
+            elif asks_by_line(parts, asking):
                 ahead = places_ahead(parts, asking, call, i, b, following)
                 micro_kernel(a, i, array, at, stride, c, to + j, gap, depth, add, ahead)
                 call += 1
             else:
+                if asking.share > 0:
+                    ask_for_rows(parts, asking, call)
+                    call += 1
                 micro_kernel(a, i, array, at, stride, c, to + j, gap, depth, add, ())
 
 

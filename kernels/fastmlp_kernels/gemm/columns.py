@@ -18,7 +18,7 @@ from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.gemm.ahead import Following, following, nothing
 from fastmlp_kernels.gemm.blocks import MR, blocking, macro_kernel, width_of
 from fastmlp_kernels.gemm.elements import element_of
-from fastmlp_kernels.gemm.micro import ADD, REPLACE, Packed, micro_update
+from fastmlp_kernels.gemm.micro import ADD, REPLACE, Packed, Strips, micro_update
 from fastmlp_kernels.gemm.pack import pack_columns, per_unit, units_of
 from fastmlp_kernels.gemm.panels import NR, ONE, SIDE, ZERO, Maybe, Panels, Work, field_type
 from fastmlp_kernels.gemm.tiles import multiply_turned_tiles
@@ -35,8 +35,8 @@ def _pack_strips(rows: Rows, columns: tuple[int, int], inner: tuple[int, int], a
 
 
 @part
-def _strips(a: np.ndarray) -> Packed:
-    return Packed(a, ZERO, blocking(a).kc + ROOM, ONE, MR)
+def _strips(a: np.ndarray) -> Strips:
+    return Strips(a, blocking(a).kc + ROOM)
 
 
 @part
@@ -63,7 +63,7 @@ def _overload_pack_left(rows, columns, inner, a):
     return body_of(_pack_side_by_side if _lie_side_by_side(a) else _pack_strips)
 
 
-def _left(a: np.ndarray) -> Packed:
+def _left(a: np.ndarray) -> Packed | Strips:
     """Return columns packed in a as a left operand."""
     raise TypeError("packed operands can only be multiplied in compiled code")
 

@@ -71,6 +71,18 @@ class Packed(NamedTuple):
     by_unit: int
 
 
+class Strips(NamedTuple):
+    """A left operand A packed in strips of mr rows, those of a unit side by side: that of row i at array[i * between].
+
+    No stride in it is told at run time, so that the micro-kernel's registers suffice for its addresses.
+
+    array : flat (units,), of an element's unit dtype
+    """
+
+    array: np.ndarray
+    between: int
+
+
 class Picked(NamedTuple):
     """A left operand A that is read where it lies: element (i, k) is x[row, column + k], row that of the batch's row i.
 
@@ -128,6 +140,10 @@ def _rows_of(context: Any, builder: Builder, tile: Tile, kind: Any, left: Value,
     """Return the addresses of a tile's rows in a left operand, from row i on, and the stride along them."""
     if kind.instance_class is Packed:
         return _packed_rows(context, builder, tile, kind, left, i), builder.extract_value(left, 4)
+    if kind.instance_class is Strips:
+        array, between = cgutils.unpack_tuple(builder, left)
+        first = element_pointer(context, builder, kind[0], array, builder.mul(i, between))
+        return [builder.gep(first, [I64(n)]) for n in range(tile.mr)], I64(tile.mr)
     return _picked_rows(context, builder, tile, kind, left, i), I64(1)
 
 
@@ -251,9 +267,9 @@ def _micro_kernel(tiles: dict[int, Tile]) -> Any:
     return micro
 
 
-# C <- A B of one tile, or C + A B as `add` says: REPLACE, GO_ON or ADD. The arguments are A, `Packed` or `Picked`, and
-# the first of its rows; for B and C an array, the offset where its part begins, and a stride, B's by k, C's by row; the
-# end of k, at least 1, and `add`; at last the places to ask for memory ahead (see `ahead`), maybe none.
+# C <- A B of one tile, or C + A B as `add` says: REPLACE, GO_ON or ADD. The arguments are A, `Packed`, `Strips` or
+# `Picked`, and the first of its rows; for B and C an array, the offset where its part begins, and a stride, B's by k,
+# C's by row; the end of k, at least 1, and `add`; at last the places to ask for memory ahead (see `ahead`), maybe none.
 micro_kernel = _micro_kernel(TILES)
 flat_kernel = _micro_kernel(FLAT_TILES)
 # The same for the last columns, where these fill half a tile at most.
