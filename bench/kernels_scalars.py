@@ -104,7 +104,8 @@ def _furthest32(got: np.ndarray, want: np.ndarray, least: float) -> tuple[int, f
 def walk32(name: str, stride: int = STRIDE, chunk: int = 2**14) -> tuple[float, tuple[float, ...]]:
     """Return the largest ULP of a function over every so many of all float32, and where it is.
 
-    What is right is what it gives for float64, off by 2**-28 of a step, as walks over float64 prove. The exponents of `pow1` are those whose powers are numbers, or nearly, and depend on the base alone.
+    What is right is what it gives for float64, off by 2**-28 of a step, as walks over float64 prove. The exponents of
+    `pow1` are those whose powers are numbers, or nearly, and depend on the base alone.
     """
     two = name == "pow1"
     loop = own_loop_of(name)
