@@ -101,7 +101,6 @@ def words_of(folder: Path) -> str:
     return " ".join([seen, (folder / "table.md").read_text(encoding="utf-8")])
 
 
-@pytest.mark.process
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
 @pytest.mark.parametrize("width", [500, 1000])
 @pytest.mark.parametrize("kind", KINDS)
