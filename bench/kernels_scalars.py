@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -58,38 +58,16 @@ def loop_of(function1: Any, *, two: bool = False, widest: bool = False) -> Calla
     return loop if two else lambda out, x: loop(out, x, x)
 
 
+@cache
+def own_loop_of(name: str) -> Callable[..., None]:
+    """Return the loop over a function of `jit`, the same each time: it compiles once for each dtype."""
+    return loop_of(getattr(jit, name), two=name == "pow1")
+
+
 def ulps(got: np.ndarray, want: np.ndarray) -> np.ndarray:
     """Return |got - want| in steps of float32 at `want`, for finite values."""
     with np.errstate(over="ignore"):
         return np.abs(got - want) / np.spacing(np.abs(want).astype(np.float32)).astype(np.float64)
-
-
-def walk_of(function1: Any, *, two: bool = False) -> Callable[..., tuple[int, float]]:
-    """Return a compiled walk (x, y, least): where float32 is furthest from float64's result, and how many steps.
-
-    What the function gives for float64 is off by 2**-28 of a step, as walks over float64 prove. Only distances that are
-    larger than the least count.
-    """
-
-    @njit(error_model="numpy", fastmath={"contract"})
-    def walk(x: np.ndarray, y: np.ndarray, least: float) -> tuple[int, float]:
-        got, want = np.empty(x.size, np.float32), np.empty(x.size)
-        for i in range(x.size):
-            got[i] = function1(x[i], y[i]) if two else function1(x[i])
-        for i in range(x.size):
-            wide = np.float64(x[i])
-            want[i] = function1(wide, np.float64(y[i])) if two else function1(wide)
-        most = first = np.float64(least).view(np.int64)
-        for i in range(x.size):
-            bits = _bits_of_steps(np.float64(got[i]), want[i])
-            most = bits if bits > most else most
-        at = -1
-        if most > first:
-            for i in range(x.size):
-                at = i if _bits_of_steps(np.float64(got[i]), want[i]) == most else at
-        return at, np.int64(most).view(np.float64)
-
-    return walk
 
 
 @njit(error_model="numpy")
@@ -109,13 +87,28 @@ def _bits_of_steps(got: float, want: float) -> Any:
     return np.float64(np.inf if alone else 0.0 if got != got else steps).view(np.int64)
 
 
+@njit(error_model="numpy")
+def _furthest32(got: np.ndarray, want: np.ndarray, least: float) -> tuple[int, float]:
+    """Return where float32 is furthest from what is right, and how many steps; only more than the least count."""
+    most = first = np.float64(least).view(np.int64)
+    for i in range(got.size):
+        bits = _bits_of_steps(np.float64(got[i]), want[i])
+        most = bits if bits > most else most
+    at = -1
+    if most > first:
+        for i in range(got.size):
+            at = i if _bits_of_steps(np.float64(got[i]), want[i]) == most else at
+    return at, np.int64(most).view(np.float64)
+
+
 def walk32(name: str, stride: int = STRIDE, chunk: int = 2**14) -> tuple[float, tuple[float, ...]]:
     """Return the largest ULP of a function over every so many of all float32, and where it is.
 
-    The exponents of `pow1` are those whose powers are numbers, or nearly, and depend on the base alone.
+    What is right is what it gives for float64, off by 2**-28 of a step, as walks over float64 prove. The exponents of
+    `pow1` are those whose powers are numbers, or nearly, and depend on the base alone.
     """
     two = name == "pow1"
-    walk = walk_of(getattr(jit, name), two=two)
+    loop = own_loop_of(name)
     first = np.arange(0, chunk * stride, stride, dtype=np.uint64).astype(np.uint32)
     most, place = -1.0, ()
     for start in range(0, 2**32, chunk * stride):
@@ -123,9 +116,14 @@ def walk32(name: str, stride: int = STRIDE, chunk: int = 2**14) -> tuple[float, 
         if start + chunk * stride > 2**32:
             patterns = np.arange(start, 2**32, stride, dtype=np.uint64).astype(np.uint32)
         x = patterns.view(np.float32)
-        values = (base := np.abs(x), exponents32(base)) if two else (x, x)
-        at, most = walk(*values, most)
-        place = tuple(float(one[at]) for one in values[: 1 + two]) if at >= 0 else place
+        values = (base := np.abs(x), exponents32(base)) if two else (x,)
+        got, want = np.empty_like(x), np.empty(x.size)
+        loop(got, *values)
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            wide = [one.astype(np.float64) for one in values]
+        loop(want, *wide)
+        at, most = _furthest32(got, want, most)
+        place = tuple(float(one[at]) for one in values) if at >= 0 else place
     return most, place
 
 
@@ -153,6 +151,7 @@ def arguments64(name: str, rng: np.random.Generator, count: int) -> np.ndarray:
     return x[np.isfinite(x) & (x != 0)]
 
 
+@cache
 def furthest_of(name: str) -> Callable[..., tuple[int, float]]:
     """Return a compiled search (got, x, y, zero, near): where got is furthest from what is right, and how many steps.
 
@@ -178,7 +177,7 @@ def walk64(name: str, count: int = SAMPLE, chunk: int = 2**10) -> tuple[float, t
     What is right comes from a long double, where that has 80 bits; near the zeros of two slopes it is not right enough.
     """
     two = name == "pow1"
-    loop, furthest = loop_of(getattr(jit, name), two=two), furthest_of(name)
+    loop, furthest = own_loop_of(name), furthest_of(name)
     rng = np.random.default_rng(2)
     worst: tuple[float, tuple[float, ...]] = (-1.0, ())
     while count > 0:

@@ -77,7 +77,7 @@ def settled(wanted: Counts) -> Counts:
         found = counts()
         if time.perf_counter() > end or (found.threads <= wanted.threads and found.children <= wanted.children):
             return found
-        time.sleep(0.05)
+        time.sleep(0.5)  # a count of a large process takes as long
 
 
 @dataclass

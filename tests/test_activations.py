@@ -131,7 +131,7 @@ from fastmlp.nn.gradients import run_checks
 rng = np.random.default_rng(1)
 x, labels = rng.standard_normal((300, 12)), rng.integers(0, 5, 300)
 found = {"checks": [check.name for part in run_checks((12, 9, 8, 5), "sine") for check in part if not check.passed]}
-for precision, matmul in (("float64", "packed"), ("float32", "blas"), ("bfloat16", "packed")):  # each compiles
+for precision, matmul in (("float64", "packed"), ("float32", "blas")):  # each dtype's function, and each way's passes
     model = MLP([12, 40, 9, 5], "sine", precision=precision, matmul=matmul, threads=1, rng=2)
     plain = reference.Network([la.weight for la in model.layers], [la.bias for la in model.layers], "sine")
     rows, optimizer = x.astype(model.dtype), SGD(0.05, 0.9, 0.01)
@@ -154,9 +154,8 @@ def test_one_that_keeps_its_input_is_a_record_two_functions_and_a_plain_form(mon
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found.pop("checks") == []
-    # Of weights, after three steps; of probabilities. bfloat16 rounds operands by 2^-9.
-    bounds = {"float64": (1e-12, 1e-12), "float32": (1e-6, 1e-5)}
-    allowed = {"float64 packed": bounds["float64"], "float32 blas": bounds["float32"], "bfloat16 packed": (5e-3, 1e-2)}
+    # of weights, after three steps; of probabilities
+    allowed = {"float64 packed": (1e-12, 1e-12), "float32 blas": (1e-6, 1e-5)}
     assert found.keys() == allowed.keys()
     for way, bounds in allowed.items():
         assert all(value <= bound for value, bound in zip(found[way], bounds, strict=True)), (way, found[way])

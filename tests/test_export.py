@@ -117,8 +117,12 @@ def test_a_graph_that_differs_is_not_written(tmp_path, monkeypatch):
     assert not np.any([p.suffix == ".onnx" for p in tmp_path.iterdir()])
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
-@pytest.mark.parametrize("kind", ["classes", "labels", "numbers"])
+@pytest.mark.parametrize(
+    ("kind", "precision"),
+    # what is peculiar to bfloat16, its tolerance, knows nothing of the targets
+    [(kind, precision) for kind in ("classes", "labels", "numbers") for precision in ("float32", "float64")]
+    + [("classes", "bfloat16")],
+)
 def test_a_runs_model_of_features_is_exported_with_their_units(kind, precision, tmp_path):
     data = features(kind)
     made = config_of(data, precision=precision, matmul="packed", epochs=3, optimizer="sgd", lr=0.001)

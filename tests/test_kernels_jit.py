@@ -1,6 +1,7 @@
 """The compiled bodies: their names and options, their machine code, and their use inside a user's own jitted code."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def _element(argument: types.Type) -> types.Type | None:
     return argument.dtype if isinstance(argument, types.Array) else None
 
 
+@cache
 def instructions_of(name: str) -> set[str]:
     """Return what the float32 form of a kernel consists of."""
     fastmlp_kernels.warmup()

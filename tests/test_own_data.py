@@ -109,7 +109,8 @@ def test_a_test_row_far_away_is_tested_or_refused_before_training(far: float, ch
     ("data", "changes"),
     [
         *((features(kind), {}) for kind in KINDS),
-        (features("classes"), {"precision": "bfloat16", "dropout": 0.2}),
+        (features("classes"), {"dropout": 0.2}),
+        (features("classes"), {"precision": "bfloat16", "optimizer": "sgd"}),
         (features("numbers", dtype="float64"), {"matmul": "blas", "loss": "huber"}),
         (images(), {"precision": "int8"}),
         (images(), {"precision": "bfloat16", "normalize": "dataset"}),

@@ -27,7 +27,7 @@ from fastmlp.sweep import run_sweep
 from fastmlp.sweep.plan import candidates_of
 from fastmlp.sweep.space import differing
 from own import config_of, features
-from test_own_command import SMALL, csv, npz, refused, run
+from test_own_command import SMALL, UNDROPPED, csv, npz, refused, run
 
 pytest.importorskip("polars")
 ROOT = Path(__file__).parents[1]
@@ -94,7 +94,7 @@ def test_that_rows_count_by_their_weights_is_said_of_folds_too(tmp_path: Path, c
 
 
 def test_precision_is_checked_in_the_first_fold(tmp_path: Path, capsys) -> None:
-    asked = ["--folds", "3", "--check-precision", "--precision", "bfloat16"]
+    asked = ["--folds", "3", "--check-precision", "--precision", "bfloat16", *UNDROPPED]
     assert run("--data", rare(tmp_path), "--target", "rich", *asked) == 0
     assert len(table_rows(capsys.readouterr().out)) == 2  # layers
 
@@ -102,7 +102,7 @@ def test_precision_is_checked_in_the_first_fold(tmp_path: Path, capsys) -> None:
 @pytest.mark.parametrize("halving", [[], ["--halving", "2"]])
 def test_a_search_compares_means_over_the_folds(halving: list[str], tmp_path: Path, capsys) -> None:
     out = tmp_path / "out"
-    axes = ["--grid", "hidden=3,4-2", "lr=0.001,0.1", *halving]
+    axes = ["--grid", "hidden=3,4-2", "lr=0.001,0.1", *halving, *UNDROPPED]
     assert run("--data", rare(tmp_path), "--target", "rich", "--folds", "3", *axes, "--out", out) == 0
     ranking, _, metrics = capsys.readouterr().out.partition("| model")
     ranked, [best, _] = table_rows(ranking), table_rows(f"| model{metrics}")

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[1]
 PAGES = [page for folder in ("", "fastmlp", "kernels", "bench") if (page := ROOT / folder / "README.md").exists()]
 # One epoch on the embedded images stands for what a sweep would do for minutes: the last of equal options counts.
-SHORT = "--dataset embedded --epochs 1"
+# Threads, as each worker process would load all anew; test_sweep_processes has those.
+SHORT = "--dataset embedded --epochs 1 --workers threads"
 BLAS = f"{SHORT} --matmul blas"  # where packed products would be compiled for this line alone
 # (start of a line, what is added to it, or "=" and what takes its place); the first that fits
 RULES = [
@@ -40,6 +41,7 @@ RULES = [
     ("python -m fastmlp.train --data ", "=parse"),  # of anyone's own
     ("python -m fastmlp.train --layers 3072,512", SHORT),
     ("python -m fastmlp.train --layers 3072-256-128-20 --activation gelu", BLAS),
+    ("python -m fastmlp.train --experiments relu half_units --seeds 3", "--dataset embedded --epochs 1"),  # processes
     ("python -m fastmlp.train --experiments relu --optimizer", BLAS),
     ("python -m fastmlp.train --grid optimizer", BLAS),
     ("python -m fastmlp.train --init-from", SHORT),

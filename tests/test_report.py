@@ -141,7 +141,6 @@ def check_drawn(folder, width, tmp_path):
     assert "CONSOLE" not in done.stderr
 
 
-@pytest.mark.process
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
 @pytest.mark.parametrize("width", [400, 760, 1280])
 @pytest.mark.parametrize("name", ["table_sweep", "grid_sweep"])

@@ -28,6 +28,7 @@ from fastmlp.report.words import outcome
 from fastmlp.train import main as train
 from hostile import check_html, check_markdown, check_svg
 from samples import ENVIRONMENT, config, result
+from test_own_command import UNDROPPED
 from test_report import BROWSER, check_drawn
 
 QUICK = ["--epochs", "3", "--threads", "1", "--jobs", "1", "--workers", "threads", "--matmul", "packed", "--quiet"]
@@ -79,6 +80,7 @@ def made(tmp_path_factory) -> Callable[[str], Path]:
             "--grid",
             "lr=1e-4,1e-2",
             "batch_size=16,64",
+            *UNDROPPED,
         ],
         "pictures": ["--data", str(base / "pets"), "--image-size", "8"],
     }
@@ -99,7 +101,6 @@ def words_of(folder: Path) -> str:
     return " ".join([seen, (folder / "table.md").read_text(encoding="utf-8")])
 
 
-@pytest.mark.process
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
 @pytest.mark.parametrize("width", [500, 1000])
 @pytest.mark.parametrize("kind", KINDS)

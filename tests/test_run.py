@@ -94,7 +94,7 @@ def test_other_optimisers_with_dropout_go_on_to_the_same_bits(steps: dict[str, A
         assert run_one(made, DATA, kept=tmp_path / "run.npz", until=epoch).status == "interrupted"
     assert untimed(run_one(made, DATA, kept=tmp_path / "run.npz")) == untimed(whole)
     for other in (
-        {"dropout": 0.0},
+        {"dropout": 0.5},
         {"optimizer": "nesterov", "beta1": None, "beta2": None, "eps": None},
         {"schedule": "constant", **dict.fromkeys(SCHEDULE_SETTINGS)},
     ):

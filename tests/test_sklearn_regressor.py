@@ -124,7 +124,7 @@ def test_clones_and_searches_take_it():
     model = small(schedule="cosine", clip_norm=1.0, activation=["tanh"], dropout=0.1)
     copy: Any = clone(model)
     assert copy.get_params() == model.get_params()
-    assert cross_val_score(model, X, Y, cv=2).min() > 0.5
+    assert cross_val_score(model, X.astype(np.float32), Y, cv=2).min() > 0.5
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "nesterov"])
