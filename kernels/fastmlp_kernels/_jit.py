@@ -34,7 +34,7 @@ _cache.wanted()  # refuses a wrong value now, rather than at the first call
 
 
 class _Library(JITCodeLibrary):
-    """LLVM code that is optimised once, when all is linked; only functions of one element also by themselves, before."""
+    """LLVM code that is optimised once, when all is linked; functions of one element also by themselves, before."""
 
     is_element = False
 
