@@ -111,6 +111,7 @@ class Cluster(Executor):
                 break
             time.sleep(LOOK_SECONDS)
         if not self._workers:
+            self._scheduler.check()  # one that has gone meanwhile knows of no worker either
             silent = (f"worker {name.split()[0]}: it does not answer" for name in self._heard if self._is_silent(name))
             reasons = "; ".join([*self._refused.values(), *silent])
             address = self._scheduler.address
