@@ -116,7 +116,6 @@ def _modules_called_by(library: Any) -> list[Any]:
             else:
                 found[called] = called._get_module_for_linking().clone()
                 _set_linkage(found[called], Linkage.linkonce_odr, Linkage.weak_odr)
-            library._reload_init.update(called._reload_init)
     return list(found.values())
 
 
