@@ -63,9 +63,13 @@ def test_the_inner_dimension_in_several_blocks(precision, transposed, rng):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_an_inner_dimension_of_zero_gives_zeros_and_an_empty_result_is_left_alone(precision, rng):
-    for m, n, k in ((5, 40, 0), (300, 3, 0), (0, 5, 3), (5, 0, 3), (0, 0, 0)):
-        got = product(normal(rng, (m, k), DTYPES[precision]), normal(rng, (k, n), DTYPES[precision]), precision)
+@pytest.mark.parametrize("transposed", [(False, False), (True, False), (False, True), (True, True)])
+def test_an_inner_dimension_of_zero_gives_zeros_and_an_empty_result_is_left_alone(precision, transposed, rng):
+    # few rows, whole tiles of them, and some blocks; columns that fill panels, and that do not
+    zeros = [(m, n, 0) for m in (5, 4 * TILE.mr, 2 * MC) for n in (3, 40, NR, 3 * NR)]
+    for m, n, k in (*zeros, (0, 5, 3), (5, 0, 3), (0, 0, 0)):
+        a, b = normal(rng, (m, k), DTYPES[precision]), normal(rng, (k, n), DTYPES[precision])
+        got = product(a, b, precision, transpose_a=transposed[0], transpose_b=transposed[1])
         np.testing.assert_array_equal(got, np.zeros((m, n)))
 
 

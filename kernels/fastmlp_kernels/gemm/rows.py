@@ -207,7 +207,10 @@ def _rows_in_result(rows: int, columns: int, blocks: int) -> int:
     """Return how many rows of a product, of whole tiles, can be summed up where the result is.
 
     What tiles have too many columns goes to the row behind them: that must be of this block, and be stored later.
+    Without an inner dimension there is nothing to sum up: the zeros are those of the block's work array.
     """
+    if blocks == 0:
+        return 0
     if columns % NR == 0:
         return rows // MR * MR
     return (rows - 1) // MR * MR if blocks == 1 and columns >= NR else 0
