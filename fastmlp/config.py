@@ -315,7 +315,7 @@ class RunConfig:
         """Return the run's network with new weights; rng : generator or seed; threads : None for the config's."""
         from fastmlp.nn.network import MLP  # here, as a command's parser knows this class, and need not wait for numpy
 
-        return MLP(
+        network = MLP(
             self.layers,
             self.activation,
             loss=self.new_loss(),
@@ -327,6 +327,8 @@ class RunConfig:
             threads=threads or self.threads,
             rng=rng,
         )
+        network.expect(self.new_optimizer())
+        return network
 
     def new_loss(self) -> Loss:
         """Return the run's loss, with its label smoothing."""

@@ -160,6 +160,8 @@ class Model:
         matmul = self.config.matmul if self.config is not None and precision == self.precision else None
         network = MLP(self.layers, self.activation, loss=self.loss, precision=precision, matmul=matmul, threads=threads)
         network.parameters[...] = self.parameters
+        if self.config is not None:
+            network.expect(self.config.new_optimizer())
         return network
 
     def rows(self, data: Any) -> np.ndarray:

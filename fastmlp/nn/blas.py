@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,8 @@ class Blas:
 
     parameters, gradient : flat, of which the layers' arrays are views: W1, b1, W2, b2, ...
     """
+
+    expected: Any = None
 
     def __init__(
         self, layers: list[Dense], parameters: np.ndarray, gradient: np.ndarray, loss: Loss, dropout: Dropout

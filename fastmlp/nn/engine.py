@@ -1,7 +1,7 @@
 """The protocol of an engine, which computes a network's passes: `blas.Blas` and `packed.engine.Packed` follow it."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,7 +27,13 @@ class Engine(Protocol):
 
     Arguments are checked by the caller: examples are those of `MLP.examples`; x is (N, D) of the network's dtype, with
     targets (N,) or (N, K), as `Examples` has them; order is (m,) int64 in [0, M).
+
+    expected : the settings, as `Optimizer.compiled` has them, of the optimiser with whose steps passes without a step
+        share their compiled code: that of the last step, or what is written here before one. No result depends on it.
+        None where optimisers are not compiled in
     """
+
+    expected: Any
 
     def train(
         self, examples: Examples, order: np.ndarray, batch_size: int, optimizer: Optimizer, loss: float = 0.0

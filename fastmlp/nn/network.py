@@ -120,18 +120,29 @@ class MLP:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the engine: threads cannot be copied, and a copy's layers are no views any more."""
-        return {name: value for name, value in self.__dict__.items() if name != "_engine"}
+        own = {name: value for name, value in self.__dict__.items() if name != "_engine"}
+        return own | {"_expected": self._engine.expected}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update({name: value for name, value in state.items() if name != "_expected"})
         for name in ("parameters", "gradient"):  # joblib may hand them over as read-only memory maps
             setattr(self, name, np.require(state[name], requirements=["W", "ENSUREARRAY"]))
         self._engine = self._make_engine()
+        self._engine.expected = state["_expected"]
 
     @property
     def engine(self) -> Engine:
         """The engine of its passes, for a loop of one's own over examples that `examples` made."""
         return self._engine
+
+    def expect(self, optimizer: Optimizer) -> None:
+        """Share the compiled code of this optimiser's steps in passes that come before one; no result depends on it.
+
+        Else a packed network that only predicts has its code compiled for `SGD`: ten seconds, once on a machine, where
+        networks like it were trained by another optimiser. Training remembers its optimiser, and so do copies.
+        """
+        if self.matmul == "packed":
+            self._engine.expected = optimizer.compiled()
 
     @property
     def parameter_count(self) -> int:

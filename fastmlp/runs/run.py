@@ -183,7 +183,7 @@ def kinds(configs: Iterable[RunConfig]) -> list[RunConfig]:
         # a packed run compiles once for a family of activations and all depths, BLAS has a kernel for each activation
         hidden = hidden_activations(config.activation, len(config.layers) - 2)
         between = tuple(dict.fromkeys(hidden)) if config.matmul == "blas" else (type(family_of([*hidden, "identity"])),)
-        drops = config.dropout > 0, config.input_dropout > 0
+        drops = config.matmul == "blas" and config.dropout > 0, config.input_dropout > 0
         steps = type(config.new_optimizer().compiled()), config.matmul == "blas" and config.clip_norm > 0
         targets = config.loss == CROSS_ENTROPY.name  # others have the same form
         return config.precision, config.matmul, config.augment, between, drops, steps, config.of_images, targets

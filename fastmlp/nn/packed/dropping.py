@@ -8,35 +8,34 @@ instead of kept, and is the same for any number of threads.
 
 import numpy as np
 
-from fastmlp.nn.packed.state import Batch, Record
+from fastmlp.nn.packed.state import Batch, Drops, Record
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._random import Dropout, drop_rows
 from fastmlp_kernels._views import copy
-from fastmlp_kernels.gemm.panels import Maybe
 
 
 @part
-def _drop(drops: Maybe, layer: Record, batch: Batch, x: np.ndarray, first: int) -> None:
-    if drops is not None and batch.step >= 0:
-        i = layer.number
+def _drop(drops: Drops, layer: Record, batch: Batch, x: np.ndarray, first: int) -> None:
+    if batch.step >= 0:
+        i: int = layer.number
         drop_rows(x, x, Dropout(drops.thresholds[i], drops.scales[i], drops.seed), batch.step, i + 1, first)
 
 
 @part
-def drop_outputs(drops: Maybe, layer: Record, batch: Batch, h: np.ndarray, kept: np.ndarray, first: int) -> None:
+def drop_outputs(drops: Drops, layer: Record, batch: Batch, h: np.ndarray, kept: np.ndarray, first: int) -> None:
     """In place: drop outputs h (N, H), any float, of a layer in training, and keep what its activation wants of them.
 
     kept : (N, H) <- the outputs before, unless the activation keeps its inputs
-    drops : a `Drops`, or None; first : number of the first row in the batch
+    first : number of the first row in the batch
     """
-    if drops is not None and layer.drops == 1:
+    if layer.drops == 1:
         if layer.keeps_input == 0:
             copy(h, kept)
         _drop(drops, layer, batch, h, first)
 
 
 @part
-def drop_gradients(drops: Maybe, layer: Record, batch: Batch, delta: np.ndarray, first: int) -> None:
+def drop_gradients(drops: Drops, layer: Record, batch: Batch, delta: np.ndarray, first: int) -> None:
     """In place: drop gradients delta (N, H), any float, by outputs of a layer that were dropped; see `drop_outputs`."""
-    if drops is not None and layer.drops == 1:
+    if layer.drops == 1:
         _drop(drops, layer, batch, delta, first)

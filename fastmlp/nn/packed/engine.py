@@ -22,7 +22,7 @@ from fastmlp.nn.packed.state import BLOCKS, LAYER, PHASES, TASK, Data, Drops, Ne
 from fastmlp.nn.precision import byte_layers
 from fastmlp_kernels._activation_passes import family_of
 from fastmlp_kernels._align import aligned_zeros, read_only
-from fastmlp_kernels._optimizers import Momentum
+from fastmlp_kernels._optimizers import Momentum, Settings
 from fastmlp_kernels._random import dropout_of
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._team import Team
@@ -72,12 +72,7 @@ class Packed:
         self._raw = ELEMENTS[precision].raw_images
         self._element = ELEMENTS["float32" if self._quantized else precision]
         self._parameters, self._gradient = flat
-        # For what takes no step. Its settings have the type of the optimiser that last trained, so that the compiled
-        # run is one for both.
-        self._unread = Rates(
-            Momentum(0.0, 0.0, 0.0), False, self._gradient.reshape(1, -1), NONE, steps=0, clip_norm=0.0,
-            gradient_squares=NONE,
-        )  # fmt: skip
+        self.expected: Settings = Momentum(0.0, 0.0, 0.0)
         # Sums over more inputs are put together otherwise, and rounded operands elsewhere.
         self._reads_few = (
             precision in ("float32", "float64") and max(self._sizes[:-1]) <= LONG * blocking_of(self._element).kc
@@ -88,10 +83,8 @@ class Packed:
     def _floats(self, *shape: int) -> np.ndarray:
         return aligned_zeros(shape, self._parameters.dtype)
 
-    def _drops(self) -> Drops | None:
-        """Return what is dropped of the hidden layers' outputs."""
-        if not any(self._dropout.hidden):
-            return None
+    def _drops(self) -> Drops:
+        """Return what is dropped of the layers' outputs."""
         of_layers = [*self._dropout.records[1:], NOTHING]  # nothing of the last layer's
         return Drops(
             np.uint64(self._dropout.seed),
@@ -194,7 +187,7 @@ class Packed:
 
     def _run(self, work: int, data: Data, optimizer: Optimizer | None = None) -> Totals:
         network, space = self._arrays(data)
-        rates = self._unread if optimizer is None else self._rates(optimizer, len(network.tasks))
+        rates = self._rates_of_none() if optimizer is None else self._rates(optimizer, len(network.tasks))
         batch, tried = min(data.batch, len(data.targets)), None
         flop = 6 * self._parameters.size * batch
         shared = flop >= TEAM_FLOP
@@ -273,11 +266,9 @@ class Packed:
         return Data(Rows(x, np.arange(len(x))), targets, self._equal, len(x), self._loss.criterion)
 
     def _rates(self, optimizer: Optimizer, tasks: int) -> Rates:
-        settings, memory = optimizer.compiled(), optimizer.memory_of(self._parameters)
-        if type(settings) is not type(self._unread.settings):
-            self._unread = self._unread._replace(settings=settings)
+        self.expected, memory = optimizer.compiled(), optimizer.memory_of(self._parameters)
         return Rates(
-            settings,
+            self.expected,
             optimizer.decay_per == "batch",
             memory.slots,
             np.zeros(tasks) if optimizer.penalty else NONE,
@@ -285,6 +276,10 @@ class Packed:
             optimizer.clip_norm,
             np.zeros(tasks + 1) if optimizer.clip_norm > 0 else NONE,
         )
+
+    def _rates_of_none(self) -> Rates:
+        """Return the rates of what takes no step, of the type of the expected optimiser's."""
+        return Rates(self.expected, False, self._gradient.reshape(1, -1), NONE, 0, 0.0, NONE)
 
     def _sum(
         self, work: int, parts: Iterator[tuple[int, Data]], optimizer: Optimizer | None = None, loss: float = 0.0

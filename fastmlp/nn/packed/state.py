@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numba.extending import overload
+from numpy.typing import NDArray
 
 from fastmlp_kernels._activation_passes import Family
 from fastmlp_kernels._align import read_only
@@ -100,14 +101,14 @@ class QuantizedInputs(NamedTuple):
 
 @record
 class Drops(NamedTuple):
-    """What is dropped of the layers' outputs.
+    """What is dropped of the outputs of layers whose record says that some are.
 
     seed : uint64; thresholds, scales : (L,) uint32 and float64, of each of the L layers the fields of `_random.Dropout`
     """
 
     seed: np.uint64
-    thresholds: np.ndarray
-    scales: np.ndarray
+    thresholds: NDArray[np.uint32]
+    scales: NDArray[np.float64]
 
 
 @record
@@ -120,7 +121,6 @@ class Network(NamedTuple):
         the way back; floats, or int32 for pairs of bfloat16
     block_sums : (tasks of the first layer, H) column sums of its packed weights by task, for raw images, or None
     quantized : the quantized weights, or None; `packed` then has those of the other layers
-    drops : what is dropped, or None
     """
 
     layers: Table
@@ -132,7 +132,7 @@ class Network(NamedTuple):
     transposed: np.ndarray
     block_sums: Maybe
     quantized: Maybe
-    drops: Maybe
+    drops: Drops
 
 
 @record
