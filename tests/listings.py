@@ -32,6 +32,8 @@ ON_ARM64 = {
     "mulpd": _packed(_MULTIPLY, "d"),
     "divpd": _packed("fdivr?", "d"),
     "pslld": _packed("shl|lsl", "s"),
+    "psllq": _packed("shl|lsl", "d"),
+    "pmulld": _packed("mul", "s"),
     "paddd": _packed("add", "s"),
     "cvtdq2ps": _packed("[su]cvtf", "s"),
     "cvtps2pd": _packed("fcvt(?:l2?)?", "d"),

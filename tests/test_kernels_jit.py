@@ -57,8 +57,8 @@ WIDENED |= {name: {"cvtss2sd"} for name in ("bias_softmax", "softmax")}
 WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("log_softmax", "logsumexp")}  # the logarithm, of each row
 WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("accurate_sum", "accurate_mean")}
 WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("layer_norm", "layer_norm_backward")}  # its sums
-# With SSE alone LLVM takes whole vectors apart for their roots, and has no product of vectors of 32-bit integers.
-ROOTS, DROPPED = (("sqrtps",), ("mulps", "pmulld")) if ARM64 or "avx" in features() else ((), ())
+# With SSE alone LLVM takes whole vectors apart for their roots, and multiplies vectors of 32-bit integers in two parts.
+ROOTS, INTEGERS = (("sqrtps",), "pmulld") if ARM64 or "avx" in features() else ((), "pmuludq")
 WIDENED["bias_softplus"] = {"cvtss2sd", "cvtps2pd"}  # so are its logarithms, in whole vectors
 # What each loop does with whole vectors; pslld makes a power of two, in exp and tanh.
 PACKED = {
@@ -80,7 +80,7 @@ PACKED = {
     **dict.fromkeys(("log_softmax", "logsumexp"), ("addps", "mulps", "pslld", "cmpneqps")),
     **dict.fromkeys(("accurate_sum", "accurate_mean"), ("addpd", "cvtps2pd")),
     **dict.fromkeys(("layer_norm", "layer_norm_backward"), ("mulps", "addpd", "cvtps2pd")),
-    "dropout": DROPPED,
+    "dropout": ("mulps", INTEGERS),
     "gather_normalize": ("cvtdq2ps", "mulps"),
     "image_moments": ("paddd",),
 }

@@ -73,7 +73,8 @@ def drop_rows(x: np.ndarray, out: np.ndarray, dropout: Dropout, step: int, layer
     for i in range(len(x)):
         own, row, target = key_below(key, np.uint64(first + i)), row_at(x, i), row_at(out, i)
         for j in range(row.size):
-            target[j] = row[j] * scale if bits_of(own, np.uint64(j)) >= dropout.threshold else x.dtype.type(0)
+            scaled = row[j] * scale  # in any case: without masked loads, a loop whose load has a condition stays scalar
+            target[j] = scaled if bits_of(own, np.uint64(j)) >= dropout.threshold else x.dtype.type(0)
 
 
 @kernel
