@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from fastmlp_kernels._convert import prefetch_bytes
-from fastmlp_kernels._jit import part
+from fastmlp_kernels._jit import element, part
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels._target import TILE, cache_bytes
 from fastmlp_kernels._views import address_of, no_index
@@ -31,7 +31,7 @@ class Following(NamedTuple):
     """What the next block of A is read from: `size` bytes of each of some rows of a matrix.
 
     address : of these bytes in the matrix's first row; stride : bytes from row to row
-    index, first, end : which rows, as of `micro.Picked`
+    index : (N,) int64, a row of it for each of the batch, or empty where they are the same; first, end : of the batch
     """
 
     address: int
@@ -95,7 +95,7 @@ def ask_for_rows(parts: Following, asking: Asking, call: int) -> None:
         prefetch_bytes(parts.address + picked * parts.stride, parts.size)
 
 
-@part
+@element
 def _row_place(parts: Following, row: int, end: int, step: int) -> tuple[int, int]:
     if row >= end:
         return NOWHERE
@@ -103,7 +103,7 @@ def _row_place(parts: Following, row: int, end: int, step: int) -> tuple[int, in
     return parts.address + picked * parts.stride, step
 
 
-@part
+@element
 def _panel_places(asking: Asking, i: int, b: Panels, following: int) -> Any:
     """Return the places for the part of the next panel that tile i asks for: a line each of as many rows as it can."""
     unit = b.array.itemsize
@@ -115,7 +115,7 @@ def _panel_places(asking: Asking, i: int, b: Panels, following: int) -> Any:
     return (first, step), (first + LINE, step)
 
 
-@part
+@element
 def places_ahead(parts: Following, asking: Asking, call: int, i: int, b: Panels, after: int) -> Any:
     """Return the places that the micro-kernel asks from, each an address and the bytes further that a step of k is.
 

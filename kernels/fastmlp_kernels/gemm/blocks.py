@@ -29,10 +29,20 @@ from fastmlp_kernels._target import TILE, cache_bytes
 from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.gemm.ahead import LARGE, Following, ask_for_rows, asking_of, asks_by_line, places_ahead
 from fastmlp_kernels.gemm.elements import Element, element_of
-from fastmlp_kernels.gemm.micro import FLAT, LINE, Packed, Picked, Strips, micro_kernel, narrow_kernel, tile_of
+from fastmlp_kernels.gemm.micro import (
+    FLAT,
+    LINE,
+    Packed,
+    Picked,
+    SideBySide,
+    Strips,
+    micro_kernel,
+    narrow_kernel,
+    tile_of,
+)
 from fastmlp_kernels.gemm.panels import NR, ZERO, Panels, padded
 
-Left: TypeAlias = Packed | Picked | Strips
+Left: TypeAlias = Packed | SideBySide | Strips | Picked
 MR = TILE.mr
 FLAT_MR, FLAT_NR = cast("int", np.int64(FLAT.mr)), cast("int", np.int64(FLAT.nr))
 

@@ -18,7 +18,7 @@ from fastmlp_kernels._views import vector_at
 from fastmlp_kernels.gemm.ahead import Following, following, nothing
 from fastmlp_kernels.gemm.blocks import MR, blocking, macro_kernel, width_of
 from fastmlp_kernels.gemm.elements import element_of
-from fastmlp_kernels.gemm.micro import ADD, REPLACE, Packed, Strips, micro_update
+from fastmlp_kernels.gemm.micro import ADD, REPLACE, SideBySide, Strips, micro_update
 from fastmlp_kernels.gemm.pack import pack_columns, per_unit, units_of
 from fastmlp_kernels.gemm.panels import NR, ONE, SIDE, ZERO, Maybe, Panels, Work, field_type
 from fastmlp_kernels.gemm.tiles import multiply_turned_tiles
@@ -45,8 +45,8 @@ def _pack_side_by_side(rows: Rows, columns: tuple[int, int], inner: tuple[int, i
 
 
 @part
-def _side_by_side(a: np.ndarray) -> Packed:
-    return Packed(a, ZERO, ONE, ONE, blocking(a).column_stride)
+def _side_by_side(a: np.ndarray) -> SideBySide:
+    return SideBySide(a, ZERO, blocking(a).column_stride)
 
 
 def _lie_side_by_side(a: Any) -> bool:
@@ -63,7 +63,7 @@ def _overload_pack_left(rows, columns, inner, a):
     return body_of(_pack_side_by_side if _lie_side_by_side(a) else _pack_strips)
 
 
-def _left(a: np.ndarray) -> Packed | Strips:
+def _left(a: np.ndarray) -> SideBySide | Strips:
     """Return columns packed in a as a left operand."""
     raise TypeError("packed operands can only be multiplied in compiled code")
 
@@ -90,7 +90,7 @@ def _in_tiles(
     if whole > 0:
         multiply_turned_tiles(a, b, first, c, (rows, columns, whole), add != REPLACE)
     if whole < depth:
-        rest, rest_size = Packed(a, whole * stride, ONE, ONE, stride), (rows, columns, depth - whole, width)
+        rest, rest_size = SideBySide(a, whole * stride, stride), (rows, columns, depth - whole, width)
         macro_kernel(rest, b, first + whole, c, rest_size, ADD if whole > 0 else add, nothing())
 
 

@@ -58,25 +58,34 @@ LINE = 64  # bytes
 LINES = 4  # of memory that are asked for at once from each place: one at a time, the loop is left too often
 
 
+# Forms of a left operand A of units, each with one stride at most that is told at run time, so that the micro-kernel's
+# registers suffice for its addresses.
 class Packed(NamedTuple):
-    """A packed left operand A: its tiles begin every mr rows, that of row i at array[at + i * between].
+    """A left operand A packed row by row: element (i, k) is array[at + i * stride + k].
 
-    array : flat, of units; by_row, by_unit : from row to row of a tile, and along its rows
+    array : flat, of units
     """
 
     array: np.ndarray
     at: int
-    between: int
-    by_row: int
-    by_unit: int
+    stride: int
+
+
+class SideBySide(NamedTuple):
+    """A left operand A packed column by column: element (i, k) is array[at + k * stride + i].
+
+    array : flat, of units
+    """
+
+    array: np.ndarray
+    at: int
+    stride: int
 
 
 class Strips(NamedTuple):
     """A left operand A packed in strips of mr rows, those of a unit side by side: that of row i at array[i * between].
 
-    No stride in it is told at run time, so that the micro-kernel's registers suffice for its addresses.
-
-    array : flat (units,), of an element's unit dtype
+    array : flat, of units
     """
 
     array: np.ndarray
@@ -84,17 +93,12 @@ class Strips(NamedTuple):
 
 
 class Picked(NamedTuple):
-    """A left operand A that is read where it lies: element (i, k) is x[row, column + k], row that of the batch's row i.
+    """A left operand A of floats that is read where it lies, each row by itself.
 
-    x : (M, D) floats; index : (N,) int64, a row of x for each of the batch, or empty where they are the same
-    first, end : the batch's rows that are rows of A; tiles of more rows read the last one again
+    rows : (rows padded to mr or more,) int64, the address of each; those that pad are some row's
     """
 
-    x: np.ndarray
-    index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride] - no one looks a value up in it
-    first: int
-    end: int
-    column: int
+    rows: np.ndarray
 
 
 class _Block(NamedTuple):
@@ -113,38 +117,26 @@ def _vectors(builder: Builder, tile: Tile, first: Value, stride: Value) -> list[
     ]
 
 
-def _packed_rows(context: Any, builder: Builder, tile: Tile, kind: Any, left: Value, i: Value) -> list[Value]:
-    array, at, between, by_row, _ = cgutils.unpack_tuple(builder, left)
-    first = element_pointer(context, builder, kind[0], array, builder.add(at, builder.mul(i, between)))
-    return [builder.gep(first, [builder.mul(by_row, I64(n))]) for n in range(tile.mr)]
-
-
-def _picked_rows(context: Any, builder: Builder, tile: Tile, kind: Any, left: Value, i: Value) -> list[Value]:
-    x, index, first, end, column = cgutils.unpack_tuple(builder, left)
-    x, index = (context.make_array(kind[n])(context, builder, value) for n, value in enumerate((x, index)))
-    width, (size,) = cgutils.unpack_tuple(builder, x.shape)[1], cgutils.unpack_tuple(builder, index.shape)
-    picks, last = builder.icmp_signed(">", size, I64(0)), builder.sub(end, I64(1))
-    # Where there is no index there is nothing to read: its place is taken by a number that is not used.
-    numbers = builder.select(picks, index.data, cgutils.alloca_once_value(builder, I64(0)))
-    pointers = []
-    for n in range(tile.mr):
-        row = builder.add(builder.add(first, i), I64(n))
-        row = builder.select(builder.icmp_signed("<", row, last), row, last)
-        picked = builder.load(builder.gep(numbers, [builder.select(picks, row, I64(0))]))
-        row = builder.select(picks, picked, row)
-        pointers.append(builder.gep(x.data, [builder.add(builder.mul(row, width), column)]))
-    return pointers
-
-
-def _rows_of(context: Any, builder: Builder, tile: Tile, kind: Any, left: Value, i: Value) -> tuple[list[Value], Value]:
+def _rows_of(
+    context: Any, builder: Builder, tile: Tile, kind: Any, left: Value, i: Value, unit: ir.Type
+) -> tuple[list[Value], Value]:
     """Return the addresses of a tile's rows in a left operand, from row i on, and the stride along them."""
-    if kind.instance_class is Packed:
-        return _packed_rows(context, builder, tile, kind, left, i), builder.extract_value(left, 4)
-    if kind.instance_class is Strips:
-        array, between = cgutils.unpack_tuple(builder, left)
-        first = element_pointer(context, builder, kind[0], array, builder.mul(i, between))
-        return [builder.gep(first, [I64(n)]) for n in range(tile.mr)], I64(tile.mr)
-    return _picked_rows(context, builder, tile, kind, left, i), I64(1)
+    form, (array, *numbers) = kind.instance_class, cgutils.unpack_tuple(builder, left)
+    if form is Picked:
+        first = element_pointer(context, builder, kind[0], array, i)
+        places = [builder.load(builder.gep(first, [I64(n)])) for n in range(tile.mr)]
+        return [builder.inttoptr(place, unit.as_pointer()) for place in places], I64(1)
+    if form is Packed:
+        at, stride = numbers
+        first = element_pointer(context, builder, kind[0], array, builder.add(at, builder.mul(i, stride)))
+        return [builder.gep(first, [builder.mul(stride, I64(n))]) for n in range(tile.mr)], I64(1)
+    if form is SideBySide:
+        at, stride = numbers
+        start = builder.add(at, i)
+    else:
+        start, stride = builder.mul(i, numbers[0]), I64(tile.mr)
+    first = element_pointer(context, builder, kind[0], array, start)
+    return [builder.gep(first, [I64(n)]) for n in range(tile.mr)], stride
 
 
 def _ask_ahead(builder: Builder, ahead: Value, k: Value, k_end: Value, line: int) -> Value:
@@ -178,7 +170,7 @@ def _multiply(context: Any, builder: Builder, tile: Tile, kinds: Any, args: Any)
     b_first, c_first = (
         element_pointer(context, builder, kinds[n], array, at) for n, array, at in ((2, b, bo), (5, c, co))
     )
-    a_rows, aks = _rows_of(context, builder, tile, kinds[0], a, ai)
+    a_rows, aks = _rows_of(context, builder, tile, kinds[0], a, ai, unit)
     pointers = _vectors(builder, tile, c_first, cs)
     _ask_for_next(builder, tile, c_first, cs)
 
@@ -267,8 +259,8 @@ def _micro_kernel(tiles: dict[int, Tile]) -> Any:
     return micro
 
 
-# C <- A B of one tile, or C + A B as `add` says: REPLACE, GO_ON or ADD. The arguments are A, `Packed`, `Strips` or
-# `Picked`, and the first of its rows; for B and C an array, the offset where its part begins, and a stride, B's by k,
+# C <- A B of one tile, or C + A B as `add` says: REPLACE, GO_ON or ADD. The arguments are A, in one of its forms, and
+# the first of its rows; for B and C an array, the offset where its part begins, and a stride, B's by k,
 # C's by row; the end of k, at least 1, and `add`; at last the places to ask for memory ahead (see `ahead`), maybe none.
 micro_kernel = _micro_kernel(TILES)
 flat_kernel = _micro_kernel(FLAT_TILES)

@@ -16,7 +16,7 @@ from numba.extending import overload
 
 from fastmlp_kernels._jit import PART, body_of, part
 from fastmlp_kernels._rows import Rows
-from fastmlp_kernels._views import row_at, vector_at
+from fastmlp_kernels._views import address_of, row_at, vector_at
 from fastmlp_kernels.gemm.ahead import Following, following, nothing
 from fastmlp_kernels.gemm.blocks import (
     FLAT_MR,
@@ -34,7 +34,7 @@ from fastmlp_kernels.gemm.blocks import (
 from fastmlp_kernels.gemm.elements import element_of
 from fastmlp_kernels.gemm.micro import ADD, GO_ON, REPLACE, Packed, Picked, flat_kernel
 from fastmlp_kernels.gemm.pack import channels_of, pack_rows, per_unit, row_of, units_of
-from fastmlp_kernels.gemm.panels import NR, ONE, SIDE, ZERO, Maybe, Panels, Work, field_type
+from fastmlp_kernels.gemm.panels import NR, SIDE, ZERO, Maybe, Panels, Work, field_type
 from fastmlp_kernels.gemm.tiles import multiply_tiles
 
 LONG = 16  # blocks of a row whose sum is taken in one go
@@ -43,18 +43,24 @@ EIGHT = cast("int", np.int64(8))  # units, of which blocks are a multiple
 
 @part
 def _in_place(rows: Rows, block: tuple[int, int], inner: tuple[int, int], a: np.ndarray, stride: int) -> Left:
-    index = vector_at(rows.index, 0, rows.index.size)  # which refuses one with gaps
-    return Picked(rows.x, index, block[0], block[1], inner[0])
+    index, places = vector_at(rows.index, 0, rows.index.size), a.view(np.int64)  # `vector_at` refuses one with gaps
+    for i in range((block[1] - block[0] + MR - 1) // MR * MR):
+        row = min(block[0] + i, block[1] - 1)
+        places[i] = address_of(rows.x, row_of(index, row) * rows.x.shape[1] + inner[0])
+    return Picked(places)
 
 
 @part
 def _packed(rows: Rows, block: tuple[int, int], inner: tuple[int, int], a: np.ndarray, stride: int) -> Left:
     pack_rows(rows, block, inner, a, stride)
-    return Packed(a, ZERO, stride, stride, ONE)
+    return Packed(a, ZERO, stride)
 
 
 def _left(rows: Rows, block: Any, inner: Any, a: np.ndarray, stride: int) -> Left:
-    """Return `block` of the rows as a left operand, in the columns `inner`: packed in a, but for floats as they are."""
+    """Return `block` of the rows as a left operand, in the columns `inner`: packed in a, but for floats as they are.
+
+    Of these a has the addresses.
+    """
     raise TypeError("products can only be formed in compiled code")
 
 
@@ -86,7 +92,7 @@ def _in_tiles(
     if whole > 0:
         multiply_tiles(a.array, b, first, c, (rows, columns, whole), add != REPLACE)
     if whole < depth:
-        rest, rest_size = Packed(a.array, whole, a.between, a.by_row, a.by_unit), (rows, columns, depth - whole, width)
+        rest, rest_size = Packed(a.array, whole, a.stride), (rows, columns, depth - whole, width)
         macro_kernel(rest, b, first + whole, c, rest_size, GO_ON if whole > 0 else add, nothing())
 
 
