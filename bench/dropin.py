@@ -7,6 +7,8 @@
 PyTorch trains the same network eagerly, on the same batches, its optimiser in one call for all parameters (`foreach`),
 and its rows picked by an index in one tensor; skorch, where it is installed, does the same by its own loop. All fits of
 a case take turns, one thread each, after a fit of every kind that is not counted; a ratio is the median over rounds.
+The roof of a case is what our ratio to scikit-learn would be if a fit were its matrix products alone, at the peak that
+`bench.peak` measures in the same round.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from bench.peak import measure
 from bench.readme import give_block, markdown
 from fastmlp import reference
 from fastmlp.data import NORMALIZATIONS, load_dataset
@@ -189,12 +192,23 @@ def _seconds(work: Callable[[], object], times: int = 1) -> float:
     return (time.perf_counter() - began) / times
 
 
+def flop(case: Case, inputs: int, outputs: int, count: int) -> int:
+    """Return the operations of a fit's matrix products: of the first layer's inputs there is no gradient."""
+    weights = [d * h for d, h in pairwise([inputs, *case.hidden, outputs])]
+    return 2 * count * case.epochs * (3 * sum(weights) - weights[0])
+
+
 def measured(case: Case, x: np.ndarray, y: np.ndarray, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each round's fit, by kind; and of a prediction of one row, by "predict" and the kind."""
+    """Return the seconds of each round's fit, by kind; and of a prediction of one row, by "predict" and the kind.
+
+    By "peak", those that the fit's products would take at the peak.
+    """
     able = kinds()
     fitted = {name: fit(case._replace(epochs=1), x, y) for name, fit in able.items()}  # compiles
-    found: dict[str, list[float]] = {name: [] for name in able}
+    found: dict[str, list[float]] = {name: [] for name in ("peak", *able)}
+    operations = flop(case, x.shape[1], fitted["fastmlp"].n_outputs_, len(x))
     for _ in range(rounds):
+        found["peak"].append(operations / 1e9 / measure(1, x.dtype.name))
         for name, fit in able.items():
             found[name].append(_seconds(lambda fit=fit: fit(case, x, y)))
     for name in ("fastmlp", "scikit-learn"):
@@ -224,15 +238,17 @@ def render(data_dir: Path | None, names: Sequence[str], rounds: int = ROUNDS) ->
             found = measured(case, x, y, rounds)
             cells = [f"{_ratio(found, rival, 'fastmlp'):.1f}" for rival in rivals]
             asked = f"{case.bars[dtype == 'float64']:g}"
+            roof = f"{_ratio(found, 'scikit-learn', 'peak'):.1f}"
             predict = f"{_ratio(found, 'predict scikit-learn', 'predict fastmlp'):.1f}"
             own = f"{median(found['fastmlp']):.3f} s"
-            lines.append([case.title, dtype, str(case.epochs), own, cells[0], asked, *cells[1:], predict])
+            lines.append([case.title, dtype, str(case.epochs), own, cells[0], asked, roof, *cells[1:], predict])
     header = [
-        "work", "dtype", "epochs", "fastmlp", "scikit-learn", "asked for", *rivals[1:], "predict a row, scikit-learn",
+        "work", "dtype", "epochs", "fastmlp", "scikit-learn", "asked for", "roof", *rivals[1:],
+        "predict a row, scikit-learn",
     ]  # fmt: skip
     note = (
         f"{cpu_model()}, one thread, scikit-learn {sklearn.__version__}; each rival's time over ours, the median of "
-        f"{rounds} rounds."
+        f"{rounds} rounds; the roof is scikit-learn's over that of the products alone, at the machine's peak."
     )
     return f"{note}\n\n{markdown(header, lines)}"
 

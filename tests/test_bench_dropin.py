@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench import dropin
-from bench.dropin import ADAM, CASES, Case, kinds, render, rows, sklearn_fit
+from bench.dropin import ADAM, CASES, Case, flop, kinds, render, rows, sklearn_fit
 
 TINY = Case("tiny", "tiny", (5,), ADAM | {"batch_size": 20}, 2, (5, 3))
 
@@ -43,6 +43,13 @@ def test_the_table_has_a_ratio_for_each_rival(monkeypatch):
     able = {name: fit for name, fit in kinds().items() if name in ("fastmlp", "scikit-learn")}
     monkeypatch.setattr(dropin, "kinds", lambda: able)
     head, _, *lines = render(None, ["tiny"], 1).partition("\n\n")[2].splitlines()
-    assert head == ("| work | dtype | epochs | fastmlp | scikit-learn | asked for | predict a row, scikit-learn |")
+    assert head == (
+        "| work | dtype | epochs | fastmlp | scikit-learn | asked for | roof | predict a row, scikit-learn |"
+    )
     assert [line.split(" | ")[:2] for line in lines] == [["| tiny", "float32"], ["| tiny", "float64"]]
     assert [line.split(" | ")[5] for line in lines] == ["5", "3"]
+
+
+def test_the_roof_counts_no_gradient_of_the_inputs():
+    # of 60 rows in two epochs: forward and the weights' gradient of both layers, and back through the second one
+    assert flop(TINY, 4, 1, 60) == 2 * 60 * 2 * (2 * (4 * 5 + 5 * 1) + 5 * 1)
