@@ -206,10 +206,11 @@ def test_kinds_are_as_many_as_there_are_kernels_to_compile() -> None:
     same += [small(clip_norm=1.0), small(label_smoothing=0.1), small(schedule="step"), small(weight_decay=0.0)]
     adam = {"optimizer": "adam", "momentum": None}
     adams = [small(**adam), small(**adam | {"optimizer": "adamw"}), small(**adam, beta1=0.8)]
-    others += [small(optimizer="nesterov"), small(activation="gelu"), small(dropout=0.5), small(input_dropout=0.5)]
-    others += [small(layers=(3072, 8, 8, 20), activation=("gelu", "tanh"), dropout=0.5)]
-    assert len(kinds(same)) == len(kinds(adams)) == 1
-    assert len(kinds([*same, *adams, *others])) == 2 + len(others)
+    same += [small(dropout=0.5)]
+    gelus = [small(activation="gelu"), small(layers=(3072, 8, 8, 20), activation=("gelu", "tanh"), dropout=0.5)]
+    others += [small(optimizer="nesterov"), small(input_dropout=0.5), small(matmul="blas", dropout=0.5)]
+    assert len(kinds(same)) == len(kinds(adams)) == len(kinds(gelus)) == 1
+    assert len(kinds([*same, *adams, *gelus, *others])) == 3 + len(others)
 
 
 def test_a_mark_is_made_where_a_kernel_is_compiled_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
