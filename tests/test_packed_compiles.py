@@ -10,6 +10,7 @@ from numba import typeof
 
 from fastmlp import MLP, SGD, Adam, AdamW, ImageInput, Model, reference
 from fastmlp.config import RunConfig
+from fastmlp.errors import ConfigError
 from fastmlp.nn.inputs import ArrayInput
 from fastmlp.nn.packed import engine
 
@@ -91,4 +92,7 @@ def test_what_is_expected_changes_the_code_and_no_result(kinds):
     assert len(kinds) == 2
     blas = MLP(SIZES, matmul="blas")
     blas.expect(Adam())
+    for model in (blas, models[0]):
+        with pytest.raises(ConfigError, match="optimizer is 'adam', allowed is an optimiser such as"):
+            model.expect("adam")  # pyright: ignore[reportArgumentType]
     assert blas.evaluate(X, LABELS) == pytest.approx(models[0].evaluate(X, LABELS), rel=1e-5)

@@ -157,11 +157,12 @@ class Model:
         precision : None for the model's; threads : None for all usable cores
         """
         precision = precision or self.precision
-        matmul = self.config.matmul if self.config is not None and precision == self.precision else None
+        trained = self.config if precision == self.precision else None
+        matmul = None if trained is None else trained.matmul
         network = MLP(self.layers, self.activation, loss=self.loss, precision=precision, matmul=matmul, threads=threads)
         network.parameters[...] = self.parameters
-        if self.config is not None:
-            network.expect(self.config.new_optimizer())
+        if trained is not None:
+            network.expect(trained.new_optimizer())
         return network
 
     def rows(self, data: Any) -> np.ndarray:

@@ -139,8 +139,10 @@ class MLP:
         """Share the compiled code of this optimiser's steps in passes that come before one; no result depends on it.
 
         Else a packed network that only predicts has its code compiled for `SGD`: ten seconds, once on a machine, where
-        networks like it were trained by another optimiser. Training remembers its optimiser, and so do copies.
+        networks like it were trained by another optimiser. Training remembers its optimiser, and so do copies of the
+        network, but no `Model` that is made of it. Raises ConfigError as training does.
         """
+        check_optimizer(optimizer, self.dtype)
         if self.matmul == "packed":
             self._engine.expected = optimizer.compiled()
 
