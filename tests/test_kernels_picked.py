@@ -73,3 +73,23 @@ def test_nothing_behind_the_last_row_is_read(n, d, h, dtype, rng):
     for index in ([], np.arange(n)[::-1], np.full(n, n - 1)):
         rows = x[np.asarray(index, np.int64)] if len(index) else x
         assert multiply(x, index, weight).tobytes() == multiply(rows.copy(), [], weight).tobytes()
+
+
+@kernel
+def _multiply_rows(x, index, b, work, out):
+    multiply_rows(Rows(x, index, None, None), (0, len(out)), (0, 0), b, work, out)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_addresses_of_rows_lie_behind_what_is_packed(precision, rng):
+    """Packed columns that fill no tile would be multiplied along with their bits, which are subnormal numbers."""
+    element, x = ELEMENTS[precision], rng.standard_normal((MC, 3)).astype(precision)
+    b = panels(element, 3, NR)
+    b.array.fill(1)
+    work = Work(np.full(a_elements(element), 7, precision), np.zeros(c_elements(NR), precision))
+    out = np.empty((MC, NR), precision)
+    _multiply_rows(x, np.arange(int(MC))[::-1].copy(), b, work, out)
+    np.testing.assert_allclose(out[:, 0], x[::-1].sum(axis=1), rtol=1e-5, atol=1e-5)
+    addresses = MC * 8 // work.a.itemsize
+    assert (work.a[:-addresses] == 7).all()
+    assert (work.a[-addresses:] != 7).any()

@@ -91,9 +91,13 @@ def _overload_blocking(packed):
 
 @cache
 def a_elements(element: Element) -> int:
-    """Units of the work array for a packed block of A, in either order; the micro-kernel reads whole tiles."""
+    """Units of the work array for a packed block of A, in either order, or behind it the addresses of its rows.
+
+    The micro-kernel reads whole tiles: what pads them was packed once. Addresses there would be subnormal numbers.
+    """
     _, kc, row_stride, column_stride = map(int, blocking_of(element))
-    return padded(max(padded(int(MC), MR) * row_stride, kc * column_stride + MR), LINE // element.unit.itemsize)
+    packed, size = max(padded(int(MC), MR) * row_stride, kc * column_stride + MR), element.unit.itemsize
+    return padded(packed, LINE // size) + padded(int(MC) * 8, LINE) // size
 
 
 def c_elements(n: int) -> int:

@@ -21,6 +21,7 @@ from fastmlp_kernels.gemm.ahead import Following, following, nothing
 from fastmlp_kernels.gemm.blocks import (
     FLAT_MR,
     FLAT_NR,
+    MC,
     MR,
     Left,
     Sums,
@@ -43,7 +44,8 @@ EIGHT = cast("int", np.int64(8))  # units, of which blocks are a multiple
 
 @part
 def _in_place(rows: Rows, block: tuple[int, int], inner: tuple[int, int], a: np.ndarray, stride: int) -> Left:
-    index, places = vector_at(rows.index, 0, rows.index.size), a.view(np.int64)  # `vector_at` refuses one with gaps
+    index, numbers = vector_at(rows.index, 0, rows.index.size), a.view(np.int64)  # `vector_at` refuses one with gaps
+    places = vector_at(numbers, numbers.size - MC, MC)
     for i in range((block[1] - block[0] + MR - 1) // MR * MR):
         row = min(block[0] + i, block[1] - 1)
         places[i] = address_of(rows.x, row_of(index, row) * rows.x.shape[1] + inner[0])
@@ -59,7 +61,7 @@ def _packed(rows: Rows, block: tuple[int, int], inner: tuple[int, int], a: np.nd
 def _left(rows: Rows, block: Any, inner: Any, a: np.ndarray, stride: int) -> Left:
     """Return `block` of the rows as a left operand, in the columns `inner`: packed in a, but for floats as they are.
 
-    Of these a has the addresses.
+    Of these a has the addresses at its end.
     """
     raise TypeError("products can only be formed in compiled code")
 
