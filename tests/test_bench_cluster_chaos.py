@@ -23,6 +23,7 @@ def test_a_sweep_that_is_hit_ends_in_the_same_bits(
 ) -> None:
     monkeypatch.setattr(cluster_chaos, "WORKERS", 1)
     monkeypatch.setattr(cluster_chaos, "LONGEST_SECONDS", 2.0)
+    monkeypatch.setattr(cluster_chaos, "HANG_SECONDS", 300.0)  # a busy machine compiles for half a minute
     kinds = ["command killed", "scheduler killed"]
     assert cluster_chaos.run(tmp_path / "out", kinds, random.Random(1), RUNS) == 0  # noqa: S311
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]

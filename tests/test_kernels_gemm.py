@@ -109,10 +109,11 @@ def test_whole_numbers_are_multiplied_exactly(rng):
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_where_sums_are_kept_does_not_show_in_their_bits(precision, rng):
     """Those of whole panels are taken in the result, others in work arrays; few rows and many read B differently."""
-    for rows, k in ((1, 3 * KC + 5), (MC + TILE.mr + 1, 3 * KC + 5), (MC - 1, 20 * KC + 3)):
-        a, b = normal(rng, (rows, k), DTYPES[precision]), normal(rng, (k, 2 * NR + 1), DTYPES[precision])
-        want, got = product(a, b, precision), product(a, np.ascontiguousarray(b[:, : 2 * NR]), precision)
-        np.testing.assert_array_equal(got, want[:, : 2 * NR])
+    few = [(rows, panels, k) for rows in (1, 2, 3) for panels in (2, 3, 4, 6) for k in (1, 3 * KC + 5, 20 * KC + 3)]
+    for rows, panels, k in (*few, (MC + TILE.mr + 1, 2, 3 * KC + 5), (MC - 1, 2, 20 * KC + 3)):
+        a, b = normal(rng, (rows, k), DTYPES[precision]), normal(rng, (k, panels * NR + 1), DTYPES[precision])
+        want, got = product(a, b, precision), product(a, np.ascontiguousarray(b[:, : panels * NR]), precision)
+        np.testing.assert_array_equal(got, want[:, : panels * NR])
 
 
 @pytest.fixture

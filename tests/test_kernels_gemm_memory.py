@@ -69,7 +69,7 @@ def test_work_arrays_are_kept_for_the_next_call_of_these_sizes_and_this_thread_a
     kept = plans()
     multiply(23)
     assert plans() == kept
-    (_, right, work), _ = kept[next(reversed(kept))]
+    _, right, work = kept[next(reversed(kept))].plan
     assert all(array.ctypes.data % LINE_BYTES == 0 for array in (right[0], *work))
     elsewhere = []
     thread = threading.Thread(target=lambda: elsewhere.append(plans()))
@@ -87,7 +87,7 @@ def test_a_call_within_a_call_has_work_arrays_of_its_own(precision, monkeypatch)
         if len(seen) == 1:  # as by a signal's handler
             multiply(23, precision, transpose_a=True)
 
-    monkeypatch.setattr(gemm.helpers, "run", run)
+    monkeypatch.setattr(gemm, "_matmul", run)
     multiply(23, precision, transpose_a=True)
     (_, (outer, *_), work), (_, (inner, *_), own) = seen
     for one, other in ((outer, inner), *zip(work, own, strict=True)):
@@ -100,7 +100,7 @@ def test_so_much_is_kept_and_of_that_what_was_used_last():
         gemm.matmul(
             np.ones((2, size), np.float32), np.ones((size, columns), np.float32), np.empty((2, columns), np.float32)
         )
-        assert sum(size for _, size in plans().values()) <= most
+        assert sum(one.size for one in plans().values()) <= most
     assert size not in [sizes.width for sizes in plans()]
     assert next(reversed(plans())).width == size + 19
     large = 2200

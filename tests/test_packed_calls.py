@@ -331,7 +331,7 @@ def test_an_interrupt_ends_long_work_soon(work):
         try:
             assert process.stdout.readline() == "begins\n"
             process.send_signal(signal.SIGINT)
-            out, complaint = process.communicate(timeout=10)  # a call takes a tenth of a second, the whole minutes
+            out, complaint = process.communicate(timeout=60)  # a call takes a tenth of a second, the whole minutes
         finally:
             process.kill()
     assert "done" not in out

@@ -149,7 +149,7 @@ def test_a_worker_ends_with_its_killed_parent(tmp_path: Path, what: str) -> None
     worker = int(parent.stdout.readline())
     parent.kill()
     try:
-        parent.communicate(timeout=30)  # comes back when the last process that holds this end has gone
+        parent.communicate(timeout=300)  # comes back when the last process that holds this end has gone
     except subprocess.TimeoutExpired:
         os.kill(worker, signal.SIGKILL)
         parent.communicate()

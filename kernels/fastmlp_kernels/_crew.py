@@ -229,6 +229,11 @@ def _wake(asleep: Any) -> None:
         asleep.release()
 
 
+def _refuse_uncompiled() -> None:
+    if config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name
+        raise RuntimeError("NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS")
+
+
 class _Helper(NamedTuple):
     """A thread, its slot, and the lock that it waits for when it sleeps, which any thread may release."""
 
@@ -270,24 +275,23 @@ class _Helpers:
             if one.number < count and one.slot[_STATE] == _AWAY:
                 _wake(one.asleep)
 
+    def none(self) -> Crew:
+        """Return a crew of the caller alone, for one call after the other."""
+        _refuse_uncompiled()
+        return self._slots[:0], self._busy, np.zeros((2, SIZE), np.int64), 0
+
     def run(self, members: int, looks: int, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call function(crew, *arguments), which shares its work among at most so many members; return its answer.
 
         looks : see `Crew`. Where the system refuses a thread, fewer share it.
         """
-        if config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name
-            raise RuntimeError(
-                "NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS"
-            )
-        if members > 1:
-            members = min(members, 1 + MOST_HELPERS)
-            try:
-                self._wake(members - 1)
-            except (RuntimeError, IndexError):  # no thread, or no slot
-                members = 1 + len(self._threads)
+        _refuse_uncompiled()
+        members = min(members, 1 + MOST_HELPERS)
+        try:
+            self._wake(members - 1)
+        except (RuntimeError, IndexError):  # no thread, or no slot
+            members = 1 + len(self._threads)
         crew: Crew = self._slots[: members - 1], self._busy, np.zeros((1 + members, SIZE), np.int64), looks
-        if members == 1:
-            return function(crew, *arguments)
         try:
             return function(crew, *arguments)
         finally:

@@ -34,7 +34,7 @@ import numpy as np
 from fastmlp_kernels import _check
 from fastmlp_kernels._activation_passes import family_of
 from fastmlp_kernels._align import aligned_zeros, read_only
-from fastmlp_kernels._crew import helpers
+from fastmlp_kernels._crew import Crew, helpers
 from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels.activations import CODES
@@ -92,8 +92,8 @@ def _check_written(written: dict[str, np.ndarray], read: dict[str, np.ndarray]) 
 
 def _share(rows: int, threads: int, flop: int) -> tuple[int, int]:
     """Return (rows a task, threads): mc rows, or fewer where not every thread would get a task."""
-    if flop < SHARED_FLOP:
-        threads = 1
+    if threads == 1 or flop < SHARED_FLOP:
+        return min(MC, padded(rows, MR)), 1
     step = min(MC, padded(-(-rows // threads), MR))
     return step, min(threads, -(-rows // step))
 
@@ -115,18 +115,25 @@ class _Sizes(NamedTuple):
     raw: int = 0
 
 
+class _Made(NamedTuple):
+    """A plan in plain tuples, its bytes, and for one member what stands for a crew, which no other call uses."""
+
+    plan: Any
+    size: int
+    alone: Crew | None
+
+
 class _Kept(threading.local):
-    """Each thread's plans that no call is using, by their sizes, each with its bytes."""
+    """Each thread's plans that no call is using, by their sizes."""
 
     def __init__(self) -> None:
-        self.plans: dict[_Sizes, tuple[Any, int]] = {}
+        self.plans: dict[_Sizes, _Made] = {}
 
 
 _KEPT = _Kept()
 
 
-def _plan(sizes: _Sizes) -> tuple[Any, int]:
-    """Return a plan for such sizes, in plain tuples, and its bytes."""
+def _made(sizes: _Sizes) -> _Made:
     element, members, raw = ELEMENTS[sizes.precision], sizes.members, sizes.raw
     right = panels(element, sizes.depth, sizes.columns, transposed_left=sizes.transposed_left)
     right = right._replace(sums=aligned_zeros((raw, padded(sizes.width, int(NR))), np.float32) if raw else None)
@@ -134,20 +141,23 @@ def _plan(sizes: _Sizes) -> tuple[Any, int]:
         a=aligned_zeros((members, a_elements(element)), element.unit),
         c=aligned_zeros((members, c_elements(sizes.width)), element.accumulator),  # the result of no inner dimension
     )
-    arrays = (*right, *work)
-    return (sizes.step, tuple(right), tuple(work)), sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
+    size = sum(a.nbytes for a in (*right, *work) if isinstance(a, np.ndarray))
+    return _Made((sizes.step, tuple(right), tuple(work)), size, helpers.none() if members == 1 else None)
 
 
 def _run(sizes: _Sizes, flop: int, function: Any, *arguments: Any) -> None:
     # a signal's handler may come between, and call the same function: it gets a plan of its own
     kept = _KEPT.plans
     before = kept.pop(sizes, None)
-    plan, size = before or _plan(sizes)
-    helpers.run(sizes.members, int(flop // LOOK_FLOP), function, *arguments, plan)
+    plan, _, alone = made = before or _made(sizes)
+    if alone is not None:
+        function(alone, *arguments, plan)
+    else:
+        helpers.run(sizes.members, int(flop // LOOK_FLOP), function, *arguments, plan)
     if sizes.raw:
         plan[1][SUMS].fill(0)
-    kept[sizes] = plan, size
-    while not before and sum(size for _, size in list(kept.values())) > MOST_KEPT:
+    kept[sizes] = made
+    while not before and sum(one.size for one in list(kept.values())) > MOST_KEPT:
         kept.pop(next(iter(kept), sizes), None)
 
 

@@ -31,6 +31,7 @@ from fastmlp_kernels.gemm.ahead import LARGE, Following, ask_for_rows, asking_of
 from fastmlp_kernels.gemm.elements import Element, element_of
 from fastmlp_kernels.gemm.micro import (
     FLAT,
+    FLAT_TILES,
     LINE,
     Packed,
     Picked,
@@ -44,7 +45,7 @@ from fastmlp_kernels.gemm.panels import NR, ZERO, Panels, padded
 
 Left: TypeAlias = Packed | SideBySide | Strips | Picked
 MR = TILE.mr
-FLAT_MR, FLAT_NR = cast("int", np.int64(FLAT.mr)), cast("int", np.int64(FLAT.nr))
+FLAT_MR = cast("int", np.int64(FLAT.mr))
 
 
 # Rows of A up to which an unpacked B is read as it lies: a copy in the order of the micro-kernel pays once many tiles
@@ -59,11 +60,12 @@ MC = cast("int", np.int64(padded(128, math.lcm(int(MR), int(NR)))))
 class Blocking(NamedTuple):
     """What depends on an element in the loops around the micro-kernel, in its units.
 
-    nr : columns of a tile, of which a panel holds one or two; kc : depth of a block
+    nr : columns of a tile, of which a panel holds one or two; flat_nr : of one for few rows; kc : depth of a block
     row_stride, column_stride : of a packed block of A, its rows or its columns as they lie
     """
 
     nr: int
+    flat_nr: int
     kc: int
     row_stride: int
     column_stride: int
@@ -75,7 +77,8 @@ def blocking_of(element: Element) -> Blocking:
     kc, line = int(KC) * 4 // element.unit.itemsize, LINE // element.unit.itemsize
     # An odd number of cache lines: with a power of two, the rows of a block would fall into the same L1 sets.
     strides = (n if n // line % 2 else n + line for n in (kc, int(MC)))
-    return Blocking._make(cast("int", np.int64(n)) for n in (tile_of(element).nr, kc, *strides))
+    widths = tile_of(element).nr, FLAT_TILES[element.accumulator.itemsize].nr
+    return Blocking._make(cast("int", np.int64(n)) for n in (*widths, kc, *strides))
 
 
 def blocking(packed: np.ndarray) -> Blocking:
@@ -95,7 +98,7 @@ def a_elements(element: Element) -> int:
 
     The micro-kernel reads whole tiles: what pads them was packed once. Addresses there would be subnormal numbers.
     """
-    _, kc, row_stride, column_stride = map(int, blocking_of(element))
+    _, _, kc, row_stride, column_stride = map(int, blocking_of(element))
     packed, size = max(padded(int(MC), MR) * row_stride, kc * column_stride + MR), element.unit.itemsize
     return padded(packed, LINE // size) + padded(int(MC) * 8, LINE) // size
 

@@ -208,7 +208,7 @@ def _update_in_registers(product: Columns, rows: tuple[int, int], update: Update
     b, first, depth, add = product
     w, state, settings = update.parameters, update.state, update.settings
     count, columns = rows[1] - rows[0], update.columns
-    width, (nr, kc, _, _) = width_of(columns), blocking(b.array)
+    width, nr, kc = width_of(columns), blocking(b.array).nr, blocking(b.array).kc
     # As the tiles leave the registers, where all are whole and the panels of B leave room in the L1 cache, so that the
     # weights can be taken in the order they lie in.
     if 0 < 2 * depth * width <= kc * NR and columns == width and count % MR == 0:

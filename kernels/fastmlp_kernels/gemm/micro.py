@@ -41,12 +41,14 @@ from fastmlp_kernels.gemm.elements import Element, element_of
 # or is added to it at the end, as sums over millions would not grow by single terms.
 REPLACE, GO_ON, ADD = range(3)
 
-# For few rows, of which the usual tile would compute some in vain.
-FLAT = Tile(TILE.lanes, max(TILE.mr // 4, 1), 2 * TILE.nv)
+# For few rows, of which the usual tile would compute some in vain: eight sums, as fewer would wait for each other.
+_FLAT_MR = max(TILE.mr // 4, 1)
+FLAT = Tile(TILE.lanes, _FLAT_MR, 8 // _FLAT_MR)
 # Tiles by the bytes of a sum: that of doubles takes the same registers, and is half as wide.
 TILES = {4: TILE, 8: TILE._replace(lanes=TILE.lanes // 2)}
 NARROW_TILES = {size: tile._replace(nv=tile.nv // 2) for size, tile in TILES.items()}
-FLAT_TILES = {4: FLAT, 8: FLAT._replace(lanes=FLAT.lanes // 2, nv=2 * FLAT.nv)}
+FLAT_TILES = {4: FLAT, 8: FLAT._replace(lanes=FLAT.lanes // 2)}
+NARROW_FLAT_TILES = {size: tile._replace(nv=tile.nv // 2) for size, tile in FLAT_TILES.items()}
 
 
 def tile_of(element: Element) -> Tile:
@@ -266,6 +268,7 @@ micro_kernel = _micro_kernel(TILES)
 flat_kernel = _micro_kernel(FLAT_TILES)
 # The same for the last columns, where these fill half a tile at most.
 narrow_kernel = _micro_kernel(NARROW_TILES)
+narrow_flat_kernel = _micro_kernel(NARROW_FLAT_TILES)
 
 
 @intrinsic

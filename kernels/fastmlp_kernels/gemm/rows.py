@@ -20,7 +20,6 @@ from fastmlp_kernels._views import address_of, row_at, vector_at
 from fastmlp_kernels.gemm.ahead import Following, following, nothing
 from fastmlp_kernels.gemm.blocks import (
     FLAT_MR,
-    FLAT_NR,
     MC,
     MR,
     Left,
@@ -33,12 +32,14 @@ from fastmlp_kernels.gemm.blocks import (
     width_of,
 )
 from fastmlp_kernels.gemm.elements import element_of
-from fastmlp_kernels.gemm.micro import ADD, GO_ON, REPLACE, Packed, Picked, flat_kernel
+from fastmlp_kernels.gemm.micro import ADD, GO_ON, REPLACE, Packed, Picked, flat_kernel, narrow_flat_kernel
 from fastmlp_kernels.gemm.pack import channels_of, pack_rows, per_unit, row_of, units_of
 from fastmlp_kernels.gemm.panels import NR, SIDE, ZERO, Maybe, Panels, Work, field_type
 from fastmlp_kernels.gemm.tiles import multiply_tiles
 
 LONG = 16  # blocks of a row whose sum is taken in one go
+# Rows of B that are read side by side for a few rows of A: as many as a CPU foresees.
+FEW_STEP = cast("int", np.int64(8))
 EIGHT = cast("int", np.int64(8))  # units, of which blocks are a multiple
 
 
@@ -75,13 +76,27 @@ def _overload_left(rows, block, inner, a, stride):
 
 
 @part
-def _few_rows_kernel(a: Left, b: Panels, first: int, c: np.ndarray, size: tuple[int, int, int], add: int) -> None:
-    """c (rows, columns) <- A B, or c + A B, for rows A and an unpacked B, `columns` long."""
-    rows, columns, depth = size
-    for j in range(0, columns, FLAT_NR):
-        at = b.at + first * columns + j
-        for i in range(0, rows, FLAT_MR):
-            flat_kernel(a, i, b.array, at, columns, c, i * columns + j, columns, depth, add, ())
+def _multiply_few(
+    rows: Rows, block: tuple[int, int], first: int, inner: tuple[int, int], b: Panels, work: Work, add: int
+) -> None:
+    """C (rows, columns) of work <- X B, or C + X B, for a few rows X in the columns `inner`, and B as it lies.
+
+    first : the row of b that the inner dimension begins with
+    B is read in its own order, some rows side by side, so that the CPU sees what comes next.
+    """
+    columns, nr, stride = b.stride, blocking(b.array).flat_nr, blocking(b.array).row_stride
+    step = inner[1] - inner[0] if add == ADD else FEW_STEP
+    for k in range(inner[0], inner[1], step):
+        end = min(k + step, inner[1])
+        left = _left(rows, block, (k, end), work.a, stride)
+        for j in range(0, columns, nr):
+            at = b.at + (first + k - inner[0]) * columns + j
+            for i in range(0, block[1] - block[0], FLAT_MR):
+                to, how = i * columns + j, add if k == inner[0] else GO_ON
+                if columns - j >= nr:
+                    flat_kernel(left, i, b.array, at, columns, work.c, to, columns, end - k, how, ())
+                else:
+                    narrow_flat_kernel(left, i, b.array, at, columns, work.c, to, columns, end - k, how, ())
 
 
 @part
@@ -234,23 +249,24 @@ def _in_result(
     blocks, step = (depth + kc - 1) // kc, kc
     if 0 < blocks <= LONG:  # blocks of about one size: the sums are the same, as each goes on from the one before
         step = (depth + blocks * EIGHT - 1) // (blocks * EIGHT) * EIGHT
+    few = b.stride != NR and count <= MR // 2 and columns % (blocking(b.array).flat_nr // 2) == 0
     whole = _rows_in_result(count, columns, blocks * channels)
     sums = Sums(vector_at(out, block[0] * columns, whole * columns), columns, whole, c)
     for channel in range(channels):
         begin = channel * depth
         for k in range(0, depth, step):
             end, size = min(k + step, depth), (count, columns, min(step, depth - k))
+            add = _joins(k // step, channel > 0)
+            if few:
+                _multiply_few(rows, block, begin + k, (begin + k, begin + end), b, work, add)
+                continue
             left = _left(rows, block, (begin + k, begin + end), a, stride)
             next_first = begin + end if end < depth or channel + 1 < channels else ZERO
             next_end = min(next_first + step, begin + depth if end < depth else begin + 2 * depth)
             if next_first == 0:
                 next_end = min(step, depth)
             parts = following(rows, block if next_first > 0 else after, (next_first, next_end))
-            add = _joins(k // step, channel > 0)
-            if b.stride != NR and count <= MR // 2 and columns % FLAT_NR == 0:
-                _few_rows_kernel(left, b, begin + k, c, size, add)
-            else:
-                multiply_panels(left, b, begin + k, sums, size, add, parts)
+            multiply_panels(left, b, begin + k, sums, size, add, parts)
     store_rows(c, (block[0] + whole, block[1]), False, out)
 
 
