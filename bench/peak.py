@@ -109,8 +109,8 @@ def precisions() -> list[str]:
     return [precision for precision, there in IN_HARDWARE.items() if there]
 
 
-def measure(threads: int = 1, precision: str = "float32", repeats: int = 15) -> float:
-    """Return the peak in GFLOP/s (Gop/s in int8) of this many threads at once: the best of some runs of milliseconds.
+def measure(threads: int = 1, precision: str = "float32", repeats: int = 60) -> float:
+    """Return the peak in GFLOP/s (Gop/s in int8) of this many threads at once: the best of runs of milliseconds.
 
     precision : one of `precisions()`; KeyError for an unknown one
     """
