@@ -134,6 +134,7 @@ _KEPT = _Kept()
 
 
 def _made(sizes: _Sizes) -> _Made:
+    """Allocate for such sizes."""
     element, members, raw = ELEMENTS[sizes.precision], sizes.members, sizes.raw
     right = panels(element, sizes.depth, sizes.columns, transposed_left=sizes.transposed_left)
     right = right._replace(sums=aligned_zeros((raw, padded(sizes.width, int(NR))), np.float32) if raw else None)
