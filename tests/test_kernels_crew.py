@@ -86,6 +86,54 @@ def test_fewer_share_where_the_system_refuses_a_thread(monkeypatch):
     assert run(3)[0].tolist() == [PHASES] * COUNT
 
 
+# What a handler raises while `start` waits for the thread comes out as this: threading then lets go of a lock twice.
+@pytest.mark.parametrize("late", [False, True])
+def test_no_two_threads_have_a_slot_where_a_start_fails_after_all(monkeypatch, late):
+    start, work, stand_by = threading.Thread.start, _crew._help, _crew._stand_by
+    started, goes_on, stood = [], threading.Event(), threading.Event()
+
+    def begin(*arguments):
+        assert goes_on.wait(20)
+        work(*arguments)
+
+    def stand(slot):
+        stood.set()
+        stand_by(slot)
+
+    def fail(thread):
+        started.append(thread)
+        start(thread)
+        assert late or stood.wait(20)
+        raise RuntimeError("release unlocked lock")
+
+    if not late:
+        goes_on.set()
+    helpers.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(_crew, "_help", begin)
+        patch.setattr(_crew, "_stand_by", stand)
+        patch.setattr(threading.Thread, "start", fail)
+        run(2)
+    helpers._wake(2)
+    goes_on.set()
+    kept = [one.thread for one in helpers._threads]
+    assert len(kept) == 2
+    assert (started[0] in kept) is not late
+    if late:
+        started[0].join(20)
+    assert started[0].is_alive() is not late
+    assert run(3)[0].tolist() == [PHASES] * COUNT
+
+
+def test_no_more_share_than_were_asked_where_waking_them_fails(monkeypatch):
+    def fail(_):
+        raise RecursionError
+
+    run(4)
+    monkeypatch.setattr(helpers, "_wake", fail)
+    assert helpers.run(2, 0, lambda crew: (len(crew[0]), len(crew[2]))) == (1, 3)
+
+
 def test_closed_helpers_leave_no_thread_and_are_started_anew():
     run(3)
     helpers.close()

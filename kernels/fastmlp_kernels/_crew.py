@@ -21,7 +21,6 @@ import os
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -213,7 +212,9 @@ def _stand_by(slot: np.ndarray) -> None:
                 return
 
 
-def _help(slot: np.ndarray, asleep: Any, busy: np.ndarray, wanted: np.ndarray) -> None:
+def _help(slot: np.ndarray, place: Any, asleep: Any, busy: np.ndarray, wanted: np.ndarray) -> None:
+    if not place.acquire(blocking=False):  # who started it has given the slot back
+        return
     while True:
         # A call that has begun may have seen it awake.
         if not busy[0] and time.monotonic_ns() >= wanted[0]:
@@ -250,21 +251,25 @@ class _Helpers:
         self._slots, self._busy = np.zeros((MOST_HELPERS, _SLOT), np.int64), np.zeros(1, np.int64)
         self._wanted = np.zeros(1, np.int64)  # until when a call wants helpers, by `time.monotonic_ns`
         self._threads: list[_Helper] = []
-        self._unused = deque(range(MOST_HELPERS))  # slots without a thread
+        self._unused = list(range(MOST_HELPERS))[::-1]  # slots without a thread, the first one last
 
     def _start(self) -> None:
-        number, asleep = self._unused.popleft(), threading.Lock()
+        number, place, asleep = self._unused.pop(), threading.Lock(), threading.Lock()
         asleep.acquire()
         slot = self._slots[number]
-        known = slot, asleep, self._busy, self._wanted
+        known = slot, place, asleep, self._busy, self._wanted
         thread = threading.Thread(target=_help, args=known, name="fastmlp crew", daemon=True)
         one = _Helper(number, slot, asleep, thread)
         self._threads.append(one)
         try:
             thread.start()
-        except RuntimeError:  # can't start new thread
-            self._threads.remove(one)
-            self._unused.appendleft(number)
+        except RuntimeError:
+            # Can't start new thread. Or it has started: what a handler raises while `start` waits may become this.
+            # Two threads in one slot would both work, one of them when the caller has gone on: who has the lock first,
+            # the thread or this, has the slot.
+            if place.acquire(blocking=False):
+                self._threads.remove(one)
+                self._unused.append(number)
             raise
 
     def _wake(self, count: int) -> None:
@@ -290,7 +295,7 @@ class _Helpers:
         try:
             self._wake(members - 1)
         except (RuntimeError, IndexError):  # no thread, or no slot
-            members = 1 + len(self._threads)
+            members = min(members, 1 + len(self._threads))  # of more there are no work arrays
         crew: Crew = self._slots[: members - 1], self._busy, np.zeros((1 + members, SIZE), np.int64), looks
         try:
             return function(crew, *arguments)
@@ -311,7 +316,7 @@ class _Helpers:
             if one.slot[_ENDED]:
                 one.slot[:] = 0
                 self._unused.append(one.number)
-        self._unused = deque(sorted(self._unused))
+        self._unused.sort(reverse=True)  # at once: no one else takes one meanwhile
 
 
 helpers = _Helpers()
