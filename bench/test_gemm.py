@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.peak import IN_HARDWARE
 from bench.products import MULTIPLIERS, Product
 from bench.rivals import describe, speed
 from bench.training_tables import SOURCES
@@ -43,10 +44,11 @@ AS_TESTS = {
 
 def _cases() -> Iterator[Any]:
     for p in PRODUCTS + SMALL:
-        marks = [pytest.mark.full] * (p not in SHORT) + [pytest.mark.slow] * (p.m == 2048)
         for turn in range(TURNS):
             for rival, multiplier in MULTIPLIERS.items():
                 if hasattr(multiplier, p.source) and (p not in SMALL or rival in FLOATS):
+                    short = p in SHORT and IN_HARDWARE[multiplier.precision]
+                    marks = [pytest.mark.full] * (not short) + [pytest.mark.slow] * (p.m == 2048)
                     name = f"{p.m}x{p.k}x{p.n}-{p.source}-{rival}-{turn}"
                     yield pytest.param(p, turn, rival, id=name, marks=marks)
 

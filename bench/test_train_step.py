@@ -6,8 +6,8 @@ step gathers and normalises a shuffled batch and trains on it; a round is so man
 validation. `numpy` is the plain float64 reference under the BLAS kernels that `fastmlp.coretype` asks for;
 `numpy_default_blas` runs under those that numpy's BLAS chooses by itself, where these are others.
 
-A short run measures the network of the report in two batch sizes and a small one, `--full` more of them, epochs and
-rivals; `--full -m "slow or not slow"` all there are.
+A short run measures the network of the report in two batch sizes and a small one, in the precisions that the CPU has
+instructions for; `--full` more of them, epochs and rivals; `--full -m "slow or not slow"` all there are.
 """
 
 import time
@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from bench.networks import PIXELS, Work
+from bench.peak import IN_HARDWARE
 from bench.rivals import describe, speed
 from bench.trainers import TRAINERS
 from bench.worker import TookTooLong
@@ -61,7 +62,8 @@ def _is_usual(work: Work, rival: str, usual: list[Work]) -> bool:
 
 
 def _is_short(work: Work, rival: str, short: list[Work]) -> bool:
-    return work in short and rival not in FULL_RIVALS and (work == MAIN or rival not in SLOW_RIVALS)
+    usual = rival not in FULL_RIVALS and IN_HARDWARE[TRAINERS[rival].precision]
+    return work in short and usual and (work == MAIN or rival not in SLOW_RIVALS)
 
 
 def _cases(works: list[Work], usual: list[Work], short: list[Work], turns: int) -> Iterator[Any]:
