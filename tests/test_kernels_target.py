@@ -210,6 +210,9 @@ def test_products_with_bfloat16_instructions_and_without_tile_registers():
 
 
 @pytest.mark.process
+@pytest.mark.skipif(
+    set(AVX2) <= HOST and not HOST & {"avx512f", "avxvnni"}, reason="this machine has what haswell has, and no more"
+)
 def test_products_with_what_this_machine_has():
     report, of_bytes = products(("bfloat16",))  # of the others see `test_kernels_gemm`
     tiles = {"amx-tile", "amx-int8", "avx512vnni"} <= HOST and _target._tiles_granted()
