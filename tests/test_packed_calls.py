@@ -101,13 +101,33 @@ def test_small_batches_stay_on_one_thread(monkeypatch):
 def test_the_way_that_was_faster_is_kept_and_the_other_one_tried_again():
     for faster in (False, True):
         sharing, ways = Sharing(), []
-        for call in range(2 * AGAIN):
+        for _ in range(2 * AGAIN):
             ways.append(sharing.of_next_call())
-            steps = 2 ** min(call, 5)
-            sharing.took(ways[-1], steps, steps * (1.0 if ways[-1] == faster else 2.0))
+            sharing.took(ways[-1], 8, 8 * (1.0 if ways[-1] == faster else 2.0))
             sharing.took(ways[-1], 1, 1e9)  # of so few steps it says nothing
-        assert ways[:TURNS] == [False, True] * (TURNS // 2)
+        assert ways[:TURNS] == [False] * (TURNS // 2) + [True] * (TURNS // 2)
         assert [call for call in range(TURNS, 2 * AGAIN) if ways[call] != faster] == [AGAIN]
+
+
+def test_a_call_of_far_more_steps_begins_the_tries_of_its_way_again():
+    """The first one of so many may be slow, as threads have just begun."""
+    sharing, ways = Sharing(), []
+    for call in range(AGAIN):
+        ways.append(sharing.of_next_call())
+        first_of_many = call == TURNS - 1
+        steps = 1 if call < TURNS - 1 else 100
+        sharing.took(ways[-1], steps, steps * (3.0 if first_of_many else 1.0 if ways[-1] else 2.0))
+    assert ways[TURNS - 1]
+    assert all(ways[TURNS + 3 :])
+
+
+def test_calls_of_fewer_and_fewer_steps_end_the_turns_too():
+    sharing, ways = Sharing(), []
+    for call in range(AGAIN):
+        ways.append(sharing.of_next_call())
+        steps = max(1, 1000 // 3**call)
+        sharing.took(ways[-1], steps, steps * (1.0 if ways[-1] else 2.0))
+    assert all(ways[TURNS:])
 
 
 def test_a_slow_moment_does_not_turn_the_choice():

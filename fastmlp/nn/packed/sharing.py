@@ -6,7 +6,9 @@ network and what else the machine does: with two threads a step of 16 rows took 
 CPUs that were not that different. The bits are the same either way, so it can be tried.
 """
 
-# Calls that take turns before the faster way is kept; they begin with few steps, and later ones count.
+# Calls before the faster way is kept: half of them by one thread, then half shared, in a row, as threads that have just
+# come may be on one core for a while. The first calls have few steps as a rule; one that has far more begins its way's
+# half again, as a single call says little of a way.
 TURNS = 6
 # Each so many calls the slower way is tried again, as the machine's other work comes and goes.
 AGAIN = 64
@@ -21,6 +23,7 @@ class _Way:
     """What a step took by one way in the latest calls."""
 
     def __init__(self) -> None:
+        self.turns = 0  # calls, from the first one of about as many steps as now
         self._steps = 0  # the most of a call
         self._seconds: list[float] = []  # of a step
 
@@ -35,6 +38,7 @@ class _Way:
             return
         if steps > 2 * self._steps:
             self._seconds.clear()
+            self.turns = 1
         self._steps = max(steps, self._steps)
         self._seconds = [*self._seconds, seconds / steps][-LATEST:]
 
@@ -48,11 +52,14 @@ class Sharing:
 
     def of_next_call(self) -> bool:
         """Return whether the team shares the steps of the next call."""
-        call, self._calls = self._calls, self._calls + 1
-        if call < TURNS:
-            return call % 2 == 1
         alone, shared = self._ways
-        return (shared.seconds < WORTH * alone.seconds) != (call % AGAIN == 0)
+        if min(alone.turns, shared.turns) < TURNS // 2:
+            shares = alone.turns >= TURNS // 2
+        else:
+            shares = (shared.seconds < WORTH * alone.seconds) != (self._calls % AGAIN == 0)
+        self._calls += 1
+        self._ways[shares].turns += 1
+        return shares
 
     def took(self, shared: bool, steps: int, seconds: float) -> None:
         """Keep how long a call's steps took together."""
