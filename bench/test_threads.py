@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bench.networks import Data, Work
+from bench.peak import IN_HARDWARE
 from bench.rounds import ROUND_SECONDS
 from bench.trainers import TRAINERS
 from fastmlp.nn.threads import usable_cores
@@ -22,7 +23,7 @@ pytest.importorskip("pytest_benchmark", reason="timing needs the extra: pip inst
 LAYERS, SMALL = (3072, 128, 20), (100, 100, 10)
 WORKS = [*(Work(LAYERS, batch) for batch in (1, 16, 32, 64, 256)), Work(SMALL, 200)]
 RIVALS = ("fastmlp", "fastmlp_bf16", "fastmlp_int8")
-SHORT = [*(("fastmlp", batch) for batch in (16, 64, 200)), ("fastmlp_int8", 16)]
+SHORT = [*(("fastmlp", batch) for batch in (16, 64, 200)), *[("fastmlp_int8", 16)] * IN_HARDWARE["int8"]]
 TURNS = 15
 
 

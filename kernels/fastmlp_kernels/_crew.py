@@ -280,7 +280,7 @@ class _Helpers:
             if one.number < count and one.slot[_STATE] == _AWAY:
                 _wake(one.asleep)
 
-    def none(self) -> Crew:
+    def alone(self) -> Crew:
         """Return a crew of the caller alone, for one call after the other."""
         _refuse_uncompiled()
         return self._slots[:0], self._busy, np.zeros((2, SIZE), np.int64), 0

@@ -143,7 +143,7 @@ def _made(sizes: _Sizes) -> _Made:
         c=aligned_zeros((members, c_elements(sizes.width)), element.accumulator),  # the result of no inner dimension
     )
     size = sum(a.nbytes for a in (*right, *work) if isinstance(a, np.ndarray))
-    return _Made((sizes.step, tuple(right), tuple(work)), size, helpers.none() if members == 1 else None)
+    return _Made((sizes.step, tuple(right), tuple(work)), size, helpers.alone() if members == 1 else None)
 
 
 def _run(sizes: _Sizes, flop: int, function: Any, *arguments: Any) -> None:

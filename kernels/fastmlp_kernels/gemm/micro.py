@@ -41,7 +41,7 @@ from fastmlp_kernels.gemm.elements import Element, element_of
 # or is added to it at the end, as sums over millions would not grow by single terms.
 REPLACE, GO_ON, ADD = range(3)
 
-# For few rows, of which the usual tile would compute some in vain: eight sums, as fewer would wait for each other.
+# For few rows, of which the usual tile would compute some in vain: about eight sums, as fewer wait for each other.
 _FLAT_MR = max(TILE.mr // 4, 1)
 FLAT = Tile(TILE.lanes, _FLAT_MR, 8 // _FLAT_MR)
 # Tiles by the bytes of a sum: that of doubles takes the same registers, and is half as wide.

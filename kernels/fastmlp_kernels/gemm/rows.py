@@ -249,6 +249,7 @@ def _in_result(
     blocks, step = (depth + kc - 1) // kc, kc
     if 0 < blocks <= LONG:  # blocks of about one size: the sums are the same, as each goes on from the one before
         step = (depth + blocks * EIGHT - 1) // (blocks * EIGHT) * EIGHT
+    # columns of a B that is read as it lies fill panels, so that c has no gaps
     few = b.stride != NR and count <= MR // 2 and columns % (blocking(b.array).flat_nr // 2) == 0
     whole = _rows_in_result(count, columns, blocks * channels)
     sums = Sums(vector_at(out, block[0] * columns, whole * columns), columns, whole, c)
