@@ -135,8 +135,8 @@ if __name__ == "__main__":
     executor = Processes(1, 1)
     print(executor.submit(os.getpid).result(), flush=True)
     if sys.argv[1] == "busy":
-        executor.submit(time.sleep, 60)
-    time.sleep(60)
+        executor.submit(time.sleep, 900)
+    time.sleep(900)
 """
 
 

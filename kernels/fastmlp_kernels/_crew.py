@@ -27,13 +27,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.core.cgutils import alloca_once, pack_struct
 from numba.np.arrayobj import make_array
 
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._llvm import I32, I64, call, element_pointer, intrinsic
-from fastmlp_kernels._team import LOOKS, SIZE, Member, give_way, load, now, pause
+from fastmlp_kernels._team import LOOKS, SIZE, Member, give_way, load, now, pause, refuse_uncompiled
 from fastmlp_kernels._views import row_at
 
 # Places in a helper's slot, which is two cache lines, as some CPUs fetch them in pairs; the last two say that it is to
@@ -230,11 +230,6 @@ def _wake(asleep: Any) -> None:
         asleep.release()
 
 
-def _refuse_uncompiled() -> None:
-    if config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name
-        raise RuntimeError("NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS")
-
-
 class _Helper(NamedTuple):
     """A thread, its slot, and the lock that it waits for when it sleeps, which any thread may release."""
 
@@ -282,7 +277,7 @@ class _Helpers:
 
     def alone(self) -> Crew:
         """Return a crew of the caller alone, for one call after the other."""
-        _refuse_uncompiled()
+        refuse_uncompiled()
         return self._slots[:0], self._busy, np.zeros((2, SIZE), np.int64), 0
 
     def run(self, members: int, looks: int, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -290,7 +285,7 @@ class _Helpers:
 
         looks : see `Crew`. Where the system refuses a thread, fewer share it.
         """
-        _refuse_uncompiled()
+        refuse_uncompiled()
         members = min(members, 1 + MOST_HELPERS)
         try:
             self._wake(members - 1)

@@ -161,6 +161,12 @@ def _all_came(shared: np.ndarray, arrivals: int) -> bool:
     return True
 
 
+def refuse_uncompiled() -> None:
+    """Raise RuntimeError under NUMBA_DISABLE_JIT=1: what threads share exists only compiled."""
+    if config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name
+        raise RuntimeError("NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS")
+
+
 class Team:
     """`members` threads, the caller among them, that run a compiled function together.
 
@@ -168,10 +174,7 @@ class Team:
     """
 
     def __init__(self, members: int) -> None:
-        if config.DISABLE_JIT:  # pyright: ignore[reportAttributeAccessIssue] - numba sets it by name
-            raise RuntimeError(
-                "NUMBA_DISABLE_JIT is set, and packed products exist only compiled: unset it or take BLAS"
-            )
+        refuse_uncompiled()
         self.members = members
         self._counters = np.zeros((1 + members, SIZE), np.int64)  # of the last run
         self._start()
