@@ -14,13 +14,15 @@ from numba import njit, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
-from numba.core.typed_passes import NopythonTypeInference
+from numba.core.typed_passes import NativeLowering, NopythonTypeInference
 from numba.extending import overload
 
 from fastmlp_kernels import (
     _cache,
     _compiling,  # noqa: F401 - it watches from the first compilation on
+    _whole,
 )
+from fastmlp_kernels._lowering import Lowering, PartLowering
 from fastmlp_kernels._overloads import OwnContext
 
 P = ParamSpec("P")
@@ -168,6 +170,7 @@ class _KernelCompiler(Compiler):
     """numba's compiler without the passes of `_NEEDLESS`, and with the type inference above."""
 
     library_class: type[_Library] = _KernelLibrary
+    lowering: type[NativeLowering] = Lowering
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -179,12 +182,11 @@ class _KernelCompiler(Compiler):
             state.library.enable_object_caching()
 
     def define_pipelines(self) -> list[Any]:
+        own = {NopythonTypeInference: _TypeInference, NativeLowering: self.lowering}
         managers = super().define_pipelines()
         for manager in managers:
             manager.passes = [
-                (_TypeInference if kind is NopythonTypeInference else kind, text)
-                for kind, text in manager.passes
-                if kind.__name__ not in _NEEDLESS
+                (own.get(kind, kind), text) for kind, text in manager.passes if kind.__name__ not in _NEEDLESS
             ]
             manager.finalize()
         return managers
@@ -205,6 +207,7 @@ class _PartCompiler(_KernelCompiler):
     """The same compiler up to LLVM code, which it leaves for the callers to link."""
 
     library_class = _PartLibrary
+    lowering = PartLowering
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -214,7 +217,7 @@ class _PartCompiler(_KernelCompiler):
     def compile_extra(self, func: Any) -> Any:
         # numba looks the code up by its entry point, a builtin function: one of its own for each, never called
         result = super().compile_extra(func)._replace(entry_point=[].index)
-        self.state.targetctx.insert_user_function(result.entry_point, result.fndesc, [result.library])
+        _whole.insert(self.state.targetctx, result.entry_point, result.fndesc, result.library)
         return result
 
 
