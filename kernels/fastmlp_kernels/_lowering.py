@@ -21,9 +21,9 @@ class _Lower(Lower):
     """
 
     def _find_singly_assigned_variable(self) -> None:
-        super()._find_singly_assigned_variable()
-        if self.generator_info is None:
-            self._singly_assigned_vars |= _assigned_before_use(self.func_ir)
+        # a generator keeps its variables between two values
+        self._singly_assigned_vars = _assigned_before_use(self.func_ir) if self.generator_info is None else set()
+        self._blk_local_varmap: dict[str, Any] = {}
 
     def storevar(self, value: Any, name: str, argidx: int | None = None) -> None:
         """Store a value in a variable, whatever that was before."""
