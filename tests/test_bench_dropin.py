@@ -44,7 +44,8 @@ def test_the_table_has_a_ratio_for_each_rival(monkeypatch):
     monkeypatch.setattr(dropin, "kinds", lambda: able)
     head, _, *lines = render(None, ["tiny"], 1).partition("\n\n")[2].splitlines()
     assert head == (
-        "| work | dtype | epochs | fastmlp | scikit-learn | asked for | roof | predict a row, scikit-learn |"
+        "| work | dtype | epochs | fastmlp | scikit-learn | asked for | roof | BLAS's roof | "
+        "predict a row, scikit-learn |"
     )
     assert [line.split(" | ")[:2] for line in lines] == [["| tiny", "float32"], ["| tiny", "float64"]]
     assert [line.split(" | ")[5] for line in lines] == ["5", "3"]
@@ -53,3 +54,16 @@ def test_the_table_has_a_ratio_for_each_rival(monkeypatch):
 def test_the_roof_counts_no_gradient_of_the_inputs():
     # of 60 rows in two epochs: forward and the weights' gradient of both layers, and back through the second one
     assert flop(TINY, 4, 1, 60) == 2 * 60 * 2 * (2 * (4 * 5 + 5 * 1) + 5 * 1)
+
+
+def test_blas_multiplies_what_the_roof_counts(monkeypatch):
+    counted = 0
+
+    def matmul(a, b, out):
+        nonlocal counted
+        assert out.shape == (a.shape[0], b.shape[1])
+        counted += 2 * a.size * b.shape[1]
+
+    monkeypatch.setattr(dropin.np, "matmul", matmul)
+    dropin.multiply(TINY, np.ones((63, 4)), 1)  # and a batch of three
+    assert counted == flop(TINY, 4, 1, 63)
