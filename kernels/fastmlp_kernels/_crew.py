@@ -31,6 +31,7 @@ from numba import types
 from numba.core.cgutils import alloca_once, pack_struct
 from numba.np.arrayobj import make_array
 
+from fastmlp_kernels import _cores
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._llvm import I32, I64, call, element_pointer, intrinsic
 from fastmlp_kernels._team import LOOKS, SIZE, Member, give_way, load, now, pause, refuse_uncompiled
@@ -212,7 +213,7 @@ def _stand_by(slot: np.ndarray) -> None:
                 return
 
 
-def _help(slot: np.ndarray, place: Any, asleep: Any, busy: np.ndarray, wanted: np.ndarray) -> None:
+def _help(slot: np.ndarray, place: Any, asleep: Any, busy: np.ndarray, wanted: np.ndarray, caller: np.ndarray) -> None:
     if not place.acquire(blocking=False):  # who started it has given the slot back
         return
     while True:
@@ -222,6 +223,7 @@ def _help(slot: np.ndarray, place: Any, asleep: Any, busy: np.ndarray, wanted: n
         if slot[_ENDS]:
             slot[_ENDED] = 1
             return
+        _cores.leave(int(caller[0]))
         _stand_by(slot)
 
 
@@ -245,6 +247,7 @@ class _Helpers:
     def __init__(self) -> None:
         self._slots, self._busy = np.zeros((MOST_HELPERS, _SLOT), np.int64), np.zeros(1, np.int64)
         self._wanted = np.zeros(1, np.int64)  # until when a call wants helpers, by `time.monotonic_ns`
+        self._caller = np.full(1, -1)  # the core of who woke them last
         self._threads: list[_Helper] = []
         self._unused = list(range(MOST_HELPERS))[::-1]  # slots without a thread, the first one last
 
@@ -252,7 +255,7 @@ class _Helpers:
         number, place, asleep = self._unused.pop(), threading.Lock(), threading.Lock()
         asleep.acquire()
         slot = self._slots[number]
-        known = slot, place, asleep, self._busy, self._wanted
+        known = slot, place, asleep, self._busy, self._wanted, self._caller
         thread = threading.Thread(target=_help, args=known, name="fastmlp crew", daemon=True)
         one = _Helper(number, slot, asleep, thread)
         self._threads.append(one)
@@ -268,7 +271,7 @@ class _Helpers:
             raise
 
     def _wake(self, count: int) -> None:
-        self._wanted[0] = time.monotonic_ns() + WANTED
+        self._wanted[0], self._caller[0] = time.monotonic_ns() + WANTED, _cores.core()
         while len(self._threads) < count:
             self._start()
         for one in self._threads:

@@ -30,6 +30,7 @@ import numpy as np
 from llvmlite import ir
 from numba import config, types
 
+from fastmlp_kernels import _cores
 from fastmlp_kernels._jit import part
 from fastmlp_kernels._llvm import I32, I64, call, element_pointer, intrinsic
 from fastmlp_kernels._records import record
@@ -196,7 +197,11 @@ class Team:
         if self._pool is None:
             return function(Member(0, 1, shared, counters[1]), *arguments)
 
+        of_caller = _cores.core()
+
         def work(number: int) -> Any:
+            if number > 0:
+                _cores.leave(of_caller)
             try:
                 return function(Member(number, self.members, shared, counters[1 + number]), *arguments)
             except BaseException:
