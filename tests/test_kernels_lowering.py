@@ -131,6 +131,19 @@ def test_records_and_arrays_go_into_parts_and_come_back(rng):
     assert of_a_user(first, second, rows) == pytest.approx(want_of_user, rel=1e-13)
 
 
+@part
+def halved(pair, n):
+    return pair.floats[n] if n == 0 else pair.floats[n] + halved(Pair(pair.floats, pair.counts, pair.n - 1), n - 1) / 2
+
+
+def test_a_part_may_call_itself(rng):
+    (one, _), want = pairs(rng), 0.0
+    for value in one.floats:
+        want = want / 2 + value
+    assert _jit._compile(lambda pair, n: halved(pair, n))(one, 4) == want
+    assert njit(lambda pair, n: halved(pair, n))(one, 4) == want
+
+
 def test_a_record_is_one_argument_of_a_part(rng):
     first, second = pairs(rng)
     _jit._compile(lambda one, other, rows: added(one, other, rows))(first, second, np.arange(3))

@@ -1,6 +1,8 @@
 """How numba writes LLVM code of kernels: without what it does for values that are counted, of which they have none."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from numba.core import ir
@@ -45,11 +47,20 @@ class _PartLower(_Lower):
         """How the part is called, and returns."""
         return whole(self.context).call_conv
 
+    @contextmanager
+    def _of_itself(self) -> Iterator[None]:
+        own, self.context = self.context, whole(self.context)
+        yield
+        self.context = own
+
     def setup_function(self, fndesc: Any) -> None:
         """Begin the function; what it calls has arguments of its own kind."""
-        own, self.context = self.context, whole(self.context)
-        super().setup_function(fndesc)
-        self.context = own
+        with self._of_itself():
+            super().setup_function(fndesc)
+
+    def _lower_call_RecursiveCall(self, fnty: Any, expr: Any, signature: Any) -> Any:  # noqa: N802 - numba's name
+        with self._of_itself():
+            return super()._lower_call_RecursiveCall(fnty, expr, signature)
 
 
 def _assigned_before_use(func_ir: Any) -> set[str]:
