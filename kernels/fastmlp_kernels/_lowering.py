@@ -19,7 +19,7 @@ class _Lower(Lower):
 
     numba gives each one a place that is used in another block than its own: all of it, of a record of arrays a hundred
     numbers, is read at each use, before each assignment and at its end, and overwritten with zeros there, so that
-    counts are right. LLVM then takes that away again, which was a third of its time.
+    counts are right. LLVM then takes that away again, which was a fifth of its time.
     """
 
     def _find_singly_assigned_variable(self) -> None:

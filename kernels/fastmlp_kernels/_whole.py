@@ -1,8 +1,8 @@
 """Arguments of parts: a record or an array is one value to LLVM, whatever it holds.
 
 numba passes each number of it by itself, as C would want it, hundreds for a record of arrays. The caller takes it to
-pieces and what is called puts it together again, which was half of all that LLVM was given to optimise. LLVM passes the
-same numbers either way, where a call is left of it.
+pieces and what is called puts it together again, which was nearly half of what LLVM was given to optimise. LLVM passes
+the same numbers either way, where a call is left of it.
 """
 
 import copy
