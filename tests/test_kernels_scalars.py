@@ -120,7 +120,7 @@ def test_many_powers_of_float32(rng):
 @pytest.mark.skipif(not HAS_EXTENDED, reason="the C library's long double has no 80 bits here")
 @pytest.mark.parametrize("name", ALL)
 def test_many_float64_against_80_bits(name):
-    most, at = walk64(name, 10_000_000)
+    most, at = walk64(name, 100_000_000)
     assert 0 <= most <= MOST, f"{most} at {at}"
 
 
