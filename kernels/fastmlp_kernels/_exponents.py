@@ -96,7 +96,7 @@ def pow32(x, y):
 
 @element
 def _log2_in_two(x):
-    """Return log2 of a positive x as high + low, to 2**-65 of it."""
+    """Return log2 of a positive x as high + low, to 2**-64 of it."""
     subnormal = x < 2.0**-1022
     k, m = fields(x * 2.0**54 if subnormal else x)
     k = k - (54.0 if subnormal else 0.0)
@@ -114,7 +114,8 @@ def _log2_in_two(x):
     u = product(t, THIRDS)
     u_low = lost_by(u, t, THIRDS) + (t * THIRDS_LOW + t_low * THIRDS)
     first = 2.0 * s + u
-    rest = ((2.0 * s - first) + u) + (t * z * LOG_REST(z) + (u_low + 2.0 * s_low))
+    fifth = t * z + (t_low * z + t * z_low)  # s may be off by three of its last bits, and s^5 by fifteen
+    rest = ((2.0 * s - first) + u) + (fifth * LOG_REST(z) + (u_low + 2.0 * s_low))
     high = first + rest
     low = (first - high) + rest
     p = product(high, LOG2_E)
