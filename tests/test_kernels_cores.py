@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from fastmlp_kernels import _cores
-from fastmlp_kernels._team import Team
+from fastmlp_kernels._jit import kernel
+from fastmlp_kernels._team import Team, meet
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell cores")
 
@@ -22,11 +23,14 @@ def allowed():
 def test_a_thread_leaves_a_core_for_another_one_and_may_come_back(allowed):
     if len(allowed) == 1:
         pytest.skip("one core")
-    for number in sorted(allowed)[:2]:
+    left = 0
+    for number in 10 * sorted(allowed)[:2]:
         os.sched_setaffinity(0, {number})
         os.sched_setaffinity(0, allowed)
         _cores.leave(number)  # it is there still, as a rule
         assert os.sched_getaffinity(0) == allowed
+        left += _cores.core() != number
+    assert left > 10  # the system may move it back, now and then
 
 
 @on_linux
@@ -66,6 +70,23 @@ def test_a_system_that_refuses_is_left_alone(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
     _cores.leave(0)
+
+
+def test_members_do_not_wait_for_one_that_fails_before_its_work(monkeypatch):
+    def fail(_):
+        raise MemoryError
+
+    @kernel
+    def wait(member):
+        return meet(member, 0)
+
+    monkeypatch.setattr(_cores, "leave", fail)
+    team = Team(2)
+    try:
+        with pytest.raises(MemoryError):
+            team.run(wait)
+    finally:
+        team.close()
 
 
 def test_members_but_the_caller_are_asked_to_leave_its_core(monkeypatch):

@@ -9,7 +9,9 @@ import os
 import sys
 from typing import Any
 
-_GET: Any = getattr(ctypes.PyDLL(None), "sched_getcpu", None) if sys.platform == "linux" else None
+# Linux has it, but not in each C library, nor has each Python what moves threads.
+_KNOWN = sys.platform == "linux" and hasattr(os, "sched_setaffinity")
+_GET: Any = getattr(ctypes.PyDLL(None), "sched_getcpu", None) if _KNOWN else None
 
 
 def core() -> int:

@@ -85,25 +85,14 @@ def _assigned_before_use(func_ir: Any) -> set[str]:
     }
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class Lowering(NativeLowering):
-    """numba's pass with the lowering above."""
+def _pass_with(lower: type[Lower]) -> type[NativeLowering]:
+    """Return numba's pass with this lowering."""
 
-    _name = "fastmlp_lowering"
+    class Lowering(NativeLowering):
+        _name = f"fastmlp{lower.__name__.lower()}"
+        lowering_class: Any = lower
 
-    @property
-    def lowering_class(self) -> type[Lower]:
-        """What writes the LLVM code."""
-        return _Lower
+    return register_pass(mutates_CFG=True, analysis_only=False)(Lowering)
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class PartLowering(NativeLowering):
-    """numba's pass with the lowering of parts."""
-
-    _name = "fastmlp_part_lowering"
-
-    @property
-    def lowering_class(self) -> type[Lower]:
-        """What writes the LLVM code."""
-        return _PartLower
+Lowering, PartLowering = _pass_with(_Lower), _pass_with(_PartLower)

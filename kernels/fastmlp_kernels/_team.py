@@ -200,9 +200,9 @@ class Team:
         of_caller = _cores.core()
 
         def work(number: int) -> Any:
-            if number > 0:
-                _cores.leave(of_caller)
             try:
+                if number > 0:
+                    _cores.leave(of_caller)
                 return function(Member(number, self.members, shared, counters[1 + number]), *arguments)
             except BaseException:
                 shared[_ABORTED] = 1
