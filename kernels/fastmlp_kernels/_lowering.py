@@ -86,9 +86,11 @@ def _assigned_before_use(func_ir: Any) -> set[str]:
 
 
 def _pass_with(lower: type[Lower]) -> type[NativeLowering]:
-    """Return numba's pass with this lowering."""
+    """Return numba's last pass with this lowering."""
 
     class Lowering(NativeLowering):
+        """numba's last pass, which writes LLVM's code."""
+
         _name = f"fastmlp{lower.__name__.lower()}"
         lowering_class: Any = lower
 
