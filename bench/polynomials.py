@@ -32,13 +32,17 @@ Function = Callable[[Number], Number]
 
 
 class Fit(NamedTuple):
-    """A polynomial of a degree near `value` on an interval, where an error counts times `weight`."""
+    """A polynomial of a degree near `value` on an interval, where an error counts times `weight`.
+
+    The others make up for what is lost where the first `rounded` of its coefficients become float64.
+    """
 
     value: Function
     low: float | Number
     high: float | Number
     degree: int
     weight: Function = lambda _: mpf(1)
+    rounded: int = 0
 
 
 def remez(fit: Fit) -> tuple[list[Number], Number]:
@@ -62,9 +66,23 @@ def remez(fit: Fit) -> tuple[list[Number], Number]:
         errors = [(v - mp.polyval(coefficients[::-1], x)) * w for x, v, w in zip(grid, values, weights, strict=True)]
         largest = max(map(abs, errors))
         if largest <= level * mpf("1.001"):
-            return coefficients, largest
+            return _with_first_rounded(coefficients, fit.rounded, grid), largest
         chosen = _exchange(errors, size)
     raise ArithmeticError(f"no convergence: level {mp.nstr(level, 5)}, largest error {mp.nstr(largest, 5)}")
+
+
+def _with_first_rounded(coefficients: Sequence[Number], count: int, grid: Sequence[Number]) -> list[Number]:
+    """Return them with the first `count` in float64, and the others moved by the least squares of what that changes."""
+    if not count:
+        return list(coefficients)
+    first = [mpf(float(c)) for c in coefficients[:count]]
+    powers, change = matrix(len(grid), len(coefficients) - count), matrix(len(grid), 1)
+    for row, x in enumerate(grid):
+        change[row] = sum((c - f) * x**j for j, (c, f) in enumerate(zip(coefficients, first, strict=False)))
+        for j in range(powers.cols):
+            powers[row, j] = x ** (count + j)
+    moved, _ = mp.qr_solve(powers, change)
+    return first + [c + m for c, m in zip(coefficients[count:], moved, strict=True)]
 
 
 def _exchange(errors: Sequence[Number], size: int) -> list[int]:
@@ -199,8 +217,8 @@ def _tails() -> dict[str, Fit]:
         "ERFC32": Fit(erfc, *_interval(ERFC_K, 0, MOST32 / root), 10, relative(erfc)),
         "GELU32": Fit(gelu, *_interval(GELU_K, 0, MOST32), 10, relative(gelu)),
         "GELU_SLOPE32": Fit(slope, *_interval(SLOPE_K, 0, MOST32), 10, relative(slope)),
-        "ERFC64": Fit(logarithm(_scaled_erfc, ERFC_K), *_interval(ERFC_K, SMALL, MOST64 / root), 22),
-        "GELU64": Fit(logarithm(lambda a: 2 * _scaled_tail(a), GELU_K), *_interval(GELU_K, SMALL, MOST64), 23),
+        "ERFC64": Fit(logarithm(_scaled_erfc, ERFC_K), *_interval(ERFC_K, SMALL, MOST64 / root), 22, rounded=2),
+        "GELU64": Fit(logarithm(lambda a: 2 * _scaled_tail(a), GELU_K), *_interval(GELU_K, SMALL, MOST64), 23, rounded=2),
         "ERFC_CHANGE": Fit(change(_in_t(_scaled_erfc, ERFC_K)), *_interval(ERFC_K, SMALL, MOST64 / root), 2),
         "GELU_CHANGE": Fit(change(_in_t(_scaled_tail, GELU_K)), *_interval(GELU_K, SMALL, MOST64), 2),
         "SLOPE_CHANGE": Fit(change(slope), *_interval(SLOPE_K, 0, MOST64), 3),
