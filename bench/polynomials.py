@@ -218,7 +218,7 @@ def _tails() -> dict[str, Fit]:
         "GELU32": Fit(gelu, *_interval(GELU_K, 0, MOST32), 10, relative(gelu)),
         "GELU_SLOPE32": Fit(slope, *_interval(SLOPE_K, 0, MOST32), 10, relative(slope)),
         "ERFC64": Fit(logarithm(_scaled_erfc, ERFC_K), *_interval(ERFC_K, SMALL, MOST64 / root), 22, rounded=2),
-        "GELU64": Fit(logarithm(lambda a: 2 * _scaled_tail(a), GELU_K), *_interval(GELU_K, SMALL, MOST64), 23, rounded=2),
+        "GELU64": Fit(logarithm(lambda a: 2 * _scaled_tail(a), GELU_K), *_interval(GELU_K, SMALL, MOST64), 23),
         "ERFC_CHANGE": Fit(change(_in_t(_scaled_erfc, ERFC_K)), *_interval(ERFC_K, SMALL, MOST64 / root), 2),
         "GELU_CHANGE": Fit(change(_in_t(_scaled_tail, GELU_K)), *_interval(GELU_K, SMALL, MOST64), 2),
         "SLOPE_CHANGE": Fit(change(slope), *_interval(SLOPE_K, 0, MOST64), 3),
