@@ -416,6 +416,19 @@ def test_coefficients_come_out_of_the_script(name):
     assert error < 2**-24
 
 
+def test_other_coefficients_make_up_for_the_rounding_of_the_first():
+    fit = polynomials.Fit(lambda x: mp.exp(x / 8) / 3, -0.5, 0.5, 8)  # 1/3 is 2**-55.6 beside a float64
+
+    def error_at_the_ends(rounded):
+        found, _ = polynomials.remez(fit._replace(rounded=rounded))
+        first = [mpf(float(c)) for c in found[:2]]
+        assert rounded == 0 or first == found[:2]
+        return max(abs(mp.polyval([*found[:1:-1], *first[::-1]], x) - fit.value(x)) for x in (fit.low, fit.high))
+
+    with mp.workdps(polynomials.DIGITS):
+        assert error_at_the_ends(2) < 2**-58 < 2**-56 < error_at_the_ends(0)
+
+
 @pytest.mark.slow
 def test_the_coefficients_are_those_of_the_script():
     assert polynomials.PAGE.read_text(encoding="utf-8") == polynomials.text()
