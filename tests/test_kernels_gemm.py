@@ -20,13 +20,18 @@ EDGES = sorted({1, 2, 3, 7, 8, 9, 31, 32, 33, 127, 128, 129, 255, 256, 257, 511,
 
 
 def product(a, b, precision="float32", threads=1, *, transpose_a=False, transpose_b=False):
-    """Return A B from the operands A and B, stored as they are or transposed; each array between fences."""
-    stored = [np.ascontiguousarray(x.T if t else x) for x, t in ((a, transpose_a), (b, transpose_b))]
-    with fenced(*stored, np.full((a.shape[0], b.shape[1]), np.nan, a.dtype)) as (left, right, out):
-        gemm.matmul(left, right, out, transpose_a=transpose_a, transpose_b=transpose_b, precision=precision,
-                    threads=threads)  # fmt: skip
+    """Return A B from the operands A and B, stored as they are or transposed; each array between fences, and alone."""
+    stored = [np.array(x.T if t else x, order="C") for x, t in ((a, transpose_a), (b, transpose_b))]
+    alone = np.full((a.shape[0], b.shape[1]), np.nan, a.dtype)
+    multiply = partial(
+        gemm.matmul, transpose_a=transpose_a, transpose_b=transpose_b, precision=precision, threads=threads
+    )
+    with fenced(*stored, alone) as (left, right, out):
+        multiply(left, right, out)
         np.testing.assert_array_equal(left, stored[0])
         np.testing.assert_array_equal(right, stored[1])
+    multiply(*stored, alone)  # goes past numba's look at the types, but for the first time
+    np.testing.assert_array_equal(alone, out)
     return out
 
 
@@ -155,7 +160,9 @@ def test_wrong_arguments_are_refused(rng):
     a, b, out = (normal(rng, shape, np.float32) for shape in ((4, 6), (6, 5), (4, 5)))
     frozen = out.copy()
     frozen.flags.writeable = False
-    both = np.zeros(64, np.float32)
+    both, square = np.zeros(64, np.float32), np.zeros((6, 6), np.float32)
+    for _ in range(2):
+        gemm.matmul(a, b, out)
     wrong = [
         ((a.tolist(), b, out), {}, TypeError, "a must be a numpy array"),
         ((a.astype(np.float64), b, out), {}, TypeError, "a has dtype float64, allowed is float32"),
@@ -171,6 +178,9 @@ def test_wrong_arguments_are_refused(rng):
         ((a, b, out), {"transpose_b": True}, ValueError, r"A is \(4, 6\) and B is \(5, 6\)"),
         ((both[:24].reshape(4, 6), b, both[4:24].reshape(4, 5)), {}, ValueError, "out and a overlap"),
         ((a, both[:30].reshape(6, 5), both[29:49].reshape(4, 5)), {}, ValueError, "out and b overlap"),
+        ((square, b, square), {}, ValueError, r"out has shape \(6, 6\), expected \(6, 5\)"),
+        ((square, square.copy(), square), {}, ValueError, "out and a overlap"),
+        ((square.copy(), square, square), {}, ValueError, "out and b overlap"),
         ((a, b, out), {"precision": "float64"}, TypeError, "a has dtype float32, allowed is float64"),
         ((a, b, out), {"precision": "float16"}, ValueError, "precision is 'float16', allowed is 'float32' or "),
         ((a, b, out), {"precision": np.float32}, ValueError, "precision is <class"),

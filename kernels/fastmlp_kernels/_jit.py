@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 from llvmlite.binding import Linkage
-from numba import njit, types
+from numba import njit, typeof, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
@@ -263,6 +263,14 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     if hasattr(compiled, "_cache"):  # not so a plain function under NUMBA_DISABLE_JIT=1
         compiled._cache = _cache.KernelCache(function)
     return compiled
+
+
+def machine_code(function: Any, *arguments: Any) -> Callable[..., Any]:
+    """Return what calls a kernel that is compiled for the types of these arguments, without looking at types again.
+
+    It takes no others: to each of its arguments, but whether an array is read-only, the caller must see.
+    """
+    return function.overloads[tuple(map(typeof, arguments))].entry_point
 
 
 def reduction(function: Callable[P, R]) -> Callable[P, R]:

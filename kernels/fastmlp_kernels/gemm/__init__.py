@@ -35,6 +35,7 @@ from fastmlp_kernels import _check
 from fastmlp_kernels._activation_passes import family_of
 from fastmlp_kernels._align import aligned_zeros, read_only
 from fastmlp_kernels._crew import Crew, helpers
+from fastmlp_kernels._jit import machine_code
 from fastmlp_kernels._optimizers import Update
 from fastmlp_kernels._rows import Rows
 from fastmlp_kernels.activations import CODES
@@ -60,6 +61,8 @@ LOOK_FLOP = 16_000
 # Bytes of work arrays that a thread keeps for its next calls: pages that are new take longer than a small product.
 MOST_KEPT = 16 << 20
 SUMS = Panels._fields.index("sums")
+# Of `ndarray.flags.num`: C-contiguous, owns its memory, aligned, writeable.
+_USUAL = 0x1 | 0x4 | 0x100 | 0x400
 # Of these functions' operands, floats; bytes have a product of their own.
 PRECISIONS = ("float32", "float64", "bfloat16")
 
@@ -90,6 +93,21 @@ def _check_written(written: dict[str, np.ndarray], read: dict[str, np.ndarray]) 
                 _check.apart(**{output: values, name: array})
 
 
+def _are_usual(a: np.ndarray, b: np.ndarray, out: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether these are as numpy makes them: matrices of this dtype in memory of their own, which none shares.
+
+    Of such there is nothing more to check, but their shapes.
+    """
+    return (
+        type(a) is type(b) is type(out) is np.ndarray
+        and a.ndim == b.ndim == out.ndim == 2
+        and a.dtype == b.dtype == out.dtype == dtype
+        and a.flags.num & b.flags.num & out.flags.num & _USUAL == _USUAL
+        and out is not a
+        and out is not b
+    )
+
+
 def _share(rows: int, threads: int, flop: int) -> tuple[int, int]:
     """Return (rows a task, threads): mc rows, or fewer where not every thread would get a task."""
     if threads == 1 or flop < SHARED_FLOP:
@@ -118,6 +136,7 @@ class _Sizes(NamedTuple):
 class _Made(NamedTuple):
     """A plan in plain tuples, its bytes, and for one member what stands for a crew, which no other call uses."""
 
+    sizes: _Sizes
     plan: Any
     size: int
     alone: Crew | None
@@ -127,7 +146,7 @@ class _Kept(threading.local):
     """Each thread's plans that no call is using, by their sizes."""
 
     def __init__(self) -> None:
-        self.plans: dict[_Sizes, _Made] = {}
+        self.plans: dict[tuple[Any, ...], _Made] = {}
 
 
 _KEPT = _Kept()
@@ -143,23 +162,48 @@ def _made(sizes: _Sizes) -> _Made:
         c=aligned_zeros((members, c_elements(sizes.width)), element.accumulator),  # the result of no inner dimension
     )
     size = sum(a.nbytes for a in (*right, *work) if isinstance(a, np.ndarray))
-    return _Made((sizes.step, tuple(right), tuple(work)), size, helpers.alone() if members == 1 else None)
+    return _Made(sizes, (sizes.step, tuple(right), tuple(work)), size, helpers.alone() if members == 1 else None)
 
 
-def _run(sizes: _Sizes, flop: int, function: Any, *arguments: Any) -> None:
+def _run(sizes: tuple[Any, ...], flop: int, function: Any, *arguments: Any) -> _Made:
+    """Call with the plan of `_Sizes`, or a plain tuple like it, and return that."""
     # a signal's handler may come between, and call the same function: it gets a plan of its own
     kept = _KEPT.plans
     before = kept.pop(sizes, None)
-    plan, _, alone = made = before or _made(sizes)
+    made = before or _made(_Sizes(*sizes))
+    own, plan, _, alone = made
     if alone is not None:
         function(alone, *arguments, plan)
     else:
-        helpers.run(sizes.members, int(flop // LOOK_FLOP), function, *arguments, plan)
-    if sizes.raw:
+        helpers.run(own.members, int(flop // LOOK_FLOP), function, *arguments, plan)
+    if own.raw:
         plan[1][SUMS].fill(0)
     kept[sizes] = made
     while not before and sum(one.size for one in list(kept.values())) > MOST_KEPT:
         kept.pop(next(iter(kept), sizes), None)
+    return made
+
+
+# (a, b, whether each is transposed, out)
+_Operands = tuple[np.ndarray, np.ndarray, tuple[bool, bool], np.ndarray]
+# Machine code of `_matmul` by what the types of its arguments depend on.
+_CODES: dict[tuple[str, bool], Any] = {}
+
+
+def _multiply(precision: str, operands: _Operands, threads: int, *, usual: bool) -> None:
+    a, b, transposed, out = operands
+    (rows, columns), depth = out.shape, a.shape[0 if transposed[0] else 1]
+    flop = 2 * rows * depth * columns
+    sizes = (precision, depth, columns, columns, *_share(rows, threads, flop), transposed[0], 0)
+    kind = precision, transposed[0]
+    code = _CODES.get(kind) if usual else None
+    if code is not None:  # numba's look at the types, and read-only views for it, take 2 us
+        _run(sizes, flop, code, *operands)
+        return
+    operands = (read_only(a), read_only(b), transposed, out)
+    made = _run(sizes, flop, _matmul, *operands)
+    if usual:
+        _CODES[kind] = machine_code(_matmul, made.alone or helpers.alone(), *operands, made.plan)
 
 
 def _channels(rows: Rows) -> int:
@@ -210,20 +254,20 @@ def matmul(
     """
     element, threads = _check_settings(precision, threads)
     dtypes = (element.storage,)
-    _check.array("a", a, dtypes, ndim=2)
-    _check.array("b", b, dtypes, ndim=2)
+    usual = _are_usual(a, b, out, element.storage)
+    if not usual:
+        _check.array("a", a, dtypes, ndim=2)
+        _check.array("b", b, dtypes, ndim=2)
     (rows, depth), (depth_b, columns) = a.shape[:: -1 if transpose_a else 1], b.shape[:: -1 if transpose_b else 1]
     if depth != depth_b:
         raise ValueError(
             f"inner dimensions differ: A is {(rows, depth)} and B is {(depth_b, columns)}, transposed where asked for"
         )
-    _check.array("out", out, dtypes, (rows, columns), writes=True)
-    if np.may_share_memory(out, a) or np.may_share_memory(out, b):
+    if not usual or out.shape != (rows, columns):
+        _check.array("out", out, dtypes, (rows, columns), writes=True)
         _check_written({"out": out}, {"a": a, "b": b})
     if out.size:
-        flop = 2 * rows * depth * columns
-        sizes = _Sizes(precision, depth, columns, columns, *_share(rows, threads, flop), bool(transpose_a))
-        _run(sizes, flop, _matmul, read_only(a), read_only(b), (bool(transpose_a), bool(transpose_b)), out)
+        _multiply(precision, (a, b, (bool(transpose_a), bool(transpose_b)), out), threads, usual=usual)
 
 
 def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: bool = False, threads: int = 1) -> None:
@@ -255,10 +299,7 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
         raise ValueError(f"K is {depth:,}, allowed for an int32 result is at most {most:,}: give a float32 out")
     _check_written({"out": out}, {"a": a, "b": b})
     if out.size and depth:
-        columns = b.shape[1]
-        flop = 2 * rows * depth * columns
-        sizes = _Sizes("int8", depth, columns, columns, *_share(rows, threads, flop), bool(transpose_a))
-        _run(sizes, flop, _matmul, read_only(a), read_only(b), (bool(transpose_a), False), out)
+        _multiply("int8", (a, b, (bool(transpose_a), False), out), threads, usual=False)
     else:
         out[...] = 0
 
