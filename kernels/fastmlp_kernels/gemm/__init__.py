@@ -61,8 +61,6 @@ LOOK_FLOP = 16_000
 # Bytes of work arrays that a thread keeps for its next calls: pages that are new take longer than a small product.
 MOST_KEPT = 16 << 20
 SUMS = Panels._fields.index("sums")
-# Of `ndarray.flags.num`: C-contiguous, owns its memory, aligned, writeable.
-_USUAL = 0x1 | 0x4 | 0x100 | 0x400
 # Of these functions' operands, floats; bytes have a product of their own.
 PRECISIONS = ("float32", "float64", "bfloat16")
 
@@ -94,17 +92,12 @@ def _check_written(written: dict[str, np.ndarray], read: dict[str, np.ndarray]) 
 
 
 def _are_usual(a: np.ndarray, b: np.ndarray, out: np.ndarray, dtype: np.dtype) -> bool:
-    """Whether these are as numpy makes them: matrices of this dtype in memory of their own, which none shares.
-
-    Of such there is nothing more to check, but their shapes.
-    """
+    """Whether of a product's matrices nothing more is to be checked but that their shapes fit."""
     return (
-        type(a) is type(b) is type(out) is np.ndarray
+        _check.are_usual(a, out)
+        and _check.are_usual(b, out)
+        and out.dtype == dtype
         and a.ndim == b.ndim == out.ndim == 2
-        and a.dtype == b.dtype == out.dtype == dtype
-        and a.flags.num & b.flags.num & out.flags.num & _USUAL == _USUAL
-        and out is not a
-        and out is not b
     )
 
 
