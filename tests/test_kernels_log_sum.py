@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 import fastmlp_kernels as fk
 from arrays import SHAPES, assert_within, fenced, normal
 from fastmlp import reference
+from fastmlp_kernels.log_sum import SHORT, TURNED
 
 inf, nan = np.inf, np.nan
 DTYPES = [np.float32, np.float64]
@@ -240,3 +241,31 @@ def test_a_matrix_of_numpys_own_kind_is_taken_along_each_axis():
     for function in (fk.softmax, fk.log_softmax, fk.logsumexp):
         for axis in (0, 1):
             np.testing.assert_array_equal(function(np.asmatrix(x), axis=axis), function(x, axis=axis))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("classes", [1, 2, 7, 8, SHORT - 1, SHORT, SHORT + 1])
+def test_a_row_has_the_same_logarithms_alone_and_among_many(dtype, classes, rng):
+    count = 2 * (TURNED // classes) + 3  # short rows are turned in blocks: the last one is not full
+    x = normal(rng, (count, classes), dtype, 3)
+    odd = [inf, -inf, nan, -nan, 0.0, -0.0]
+    for at in (0, 7, TURNED // classes, count - 1):
+        x[at, rng.integers(classes)] = odd[rng.integers(len(odd))]
+    x[count // 2], x[5] = -inf, 1.5
+    with fenced(x) as (own,):
+        alone = np.concatenate([fk.log_softmax(row[None]) for row in x[:40]])
+        fk.log_softmax(own, own)
+    np.testing.assert_array_equal(own[:40], alone)
+    np.testing.assert_array_equal(own, fk.log_softmax(x))
+    finite = np.isfinite(x).all(-1)
+    np.testing.assert_allclose(own[finite], np.log(fk.softmax(x[finite].astype(np.float64))), rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(np.isnan(own[~finite]), np.isnan(reference_logs(x[~finite])))
+
+
+def reference_logs(x):
+    """Return the logarithms of rows with infinities or NaN, as far as these tell."""
+    out = np.where(np.isposinf(x), nan, -inf)
+    out[np.isnan(x).any(-1) | np.isneginf(x).all(-1)] = nan
+    keeps = ~np.isnan(x).any(-1) & ~np.isposinf(x).any(-1) & np.isfinite(x).any(-1)
+    out[keeps] = 0
+    return out

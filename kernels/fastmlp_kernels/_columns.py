@@ -9,6 +9,7 @@ that are too small to drift, and these added up as in `_sums`.
 
 import numpy as np
 
+from fastmlp_kernels._exponentials import are_finite, keep_larger
 from fastmlp_kernels._jit import kernel, part
 from fastmlp_kernels._scratch import SIZE, work_array
 from fastmlp_kernels._sums import add_to_total, add_up_rows, begin_total
@@ -46,21 +47,15 @@ def _repeat(run: np.ndarray, width: int) -> None:
 
 @part
 def _largest(x: np.ndarray, at: int, stride: int, length: int, tops: np.ndarray, rows: int) -> None:
-    """tops (rows * width,) <- the largest element of each column, repeated.
-
-    A NaN counts in the first row alone: its own exponential will be NaN, and so will the sum.
-    """
+    """tops (rows * width,) <- the largest element of each column, repeated; of a NaN the sum will be NaN anyhow."""
     width, run = tops.size // rows, vector_at(x, at, tops.size)
     for j in range(tops.size):
         tops[j] = run[j]
     for k in range(rows, length, rows):
-        run = vector_at(x, at + k * stride, min(rows, length - k) * width)
-        for j in range(run.size):
-            tops[j] = run[j] if run[j] > tops[j] else tops[j]
+        size = min(rows, length - k) * width
+        keep_larger(vector_at(tops, 0, size), vector_at(x, at + k * stride, size))
     for start in range(width, tops.size, width):
-        row, first = vector_at(tops, start, width), vector_at(tops, 0, width)
-        for j in range(width):
-            first[j] = first[j] if first[j] > row[j] or first[j] != first[j] else row[j]
+        keep_larger(vector_at(tops, 0, width), vector_at(tops, start, width))
     _repeat(tops, width)
 
 
@@ -137,12 +132,14 @@ def _shifts_and_sums(
         add_to_total(count, rest, add_up_rows(ones, rows, width))
     for j in range(width):
         total[j] += count[j] - t(1)
-        if not np.isfinite(tops[j]):
-            total[j] = t(-1) if tops[j] == -np.inf else tops[j]
-            for k in range(length):
-                value = x[at + k * inner + j]
-                total[j] += value * t(0) if value != value else t(0)
-            tops[j] = t(0)
+    if not are_finite(vector_at(tops, 0, width)):
+        for j in range(width):
+            if not np.isfinite(tops[j]):
+                total[j] = t(-1) if tops[j] == -np.inf else tops[j]
+                for k in range(length):
+                    value = x[at + k * inner + j]
+                    total[j] += value * t(0) if value != value else t(0)
+                tops[j] = t(0)
     return tops, total
 
 

@@ -46,6 +46,24 @@ def block_rows(classes: int) -> int:
     return max(1, BLOCK // (classes + 1))
 
 
+@reduction
+def are_finite(x: np.ndarray) -> bool:
+    """Return whether no element of x, flat, is infinite or NaN."""
+    zero = x.dtype.type(0)
+    total = zero
+    for i in range(x.size):
+        total += x[i] * zero
+    return total == zero
+
+
+@part
+def keep_larger(tops: np.ndarray, x: np.ndarray) -> None:
+    """tops <- the larger of its elements and those of x, flat and as long; a positive NaN is the largest."""
+    for i in range(tops.size):  # by keys: a choice by comparing floats is a masked store, very slow on AMD's CPUs
+        key, top = key_of(x[i]), key_of(tops[i])
+        tops[i] = value_of_key(key if key > top else top)
+
+
 @part
 def shifted_rows(logits: np.ndarray, bias: Maybe, e: np.ndarray) -> None:
     """e (flat) <- the rows of logits (N, K) + bias (K,), each less its largest element; bias None counts as zeros."""

@@ -13,12 +13,17 @@ import numpy as np
 
 from fastmlp_kernels import _check
 from fastmlp_kernels._columns import log_softmax_down, logsumexp_down, softmax_down
-from fastmlp_kernels._exponentials import BLOCK, PIECE, exponentials
+from fastmlp_kernels._exponentials import BLOCK, PIECE, are_finite, exponentials, keep_larger
 from fastmlp_kernels._jit import kernel, part, reduction
 from fastmlp_kernels._scratch import SIZE, work_array
+from fastmlp_kernels._transpose import transpose
 from fastmlp_kernels._views import matrix_at, vector_at
 from fastmlp_kernels.elementary import key_of, log1p1, value_of_key
 from fastmlp_kernels.loss import softmax_of_rows
+
+# Up to so many elements rows are turned, so that vectors lie across rows: their ends take longer than the work. And how
+# many elements are turned at once: with their exponentials, half of an L1 cache in float32.
+SHORT, TURNED = 24, 2048
 
 
 @part
@@ -98,10 +103,11 @@ def _shifts_and_sums(x: np.ndarray, memory: np.ndarray, shifts: np.ndarray, sums
         for r in range(n):
             count, others = _others(vector_at(memory, r * width, width))
             sums[r] = others + ((t(width) - count) - t(1))
-    for r in range(n):
-        if not np.isfinite(shifts[r]):
-            sums[r] = _sum_less_one(vector_at(x, r * width, width), shifts[r])
-            shifts[r] = t(0)
+    if not are_finite(shifts):
+        for r in range(n):
+            if not np.isfinite(shifts[r]):
+                sums[r] = _sum_less_one(vector_at(x, r * width, width), shifts[r])
+                shifts[r] = t(0)
 
 
 @part
@@ -123,13 +129,73 @@ def _logsumexp(x: np.ndarray, out: np.ndarray) -> None:
             result[r] = x.dtype.type(np.float64(shifts[r]) + log1p1(np.float64(sums[r])))
 
 
+@part
+def _shift_and_sum_turned(
+    turned: np.ndarray, e: np.ndarray, shifts: np.ndarray, sums: np.ndarray, ones: np.ndarray
+) -> None:
+    """As `_shifts_and_sums`, of rows turned into columns of `turned` (flat), which are shifted, too.
+
+    e, as large, and ones (N,) are work.
+    """
+    t, n = turned.dtype.type, shifts.size
+    for r in range(n):
+        shifts[r] = turned[r]
+    for at in range(n, turned.size, n):
+        keep_larger(shifts, vector_at(turned, at, n))
+    for at in range(0, turned.size, n):
+        column, own = vector_at(turned, at, n), vector_at(e, at, n)
+        for r in range(n):
+            column[r] -= shifts[r]
+            own[r] = column[r]
+    exponentials(e)
+    for r in range(n):
+        sums[r], ones[r] = t(0), t(-1)
+    for at in range(0, turned.size, n):
+        own = vector_at(e, at, n)
+        for r in range(n):
+            other = t(own[r] != t(1))
+            sums[r] += own[r] * other
+            ones[r] += t(1) - other
+    for r in range(n):
+        sums[r] += ones[r]
+
+
+@part
+def _log_softmax_turned(x: np.ndarray, out: np.ndarray) -> None:
+    memory, width = work_array(x, SIZE), x.shape[1]
+    most = TURNED // max(width, 2)
+    for start in range(0, x.shape[0], most):
+        n, at = min(most, x.shape[0] - start), start * width
+        turned, e = vector_at(memory, 0, n * width), vector_at(memory, TURNED, n * width)
+        shifts, sums = vector_at(memory, 2 * TURNED, n), vector_at(memory, 2 * TURNED + most, n)
+        transpose(x, at, width, (n, width), turned, 0, n)
+        _shift_and_sum_turned(turned, e, shifts, sums, vector_at(memory, 2 * TURNED + 2 * most, n))
+        if not are_finite(shifts):
+            for r in range(n):
+                if not np.isfinite(shifts[r]):
+                    row = vector_at(x, at + r * width, width)
+                    sums[r] = _sum_less_one(row, shifts[r])
+                    for k in range(width):
+                        turned[k * n + r] = row[k]
+        for r in range(n):
+            sums[r] = log1p1(sums[r])
+        for first in range(0, n * width, n):
+            column = vector_at(turned, first, n)
+            for r in range(n):
+                column[r] -= sums[r]
+        transpose(turned, 0, n, (width, n), out, at, width)
+
+
 @kernel
 def _log_softmax(x: np.ndarray, out: np.ndarray) -> None:
+    if x.shape[1] <= SHORT:
+        _log_softmax_turned(x, out)
+        return
     rows, memory, width = _block_of(x), work_array(x, SIZE), x.shape[1]
     for start in range(0, x.shape[0], rows):
         shifts, sums = _of_block(x, start, rows, memory)
         for r in range(sums.size):
-            sums[r] = x.dtype.type(log1p1(np.float64(sums[r])))
+            sums[r] = log1p1(sums[r])
         for r in range(sums.size):
             at = (start + r) * width
             row, result, shift, log = vector_at(x, at, width), vector_at(out, at, width), shifts[r], sums[r]
