@@ -113,6 +113,7 @@ ctypes.CDLL = lambda name, *rest, **named: Refusing(real(name)) if name is None 
 
 
 @pytest.mark.process
+@pytest.mark.skipif(not _target._tiles_offered(), reason="there are no tile registers, or the system has none to give")
 def test_where_tiles_are_refused_what_is_told_of_them_is_set_right():
     report = json.loads(run_python(REFUSE + BYTES, FASTMLP_NUMBA_CACHE="0"))
     assert report["exact"]
