@@ -12,6 +12,7 @@ CASES = {
     "train_step": ("layers", "batch", "threads"),
     "epoch": ("layers", "batch", "threads"),
     "predict": ("layers", "batch", "threads"),
+    "threads": ("layers", "batch"),
     "gemm": ("m", "k", "n", "transposed", "source", "threads"),
 }
 
@@ -26,7 +27,9 @@ def collect(benchmarks: Iterable[dict[str, Any]]) -> dict[Key, Row]:
         )
         row = rows.setdefault((group, *case), {})
         # Where a round is many steps, the result says itself what one of them took.
-        row.setdefault(extra.get("rival", extra["impl"]), []).append({"seconds": result["stats"]["median"], **extra})
+        row.setdefault(extra["rival" if "rival" in extra else "impl"], []).append(
+            {"seconds": result["stats"]["median"], **extra}
+        )
     return rows
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.measured import Key, Row, collect, in_units, over_turns, plural
 from bench.readme import README, markdown, replace_block, write_block
-from bench.training_tables import epoch_table, predict_table, product_tables, step_tables
+from bench.training_tables import epoch_table, gain_table, predict_table, product_tables, step_tables
 
 BLOCK = "bench"
 ONCE = {
@@ -90,6 +90,7 @@ def render(data: dict[str, Any]) -> str:
     rows = collect(data["benchmarks"])
     tables = [
         *step_tables(rows),
+        *gain_table(rows),
         *epoch_table(rows),
         *predict_table(rows),
         *product_tables(rows),

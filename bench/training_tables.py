@@ -79,6 +79,17 @@ def step_tables(rows: dict[Key, Row]) -> Iterable[tuple[str, str]]:
             yield f"The same by hidden units, batch 1024, {plural(threads)}:", _by_rival("step", columns, _time)
 
 
+def gain_table(rows: dict[Key, Row]) -> Iterable[tuple[str, str]]:
+    """Yield the title and the table of what all cores gain a step, where there are any."""
+    columns = {f"{case[0]}, batch {case[1]}": row for (group, *case), row in rows.items() if group == "threads"}
+    if columns:
+        table = _by_rival("step", columns, lambda rival, row: f"{over_turns(row[rival], 'gain'):.2f}x")
+        yield (
+            "One thread's time over that of all cores, in turns, as each network chose to share its steps or not:",
+            table,
+        )
+
+
 def epoch_table(rows: dict[Key, Row]) -> Iterable[tuple[str, str]]:
     """Yield the title and the table of epochs, with each rival's memory on one thread."""
     columns, memory = {}, {}

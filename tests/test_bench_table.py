@@ -40,7 +40,9 @@ def run_json(tmp_path):
         result("bias_tanh", "fastmlp", 2e-5, shape=[1024, 128], gb_per_s=50.0),
         result("bias_tanh", "numpy_inplace", 7e-5, shape=[1024, 128], gb_per_s=15.0),
         result("import", "fastmlp", 0.02),
-    ]
+        {"group": "threads", "stats": {"median": 1.0},
+         "extra_info": {"rival": "fastmlp", "layers": "3072-128-20", "batch": 16, "gain": 1.25, "ways": [2]}},
+    ]  # fmt: skip
     path = tmp_path / "bench.json"
     path.write_text(json.dumps({"machine_info": {"fastmlp": machine}, "benchmarks": benchmarks}), encoding="utf-8")
     return path
@@ -58,6 +60,7 @@ def test_the_table_is_the_median_over_turns_with_ratios_and_losing_cases(run_jso
     assert "PyTorch" not in two  # only what was measured
     assert "| `bias_tanh` | 1024 x 128 | 20 us | 50.0 | 70 us (3.50x) |" in block
     assert "| start Python and `import fastmlp` | 20 ms |" in block
+    assert "| step | 3072-128-20, batch 16 |\n| --- | ---: |\n| **fastmlp**, float32 | 1.25x |" in block
     assert "Some CPU, 2 cores; numpy 2.4 with BLAS kernels SkylakeX" in block
     assert "JAX" not in block  # it was not there
 
