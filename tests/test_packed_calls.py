@@ -22,7 +22,7 @@ from fastmlp.nn.inputs import ArrayInput, Input
 from fastmlp.nn.packed import engine as engine_module
 from fastmlp.nn.packed.engine import Packed
 from fastmlp.nn.packed.run import EVALUATE
-from fastmlp.nn.packed.sharing import AGAIN, LATEST, TURNS, Sharing
+from fastmlp.nn.packed.sharing import AGAIN, LATEST, TRIES, TURNS, Sharing
 from fastmlp_kernels._team import Member
 
 ROOT = Path(__file__).parents[1]
@@ -106,7 +106,7 @@ def test_the_way_that_was_faster_is_kept_and_the_other_one_tried_again():
             sharing.took(ways[-1], 8, 8 * (1.0 if ways[-1] == faster else 2.0))
             sharing.took(ways[-1], 1, 1e9)  # of so few steps it says nothing
         assert ways[:TURNS] == [False] * (TURNS // 2) + [True] * (TURNS // 2)
-        assert [call for call in range(TURNS, 2 * AGAIN) if ways[call] != faster] == [AGAIN]
+        assert [call for call in range(TURNS, 2 * AGAIN) if ways[call] != faster] == [AGAIN + i for i in range(TRIES)]
 
 
 def test_a_call_of_far_more_steps_begins_the_tries_of_its_way_again():
@@ -145,7 +145,18 @@ def test_the_choice_turns_with_the_machine():
         ways.append(sharing.of_next_call())
         sharing.took(ways[-1], 8, 16.0 if ways[-1] == (call < 2 * AGAIN) else 8.0)
     assert ways[2 * AGAIN - 1] is False
-    assert all(ways[2 * AGAIN + LATEST + 1 : 3 * AGAIN])
+    assert all(ways[2 * AGAIN + LATEST + TRIES : 3 * AGAIN])
+
+
+def test_a_way_whose_first_calls_are_slow_is_found_to_be_faster():
+    """Beside other work at first; later a call after others of the other way wakes threads, and is slow."""
+    sharing, ways = Sharing(), []
+    for call in range(2 * AGAIN):
+        ways.append(sharing.of_next_call())
+        slow = call < TURNS or ways[-2] is False
+        sharing.took(ways[-1], 8, 8.0 if not ways[-1] else 16.0 if slow else 5.0)
+    assert not any(ways[TURNS:AGAIN])
+    assert all(ways[AGAIN + TRIES :])
 
 
 def test_sharing_that_saves_next_to_nothing_leaves_the_other_cores_alone():

@@ -10,8 +10,9 @@ CPUs that were not that different. The bits are the same either way, so it can b
 # come may be on one core for a while. The first calls have few steps as a rule; one that has far more begins its way's
 # half again, as a single call says little of a way.
 TURNS = 6
-# Each so many calls the slower way is tried again, as the machine's other work comes and goes.
-AGAIN = 64
+# Each so many calls the slower way is tried again, as the machine's other work comes and goes: also in a row, as the
+# first call finds the other thread asleep, and the weights in the wrong cache.
+AGAIN, TRIES = 128, 3
 # Of so many calls the best one counts: a moment in which the machine did something else says nothing of the way, and
 # after one alone the other way would be taken until this one is tried again.
 LATEST = 4
@@ -56,7 +57,7 @@ class Sharing:
         if min(alone.turns, shared.turns) < TURNS // 2:
             shares = alone.turns >= TURNS // 2
         else:
-            shares = (shared.seconds < WORTH * alone.seconds) != (self._calls % AGAIN == 0)
+            shares = (shared.seconds < WORTH * alone.seconds) != (self._calls % AGAIN < TRIES)
         self._calls += 1
         self._ways[shares].turns += 1
         return shares
