@@ -37,6 +37,7 @@ STYLES = {
     "numpy": ("#E69F00", "P", "-"),
 }
 INK, PAPER, GRID = "#222222", "#ffffff", "#dddddd"  # a light ground of its own: the page's may be dark
+CLOSE = 1.4  # times a peak, within which another one's label would cover its own
 
 
 def speeds(data: dict[str, Any]) -> dict[int, dict[int, Row]]:
@@ -58,8 +59,16 @@ def _line(batches: dict[int, Row], rival: str, *, ratio: bool) -> tuple[list[int
 
 
 def _peaks(batches: dict[int, Row]) -> dict[str, float]:
+    """Return the peaks by the names of precisions, several where their lines and labels would lie on one another."""
     turns = (turn for row in batches.values() for turns in row.values() for turn in turns)
-    return {turn["precision"]: turn["peak_gflop_per_s"] for turn in turns if turn["precision"] != "float64"}
+    each = {turn["precision"]: turn["peak_gflop_per_s"] for turn in turns if turn["precision"] != "float64"}
+    lines: list[tuple[list[str], float]] = []
+    for precision, peak in sorted(each.items(), key=lambda item: -item[1]):
+        if lines and lines[-1][1] < CLOSE * peak:
+            lines[-1][0].append(precision)
+        else:
+            lines.append(([precision], peak))
+    return {", ".join(sorted(names)): peak for names, peak in lines}
 
 
 def draw(data: dict[str, Any], out: Path) -> None:

@@ -36,7 +36,10 @@ def test_ratios_are_to_our_float32_and_miss_no_batch(run_json):
     assert sizes == [1, 1024]
     assert ratios == pytest.approx([3, 3])
     assert chart._line(batches, "jax", ratio=False) == ([], [])
-    assert chart._peaks(batches) == {"float32": 200.0, "bfloat16": 200.0}
+    assert chart._peaks(batches) == {"bfloat16, float32": 200.0}  # one line, one label
+    batches[1]["fastmlp_bf16"] = [batches[1]["fastmlp"][0] | {"precision": "bfloat16", "peak_gflop_per_s": 400.0}]
+    batches[1024]["fastmlp_bf16"] = batches[1]["fastmlp_bf16"]
+    assert chart._peaks(batches) == {"bfloat16": 400.0, "float32": 200.0}
 
 
 def test_the_same_figures_draw_the_same_picture_on_light_ground(run_json, tmp_path):
@@ -47,7 +50,7 @@ def test_the_same_figures_draw_the_same_picture_on_light_ground(run_json, tmp_pa
     text = first.read_text(encoding="utf-8")
     assert text == second.read_text(encoding="utf-8")
     assert f"fill: {chart.PAPER}" in text
-    for label in ("fastmlp, bfloat16", "PyTorch eager, float32", "peak, bfloat16", "1 thread", "2 threads"):
+    for label in ("fastmlp, bfloat16", "PyTorch eager, float32", "peak, bfloat16, float32", "1 thread", "2 threads"):
         assert f">{label}</text>" in text
     assert "JAX" not in text
 
