@@ -93,7 +93,7 @@ def test_no_two_threads_have_a_slot_where_a_start_fails_after_all(monkeypatch, l
     started, goes_on, stood = [], threading.Event(), threading.Event()
 
     def begin(*arguments):
-        assert goes_on.wait(20)
+        assert goes_on.wait(300)
         work(*arguments)
 
     def stand(slot):
@@ -103,7 +103,7 @@ def test_no_two_threads_have_a_slot_where_a_start_fails_after_all(monkeypatch, l
     def fail(thread):
         started.append(thread)
         start(thread)
-        assert late or stood.wait(20)
+        assert late or stood.wait(300)
         raise RuntimeError("release unlocked lock")
 
     if not late:
