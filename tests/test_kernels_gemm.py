@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def product(a, b, precision="float32", threads=1, *, transpose_a=False, transpos
         multiply(left, right, out)
         np.testing.assert_array_equal(left, stored[0])
         np.testing.assert_array_equal(right, stored[1])
-    multiply(*stored, alone)  # goes past numba's look at the types, but for the first time
+    multiply(stored[0], stored[1], alone)  # goes past numba's look at the types, but for the first time
     np.testing.assert_array_equal(alone, out)
     return out
 
@@ -154,6 +155,25 @@ def test_operands_may_share_memory_and_be_read_only(rng):
     out = np.empty((30, 30), np.float32)
     gemm.matmul(x, x, out, transpose_a=True)
     assert_product(out, x.T, x, "float32")
+
+
+def test_whether_an_operand_is_transposed_is_asked_once(rng):
+    class Fickle:
+        asked = 0
+
+        def __bool__(self):
+            self.asked += 1
+            return self.asked == 1
+
+    a, b, out = normal(rng, (4, 6), np.float32), normal(rng, (4, 5), np.float32), np.empty((6, 5), np.float32)
+    fickle: Any = Fickle()
+    gemm.matmul(a, b, out, transpose_a=fickle)
+    assert_product(out, a.T, b, "float32")
+    pixels, weights = rng.integers(0, 256, (4, 6), np.uint8), rng.integers(-128, 128, (4, 5), np.int8)
+    exactly = np.empty((6, 5), np.int32)
+    fickle = Fickle()
+    gemm.matmul_int8(pixels, weights, exactly, transpose_a=fickle)
+    np.testing.assert_array_equal(exactly, pixels.T.astype(np.int32) @ weights)
 
 
 def test_wrong_arguments_are_refused(rng):

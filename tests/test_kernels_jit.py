@@ -54,7 +54,7 @@ WIDENED = {"softmax_cross_entropy": {"cvtss2sd"}, "softmax_cross_entropy_eval": 
 WIDENED |= {f"{name}{form}": {"cvtss2sd", "cvtps2pd"} for name in LOSSES for form in ("", "_eval")}
 # So are sums of exponentials, a piece of a row at a time, and the accurate sums, in whole vectors.
 WIDENED |= {name: {"cvtss2sd"} for name in ("bias_softmax", "softmax")}
-WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("log_softmax", "logsumexp")}  # the logarithm, of each row
+WIDENED["log_softmax"], WIDENED["logsumexp"] = {"cvtss2sd"}, {"cvtss2sd", "cvtps2pd"}  # the latter's logarithm, too
 WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("accurate_sum", "accurate_mean")}
 WIDENED |= {name: {"cvtss2sd", "cvtps2pd"} for name in ("layer_norm", "layer_norm_backward")}  # its sums
 # With SSE alone LLVM takes whole vectors apart for their roots, and multiplies vectors of 32-bit integers in two parts.

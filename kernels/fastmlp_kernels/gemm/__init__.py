@@ -251,7 +251,8 @@ def matmul(
     if not usual:
         _check.array("a", a, dtypes, ndim=2)
         _check.array("b", b, dtypes, ndim=2)
-    (rows, depth), (depth_b, columns) = a.shape[:: -1 if transpose_a else 1], b.shape[:: -1 if transpose_b else 1]
+    transposed = bool(transpose_a), bool(transpose_b)  # asked once: an object may answer otherwise the next time
+    (rows, depth), (depth_b, columns) = a.shape[:: -1 if transposed[0] else 1], b.shape[:: -1 if transposed[1] else 1]
     if depth != depth_b:
         raise ValueError(
             f"inner dimensions differ: A is {(rows, depth)} and B is {(depth_b, columns)}, transposed where asked for"
@@ -260,7 +261,7 @@ def matmul(
         _check.array("out", out, dtypes, (rows, columns), writes=True)
         _check_written({"out": out}, {"a": a, "b": b})
     if out.size:
-        _multiply(precision, (a, b, (bool(transpose_a), bool(transpose_b)), out), threads, usual=usual)
+        _multiply(precision, (a, b, transposed, out), threads, usual=usual)
 
 
 def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: bool = False, threads: int = 1) -> None:
@@ -281,7 +282,8 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
     element.warn_where_slow()
     _check.array("a", a, (np.dtype(np.uint8),), ndim=2)
     _check.array("b", b, (np.dtype(np.int8),), ndim=2)
-    rows, depth = a.shape[:: -1 if transpose_a else 1]
+    transposed = bool(transpose_a), False
+    rows, depth = a.shape[:: -1 if transposed[0] else 1]
     if depth != len(b):
         raise ValueError(
             f"inner dimensions differ: A is {(rows, depth)}, transposed where asked for, and B is {b.shape}"
@@ -292,7 +294,7 @@ def matmul_int8(a: np.ndarray, b: np.ndarray, out: np.ndarray, *, transpose_a: b
         raise ValueError(f"K is {depth:,}, allowed for an int32 result is at most {most:,}: give a float32 out")
     _check_written({"out": out}, {"a": a, "b": b})
     if out.size and depth:
-        _multiply("int8", (a, b, (bool(transpose_a), False), out), threads, usual=False)
+        _multiply("int8", (a, b, transposed, out), threads, usual=False)
     else:
         out[...] = 0
 
