@@ -90,6 +90,13 @@ def _element(argument: types.Type) -> types.Type | None:
     return argument.dtype if isinstance(argument, types.Array) else None
 
 
+def _listing(kernel: Any, signature: tuple[types.Type, ...]) -> str:
+    if kernel.overloads[signature].library._disable_inspection:  # it came from the disk cache, which keeps no listing
+        kernel = compiler(**kernel.targetoptions)(kernel.py_func)
+        kernel.compile(signature)
+    return kernel.inspect_asm(signature)
+
+
 @cache
 def instructions_of(name: str) -> set[str]:
     """Return what the float32 form of a kernel consists of."""
@@ -97,11 +104,9 @@ def instructions_of(name: str) -> set[str]:
     kernel = getattr(jit, name)
     if not kernel.signatures:  # losses, whose checked functions share two kernels
         kernel(*GOOD[name]().values())
-    fresh = compiler(**kernel.targetoptions)(kernel.py_func)  # code from the disk cache has no listing
-    for signature in kernel.signatures:
-        if types.float64 not in map(_element, signature):
-            fresh.compile(signature)
-    code = list(fresh.inspect_asm().values())
+    code = [
+        _listing(kernel, signature) for signature in kernel.signatures if types.float64 not in map(_element, signature)
+    ]
     assert code
     assert not any(re.search(r"\b(exp|tanh)f?\b", text) for text in code), "it calls the C library"
     return instructions("".join(code))
