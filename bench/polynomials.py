@@ -189,7 +189,7 @@ def _interval(k: float, low: float, high: float) -> tuple[Number, Number]:
 
 # The variable of the tails is t = K / (K + a) - 1/2.
 ERFC_K, GELU_K, SLOPE_K = 3.0, 4.0, 4.0
-SMALL = 0.5  # below, erf and GELU are polynomials
+SMALL = 0.5  # below, erfc and GELU are polynomials
 NEAR = 0.0625  # to its zero, the slope of SiLU is a polynomial
 TWO_OVER_PI_BITS = 1280
 MOST32, MOST64 = 14.6, 39.5  # beyond, exp(-a^2 / 2) a is 0
@@ -251,8 +251,9 @@ def fits() -> dict[str, Fit]:
         "LOG64": Fit(_log, 0, wide, 7),
         "LOG_REST64": Fit(_log_rest, 0, usual, 7),
         "ERF32": Fit(_erf, 0, 0.85, 6),
-        "ERF64": Fit(_erf, 0, SMALL**2, 8),
+        "ERF64": Fit(_erf, 0, 1, 12),
         "ERF_REST32": Fit(lambda a: -mp.log(mp.erfc(a)), 0.9, 4, 7, lambda a: mp.erfc(a)),
+        "ERF_REST64": Fit(lambda t: -mp.log(mp.erfc(1 + t)), 0, 5, 18, lambda t: mp.erfc(1 + t)),
         "SIN32": Fit(_sine_of_turn, 0, turned, 3, lambda z: 1 / _sine_of_turn(z)),
         "COS32": Fit(lambda z: mp.cos(mp.sqrt(z) * mp.pi / 2), 0, turned, 4),
         "SIN64": Fit(_sine, 0, quarter, 5),

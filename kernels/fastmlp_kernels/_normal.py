@@ -3,7 +3,9 @@
 The tails are those of the normal distribution: exp(-x^2) (or exp(-x^2 / 2)) times a function that changes slowly, here
 in t = u - 1/2, u = k / (k + x) (Shepherd and Laframboise, Chebyshev approximation of (1 + 2x) exp(x^2) erfc x, Math.
 Comp. 36, 1981). In float64 the logarithm of that function over u is what the polynomial gives: it goes into the
-exponent, where its rounding counts least. Elements of float32 are worked in float64, with short polynomials, but erf.
+exponent, where its rounding counts least. Elements of float32 are worked in float64, with short polynomials. erf needs
+less, as there the tail is the small part: 1 - exp(-P), the polynomial P near -log(erfc x), with neither a quotient nor
+a number in two parts.
 """
 
 import math
@@ -12,6 +14,7 @@ import numpy as np
 
 from fastmlp_kernels import _coefficients as of
 from fastmlp_kernels._elementary32 import exp_below32
+from fastmlp_kernels._elementary64 import exp_below64
 from fastmlp_kernels._jit import element
 from fastmlp_kernels._pieces import magnitude, polynomial, product
 from fastmlp_kernels._two_parts import (
@@ -26,7 +29,8 @@ from fastmlp_kernels._two_parts import (
 
 F = np.float32
 
-ERF32, ERF_REST32, ERF64 = polynomial(of.ERF32), polynomial(of.ERF_REST32), polynomial(of.ERF64)
+ERF32, ERF64 = polynomial(of.ERF32), polynomial(of.ERF64)
+ERF_REST32, ERF_REST64 = polynomial(of.ERF_REST32), polynomial(of.ERF_REST64)
 ERFC32, GELU32, GELU_SLOPE32 = polynomial(of.ERFC32), polynomial(of.GELU32), polynomial(of.GELU_SLOPE32)
 # These are of logarithms, whose rounding is felt: those of the first two begin with a constant of their own.
 (ERFC_FIRST, *_erfc64), (GELU_FIRST, *_gelu64) = of.ERFC64, of.GELU64
@@ -41,18 +45,28 @@ LOG_ERF_SLOPE, LOG_ERF_SLOPE_LOW = of.LOG_ERF_SLOPE_64
 # Beyond these exp(-a^2), and exp(-a^2 / 2) times a, are 0.
 ERFC_MOST32, GELU_MOST32 = 10.3, 14.6
 ERFC_MOST64, GELU_MOST64 = 27.3, 38.7
-# Of erf in float32: where its form changes, and where it is 1.
-ERF_CHANGE, ERF_MOST = F(0.921875), F(4.0)
+# Of erf: where its form changes, and where it is 1.
+ERF_CHANGE32, ERF_MOST32 = F(0.921875), F(4.0)
+ERF_CHANGE64, ERF_MOST64 = 1.0, 6.0
 
 
 @element
 def erf32(x):
     """Error function."""
-    a = magnitude(x, ERF_MOST)
+    a = magnitude(x, ERF_MOST32)
     z = a * a
     small = x + x * ERF32(z)
     large = F(math.copysign(F(1.0) - exp_below32(-ERF_REST32(a)), x))
-    return small if a < ERF_CHANGE else large
+    return small if a < ERF_CHANGE32 else large
+
+
+@element
+def erf64(x):
+    """Error function."""
+    a = magnitude(x, ERF_MOST64)
+    small = x + x * ERF64(a * a)
+    large = math.copysign(1.0 - exp_below64(-ERF_REST64(a - ERF_CHANGE64)), x)
+    return small if a < ERF_CHANGE64 else large
 
 
 @element
@@ -62,15 +76,6 @@ def _erfc_tail64(a):
     shifted, high, low = gaussian_in_two(a, -1.0, *line_in_two(ERFC_FIRST, t, ERFC64(t)))
     factor = 0.5 * u
     return times_power(factor * high + factor * (low + high * (lost * ERFC_CHANGE(t))), shifted)
-
-
-@element
-def erf64(x):
-    """Error function."""
-    a = magnitude(x, ERFC_MOST64)
-    small = x + x * ERF64(a * a)
-    large = math.copysign(1.0 - _erfc_tail64(a), x)
-    return small if a < SMALL else large
 
 
 @element
