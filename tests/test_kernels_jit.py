@@ -92,7 +92,7 @@ def _element(argument: types.Type) -> types.Type | None:
 
 def _listing(kernel: Any, signature: tuple[types.Type, ...]) -> str:
     if kernel.overloads[signature].library._disable_inspection:  # it came from the disk cache, which keeps no listing
-        kernel = compiler(**kernel.targetoptions)(kernel.py_func)
+        kernel = compiler(**kernel.targetoptions, pipeline_class=kernel._compiler.pipeline_class)(kernel.py_func)
         kernel.compile(signature)
     return kernel.inspect_asm(signature)
 
