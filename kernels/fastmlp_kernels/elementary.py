@@ -1,8 +1,8 @@
 """exp, expm1, log, log1p, tanh and the logistic sigmoid of one element, branch-free, so that loops vectorise.
 
 numba calls the C library once an element for `math.exp` and `math.tanh`, which no compiler vectorises: four to thirty
-times slower than these in float32 (`_elementary32`), two to nine times in float64 (`_elementary64`). The largest distances
-from the correctly rounded values, subnormal ones included, in ULP:
+times slower than these in float32 (`_elementary32`), two to nine times in float64 (`_elementary64`). The largest
+distances from the correctly rounded values, subnormal ones included, in ULP:
 
               float32  float64
     exp1            1        1
