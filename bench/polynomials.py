@@ -291,7 +291,8 @@ def render() -> Iterator[str]:
         coefficients, error = remez(fit)
         yield f"# {mp.nstr(error, 2)}"
         yield f"{name} = ("
-        yield from (f"    {float(c)!r}," for c in coefficients)
+        texts = [f"{float(c)!r}," for c in coefficients]
+        yield from ("    " + " ".join(texts[i : i + 4]) for i in range(0, len(texts), 4))
         yield ")  # fmt: skip"
     for name, (value, bits) in parts().items():
         high = _cut(value, bits)
