@@ -139,9 +139,9 @@ def _sine(z: Number) -> Number:
 
 
 def _sine_of_turn(z: Number) -> Number:
-    """Return the sine of t quarter turns over t, z = t^2."""
+    """Return the sine of t half turns over t, z = t^2."""
     t = mp.sqrt(z)
-    return mp.sin(t * mp.pi / 2) / t
+    return mp.sin(t * mp.pi) / t
 
 
 def _cosine(z: Number) -> Number:
@@ -229,7 +229,7 @@ def _tails() -> dict[str, Fit]:
 def fits() -> dict[str, Fit]:
     """Return all fits by the names of their coefficients."""
     half = mp.log(2) / 2 * mpf("1.0001")
-    quarter, turned = (mp.pi / 4 * mpf("1.0001")) ** 2, mpf("0.508") ** 2
+    quarter, turned = (mp.pi / 4 * mpf("1.0001")) ** 2, mpf("0.564") ** 2
     wide, usual = mpf("0.2") ** 2, (3 - mp.sqrt(8)) ** 2
     below, above = mp.sqrt(mpf(1) / 2) * mpf("0.9999") - 1, mp.sqrt(2) * mpf("1.0001") - 1
 
@@ -254,8 +254,7 @@ def fits() -> dict[str, Fit]:
         "ERF64": Fit(_erf, 0, 1, 12),
         "ERF_REST32": Fit(lambda a: -mp.log(mp.erfc(a)), 0.9, 4, 7, lambda a: mp.erfc(a)),
         "ERF_REST64": Fit(lambda t: -mp.log(mp.erfc(1 + t)), 0, 5, 18, lambda t: mp.erfc(1 + t)),
-        "SIN32": Fit(_sine_of_turn, 0, turned, 3, lambda z: 1 / _sine_of_turn(z)),
-        "COS32": Fit(lambda z: mp.cos(mp.sqrt(z) * mp.pi / 2), 0, turned, 4),
+        "SIN32": Fit(_sine_of_turn, 0, turned, 5, lambda z: 1 / _sine_of_turn(z)),
         "SIN64": Fit(_sine, 0, quarter, 5),
         "COS64": Fit(_cosine, 0, quarter, 5),
         "SILU_NEAR_ZERO64": Fit(_silu_near_zero, -NEAR, NEAR, 8),

@@ -324,8 +324,8 @@ def test_quotients_of_float32_fill_vectors_of_float32(name):
 @readable
 @pytest.mark.parametrize("name", ["sin1", "cos1"])
 def test_angles_of_float32_read_no_table(name):
-    assert "by_exponent" not in Loop(name).code(np.float32)
-    assert "by_exponent" in Loop(name).code(np.float64)
+    assert "two_over_pi" not in Loop(name).code(np.float32)
+    assert "two_over_pi" in Loop(name).code(np.float64)
 
 
 WIDTHS = """

@@ -11,8 +11,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from fastmlp_kernels import _coefficients as of
 from fastmlp_kernels._jit import element
-from fastmlp_kernels._llvm import F32, F64, I32, I64, call, intrinsic, multiply_add
+from fastmlp_kernels._llvm import F32, F64, I8, I32, I64, call, intrinsic, multiply_add
 
 # Bits of the mantissa, and the integer of as many bits as the float.
 _FORMS = {F32: (23, I32), F64: (52, I64)}
@@ -149,34 +150,47 @@ def fields(typingctx: Any, x: Any) -> Any:
     return types.UniTuple(x, 2)(x), codegen
 
 
-def by_exponent(lowest: int, rows: Sequence[Sequence[float]]) -> Any:
-    """Return the compiled function that gives (m, *row) of a float64 2**e m, |m| from 1 to 2, row that of e.
+def _two_over_pi() -> Any:
+    """Return the bits of 2 / pi from 2**100 to 2**-1155 as bytes, the lowest first."""
+    value = of.TWO_OVER_PI >> (of.TWO_OVER_PI_BITS - 1155)
+    return ir.Constant(ir.ArrayType(I8, 157), bytearray(value.to_bytes(157, "little")))
 
-    The rows are those of e = lowest and on; beyond either end stands the last.
+
+@intrinsic
+def words_by_exponent(typingctx: Any, x: Any) -> Any:
+    """Return (m, c1, c2, c3, c4) of a float64: |x| 2 / pi is m (c1 + c2 + c3 + c4) less multiples of 4.
+
+    m is from 2 to 2**9. c1 is a multiple of 2 below 2**53, c2 one of 2**-51 below 2, c3 one of 2**-103 below 2**-51, c4
+    one of 2**-139. Smaller x than 2**-47 count as one of 2**-47 to 2**-39 with their mantissa.
     """
-    width, last = len(rows[0]), len(rows) - 1
-    table = ir.Constant(ir.ArrayType(F64, width * len(rows)), [value for row in rows for value in row])
 
-    @intrinsic
-    def evaluate(typingctx: Any, x: Any) -> Any:
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            bits = builder.bitcast(args[0], I64)
-            field = builder.and_(builder.lshr(bits, I64(52)), I64(0x7FF))
-            at = builder.sub(field, I64(1023 + lowest))
-            at = builder.select(builder.icmp_signed("<", at, I64(0)), I64(0), at)
-            at = builder.select(builder.icmp_signed(">", at, I64(last)), I64(last), at)
-            held = cgutils.global_constant(builder.module, "by_exponent", table)
-            first = builder.mul(at, I64(width))
-            row = [
-                builder.load(builder.gep(held, [I64(0), builder.add(first, I64(i))], inbounds=True))
-                for i in range(width)
-            ]
-            m = builder.or_(builder.and_(bits, I64(~(0x7FF << 52))), _bits(F64, 1.0))
-            return context.make_tuple(builder, signature.return_type, (builder.bitcast(m, F64), *row))
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits = builder.bitcast(args[0], I64)
+        # Exponents are taken by eights, so that bits are read from a byte on; the rest of the exponent stays in m.
+        eights = builder.lshr(builder.and_(bits, I64((1 << 63) - 1)), I64(55))
+        at = builder.sub(I64(255), eights)
+        at = builder.select(builder.icmp_unsigned("<", at, I64(133)), at, I64(133))
+        first = builder.gep(cgutils.global_constant(builder.module, "two_over_pi", _two_over_pi()), [I64(0), at])
+        low, middle, high = (
+            builder.load(builder.bitcast(builder.gep(first, [I64(offset)]), I64.as_pointer()), align=1)
+            for offset in (0, 8, 16)
+        )
+        # from a word's bits the mantissas of numbers with that exponent
+        parts = [
+            (builder.lshr(high, I64(12)), 53),
+            (call(builder, "llvm.fshl.i64", I64, high, middle, I64(40)), 1),
+            (call(builder, "llvm.fshl.i64", I64, middle, low, I64(28)), -51),
+            (builder.and_(low, I64((1 << 36) - 1)), -87),
+        ]
+        row = []
+        for mantissa, exponent in parts:
+            one = _bits(F64, 2.0**exponent)
+            number = builder.or_(builder.and_(mantissa, I64((1 << 52) - 1)), one)
+            row.append(builder.fsub(builder.bitcast(number, F64), ir.Constant(F64, 2.0**exponent)))
+        m = builder.or_(builder.and_(bits, I64((1 << 55) - 1)), _bits(F64, 2.0))
+        return context.make_tuple(builder, signature.return_type, (builder.bitcast(m, F64), *row))
 
-        return types.UniTuple(x, width + 1)(x), codegen
-
-    return evaluate
+    return types.UniTuple(x, 5)(x), codegen
 
 
 @element
@@ -187,17 +201,28 @@ def magnitude(x, most):
 
 
 @intrinsic
-def turned(typingctx: Any, sine: Any, cosine: Any, shifted: Any) -> Any:
-    """Return the sine after n quarter turns more, shifted = ROUND + n, of what has this sine and cosine."""
+def negated_if_odd(typingctx: Any, x: Any, shifted: Any) -> Any:
+    """Return -x where n is odd, else x, shifted = ROUND + n."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        n = builder.bitcast(args[2], I64)
+        bits, n = (builder.bitcast(arg, I64) for arg in args)
+        return builder.bitcast(builder.xor(bits, builder.shl(n, I64(63))), F64)
+
+    return x(x, shifted), codegen
+
+
+@intrinsic
+def turned(typingctx: Any, sine: Any, cosine: Any, shifted: Any, like: Any) -> Any:
+    """Return the sine after n quarter turns more, shifted = ROUND + n, negated if `like` is negative."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        n, of_like = (builder.bitcast(arg, I64) for arg in args[2:])
         odd = builder.icmp_signed("!=", builder.and_(n, I64(1)), I64(0))
-        sign = builder.shl(builder.and_(n, I64(2)), I64(62))
         value = builder.bitcast(builder.select(odd, args[1], args[0]), I64)
+        sign = builder.and_(builder.xor(builder.shl(n, I64(62)), of_like), I64(-(1 << 63)))
         return builder.bitcast(builder.xor(value, sign), F64)
 
-    return sine(sine, cosine, shifted), codegen
+    return sine(sine, cosine, shifted, like), codegen
 
 
 def _bits(kind: Any, value: float) -> Any:

@@ -37,8 +37,21 @@ def _fused_lost_by(p, x, y):
     return fused(x, y, -p)
 
 
+@element
+def _product_less(x, y, n):
+    """Return x * y - n, rounded once where n is near the product."""
+    p = product(x, y)
+    return (p - n) + _lost_by(p, x, y)
+
+
+@element
+def _fused_product_less(x, y, n):
+    """Return x * y - n, rounded once."""
+    return fused(x, y, -n)
+
+
 # In one step where the CPU has it.
-lost_by = _fused_lost_by if fuses() else _lost_by
+lost_by, product_less = (_fused_lost_by, _fused_product_less) if fuses() else (_lost_by, _product_less)
 
 
 @element
