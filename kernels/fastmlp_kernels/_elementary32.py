@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from fastmlp_kernels._jit import element, part
+from fastmlp_kernels._pieces import fields, power_of_two
 
 F = np.float32
 
@@ -27,8 +28,6 @@ L1, L2, L3 = F(0.6666677859942199), F(0.3997603381315016), F(0.29926854041512846
 ROUND = F(12582912.0)
 ROUND_BITS = np.int32(0x4B400000)
 ONE_BITS = np.int32(0x3F800000)
-MANTISSA = np.int32(0x007FFFFF)
-SQRT_HALF_BITS = np.int32(0x3F3504F3)
 # Beyond these exp is 0 or infinite in float32, subnormals included; below the last exp - 1 rounds to -1.
 EXP_LOW, EXP_HIGH, EXPM1_LOW = F(-104.0), F(89.0), F(-20.0)
 AHEAD, BEHIND = F(2.0**64), F(2.0**-64)
@@ -144,21 +143,12 @@ def expm1_32(x: F) -> F:
 
 
 @part
-def _fields(x: F) -> tuple[np.int32, F]:
-    """Return (k, m) of a normal x = 2**k m > 0 with m from sqrt 1/2 to sqrt 2."""
-    bits = np.int32(F(x).view(np.int32) + np.int32(ONE_BITS - SQRT_HALF_BITS))
-    k = np.int32(np.int32(np.int32(bits >> np.int32(23)) & np.int32(0xFF)) - np.int32(127))
-    return k, np.int32(np.int32(bits & MANTISSA) + SQRT_HALF_BITS).view(np.float32)
-
-
-@part
 def _log_sum(k: F, f: F) -> F:
     """Return k ln 2 + log(1 + f), 1 + f from sqrt 1/2 to sqrt 2."""
     s = f / (f + F(2.0))
     z = s * s
     p = (L3 * z + L2) * z + L1
-    half = F(0.5) * f * f
-    return k * LN2_HIGH - ((half - ((p * z + half) * s + k * LN2_LOW)) - f)
+    return k * LN2_HIGH - ((s * (f - p * z) - k * LN2_LOW) - f)
 
 
 @part
@@ -172,16 +162,16 @@ def _at_limits(result: F, x: F, pole: F) -> F:
 def log32(x: F) -> F:
     """Natural logarithm."""
     subnormal = x < TINY
-    k, m = _fields(x * F(2.0**24) if subnormal else x)
-    return _at_limits(_log_sum(F(k) - (F(24.0) if subnormal else F(0.0)), m - F(1.0)), x, F(0.0))
+    k, m = fields(x * F(2.0**24) if subnormal else x)
+    return _at_limits(_log_sum(k - (F(24.0) if subnormal else F(0.0)), m - F(1.0)), x, F(0.0))
 
 
 @part
 def log1p32(x: F) -> F:
     """Natural logarithm of 1 + x."""
     # f = 2**-k (1 + x) - 1 is formed from x itself and rounded once: what 1 + x lost is in it.
-    k, _ = _fields(x + F(1.0))
-    scale = _power_of_two(np.int32(np.int32(2) - k))  # 2**-k itself is no normal number at k = 128
+    k, _ = fields(x + F(1.0))
+    scale = power_of_two((ROUND + F(2.0)) - k)  # 2**-k itself is no normal number at k = 128
     f = (F(0.25) * x) * scale + (F(0.25) * scale - F(1.0))
-    result = _at_limits(_log_sum(F(k), f), x, F(-1.0))
+    result = _at_limits(_log_sum(k, f), x, F(-1.0))
     return x if abs(x) < NEAR_ZERO else result

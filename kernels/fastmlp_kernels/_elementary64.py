@@ -5,8 +5,8 @@ All have the form of their float32 siblings (`_elementary32`), whose steps are e
     exp, expm1   x = n ln 2 + r, and a polynomial in r, |r| <= ln 2 / 2
     sigmoid      s / (s + 1 + (exp r - 1)) with s = 2**-n, in which exp(-x) itself never has to be rounded
     tanh         below 5/8 a rational function; above, 1 - 2 / (exp(2 x) + 1) with exp from the same rational function
-    log, log1p   x = 2**k (1 + f), and log(1 + f) = 2 atanh s of s = f / (2 + f), arranged as in FreeBSD's libm:
-                 f - (f^2 / 2 - s (f^2 / 2 + R)), so that rounding f alone is felt
+    log, log1p   x = 2**k (1 + f), and log(1 + f) = 2 atanh s = s (2 + R) of s = f / (2 + f), arranged as f - s (f - R),
+                 so that rounding s is felt in what is below f alone
 
 The coefficients were found for this package, by Remez' exchange for the polynomials and by Lawson's weights for the
 rational function, in arithmetic of 60 digits. The largest errors seen, in ULP of the exact result, at 5 * 10**7
@@ -23,7 +23,7 @@ import math
 import numpy as np
 
 from fastmlp_kernels._jit import element, part
-from fastmlp_kernels._pieces import polynomial
+from fastmlp_kernels._pieces import fields, polynomial
 
 LOG2_E = 1.4426950408889634
 # ln 2 in two parts: the high one has 21 trailing zero bits, so that n * LN2_HIGH is exact for every exponent n
@@ -44,10 +44,6 @@ L5, L6, L7 = 0.18183576432249435, 0.15313030141299594, 0.14811936634164644
 # Adding 1.5 * 2**52 rounds to an integer and leaves it in the low mantissa bits.
 ROUND = 1.5 * 2.0**52
 ONE_BITS = np.int64(0x3FF0000000000000)
-MANTISSA = np.int64(0x000FFFFFFFFFFFFF)
-SQRT_HALF_BITS = np.int64(0x3FE6A09E00000000)
-# An exponent field in the low bits of 2**52 is that many more.
-FIELD, FIELD_BITS, FIELD_ZERO = np.int64(0x7FF), np.int64(0x4330000000000000), 2.0**52 + 1023.0
 # Beyond these exp is 0 or infinite, subnormals included; below the last exp - 1 rounds to -1.
 EXP_LOW, EXP_HIGH, EXPM1_LOW = -746.0, 710.0, -40.0
 AHEAD, BEHIND = 2.0**128, 2.0**-128
@@ -159,18 +155,9 @@ def sigmoid64(x: float) -> float:
     return (ahead if x < 0.0 else AHEAD) / total * BEHIND
 
 
-@part
-def _fields(x: float) -> tuple[float, float]:
-    """Return (k, m) of a normal x = 2**k m > 0 with m from sqrt 1/2 to sqrt 2."""
-    bits = np.int64(np.float64(x).view(np.int64) + np.int64(ONE_BITS - SQRT_HALF_BITS))
-    field = np.int64(np.int64(bits >> np.int64(52)) & FIELD)
-    k = np.int64(field | FIELD_BITS).view(np.float64) - FIELD_ZERO
-    return k, np.int64(np.int64(bits & MANTISSA) + SQRT_HALF_BITS).view(np.float64)
-
-
-@part
-def _log_sum(k: float, f: float) -> float:
-    """Return k ln 2 + log(1 + f), 1 + f from sqrt 1/2 to sqrt 2."""
+@element
+def log_terms(f: float) -> tuple[float, float]:
+    """Return (s, p), log(1 + f) = f - s p, 1 + f from sqrt 1/2 to sqrt 2."""
     s = f / (f + 2.0)
     z = s * s
     p = L7 * z + L6
@@ -179,8 +166,14 @@ def _log_sum(k: float, f: float) -> float:
     p = p * z + L3
     p = p * z + L2
     p = p * z + L1
-    half = 0.5 * f * f
-    return k * LN2_HIGH - ((half - ((p * z + half) * s + k * LN2_LOW)) - f)
+    return s, f - p * z
+
+
+@part
+def _log_sum(k: float, f: float) -> float:
+    """Return k ln 2 + log(1 + f), 1 + f from sqrt 1/2 to sqrt 2."""
+    s, p = log_terms(f)
+    return k * LN2_HIGH - ((s * p - k * LN2_LOW) - f)
 
 
 @part
@@ -194,7 +187,7 @@ def _at_limits(result: float, x: float, pole: float) -> float:
 def log64(x: float) -> float:
     """Natural logarithm."""
     subnormal = x < TINY
-    k, m = _fields(x * 2.0**54 if subnormal else x)
+    k, m = fields(x * 2.0**54 if subnormal else x)
     return _at_limits(_log_sum(k - 54.0 if subnormal else k, m - 1.0), x, 0.0)
 
 
@@ -202,7 +195,7 @@ def log64(x: float) -> float:
 def log1p64(x: float) -> float:
     """Natural logarithm of 1 + x."""
     # f = 2**-k (1 + x) - 1 is formed from x itself and rounded once: what 1 + x lost is in it.
-    k, _ = _fields(x + 1.0)
+    k, _ = fields(x + 1.0)
     scale = _power_of_two((ROUND + 2.0) - k)  # 2**-k itself is no normal number at k = 1024
     f = (0.25 * x) * scale + (0.25 * scale - 1.0)
     result = _at_limits(_log_sum(k, f), x, -1.0)

@@ -10,13 +10,14 @@ import math
 import numpy as np
 
 from fastmlp_kernels import _coefficients as of
+from fastmlp_kernels._elementary64 import log_terms
 from fastmlp_kernels._jit import element
 from fastmlp_kernels._pieces import ROUND, constant, fields, polynomial, power_of_two, product, times_power_of_two
-from fastmlp_kernels._two_parts import lost_by
+from fastmlp_kernels._two_parts import lost_by, product_less
 
 EXP2, LOG_REST = polynomial(of.EXP2_32, of.EXP2_64), polynomial(of.LOG_REST64)
-LOG2, LOG2_LITE = polynomial(of.LOG2_32, of.LOG2_64), polynomial(of.LOG2_LITE)
-LOG10, EXP2_LITE = polynomial(of.LOG10_32, of.LOG10_64), polynomial(of.EXP2_32)
+LOG2, LOG2_LITE = polynomial(of.LOG2_32), polynomial(of.LOG2_LITE)
+LOG10, EXP2_LITE = polynomial(of.LOG10_32), polynomial(of.EXP2_32)
 # Beyond these exp2 is 0 or infinite.
 LOW, HIGH = constant(-151.0, -1076.0), constant(128.0, 1024.0)
 # What n of 2**n is a normal number with a reserve, and what makes it one.
@@ -27,6 +28,7 @@ UP, UP_BY = constant(2.0**24, 2.0**54), constant(24.0, 54.0)
 LOG10_2_HIGH, LOG10_2_LOW = map(constant, of.LOG10_2_32, of.LOG10_2_64)
 THIRDS, THIRDS_LOW = of.TWO_THIRDS_64
 LOG2_E, LOG2_E_REST = of.LOG2_E_FULL_64
+LOG10_E, LOG10_E_REST = of.LOG10_E_64
 # As an exponent of pow, beyond it every base but 1 has 0 or infinity.
 MOST_Y = 2.0**66
 
@@ -65,17 +67,34 @@ def _fields(x):
 
 
 @element
-def log2(x):
+def log2_32(x):
     """Logarithm to base 2."""
     k, f = _fields(x)
     return _at_limits(f * LOG2(f) + k, x)
 
 
 @element
-def log10(x):
+def log2_64(x):
+    """Logarithm to base 2."""
+    k, f = _fields(x)
+    s, p = log_terms(f)
+    return _at_limits(product_less(f, LOG2_E, s * p * LOG2_E - f * LOG2_E_REST) + k, x)
+
+
+@element
+def log10_32(x):
     """Logarithm to base 10."""
     k, f = _fields(x)
     return _at_limits(k * LOG10_2_HIGH(x) + (f * LOG10(f) + k * LOG10_2_LOW(x)), x)
+
+
+@element
+def log10_64(x):
+    """Logarithm to base 10."""
+    k, f = _fields(x)
+    s, p = log_terms(f)
+    less = s * p * LOG10_E - (f * LOG10_E_REST + k * LOG10_2_LOW(x))
+    return _at_limits(k * LOG10_2_HIGH(x) + product_less(f, LOG10_E, less), x)
 
 
 @element

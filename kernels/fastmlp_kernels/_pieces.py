@@ -138,13 +138,18 @@ def fields(typingctx: Any, x: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = args[0].type
         mantissa, integer = _form(args[0])
-        one, root = _bits(kind, 1.0), _bits(kind, 0.5**0.5)
-        raised = builder.add(builder.bitcast(args[0], integer), integer(one.constant - root.constant))
-        # an exponent field in the low bits of 2**mantissa is that many more
-        field = builder.or_(builder.lshr(raised, integer(mantissa)), _bits(kind, 2.0**mantissa))
-        bias = 2.0**mantissa + (one.constant >> mantissa)
-        k = builder.fsub(builder.bitcast(field, kind), ir.Constant(kind, bias))
-        m = builder.add(builder.and_(raised, integer((1 << mantissa) - 1)), root)
+        bits, one, root = builder.bitcast(args[0], integer), _bits(kind, 1.0), _bits(kind, 0.5**0.5)
+        if kind is F32:  # integers of 32 bits are converted in vectors by every CPU
+            above = builder.sub(bits, root)
+            k = builder.sitofp(builder.ashr(above, integer(mantissa)), kind)
+            m = builder.sub(bits, builder.and_(above, integer(-1 << mantissa)))
+        else:
+            raised = builder.add(bits, integer(one.constant - root.constant))
+            # an exponent field in the low bits of 2**mantissa is that many more
+            field = builder.or_(builder.lshr(raised, integer(mantissa)), _bits(kind, 2.0**mantissa))
+            bias = 2.0**mantissa + (one.constant >> mantissa)
+            k = builder.fsub(builder.bitcast(field, kind), ir.Constant(kind, bias))
+            m = builder.add(builder.and_(raised, integer((1 << mantissa) - 1)), root)
         return context.make_tuple(builder, signature.return_type, (k, builder.bitcast(m, kind)))
 
     return types.UniTuple(x, 2)(x), codegen

@@ -28,12 +28,12 @@ def _exp2(x):
     return np.exp2(x)
 
 
-@by_dtype(exponents.log2, exponents.log2)
+@by_dtype(exponents.log2_32, exponents.log2_64)
 def _log2(x):
     return np.log2(x)
 
 
-@by_dtype(exponents.log10, exponents.log10)
+@by_dtype(exponents.log10_32, exponents.log10_64)
 def _log10(x):
     return np.log10(x)
 
