@@ -118,6 +118,11 @@ def _log_rest(z: Number) -> Number:
         return (_log(z) - mpf(2) / 3) / z
 
 
+def _log2_of_quotient(z: Number) -> Number:
+    s = mp.sqrt(z)
+    return 2 * mp.atanh(s) / (s * mp.log(2))
+
+
 def _log_over(f: Number) -> Number:
     return mp.log1p(f) / f
 
@@ -245,8 +250,8 @@ def fits() -> dict[str, Fit]:
         "EXP2_64": Fit(_exp2, -0.5, 0.5, 10, of_power),
         "EXP_LITE": Fit(_exp, -half, half, 5, lambda r: max(r * r, mpf("1e-3"))),
         "EXP64": Fit(_exp, -half, half, 9, lambda r: max(r * r, mpf("1e-3"))),
-        "LOG2_32": logarithm(2, 9), "LOG2_LITE": logarithm(2, 13),
-        "LOG10_32": logarithm(10, 9),
+        "LOG2_32": logarithm(2, 9), "LOG10_32": logarithm(10, 9),
+        "LOG2_LITE": Fit(_log2_of_quotient, 0, usual, 4, lambda z: 1 / _log2_of_quotient(z)),
         "LOG_LITE": Fit(_log, 0, usual, 4),
         "LOG64": Fit(_log, 0, wide, 7),
         "LOG_REST64": Fit(_log_rest, 0, usual, 7),

@@ -10,7 +10,7 @@ from dataclasses import fields
 from fastmlp.config import RunConfig
 
 # Counted up whenever a change of this package gives a config other results than before.
-TRAINING_VERSION = 7
+TRAINING_VERSION = 8
 FLOATS = {field.name: field.type in (float, float | None) for field in fields(RunConfig)}
 
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from fastmlp_kernels._jit import element, part
-from fastmlp_kernels._pieces import fields, power_of_two
+from fastmlp_kernels._pieces import fields, power_of_two, scaled
 
 F = np.float32
 
@@ -62,13 +62,10 @@ def exp32(x: F) -> F:
     x = EXP_LOW if x < EXP_LOW else x  # written so that a NaN fails both comparisons and passes through
     x = EXP_HIGH if x > EXP_HIGH else x
     shifted = F(x * LOG2_E + ROUND)
-    n = np.int32(shifted.view(np.int32) - ROUND_BITS)
     whole = shifted - ROUND
     r = x - whole * LN2_HIGH
     r = r - whole * LN2_LOW
-    # Two factors: 2**n itself overflows at n = 128 and has no normal form below n = -126.
-    half = np.int32(n >> np.int32(1))
-    return (_expm1_near_zero(r) + F(1.0)) * _power_of_two(half) * _power_of_two(np.int32(n - half))
+    return scaled(_expm1_near_zero(r) + F(1.0), shifted)
 
 
 @part

@@ -23,7 +23,7 @@ import math
 import numpy as np
 
 from fastmlp_kernels._jit import element, part
-from fastmlp_kernels._pieces import fields, polynomial
+from fastmlp_kernels._pieces import fields, polynomial, scaled
 
 LOG2_E = 1.4426950408889634
 # ln 2 in two parts: the high one has 21 trailing zero bits, so that n * LN2_HIGH is exact for every exponent n
@@ -77,8 +77,7 @@ def exp64(x: float) -> float:
     n = shifted - ROUND
     r = x - n * LN2_HIGH
     r = r - n * LN2_LOW
-    half = n * 0.5 + ROUND  # two factors, as 2**n itself need be no normal number
-    return (_beyond(r) + r + 1.0) * _power_of_two(half) * _power_of_two(shifted - half + ROUND)
+    return scaled(_beyond(r) + r + 1.0, shifted)
 
 
 @part

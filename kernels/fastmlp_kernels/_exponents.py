@@ -1,8 +1,8 @@
 """exp2, log2, log10, pow and the inverse square root of one element.
 
-All but pow are written once for both dtypes. Logarithms are k + f P(f) of x = 2**k (1 + f), without the quotient that
-others begin with: it takes longer than the longer polynomial. pow of float32 is worked in float64; that of float64 has
-the logarithm, and its product with the exponent, in two float64 each.
+Logarithms of x = 2**k (1 + f) are k + f P(f) in float32, without the quotient that others begin with; in float64 that
+takes longer. pow of float32 is worked in float64; that of float64 has the logarithm, and its product with the exponent,
+in two float64 each.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 from fastmlp_kernels import _coefficients as of
 from fastmlp_kernels._elementary64 import log_terms
 from fastmlp_kernels._jit import element
-from fastmlp_kernels._pieces import ROUND, constant, fields, polynomial, power_of_two, product, times_power_of_two
+from fastmlp_kernels._pieces import ROUND, constant, fields, polynomial, power_of_two, product, scaled
 from fastmlp_kernels._two_parts import lost_by, product_less
 
 EXP2, LOG_REST = polynomial(of.EXP2_32, of.EXP2_64), polynomial(of.LOG_REST64)
@@ -20,8 +20,6 @@ LOG2, LOG2_LITE = polynomial(of.LOG2_32), polynomial(of.LOG2_LITE)
 LOG10, EXP2_LITE = polynomial(of.LOG10_32), polynomial(of.EXP2_32)
 # Beyond these exp2 is 0 or infinite.
 LOW, HIGH = constant(-151.0, -1076.0), constant(128.0, 1024.0)
-# What n of 2**n is a normal number with a reserve, and what makes it one.
-NORMAL, AHEAD, BEHIND = constant(120.0, 1000.0), constant(64.0, 128.0), constant(2.0**-64, 2.0**-128)
 TINY = constant(2.0**-126, 2.0**-1022)
 # What makes subnormal numbers normal, and its exponent.
 UP, UP_BY = constant(2.0**24, 2.0**54), constant(24.0, 54.0)
@@ -39,16 +37,8 @@ def exp2(x):
     x = LOW(x) if x < LOW(x) else x  # written so that a NaN fails both comparisons and passes through
     x = HIGH(x) if x > HIGH(x) else x
     shifted = x + ROUND(x)
-    return _scaled(EXP2(x - (shifted - ROUND(x))), x - (shifted - ROUND(x)), shifted)
-
-
-@element
-def _scaled(p, r, shifted):
-    """Return (1 + p r) 2**n, shifted = ROUND + n."""
-    low = shifted < ROUND(r) - NORMAL(r)
-    back = BEHIND(r) if low else type(r)(1)
-    # in back a NaN stays one, whatever its bits became
-    return times_power_of_two(p * r + type(r)(1), shifted + AHEAD(r) if low else shifted) * (r * type(r)(0) + back)
+    r = x - (shifted - ROUND(x))
+    return scaled(EXP2(r) * r + type(r)(1), shifted)
 
 
 @element
@@ -102,8 +92,8 @@ def pow32(x, y):
     """x**y, of x >= 0."""
     w, one = np.float64(x), np.float64(1)
     k, m = fields(w)
-    f = m - one
-    t = f * LOG2_LITE(f) + k
+    s = (m - one) / (m + one)
+    t = s * LOG2_LITE(s * s) + k
     q = np.float64(y) * _at_limits(t, w)
     q = -200.0 if q < -200.0 else q
     q = 200.0 if q > 200.0 else q
@@ -156,7 +146,7 @@ def pow64(x, y):
     q = HIGH(q) if q > HIGH(q) else q
     shifted = q + ROUND(q)
     r = (q - (shifted - ROUND(q))) + q_low
-    result = _scaled(EXP2(r), r, shifted)
+    result = scaled(EXP2(r) * r + 1.0, shifted)
     end = np.inf if (x == 0.0) == (y < 0.0) else 0.0
     result = end if ((x == 0.0) | (x == np.inf)) & (y == y) else result  # y is NaN where it is not y
     result = result if x >= 0.0 else np.nan

@@ -14,6 +14,7 @@ from numba.core import cgutils
 from fastmlp_kernels import _coefficients as of
 from fastmlp_kernels._jit import element
 from fastmlp_kernels._llvm import F32, F64, I8, I32, I64, call, intrinsic, multiply_add
+from fastmlp_kernels._target import scales
 
 # Bits of the mantissa, and the integer of as many bits as the float.
 _FORMS = {F32: (23, I32), F64: (52, I64)}
@@ -107,8 +108,21 @@ def power_of_two(typingctx: Any, shifted: Any) -> Any:
     return shifted(shifted), codegen
 
 
+# What n of 2**n is a normal number with a reserve, and what makes it one: exponents, and the factors back. Others are made
+# one less, so that 2**n is a number where only x * 2**n is one.
+_NORMAL, _AHEAD, _BEHIND = constant(120.0, 1000.0), constant(64.0, 128.0), constant(2.0**-64, 2.0**-128)
+
+
+@element
+def _scaled_in_two(x, shifted):
+    """Return x * 2**n, rounded once, of shifted = ROUND + n."""
+    low = shifted < ROUND(x) - _NORMAL(x)
+    large = _times_power_of_two(x, shifted + (_AHEAD(x) if low else type(x)(-1)))
+    return large * (x * type(x)(0) + (_BEHIND(x) if low else type(x)(2)))  # in which a NaN stays one
+
+
 @intrinsic
-def times_power_of_two(typingctx: Any, x: Any, shifted: Any) -> Any:
+def _times_power_of_two(typingctx: Any, x: Any, shifted: Any) -> Any:
     """Return x * 2**n of shifted = ROUND + n, a normal number as x is: n is added to the exponent."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -117,6 +131,23 @@ def times_power_of_two(typingctx: Any, x: Any, shifted: Any) -> Any:
         return builder.bitcast(builder.add(bits, builder.shl(n, integer(mantissa))), args[0].type)
 
     return x(x, shifted), codegen
+
+
+@intrinsic
+def _scaled_at_once(typingctx: Any, x: Any, shifted: Any) -> Any:
+    """Return x * 2**n, rounded once, of shifted = ROUND + n."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = args[0].type
+        mantissa, integer = _form(args[0])
+        n = builder.sub(builder.bitcast(args[1], integer), _bits(kind, 1.5 * 2.0**mantissa))
+        n = builder.trunc(n, I32) if kind is F64 else n
+        return call(builder, f"llvm.ldexp.{'f32' if kind is F32 else 'f64'}.i32", kind, args[0], n)
+
+    return x(x, shifted), codegen
+
+
+scaled = _scaled_at_once if scales() else _scaled_in_two
 
 
 @intrinsic

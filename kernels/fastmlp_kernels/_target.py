@@ -36,6 +36,11 @@ def fuses() -> bool:
     return "fma" in features() or platform.machine().lower() in ("arm64", "aarch64")
 
 
+def scales() -> bool:
+    """Return whether LLVM multiplies vectors by powers of two, normal numbers or not, in one instruction."""
+    return "avx512f" in features() and llvm.llvm_version_info >= (22,)
+
+
 class Tile(NamedTuple):
     """The tile of C that the micro-kernel keeps in registers: mr rows of nv vectors of `lanes` float32."""
 
