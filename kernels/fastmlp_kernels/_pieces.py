@@ -108,8 +108,8 @@ def power_of_two(typingctx: Any, shifted: Any) -> Any:
     return shifted(shifted), codegen
 
 
-# What n of 2**n is a normal number with a reserve, and what makes it one: exponents, and the factors back. Others are made
-# one less, so that 2**n is a number where only x * 2**n is one.
+# What n of 2**n is a normal number with a reserve, and what makes it one: exponents, and the factors back. Others are
+# made one less, so that 2**n is a number wherever x * 2**n is one.
 _NORMAL, _AHEAD, _BEHIND = constant(120.0, 1000.0), constant(64.0, 128.0), constant(2.0**-64, 2.0**-128)
 
 
