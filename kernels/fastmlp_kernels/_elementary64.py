@@ -12,7 +12,7 @@ The coefficients were found for this package, by Remez' exchange for the polynom
 rational function, in arithmetic of 60 digits. The largest errors seen, in ULP of the exact result, at 5 * 10**7
 arguments each, of all exponents and mostly where a formula is weakest, with fused multiply-add and without:
 
-    exp 0.98   expm1 1.62   log 0.86   log1p 1.36   tanh 1.53   sigmoid 2.00
+    exp 0.98   expm1 1.62   log 0.96   log1p 1.47   tanh 1.53   sigmoid 2.00
 
 No step needs a fused multiply-add, and none is hurt by one: the products that must be exact, those by powers of two and
 by the high part of ln 2, have no bits to round.
