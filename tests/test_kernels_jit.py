@@ -15,7 +15,7 @@ import fastmlp_kernels
 from arrays import assert_within, images, normal
 from bench.scalars import ELEMENTARY, SCALARS
 from fastmlp_kernels import jit
-from fastmlp_kernels._target import features
+from fastmlp_kernels._target import features, scales
 from fastmlp_kernels.pointwise import POINTWISE
 from listings import ARM64, instructions, readable
 from test_kernels_check import GOOD, LOSSES, NO_KERNELS
@@ -75,7 +75,7 @@ PACKED = {
     **dict.fromkeys(("softmax_cross_entropy", "softmax_cross_entropy_eval"), ("addps", "mulps", "pslld")),
     **{f"{name}{form}": ("addps", "mulps", "cvtps2pd") for name in LOSSES for form in ("", "_eval")},
     **dict.fromkeys(("sigmoid", "log_sigmoid"), ("mulps", "divps", "pslld")),
-    "exp": ("mulps", "pslld"),
+    "exp": ("mulps", "scalefps" if scales() else "pslld"),
     **dict.fromkeys(("bias_softmax", "softmax"), ("addps", "mulps", "pslld")),
     **dict.fromkeys(("log_softmax", "logsumexp"), ("addps", "mulps", "pslld", "cmpneqps")),
     **dict.fromkeys(("accurate_sum", "accurate_mean"), ("addpd", "cvtps2pd")),
