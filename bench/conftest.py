@@ -88,13 +88,13 @@ def worker(threads: int) -> "Iterator[Callable[[str, str], Worker]]":
 @pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Add what a table of timings has to say of the machine; leave out the machine's name."""
+    from bench.machine import cpu
     from fastmlp.nn.threads import blas_info
-    from fastmlp.runs.environment import cpu_model
 
     machine_info["node"] = ""
     machine_info["fastmlp"] = {
         "run": run_of(config),
-        "cpu": cpu_model(),
+        "cpu": cpu(),
         "cores": usable_cores(),
         "numpy": version("numpy"),
         "numba": version("numba"),

@@ -25,12 +25,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from bench.machine import cpu
 from bench.peak import measure
 from bench.readme import give_block, markdown
 from fastmlp import reference
 from fastmlp.data import NORMALIZATIONS, load_dataset
 from fastmlp.nn.threads import blas_threads
-from fastmlp.runs.environment import cpu_model
 
 BLOCK = "dropin"
 ROUNDS = 5
@@ -267,7 +267,7 @@ def render(data_dir: Path | None, names: Sequence[str], rounds: int = ROUNDS) ->
         "predict a row, scikit-learn",
     ]  # fmt: skip
     note = (
-        f"{cpu_model()}, one thread, scikit-learn {sklearn.__version__}; each rival's time over ours, the median of "
+        f"{cpu()}, one thread, scikit-learn {sklearn.__version__}; each rival's time over ours, the median of "
         f"{rounds} rounds; the roofs are scikit-learn's over that of the products alone, at the machine's peak and by "
         "BLAS on the same batches."
     )
@@ -295,7 +295,7 @@ def pipeline(rounds: int = 3) -> str:
                 scores[name] = cross_val_score(model, digits.data, digits.target)
                 seconds[name] += [time.perf_counter() - began] if i else []
     said = [f"{name:<22}  {scores[name].round(4)}  {median(times):.1f} s" for name, times in seconds.items()]
-    return "\n".join(["```text", *said, "```", "", f"({cpu_model()}, one thread, kernels compiled before.)"])
+    return "\n".join(["```text", *said, "```", "", f"({cpu()}, one thread, kernels compiled before.)"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

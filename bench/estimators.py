@@ -23,12 +23,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from bench.machine import cpu
 from bench.readme import give_block, markdown
 from bench.rounds import peak_memory, reset_peak_memory
 from fastmlp import reference
 from fastmlp.data import NORMALIZATIONS, load_dataset
 from fastmlp.nn.threads import blas_threads, usable_cores
-from fastmlp.runs.environment import cpu_model
 
 BLOCK = "estimators"
 MOMENTUM, REPEATS = 0.9, 3
@@ -150,7 +150,7 @@ def render(
         )
     header = ["rows; network", "threads", "estimator", "fit", "memory of fit", "test accuracy", "first small fit"]
     head = (
-        f"{cpu_model()}; float32, seed 0; medians over {repeats} fits, each in a new process. Memory: what fitting "
+        f"{cpu()}; float32, seed 0; medians over {repeats} fits, each in a new process. Memory: what fitting "
         "adds to the process. The first fit, of two batches, compiles."
     )
     return f"{head}\n\n{markdown(header, lines)}"

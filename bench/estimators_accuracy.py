@@ -27,9 +27,9 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from bench.machine import cpu
 from bench.readme import give_block, markdown
 from fastmlp.nn.threads import blas_threads
-from fastmlp.runs.environment import cpu_model
 from fastmlp.sklearn import FastMLPClassifier, FastMLPRegressor
 
 BLOCK = "estimators-accuracy"
@@ -98,7 +98,7 @@ def render(names: Sequence[str] = tuple(TASKS), seeds: int = SEEDS) -> str:
             rows = f"{name}, {'standardised' if scaled else 'as it is'}"
             lines.append([rows, kind.__name__, score, loss, f"{median(fits.seconds):.3f} s"])
     header = ["rows", "estimator", "accuracy, or R²", "log loss", "fit"]
-    head = f"{cpu_model()}; float64, one thread, defaults, {FOLDS} folds, {seeds} seeds; mean ± standard deviation"
+    head = f"{cpu()}; float64, one thread, defaults, {FOLDS} folds, {seeds} seeds; mean ± standard deviation"
     return f"{head}\n\n{markdown(header, lines)}"
 
 

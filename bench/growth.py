@@ -26,13 +26,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from bench.machine import cpu
 from bench.measured import in_units, plural
 from bench.networks import Work
 from bench.readme import give_block, markdown
 from bench.rivals import PACKAGES, why_not
 from bench.worker import TookTooLong, Worker
 from fastmlp.nn.threads import usable_cores
-from fastmlp.runs.environment import cpu_model
 
 RIVALS = {"fastmlp": "fastmlp", "torch": "PyTorch", "jax": "JAX"}  # all in float32
 OURS = "fastmlp"
@@ -204,7 +204,7 @@ def render(lines: Sequence[Line], peaks: dict[int, float], short: bool = False) 
     versions = [f"{name} {version(package)}" for name, package in PACKAGES.items() if name in rivals]
     peak = ", ".join(f"{value:.0f} GFLOP/s on {plural(threads)}" for threads, value in peaks.items())
     head = (
-        f"{cpu_model()}; {', '.join(versions) or 'no rival is installed'}; float32, tanh; peak {peak}. Medians of "
+        f"{cpu()}; {', '.join(versions) or 'no rival is installed'}; float32, tanh; peak {peak}. Medians of "
         f"{TURNS} turns; in brackets after GFLOP/s the share of the peak, after a rival's time that over ours, so "
         "under 1 we lose."
     )

@@ -23,10 +23,10 @@ import numpy as np
 from bench import kernels_scalars
 from bench.cases import CASES, Case, make_case
 from bench.kernels_accuracy import accuracy_table
+from bench.machine import cpu
 from bench.measured import in_units
 from bench.readme import markdown, write_block
 from fastmlp.nn.threads import blas_threads
-from fastmlp.runs.environment import cpu_model
 
 PAGE = Path(__file__).parents[1] / "kernels" / "README.md"
 SHAPES = ((1024, 128), (1024, 20))
@@ -126,7 +126,7 @@ def sum_table(count: int = SUM_OF) -> str:
 def machine(dtypes: str) -> str:
     """Return the line on what the figures were measured with."""
     scipy = f"scipy {version('scipy')}" if find_spec("scipy") else "scipy not installed"
-    return f"{cpu_model()}; numpy {version('numpy')}, numba {version('numba')}, {scipy}; one thread, {dtypes}."
+    return f"{cpu()}; numpy {version('numpy')}, numba {version('numba')}, {scipy}; one thread, {dtypes}."
 
 
 def render_elements() -> Iterator[str]:

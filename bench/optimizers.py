@@ -17,11 +17,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from bench.machine import cpu
 from bench.measured import in_units
 from bench.readme import give_block, markdown
 from fastmlp import MLP
 from fastmlp.nn.optimizer import OPTIMIZERS
-from fastmlp.runs.environment import cpu_model
 
 BLOCK = "optimizers"
 ROUNDS = 30
@@ -70,7 +70,7 @@ def render(rounds: int = ROUNDS, networks: Sequence[Network] = NETWORKS) -> str:
             ]
             lines.append([f"{'-'.join(map(str, network.layers))}, batch {network.batch}", dtype, *cells])
     header = [f"{name}{', clipped' * (clip > 0)}" for name in OPTIMIZERS for clip in (0.0, CLIP)]
-    return f"{cpu_model()}, one thread; CPU time of a step, in brackets that of sgd's.\n\n" + markdown(
+    return f"{cpu()}, one thread; CPU time of a step, in brackets that of sgd's.\n\n" + markdown(
         ["network", "dtype", *header], lines
     )
 

@@ -26,13 +26,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.machine import cpu
 from bench.own_data_sets import SETS, LackError, Set
 from bench.readme import give_block, markdown
 from fastmlp.cli.options import build_parser, parse
 from fastmlp.cli.own import own_of
 from fastmlp.data.own import Loaded, load_understood
 from fastmlp.files import write_whole
-from fastmlp.runs.environment import cpu_model
 
 BLOCK = "own-data"
 SAME = ("cifar100", "cifar100-binary")
@@ -213,7 +213,7 @@ def render(found: Sequence[Measured]) -> str:
         lines.append(cells + [_NOTHING] * (len(heads) - len(cells)))
     commands = "\n".join(one.command for one in found)
     note = (
-        f"{cpu_model()}; one seed; kernels compiled before, pictures decoded in the time shown. CPU: seconds of all "
+        f"{cpu()}; one seed; kernels compiled before, pictures decoded in the time shown. CPU: seconds of all "
         "processes; training: seconds of the run; MB: of the largest process. Missing: columns with missing cells, and "
         "the largest share of one."
     )

@@ -20,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from bench.machine import cpu
 from bench.readme import give_block, markdown
 from fastmlp.cli.options import build_parser, parse
 from fastmlp.cli.plan import make_plan
@@ -27,7 +28,6 @@ from fastmlp.config import RunConfig
 from fastmlp.data import Dataset
 from fastmlp.data.own import Own, load_understood
 from fastmlp.report.baselines import CONSTANTS, baselines
-from fastmlp.runs.environment import cpu_model
 from fastmlp.runs.run import run_one
 
 BLOCK = "own-defaults"
@@ -264,7 +264,7 @@ def render(names: Sequence[str] = (*CHOICE, *HELD), splits: int = SPLITS, jobs: 
     parts = [{name: by for name, by in found.items() if name in some} for some in (CHOICE, HELD)]
     titles = f"On the {len(parts[0])} sets it was chosen on:", f"On {len(parts[1])} sets that were held back:"
     tables = [f"{title}\n\n{summary(part)}" for title, part in zip(titles, parts, strict=True) if part]
-    words = f"{cpu_model()}, one thread; {splits} splits of each set, whose test rows are a fifth"
+    words = f"{cpu()}, one thread; {splits} splits of each set, whose test rows are a fifth"
     return "\n\n".join([words, *tables, "Score of each set:", by_set(found)])
 
 

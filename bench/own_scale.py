@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.machine import cpu
 from bench.readme import give_block, markdown
-from fastmlp.runs.environment import cpu_model
 
 BLOCK = "own-scale"
 COLUMNS, FILES = 50, 10
@@ -258,7 +258,7 @@ def table(rows: int, runs: dict[str, Watched], found: dict[str, list[float]]) ->
     each = [f"{1e3 * median(found[name]):.2f} ms" for name in ("Parquet", "arrays")]
     lines.append([f"a step of the usual network on one thread ({ratio:.3f} of that on arrays)", each[0], "-", each[1]])
     facts = (
-        f"{rows:,} rows of {COLUMNS} float32 columns and a class of two, {size / 1e9:.1f} GB, on {cpu_model()}, "
+        f"{rows:,} rows of {COLUMNS} float32 columns and a class of two, {size / 1e9:.1f} GB, on {cpu()}, "
         "two threads; the second run ends before training. In brackets the CPU time of all threads, which neighbours "
         "hardly change; beside it the most memory within each phase, above the "
         f"{next(iter(runs.values())).before / 1e6:.0f} MB of a process that has done nothing."

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.machine import cpu
 from bench.measured import plural
 from bench.networks import LR, MOMENTUM, WEIGHT_DECAY, Data, Work
 from bench.peak import measure, precisions
@@ -27,7 +28,6 @@ from fastmlp.nn.examples import Examples
 from fastmlp.nn.inputs import as_input
 from fastmlp.nn.packed.engine import Packed
 from fastmlp.nn.threads import usable_cores
-from fastmlp.runs.environment import cpu_model
 
 BLOCK = "roofline"
 WORK, ROWS, RUNS, STEPS = Work((3072, 128, 20), 1024), 10_240, 15, 10
@@ -160,7 +160,7 @@ def render() -> str:
     told = ", ".join(f"{peak:,.0f} GFLOP/s in {precision} on {plural(t)}" for (precision, t), peak in peaks.items())
     moved = f"a copy of large arrays moves {copy_speed():.0f} GB/s on one"
     flop = ", ".join(f"{phase} {sum(each) / 1e6:,.0f} MFLOP" for phase, each in FLOP.items())
-    head = f"{cpu_model()}; peak: {told}; {moved}. Of a step: {flop}; rounding {sum(ROUNDING.values()) / 1e6:.1f} MB."
+    head = f"{cpu()}; peak: {told}; {moved}. Of a step: {flop}; rounding {sum(ROUNDING.values()) / 1e6:.1f} MB."
     return f"{head}\n\n{markdown(HEADER, [_line(case, times, peaks) for case, times in found.items()])}"
 
 

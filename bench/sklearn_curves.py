@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import track
 from scipy.sparse import csr_array
 
+from bench.machine import cpu
 from bench.readme import give_block, markdown
-from fastmlp.runs.environment import cpu_model
 
 BLOCK = "sklearn-curves"
 EPOCHS = (20, 50, 100, 200)
@@ -112,7 +112,7 @@ def render(tasks: Sequence[Task] = TASKS, epochs: Sequence[int] = EPOCHS) -> str
     ]
     header = ["targets; solver, activation", "X", "", *(f"{most} epochs" for most in epochs)]
     head = (
-        f"{cpu_model()}; scikit-learn {__version__}; {ROWS} digits, {HIDDEN} hidden units, random_state {SEED}, batch "
+        f"{cpu()}; scikit-learn {__version__}; {ROWS} digits, {HIDDEN} hidden units, random_state {SEED}, batch "
         f"200. Largest relative difference of the two loss curves so far; of L-BFGS, of the loss after so many steps."
     )
     return f"{head}\n\n{markdown(header, lines)}"

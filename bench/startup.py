@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.progress import track
 
 from bench.checkouts import ROOT, checkout, on
+from bench.machine import cpu
 from bench.readme import give_block, markdown
-from fastmlp.runs.environment import cpu_model
 
 BLOCK = "startup"
 PROCESSES = 5
@@ -119,7 +119,7 @@ def render(tree: Path, processes: int, cases: Sequence[Case] = tuple(CASES)) -> 
                 if i > 0:
                     found[case.title][kind].append(seconds)
     lines = [[title, *(f"{median(seconds):.2f} s" for seconds in pair)] for title, pair in found.items()]
-    head = f"{cpu_model()}; CPU seconds of whole processes and those they start, medians over {processes}."
+    head = f"{cpu()}; CPU seconds of whole processes and those they start, medians over {processes}."
     return f"{head}\n\n{markdown(['process', 'nothing compiled before', 'kernels on disk'], lines)}"
 
 

@@ -289,9 +289,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _answer()
         return 0
     from bench.checkouts import ROOT, checkout
+    from bench.machine import cpu
     from bench.measured import in_units
     from bench.readme import markdown
-    from fastmlp.runs.environment import cpu_model
 
     parser = argparse.ArgumentParser(
         prog="python -m bench.versions", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -302,7 +302,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     found = compare((args.other, ROOT), [name for name in cases() if args.only in name], args.rounds)
     lines = [[name, in_units(c.before), in_units(c.now), f"{c.ratio:.3f}"] for name, c in found.items()]
-    print(f"{cpu_model()}; one thread, medians over {args.rounds} rounds in turns.\n")
+    print(f"{cpu()}; one thread, medians over {args.rounds} rounds in turns.\n")
     print(markdown(["case", "the other", "this one", "ratio"], lines))
     return 0
 
