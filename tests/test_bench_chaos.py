@@ -65,7 +65,10 @@ def test_what_a_sweep_leaves_on_the_disk_is_named(tmp_path) -> None:
 def test_what_a_sweep_leaves_in_memory_is_named(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(chaos, "ORPHAN_SECONDS", 0.1)
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environment) as process:
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # before, its environment may not be there to be read
         assert chaos.in_memory(tmp_path, process.pid) == [f"process {process.pid} lives"]
         process.communicate(b"")
     assert chaos.in_memory(tmp_path, process.pid) == []
