@@ -149,7 +149,8 @@ def render_elements() -> Iterator[str]:
     yield speed
     yield (
         "Likewise glibc's libmvec, whose functions are up to 4 ULP off, and SLEEF's of 1 ULP, in their widest vectors; "
-        "the brackets are over loops of ours that were timed beside these. A dash where the machine or the library has none:"
+        "the brackets are over loops of ours that were timed beside these. A dash where the machine or the library has "
+        "none:"
     )
     yield kernels_scalars.libraries_table()
 
