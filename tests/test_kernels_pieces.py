@@ -58,15 +58,16 @@ def test_fields_are_an_exponent_and_a_mantissa_around_one(dtype, rng):
     assert np.all((m >= np.nextafter(dtype(0.5**0.5), dtype(0))) & (m <= np.nextafter(dtype(2**0.5), dtype(2))))
 
 
-def test_words_hold_the_bits_of_two_over_pi_that_matter(rng):
-    """Exactly, but for what is below the last word: that is less than 2**-130 of a quarter turn."""
+def test_factors_hold_the_bits_of_two_over_pi_that_matter(rng):
+    """Exactly, but for what is below the last one: that is less than 2**-130 of a quarter turn."""
     exponents = np.append(np.arange(-47, 1024), [-1000, -1074])
     x = np.ldexp(rng.uniform(1, 2, exponents.size), exponents) * rng.choice([-1, 1], exponents.size)
-    for angle, m, *parts in zip(x, *apply(_pieces.words_by_exponent, x, parts=5), strict=True):
+    lowest = apply(_pieces.factors_by_exponent, np.array([2.0**-47]), parts=5)[1:, 0]
+    for angle, m, *parts in zip(x, *apply(_pieces.factors_by_exponent, x, parts=5), strict=True):
         assert 2 <= m < 2**9
         turns = Fraction(m) * sum(map(Fraction, parts))
         if abs(angle) < 2.0**-47:
-            assert turns < Fraction(1, 2**38)
+            np.testing.assert_array_equal(parts, lowest)
             continue
         wanted = Fraction(abs(angle)) * Fraction(of.TWO_OVER_PI, 1 << of.TWO_OVER_PI_BITS)
         assert abs((wanted - turns + 2) % 4 - 2) < Fraction(1, 2**130)
@@ -75,17 +76,33 @@ def test_words_hold_the_bits_of_two_over_pi_that_matter(rng):
             assert 0 <= part < 2.0**end
 
 
-@pytest.mark.parametrize("how", ["_product_less", "product_less"])
+# As the kernels are compiled: else nothing would be fused.
+CONTRACTING = {"fastmath": {"contract"}, "error_model": "numpy"}
+
+
+def test_a_product_is_not_fused_with_a_subtraction(rng):
+    @njit(**CONTRACTING)
+    def loop(x, y, out):
+        for i in range(x.size):
+            out[i] = _pieces.product(x[i], y[i]) - 2.0**35
+
+    x, y = rng.uniform(1, 2, 10_000), rng.uniform(2**34, 2**35, 10_000)
+    out = np.empty_like(x)
+    loop(x, y, out)
+    np.testing.assert_array_equal(out, x * y - 2.0**35)
+
+
+@pytest.mark.parametrize("how", ["_product_less", "_fused_product_less"])
 def test_a_product_less_a_number_near_it_is_rounded_once(how, rng):
     x, y = rng.uniform(1, 2, 10_000), rng.uniform(2**30, 2**40, 10_000)
     n = np.rint(x * y)
+    piece, out = getattr(_two_parts, how), np.empty_like(x)
 
-    @njit
+    @njit(**CONTRACTING)
     def loop(x, y, n, out):
         for i in range(x.size):
             out[i] = piece(x[i], y[i], n[i])
 
-    piece, out = getattr(_two_parts, how), np.empty_like(x)
     loop(x, y, n, out)
     wanted = [float(Fraction(a) * Fraction(b) - Fraction(c)) for a, b, c in zip(x, y, n, strict=True)]
     np.testing.assert_array_equal(out, wanted)

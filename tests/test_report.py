@@ -14,7 +14,7 @@ from fastmlp.runs.results import load_results
 from fastmlp.sweep.store import Store
 from fastmlp.train import main
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SMALL = ["--dataset", "embedded", "--layers", "3072,4,20", "--epochs", "3", "--workers", "threads", "--quiet"]
 # Of a browser that is not to talk to anybody; --no-sandbox as tests may run as root.
 ALONE = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -108,13 +108,7 @@ def test_captions_and_tables_say_what_is_shown(table_sweep, grid_sweep):
     assert "64-16-12-5 tanh" in (grid_sweep / "tables" / "gradients.md").read_text(encoding="utf-8")
 
 
-def browser():
-    """Return the path of a browser, looked for as late as this: `.ci/run` installs one beside the tests."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    return found or pytest.skip("no Chromium or Chrome is installed")
-
-
-def check_drawn(program, folder, width, tmp_path):
+def check_drawn(folder, width, tmp_path):
     """A browser of this width, in pixels, draws all figures of a folder's page whole, with words that can be read."""
     copied = shutil.copytree(folder, tmp_path / "copy")
     page = copied / "report.html"
@@ -138,7 +132,7 @@ def check_drawn(program, folder, width, tmp_path):
       document.body.dataset.found = [shown, flat, bad, outside, small].map(some => some.length).concat(wide);
     });</script>"""
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", look + "</body>"), encoding="utf-8")
-    command = [program, *ALONE, f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"]
+    command = [str(BROWSER), *ALONE, f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0"]
     command += [f"--window-size={width},800", "--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     count, *faults = map(int, re.findall(r'data-found="([\d,-]+)"', done.stdout)[0].split(","))
@@ -147,10 +141,11 @@ def check_drawn(program, folder, width, tmp_path):
     assert "CONSOLE" not in done.stderr
 
 
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
 @pytest.mark.parametrize("width", [400, 760, 1280])
 @pytest.mark.parametrize("name", ["table_sweep", "grid_sweep"])
 def test_a_browser_draws_all_of_it_from_a_copied_folder(name, width, request, tmp_path):
-    check_drawn(browser(), request.getfixturevalue(name), width, tmp_path)
+    check_drawn(request.getfixturevalue(name), width, tmp_path)
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -29,7 +29,7 @@ from fastmlp.train import main as train
 from hostile import check_html, check_markdown, check_svg
 from samples import ENVIRONMENT, config, result
 from test_own_command import UNDROPPED
-from test_report import browser, check_drawn
+from test_report import BROWSER, check_drawn
 
 QUICK = ["--epochs", "3", "--threads", "1", "--jobs", "1", "--workers", "threads", "--matmul", "packed", "--quiet"]
 ROWS = 300
@@ -101,10 +101,11 @@ def words_of(folder: Path) -> str:
     return " ".join([seen, (folder / "table.md").read_text(encoding="utf-8")])
 
 
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
 @pytest.mark.parametrize("width", [500, 1000])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_browser_draws_all_of_it(kind, width, made, tmp_path):
-    check_drawn(browser(), made(kind), width, tmp_path)
+    check_drawn(made(kind), width, tmp_path)
 
 
 def rows_of(folder: Path, table: str) -> list[dict[str, str]]:

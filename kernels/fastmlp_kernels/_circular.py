@@ -10,14 +10,13 @@ turn, whose sine is one polynomial. For float64 the bits are read from a string 
 four factors, and the angle beyond whole quarter turns is in two parts.
 """
 
-import math
 from fractions import Fraction
 
 import numpy as np
 
 from fastmlp_kernels import _coefficients as of
 from fastmlp_kernels._jit import element
-from fastmlp_kernels._pieces import ROUND, negated_if_odd, polynomial, product, turned, words_by_exponent
+from fastmlp_kernels._pieces import ROUND, factors_by_exponent, negated_if_odd, polynomial, product, turned
 from fastmlp_kernels._two_parts import lost_by, product_less, sum_in_two
 
 SIN32, SIN64, COS64 = (polynomial(c) for c in (of.SIN32, of.SIN64, of.COS64))
@@ -31,7 +30,7 @@ def _over_pi(lowest: int) -> tuple[float, float]:
     turn = 1 << (of.TWO_OVER_PI_BITS + 2 - lowest)
     left = (of.TWO_OVER_PI + turn // 2) % turn - turn // 2  # at most half a turn, of either sign
     half_turns = Fraction(left, 2 << of.TWO_OVER_PI_BITS)
-    high = math.nextafter(float(half_turns), 0)  # so that both have one sign, and -0 keeps its own
+    high = float(half_turns)
     return high, float(half_turns - Fraction(high))
 
 
@@ -63,7 +62,8 @@ def sin32(x):
     """Sine."""
     w = np.float64(x)
     shifted = w * _by_range32(abs(w), 0) + ROUND(w)
-    return np.float32(negated_if_odd(_sine_beyond(w, shifted - ROUND(w)), shifted))
+    result = np.float32(negated_if_odd(_sine_beyond(w, shifted - ROUND(w)), shifted))
+    return x if x == np.float32(0) else result  # -0 has lost its sign
 
 
 @element
@@ -78,7 +78,7 @@ def cos32(x):
 def _angle64(x):
     """Return (shifted, sine, cosine) of the angle of |x| beyond n quarter turns, shifted = ROUND + n."""
     # |x| is m (c1 + c2 + c3 + c4), less whole turns. What is beside a multiple of 4 of the first product is exact.
-    m, c1, c2, c3, c4 = words_by_exponent(x)
+    m, c1, c2, c3, c4 = factors_by_exponent(x)
     p = product(m, c1)
     f = product_less(m, c1, (p - FOURS) + FOURS)
     p = product(m, c2)

@@ -145,7 +145,7 @@ def _log_sum(k: F, f: F) -> F:
     s = f / (f + F(2.0))
     z = s * s
     p = (L3 * z + L2) * z + L1
-    half = F(0.5) * f * f  # f - s (f - p z) takes less, but has log1p off by half an ULP more
+    half = F(0.5) * f * f  # f - s (f - p z) takes less, but would have log1p off by 1.56 ULP
     return k * LN2_HIGH - ((half - ((p * z + half) * s + k * LN2_LOW)) - f)
 
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from fastmlp_kernels import _coefficients as of
-from fastmlp_kernels._elementary64 import log_terms
+from fastmlp_kernels._elementary64 import below_f
 from fastmlp_kernels._jit import element
 from fastmlp_kernels._pieces import ROUND, constant, fields, polynomial, power_of_two, product, scaled
 from fastmlp_kernels._two_parts import lost_by, product_less
@@ -67,8 +67,7 @@ def log2_32(x):
 def log2_64(x):
     """Logarithm to base 2."""
     k, f = _fields(x)
-    s, p = log_terms(f)
-    return _at_limits(product_less(f, LOG2_E, s * p * LOG2_E - f * LOG2_E_REST) + k, x)
+    return _at_limits(product_less(f, LOG2_E, below_f(f) * LOG2_E - f * LOG2_E_REST) + k, x)
 
 
 @element
@@ -82,8 +81,7 @@ def log10_32(x):
 def log10_64(x):
     """Logarithm to base 10."""
     k, f = _fields(x)
-    s, p = log_terms(f)
-    less = s * p * LOG10_E - (f * LOG10_E_REST + k * LOG10_2_LOW(x))
+    less = below_f(f) * LOG10_E - (f * LOG10_E_REST + k * LOG10_2_LOW(x))
     return _at_limits(k * LOG10_2_HIGH(x) + product_less(f, LOG10_E, less), x)
 
 

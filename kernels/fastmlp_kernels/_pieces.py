@@ -81,7 +81,8 @@ def product(typingctx: Any, x: Any, y: Any) -> Any:
     """Return x * y, rounded by itself: never fused with an addition."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fmul(*args)
+        # numba gives `contract` to what has no flag; this one is of quotients and says nothing of products
+        return builder.fmul(*args, flags=["arcp"])
 
     return x(x, x), codegen
 
@@ -193,7 +194,7 @@ def _two_over_pi() -> Any:
 
 
 @intrinsic
-def words_by_exponent(typingctx: Any, x: Any) -> Any:
+def factors_by_exponent(typingctx: Any, x: Any) -> Any:
     """Return (m, c1, c2, c3, c4) of a float64: |x| 2 / pi is m (c1 + c2 + c3 + c4) less multiples of 4.
 
     m is from 2 to 2**9. c1 is a multiple of 2 below 2**53, c2 one of 2**-51 below 2, c3 one of 2**-103 below 2**-51, c4

@@ -39,7 +39,7 @@ def _fused_lost_by(p, x, y):
 
 @element
 def _product_less(x, y, n):
-    """Return x * y - n, rounded once where n is near the product."""
+    """Return x * y - n, rounded once where n is near the product, but for the sign of a zero."""
     p = product(x, y)
     return (p - n) + _lost_by(p, x, y)
 
