@@ -106,3 +106,5 @@ def test_a_product_less_a_number_near_it_is_rounded_once(how, rng):
     loop(x, y, n, out)
     wanted = [float(Fraction(a) * Fraction(b) - Fraction(c)) for a, b, c in zip(x, y, n, strict=True)]
     np.testing.assert_array_equal(out, wanted)
+    loop(np.array([-0.0]), y, np.zeros(1), out)
+    assert np.signbit(out[0])

@@ -10,6 +10,7 @@ turn, whose sine is one polynomial. For float64 the bits are read from a string 
 four factors, and the angle beyond whole quarter turns is in two parts.
 """
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -30,7 +31,7 @@ def _over_pi(lowest: int) -> tuple[float, float]:
     turn = 1 << (of.TWO_OVER_PI_BITS + 2 - lowest)
     left = (of.TWO_OVER_PI + turn // 2) % turn - turn // 2  # at most half a turn, of either sign
     half_turns = Fraction(left, 2 << of.TWO_OVER_PI_BITS)
-    high = float(half_turns)
+    high = math.nextafter(float(half_turns), 0)  # so that both have one sign, and -0 keeps its own
     return high, float(half_turns - Fraction(high))
 
 
@@ -62,8 +63,7 @@ def sin32(x):
     """Sine."""
     w = np.float64(x)
     shifted = w * _by_range32(abs(w), 0) + ROUND(w)
-    result = np.float32(negated_if_odd(_sine_beyond(w, shifted - ROUND(w)), shifted))
-    return x if x == np.float32(0) else result  # -0 has lost its sign
+    return np.float32(negated_if_odd(_sine_beyond(w, shifted - ROUND(w)), shifted))
 
 
 @element

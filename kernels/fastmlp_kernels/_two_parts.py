@@ -39,9 +39,11 @@ def _fused_lost_by(p, x, y):
 
 @element
 def _product_less(x, y, n):
-    """Return x * y - n, rounded once where n is near the product, but for the sign of a zero."""
+    """Return x * y - n, rounded once where n is near the product."""
     p = product(x, y)
-    return (p - n) + _lost_by(p, x, y)
+    less, lost = p - n, _lost_by(p, x, y)
+    total = less + lost
+    return total if lost != 0.0 else less  # of which a -0 stays one
 
 
 @element
