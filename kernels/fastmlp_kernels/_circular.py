@@ -52,7 +52,7 @@ def _by_range32(a, at):
 
 @element
 def _sine_beyond(x, n):
-    """Return the sine of what x is beyond n half turns, n an integer or amid two."""
+    """Return the sine of what x is beyond n half turns, n an integer or midway between two."""
     a = abs(x)
     t = product_less(x, _by_range32(a, 0), n) + x * _by_range32(a, 1)
     return t * SIN32(t * t)
